@@ -1,0 +1,1 @@
+"""What is measured, how it is scored, and the gradient of it (floor 3)."""

@@ -1,0 +1,26 @@
+"""The image convention and the names of shapes.
+
+An `Image` is RGB, sRGB-encoded, 0..1 nominal, float32. Network conventions (BGR, 0..255, means) exist only
+inside `network`. One alphabet for shapes everywhere: B batch, C or 3 colours, H height, W width, N channels
+of a layer, h and w its height and width, M = h·w its positions, L layers.
+"""
+
+from typing import TypeAlias
+
+from jaxtyping import Float
+from torch import Tensor
+
+Image: TypeAlias = Float[Tensor, "B 3 H W"]
+"""Pixels: RGB, sRGB-encoded, 0..1."""
+
+Mask: TypeAlias = Float[Tensor, "B 1 H W"]
+"""One number per pixel, 0..1: alpha or guidance."""
+
+Features: TypeAlias = Float[Tensor, "B N h w"]
+"""A layer's responses after rectification (the paper's F, positions kept as a grid)."""
+
+Gram: TypeAlias = Float[Tensor, "B N N"]
+"""Correlations between channels, summed over positions (the paper's G)."""
+
+Scalar: TypeAlias = Float[Tensor, ""]
+"""A 0-dimensional tensor."""
