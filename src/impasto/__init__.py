@@ -1,3 +1,90 @@
-"""Impasto: the neural algorithm of artistic style."""
+"""Impasto: the neural algorithm of artistic style (Gatys, Ecker and Bethge 2015, arXiv:1508.06576).
+
+>>> import impasto
+>>> painting = impasto.stylize("photo.jpg", "painting.jpg")  # doctest: +SKIP
+>>> painting.save("out.png")  # doctest: +SKIP
+
+Names are loaded on first use: `import impasto` loads no torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from impasto.errors import (
+        CheckpointError,
+        DeviceError,
+        ImageError,
+        ImpastoError,
+        ImpastoWarning,
+        SettingsError,
+        WeightsError,
+    )
+    from impasto.image.files import read_picture, write_picture
+    from impasto.image.picture import Picture
+    from impasto.network.vgg import VGG19
+    from impasto.network.weights import load as load_weights
+    from impasto.recipes.loss import PaperLoss, paper_loss
+    from impasto.recipes.progress import Painting, Progress
+    from impasto.recipes.settings import StylizeSettings
+    from impasto.recipes.stylize import stylize, stylize_steps
+
+_HOMES = {
+    "CheckpointError": "errors",
+    "DeviceError": "errors",
+    "ImageError": "errors",
+    "ImpastoError": "errors",
+    "ImpastoWarning": "errors",
+    "Painting": "recipes.progress",
+    "PaperLoss": "recipes.loss",
+    "Picture": "image.picture",
+    "Progress": "recipes.progress",
+    "SettingsError": "errors",
+    "StylizeSettings": "recipes.settings",
+    "VGG19": "network.vgg",
+    "WeightsError": "errors",
+    "load_weights": "network.weights:load",
+    "paper_loss": "recipes.loss",
+    "read_picture": "image.files",
+    "stylize": "recipes.stylize",
+    "stylize_steps": "recipes.stylize",
+    "write_picture": "image.files",
+}
+
+__all__ = [
+    "VGG19",
+    "CheckpointError",
+    "DeviceError",
+    "ImageError",
+    "ImpastoError",
+    "ImpastoWarning",
+    "Painting",
+    "PaperLoss",
+    "Picture",
+    "Progress",
+    "SettingsError",
+    "StylizeSettings",
+    "WeightsError",
+    "load_weights",
+    "paper_loss",
+    "read_picture",
+    "stylize",
+    "stylize_steps",
+    "write_picture",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'impasto' has no attribute {name!r}")
+    module, _, inner = home.partition(":")
+    value = getattr(import_module(f"impasto.{module}"), inner or name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -1,0 +1,260 @@
+"""The command `impasto`: parse, call a recipe, show, set the exit code.
+
+Recipes are imported inside the commands, so that `impasto --help` loads no torch.
+"""
+
+import dataclasses
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from impasto import __version__
+from impasto.app import console
+from impasto.app.options import with_settings
+from impasto.choices import Pooling
+from impasto.errors import INTERRUPTED, ImpastoError
+from impasto.recipes.settings import (
+    PAPER_CONTENT_LAYERS,
+    PAPER_RATIO,
+    PAPER_STYLE_LAYERS,
+    StylizeSettings,
+    layer_weights,
+)
+
+if TYPE_CHECKING:
+    from impasto.recipes.stylize import Job
+
+app = typer.Typer(
+    name="impasto",
+    help="Repaint a photograph in the style of a painting (Gatys, Ecker and Bethge 2015).",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+weights_app = typer.Typer(help="The network's weights: list, fetch, verify.", no_args_is_help=True)
+app.add_typer(weights_app, name="weights")
+
+Output = Annotated[str, typer.Option("-o", "--output", help="File to write; its extension says the format.")]
+Bits = Annotated[int, typer.Option(help="Bits per channel: 8, or 16 for PNG and TIFF.")]
+Quality = Annotated[int, typer.Option(help="1 to 100, of JPEG, WebP and AVIF.", min=1, max=100)]
+PreviewEvery = Annotated[
+    int, typer.Option(help="Write the picture so far every so many steps; 0: never.", min=0)
+]
+
+
+def main() -> None:
+    """Entry point of the command."""
+    console.show_warnings()
+    app()
+
+
+def door(command: Callable[..., None]) -> Callable[..., None]:
+    """Turn our errors into one line and an exit code. What is not ours is a bug and keeps its traceback."""
+
+    @functools.wraps(command)
+    def guarded(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except ImpastoError as error:
+            console.error(str(error))
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            console.note("Stopped.")
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:  # `impasto … | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(1) from None
+
+    return guarded
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        console.out.print(f"impasto {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+@with_settings(StylizeSettings)
+@door
+def stylize(
+    content: Annotated[str, typer.Argument(help="The photograph to repaint.")],
+    style: Annotated[str, typer.Argument(help="The painting to take the style from.")],
+    settings: StylizeSettings,
+    output: Output = "painting.png",
+    bits: Bits = 8,
+    quality: Quality = 92,
+    preview_every: PreviewEvery = 0,
+) -> None:
+    """Repaint CONTENT in the style of STYLE."""
+    from impasto.image.files import check_output
+    from impasto.recipes.stylize import prepare
+
+    check_output(output, bits=bits)
+    with console.download_bar("fetching VGG-19") as on_download:
+        job = prepare(content, style, settings, on_download=on_download)
+    _paint(job, output, bits, quality, preview_every)
+
+
+@app.command()
+@door
+def rerun(
+    picture: Annotated[str, typer.Argument(help="A picture that Impasto painted.")],
+    output: Output = "",
+    content: Annotated[str, typer.Option(help="Where the content image is now.")] = "",
+    style: Annotated[str, typer.Option(help="Where the style image is now.")] = "",
+    weights: Annotated[str, typer.Option(help="Where the network's weights are now.")] = "",
+    bits: Bits = 8,
+    quality: Quality = 92,
+    preview_every: PreviewEvery = 0,
+) -> None:
+    """Paint PICTURE again from the manifest inside it; the same machine gives the same pixels."""
+    from impasto.image.files import check_output
+    from impasto.recipes.rerun import prepare_rerun
+
+    stem, extension = os.path.splitext(picture)
+    output = output or f"{stem}-rerun{extension}"
+    check_output(output, bits=bits)
+    with console.download_bar("fetching VGG-19") as on_download:
+        job = prepare_rerun(picture, content=content, style=style, weights=weights, on_download=on_download)
+    _paint(job, output, bits, quality, preview_every)
+
+
+def _paint(job: "Job", output: str, bits: int, quality: int, preview_every: int) -> None:
+    """Run a job under a progress bar and save it; Ctrl-C saves what there is and exits with 130."""
+    from impasto.recipes.stylize import finish, run
+
+    last, stopped, count = None, False, 0
+    with console.PaintingBar() as bar:
+        try:
+            for last in run(job):
+                bar.show(last)
+                count += 1
+                if preview_every and count % preview_every == 0:
+                    finish(job, last).save(output, bits=bits, quality=quality)
+        except KeyboardInterrupt:
+            stopped = True
+    if stopped and last is None:
+        console.note("Stopped before the first step; nothing was written.")
+        raise typer.Exit(INTERRUPTED)
+    painting = finish(job, last)
+    painting.save(output, bits=bits, quality=quality)
+    result = painting.manifest["result"]
+    console.note(
+        f"{'Stopped; saved what there is in' if stopped else 'Painted'} {output} "
+        f"({result['width']}×{result['height']}, {result['evaluations']} evaluations, "
+        f"{result['seconds']:.0f} s)."
+    )
+    if stopped:
+        raise typer.Exit(INTERRUPTED)
+
+
+@app.command()
+@door
+def loss(
+    content: Annotated[str, typer.Argument(help="The photograph.")],
+    style: Annotated[str, typer.Argument(help="The painting.")],
+    image: Annotated[str, typer.Argument(help="The image whose loss is wanted.")],
+    layers: Annotated[str, typer.Option(help="Style layers, with weights w_l.")] = ",".join(
+        PAPER_STYLE_LAYERS
+    ),
+    content_layers: Annotated[str, typer.Option(help="Content layers.")] = ",".join(PAPER_CONTENT_LAYERS),
+    alpha: Annotated[float, typer.Option(help="Weight of content.")] = PAPER_RATIO,
+    beta: Annotated[float, typer.Option(help="Weight of style.")] = 1.0,
+    pooling: Annotated[Pooling, typer.Option(help="How the network pools.")] = "average",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
+    weights: Annotated[str, typer.Option(help="A file with the network's weights.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Print every term of the paper's literal loss of IMAGE, at its own size."""
+    from impasto.recipes.loss import paper_loss
+
+    with console.download_bar("fetching VGG-19") as on_download:
+        report = paper_loss(
+            content,
+            style,
+            image,
+            layers=layer_weights(layers, "layers"),
+            content_layers=layer_weights(content_layers, "content-layers"),
+            alpha=alpha,
+            beta=beta,
+            pooling=pooling,
+            device=device,
+            weights=weights,
+            on_download=on_download,
+        )
+    if as_json:
+        console.out.print_json(json.dumps(dataclasses.asdict(report)))
+        return
+    rows = [("L_content", name, f"{value:.6g}", "") for name, value in report.content.items()]
+    rows += [
+        ("E_l", name, f"{value:.6g}", f"w_l {report.layer_weights[name]:g}")
+        for name, value in report.style.items()
+    ]
+    rows += [
+        ("L_style", "", f"{report.total_style:.6g}", ""),
+        ("L_total", "", f"{report.total:.6g}", f"α {report.alpha:g}, β {report.beta:g}"),
+    ]
+    console.table(f"{report.width}×{report.height}", rows)
+
+
+@app.command()
+@door
+def doctor() -> None:
+    """Say what this machine has: versions, device, threads, bfloat16, cache, weights."""
+    from impasto.recipes.doctor import examine
+
+    console.table("", [(name, str(value)) for name, value in examine().items()])
+
+
+@weights_app.command("list")
+@door
+def weights_list() -> None:
+    """List the known weight files and whether they are in the cache."""
+    _show_weights()
+
+
+@weights_app.command("fetch")
+@door
+def weights_fetch() -> None:
+    """Fetch the weights into the cache, unless good ones are there."""
+    from impasto.network.weights import RECORDS, fetch
+
+    for record in RECORDS.values():
+        with console.download_bar(f"fetching {record.name}") as on_download:
+            path = fetch(record, progress=on_download)
+        console.out.print(f"{record.name}: {path}")
+
+
+@weights_app.command("verify")
+@door
+def weights_verify() -> None:
+    """Check the bytes of the weights in the cache; exit 1 if any are damaged or absent."""
+    if not _show_weights():
+        raise typer.Exit(1)
+
+
+def _show_weights() -> bool:
+    from impasto.network.weights import verify
+
+    statuses = verify()
+    rows = [
+        (s.record.name, s.state, f"{s.bytes / 1e6:.1f} MB", str(s.path), s.record.licence) for s in statuses
+    ]
+    console.table("", rows, ("name", "state", "size", "file", "licence"))
+    return all(s.state == "good" for s in statuses)

@@ -1,0 +1,80 @@
+"""Command-line options generated from a settings class."""
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from impasto.recipes.settings import choices, layer_weights
+
+
+def with_settings(settings_class: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Replace a command's `settings` parameter by one option per field of `settings_class`.
+
+    Values are checked by the settings class itself, so that the command line, Python and the web say the same
+    thing about a bad value. Every option's default is the field's.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        fields = dataclasses.fields(settings_class)
+
+        @functools.wraps(command)
+        def wrapper(**values: Any) -> None:
+            chosen = {field.name: values.pop(field.name) for field in fields}
+            command(settings=settings_class(**chosen), **values)
+
+        own = [p for p in inspect.signature(command).parameters.values() if p.name != "settings"]
+        generated = [_parameter(field) for field in fields]
+        signature = inspect.Signature([*own, *generated])
+        wrapper.__signature__ = signature  # type: ignore[attr-defined]
+        wrapper.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
+        return wrapper
+
+    return decorate
+
+
+def _parameter(field: "dataclasses.Field[Any]") -> inspect.Parameter:
+    default: Any = field.default
+    kind: Any = str if choices(field) else field.type
+    if field.default_factory is not dataclasses.MISSING:  # layers with weights are typed as text
+        default, kind = as_text(field.default_factory()), str
+    info = typer.Option(
+        f"--{field.name.replace('_', '-')}",
+        help=describe(field),
+        show_default=default not in ("", None),
+        rich_help_panel="Advanced" if field.metadata["advanced"] else None,
+        metavar=_metavar(field),
+    )
+    return inspect.Parameter(
+        field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, info]
+    )
+
+
+def describe(field: "dataclasses.Field[Any]") -> str:
+    """A field's help as one sentence: what it does, and its unit."""
+    facts = field.metadata
+    text = str(facts["help"][0].upper() + facts["help"][1:])
+    if facts["unit"]:
+        text += f", in {facts['unit']}"
+    return text + "."
+
+
+def _metavar(field: "dataclasses.Field[Any]") -> str | None:
+    if choices(field):
+        return "|".join(choices(field))
+    return {"px": "PX"}.get(field.metadata["unit"])
+
+
+def as_text(weights: dict[str, float]) -> str:
+    """Layers as they are typed: names alone where they share 1 equally.
+
+    >>> as_text({"conv1_1": 0.5, "conv2_1": 0.5})
+    'conv1_1,conv2_1'
+    """
+    names = ",".join(weights)
+    if layer_weights(names, "layers") == weights:
+        return names
+    return ",".join(f"{name}={weight:g}" for name, weight in weights.items())

@@ -1,0 +1,192 @@
+"""Pictures from and to numpy arrays, tensors and Pillow images."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from impasto.errors import ImageError, SettingsError
+from impasto.image.picture import Picture
+from impasto.image.srgb import planes, to_srgb, wrap
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+_SLACK = (
+    0.25  # overshoot of a resampling filter passes and is clipped; 0..255, -1..1 and mean-subtracted do not
+)
+_SHAPES = "(H, W), (H, W, 1), (H, W, 3) or (H, W, 4)"
+_TENSOR_SHAPES = "(3, H, W), (4, H, W), (1, 3, H, W) or (B, 3, H, W)"
+
+
+def from_array(values: NDArray[Any], *, role: str = "image") -> Picture:
+    """A picture from a numpy array.
+
+    Args:
+        values: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4); uint8 0..255, uint16 0..65535 or float 0..1;
+            sRGB-encoded grey, RGB or RGB and alpha. Copied.
+        role: what the picture is for, in messages.
+    Raises:
+        ImageError: another shape, another kind of number, values outside the range, NaN.
+    """
+    who = f"{role} (array)"
+    channels = values.shape[2] if values.ndim == 3 else 1
+    if values.ndim not in (2, 3) or channels not in (1, 3, 4) or not values.size:
+        raise ImageError(f"{who} has shape {values.shape}; needed: {_SHAPES}, with at least one pixel.")
+    if values.dtype.newbyteorder("=") in (np.uint8, np.uint16):
+        tensor: Tensor = planes(values)
+    elif np.issubdtype(values.dtype, np.floating):
+        stacked = values.reshape(*values.shape[:2], -1).transpose(2, 0, 1)[None]
+        tensor = _checked(torch.from_numpy(np.array(stacked, np.float32, order="C")), who)
+    else:
+        raise ImageError(
+            f"{who} holds {values.dtype} numbers; needed: uint8 (0..255), uint16 (0..65535) or float (0..1)."
+        )
+    return _picture(tensor, "array")
+
+
+def from_tensor(values: Tensor, *, role: str = "image") -> Picture:
+    """A picture from a tensor.
+
+    Args:
+        values: (3, H, W), (4, H, W), (1, 3, H, W) or (B, 3, H, W), also with 4 channels (alpha last) or 1
+            (grey) in either form; floating point, 0..1, sRGB-encoded, any device. Copied to the CPU as
+            float32, without its gradient.
+        role: what the picture is for, in messages.
+    Raises:
+        ImageError: another shape, another kind of number, values outside the range, NaN.
+    """
+    who = f"{role} (tensor)"
+    shape = tuple(values.shape)
+    if len(shape) not in (3, 4) or shape[-3] not in (1, 3, 4) or not values.numel():
+        raise ImageError(f"{who} has shape {shape}; needed: {_TENSOR_SHAPES}, with at least one pixel.")
+    if not values.is_floating_point():
+        raise ImageError(
+            f"{who} holds {str(values.dtype).removeprefix('torch.')} numbers; needed: floating point, 0..1. "
+            "Divide whole numbers by 255 first."
+        )
+    batch = values if values.ndim == 4 else values[None]
+    return _picture(_checked(batch.detach().to("cpu", torch.float32, copy=True), who), "tensor")
+
+
+def from_pil(image: "PIL.Image.Image", *, role: str = "image", max_pixels: int = 400_000_000) -> Picture:
+    """A picture from a Pillow image of any mode: turned upright by its EXIF tag, in sRGB by its ICC profile.
+
+    Args:
+        image: a Pillow image; not changed. Modes 'I' and 'F' hold grey, 0..65535 and 0..1.
+        role: what the picture is for, in messages.
+        max_pixels: the most pixels that are decoded.
+    Raises:
+        ImageError: too large, damaged (Pillow reads the file only now), or values outside the range.
+    """
+    from PIL import ImageOps
+
+    who = f"{role} (PIL image)"
+    check_pixels(image.height, image.width, max_pixels, who)
+    try:
+        upright = _plain_mode(ImageOps.exif_transpose(image))
+    except (OSError, SyntaxError) as error:
+        raise ImageError(f"{who} is cut off or damaged ({error}). Copy or export it again.") from error
+    values = np.asarray(upright)
+    if upright.mode in ("I", "F"):
+        if upright.mode == "I" and values.min() >= 0 and values.max() <= 65535:
+            values = values.astype(np.uint16)
+        pixels = from_array(values, role=role).pixels
+        return Picture(pixels, None, "PIL image")
+    deep = values.dtype.itemsize == 2
+    kinds = {"L": "b-w", "LA": "b-w", "CMYK": "cmyk"}
+    kind = "grey16" if deep else kinds.get(upright.mode, "srgb")
+    values = values.astype(np.uint16 if deep else np.uint8)  # 16 bits may be big-endian
+    return Picture(*to_srgb(wrap(values, kind, image.info.get("icc_profile")), who), "PIL image")
+
+
+def to_numpy(picture: Picture, bits: int = 8) -> NDArray[Any]:
+    """The picture as whole numbers, clipped to the range and rounded to the nearest.
+
+    Args:
+        picture: one picture, not a batch.
+        bits: 8 or 16.
+    Returns:
+        (H, W, 3), or (H, W, 4) if the picture has alpha; uint8 0..255 or uint16 0..65535.
+    Raises:
+        SettingsError: other bits.
+        ImageError: a batch, or NaN among the pixels.
+    """
+    if bits not in (8, 16):
+        raise SettingsError(f"bits is {bits}; a channel has 8 or 16.")
+    if picture.pixels.shape[0] != 1:
+        raise ImageError(f"{picture.name} holds {picture.pixels.shape[0]} pictures; pass them one at a time.")
+    kind = np.uint8 if bits == 8 else np.uint16
+    parts = (picture.pixels,) if picture.alpha is None else (picture.pixels, picture.alpha)
+    channels = sum(part.shape[1] for part in parts)
+    out = np.empty((picture.height, picture.width, channels), kind)
+    planes_in = (plane for part in parts for plane in part[0])
+    for channel, plane in enumerate(planes_in):
+        values = plane.detach().to("cpu", torch.float32)
+        if bool(values.isnan().any()):
+            raise ImageError(f"{picture.name} holds NaN; it cannot be shown or written.")
+        out[..., channel] = (values.clamp(0, 1) * np.iinfo(kind).max).round().numpy()
+    return out
+
+
+def to_pil(picture: Picture) -> "PIL.Image.Image":
+    """The picture as a Pillow image, 'RGB' or 'RGBA', 8 bits, sRGB.
+
+    Raises:
+        ImageError: Pillow is not installed, a batch, or NaN among the pixels.
+    """
+    try:
+        import PIL.Image
+    except ImportError as error:
+        raise ImageError("a PIL image needs Pillow. Run pip install pillow.") from error
+    return PIL.Image.fromarray(to_numpy(picture))
+
+
+def check_pixels(height: int, width: int, max_pixels: int, who: str) -> None:
+    """Refuse a picture of more pixels than are to be decoded, with an ImageError."""
+    if height * width > max_pixels:
+        raise ImageError(
+            f"{who} is {width}×{height}, {height * width:,} pixels; at most {max_pixels:,} are read. "
+            "Shrink it first, or raise max_pixels if you trust it."
+        )
+
+
+def _plain_mode(image: "PIL.Image.Image") -> "PIL.Image.Image":
+    """The image in a mode whose bytes are plain grey, RGB or CMYK, alpha last."""
+    mode = image.mode
+    if mode == "LAB":
+        from PIL import ImageCms
+
+        done = ImageCms.profileToProfile(
+            image, ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), outputMode="RGB"
+        )
+        return image if done is None else done
+    if "transparency" in image.info and mode in ("1", "L", "P", "RGB"):
+        return image.convert("RGBA" if mode in ("P", "RGB") else "LA")
+    plain = {"1": "L", "P": "RGB", "PA": "RGBA", "RGBa": "RGBA", "La": "LA"}
+    if mode in ("L", "LA", "RGB", "RGBA", "CMYK", "I", "F") or mode.startswith("I;16"):
+        return image
+    return image.convert(plain.get(mode, "RGB"))  # YCbCr, HSV, RGBX
+
+
+def _picture(tensor: Tensor, name: str) -> Picture:
+    """Colour and alpha of (B, 1 or 3 or 4, H, W) apart; grey three times."""
+    channels = tensor.shape[1]
+    if channels == 1:
+        return Picture(tensor.repeat(1, 3, 1, 1), None, name)
+    if channels == 3:
+        return Picture(tensor, None, name)
+    return Picture(tensor[:, :3].contiguous(), tensor[:, 3:].contiguous(), name)
+
+
+def _checked(values: Tensor, who: str) -> Tensor:
+    """The values clipped to 0..1; refused if they are clearly on another scale."""
+    low, high = (float(bound) for bound in values.aminmax())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise ImageError(f"{who} holds NaN or infinite values; every value must be from 0 to 1.")
+    if low < -_SLACK or high > 1 + _SLACK:
+        hint = " Divide by 255 first." if low >= 0 and high <= 255 else ""
+        raise ImageError(f"{who} has values from {low:g} to {high:g}; needed: 0 to 1.{hint}")
+    return values.clamp_(0, 1)

@@ -1,0 +1,116 @@
+"""The file formats: how each is recognised, and what it can hold."""
+
+from dataclasses import dataclass
+
+HEAD = 4096
+"""Bytes of a file that `sniff` and `describe` want to see."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """A file format that pictures are read from, and perhaps written to.
+
+    Args:
+        name: as people write it.
+        loader: libvips' operation that reads it; no other is ever called.
+        suffixes: endings that mean this format when writing; empty if it is only read.
+        alpha: whether it holds transparency.
+        bits: bits per channel that can be written.
+        packet: bytes an XMP packet may have, or None for no practical limit.
+        longest: pixels a side may have.
+    """
+
+    name: str
+    loader: str
+    suffixes: tuple[str, ...]
+    alpha: bool = True
+    bits: tuple[int, ...] = (8,)
+    packet: int | None = None
+    longest: int = 2**31 - 1
+
+
+# libvips drops a larger XMP packet without an error; JPEG's own limit is 65,502
+JPEG = Format("JPEG", "jpegload_source", (".jpg", ".jpeg"), alpha=False, packet=60_000, longest=65_500)
+PNG = Format("PNG", "pngload_source", (".png",), bits=(8, 16), longest=1_000_000)
+WEBP = Format("WebP", "webpload_source", (".webp",), longest=16_383)
+TIFF = Format("TIFF", "tiffload_source", (".tif", ".tiff"), bits=(8, 16))
+AVIF = Format("AVIF", "heifload_source", (".avif",), longest=16_384)
+HEIC = Format("HEIC", "heifload_source", (".heic", ".heif"), longest=16_384)
+GIF = Format("GIF", "gifload_source", ())
+
+FORMATS = (JPEG, PNG, WEBP, TIFF, AVIF, HEIC, GIF)
+READABLE = ", ".join(known.name for known in FORMATS)
+WRITABLE = ", ".join(suffix for known in FORMATS for suffix in known.suffixes)
+
+_MAGIC = (
+    (b"\xff\xd8\xff", JPEG),
+    (b"\x89PNG\r\n\x1a\n", PNG),
+    (b"GIF87a", GIF),
+    (b"GIF89a", GIF),
+    (b"II*\0", TIFF),
+    (b"MM\0*", TIFF),
+    (b"II+\0", TIFF),
+    (b"MM\0+", TIFF),
+)
+_AVIF_BRANDS = (b"avif", b"avis")
+_HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+_FOREIGN = (
+    (b"%PDF", "a PDF document"),
+    (b"BM", "a BMP picture"),
+    (b"8BPS", "a Photoshop document"),
+    (b"\xff\x0a", "a JPEG XL picture"),
+    (b"\0\0\0\x0cJXL ", "a JPEG XL picture"),
+    (b"\0\0\0\x0cjP  ", "a JPEG 2000 picture"),
+    (b"v/1\x01", "an OpenEXR picture"),
+    (b"PK\x03\x04", "a zip archive"),
+    (b"\x1f\x8b", "a gzip archive"),
+)
+
+
+_RAW = (".dng", ".nef", ".nrw", ".cr2", ".arw", ".srw", ".pef", ".orf", ".rw2", ".3fr", ".iiq")
+
+
+def sniff(head: bytes, suffix: str = "") -> Format | None:
+    """The format that a file's first bytes announce; None if it is none of ours.
+
+    The name counts only for camera raw files: they are TIFF outside, with a thumbnail as the first picture.
+    """
+    if suffix.lower() in _RAW:
+        return None
+    for magic, known in _MAGIC:
+        if head.startswith(magic):
+            return known
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return WEBP
+    if head[4:8] == b"ftyp" and head[8:12] in _AVIF_BRANDS:
+        return AVIF
+    if head[4:8] == b"ftyp" and head[8:12] in _HEIC_BRANDS:
+        # 'mif1' says only "a HEIF picture"; the brands after it say which
+        return AVIF if b"avif" in head[16 : int.from_bytes(head[:4], "big")] else HEIC
+    return None
+
+
+def describe(head: bytes, suffix: str = "") -> str:
+    """What a file that is no picture of ours seems to be, for a message: 'text', 'a PDF document'..."""
+    if suffix.lower() in _RAW:
+        return "a camera raw file"
+    for magic, name in _FOREIGN:
+        if head.startswith(magic):
+            return name
+    if head[4:8] == b"ftyp":
+        return "a film"
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1024].lower()
+    if b"<svg" in start:
+        return "an SVG drawing"
+    if start.startswith((b"<!doctype html", b"<html")):
+        return "a web page"
+    try:
+        head[: HEAD - 4].decode()  # 4 short: the last character may be cut
+    except UnicodeDecodeError:
+        return "data of an unknown kind"
+    return "data of an unknown kind" if b"\0" in head else "text"
+
+
+def by_suffix(suffix: str) -> Format | None:
+    """The format written under a file ending ('.png', any case); None if there is none."""
+    return next((known for known in FORMATS if suffix.lower() in known.suffixes), None)

@@ -1,0 +1,66 @@
+"""HEIC through pillow-heif (optional): libvips' binary wheel has no HEVC."""
+
+import io
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from impasto.errors import ImageError
+from impasto.image.srgb import VipsImage, wrap
+
+NEEDED = "HEIC needs one more package. Run pip install 'impasto[heic]'"
+
+
+def decode(data: bytes, who: str) -> VipsImage:
+    """The primary picture of a HEIC file, upright, at the file's own depth, with its profile.
+
+    Raises:
+        ImageError: pillow-heif is not installed, or the file is damaged.
+    """
+    heif = load(f"{who}: {NEEDED}, or export it as JPEG.")
+    try:
+        found = heif.open_heif(data, convert_hdr_to_8bit=False)
+        values = np.asarray(found)
+    except (ValueError, OSError, EOFError, RuntimeError) as error:
+        raise ImageError(f"{who} is cut off or damaged (HEIC: {error}). Copy or export it again.") from error
+    deep = values.dtype.itemsize == 2
+    grey = values.ndim == 2 or values.shape[2] < 3
+    kind = ("grey16" if deep else "b-w") if grey else ("rgb16" if deep else "srgb")
+    return wrap(values, kind, found.info.get("icc_profile"))
+
+
+def encode(values: NDArray[Any], quality: int, profile: bytes, packet: bytes | None) -> bytes:
+    """A HEIC file.
+
+    Args:
+        values: (H, W, 3) or (H, W, 4), uint8.
+        quality: 1..100; from 90 the colour is not halved.
+        profile: ICC profile to embed.
+        packet: XMP to embed, or None.
+    Raises:
+        ImageError: pillow-heif is not installed, or will not write the picture.
+    """
+    heif = load(f"{NEEDED}, or choose .avif.")
+    height, width, channels = values.shape
+    mode = "RGBA" if channels == 4 else "RGB"
+    out = io.BytesIO()
+    try:
+        file = heif.from_bytes(mode=mode, size=(width, height), data=values.tobytes())
+        file[0].info["icc_profile"] = profile
+        if packet is not None:
+            file[0].info["xmp"] = packet
+        file.save(out, quality=quality, chroma=444 if quality >= 90 else 420)
+    except (ValueError, OSError, RuntimeError) as error:
+        raise ImageError(f"cannot write HEIC: {error}. Choose .png or .avif.") from error
+    return out.getvalue()
+
+
+def load(message: str) -> ModuleType:
+    """pillow-heif's module; an ImageError with the message if it is not installed."""
+    try:
+        import pillow_heif
+    except ImportError as error:
+        raise ImageError(message) from error
+    return pillow_heif  # type: ignore[no-any-return]

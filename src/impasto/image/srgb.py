@@ -1,0 +1,175 @@
+"""From the colours a file holds (profile, CMYK, Lab, grey, 16 bits) to sRGB tensors."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyvips
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from impasto.errors import ImageError, ImpastoWarning
+from impasto.shapes import Image, Mask
+
+VipsImage: TypeAlias = Any
+"""A pyvips.Image (pyvips has no type hints)."""
+
+PROFILE = "icc-profile-data"
+
+# libvips' interpretations that go through a profile: colour bands of each
+_DEVICE = {"b-w": 1, "grey16": 1, "srgb": 3, "rgb": 3, "rgb16": 3, "cmyk": 4}
+# those that libvips converts by formula alone; their values are absolute colours
+_ABSOLUTE = {"lab", "labs", "xyz", "scrgb", "yxy", "lch", "oklab", "oklch"}
+_SAME = 0.5 / 255  # a profile that moves no colour further than this is sRGB under another name
+
+
+def to_srgb(image: VipsImage, who: str) -> tuple[Image, Mask | None]:
+    """Convert a decoded libvips image to sRGB tensors.
+
+    An embedded ICC profile is honoured (relative colorimetric, black point compensation, at 16 bits). The
+    pixels of a picture whose profile is sRGB are not touched at all. Without a profile, RGB and grey are
+    taken as sRGB, CMYK through libvips' own CMYK profile. Linear float ('scRGB') is clipped to 0..1.
+
+    Args:
+        image: any libvips image, decoded and upright.
+        who: what to call it in messages.
+    Returns:
+        pixels (1, 3, H, W) and alpha (1, 1, H, W) or None, float32, 0..1.
+    Raises:
+        ImageError: a number of channels or a kind of number that is no picture.
+    Warns:
+        ImpastoWarning: a profile that is broken or of another kind, and was left out.
+    """
+    colour, alpha = _split(image, who)
+    absolute = colour.interpretation in _ABSOLUTE
+    try:
+        converted = colour.colourspace("rgb16") if absolute else _apply_profile(colour, who)
+        pixels = planes(converted.numpy())
+        return pixels, None if alpha is None else planes(alpha.numpy())
+    except pyvips.Error as error:
+        raise ImageError(
+            f"{who}: its colours ({image.interpretation}) cannot be converted ({reason(error)}). "
+            "Export it as PNG."
+        ) from error
+
+
+def planes(values: NDArray[Any]) -> Float[Tensor, "1 C H W"]:
+    """Whole numbers (H, W, C) or (H, W), 8 or 16 bits, to a float32 tensor (1, C, H, W), 0..1."""
+    values = values.reshape(*values.shape[:2], -1)
+    height, width, channels = values.shape
+    out = np.empty((1, channels, height, width), np.float32)
+    for channel in range(channels):
+        np.divide(values[..., channel], np.float32(np.iinfo(values.dtype).max), out=out[0, channel])
+    return torch.from_numpy(out)
+
+
+def wrap(values: NDArray[Any], kind: str, profile: bytes | None) -> VipsImage:
+    """Whole numbers (H, W, C) or (H, W) as a libvips image of a kind ('srgb', 'cmyk'...), with a profile."""
+    height, width = values.shape[:2]
+    number = "ushort" if values.dtype.itemsize == 2 else "uchar"
+    image = pyvips.Image.new_from_memory(
+        np.ascontiguousarray(values).data, width, height, values.size // (height * width), number
+    ).copy(interpretation=kind)
+    if profile:
+        image.set_type(pyvips.GValue.blob_type, PROFILE, profile)
+    return image
+
+
+def _split(image: VipsImage, who: str) -> tuple[VipsImage, VipsImage | None]:
+    """Colour bands, and the alpha band at 8 or 16 bits or None."""
+    kind, number = image.interpretation, image.format
+    whole = number in ("uchar", "ushort")
+    bands = _DEVICE.get(kind, 3)
+    if not (whole and kind in _DEVICE) and kind not in _ABSOLUTE:
+        raise ImageError(
+            f"{who} holds {image.bands} channel(s) of {number} numbers ({kind}), which is no kind of picture "
+            "known here. Export it as an 8- or 16-bit PNG."
+        )
+    if image.bands not in (bands, bands + 1):
+        raise ImageError(
+            f"{who} has {image.bands} channels; {kind} needs {bands}, or {bands + 1} with transparency. "
+            "Export it as a PNG."
+        )
+    colour = image.extract_band(0, n=bands) if image.bands > bands else image
+    if image.bands == bands:
+        return colour, None
+    alpha = image.extract_band(bands)
+    if not whole:
+        alpha = (alpha * (1 if kind == "scrgb" else 1 / 255) * 65535).rint().cast("ushort")
+    return colour, alpha
+
+
+def _apply_profile(colour: VipsImage, who: str) -> VipsImage:
+    """An image of _DEVICE kind in sRGB: 3 bands of 8 or 16 bits."""
+    cmyk = colour.interpretation == "cmyk"
+    if colour.get_typeof(PROFILE):
+        wrong = _trial(colour, who)
+        if wrong is None:
+            return _transform(colour)
+        if wrong:
+            warnings.warn(f"{who}: its colour profile is left out: {wrong}.", ImpastoWarning, stacklevel=2)
+            colour = colour.copy()
+            colour.remove(PROFILE)
+    if cmyk:
+        return _transform(colour)
+    # grey: the same value three times; libvips' own way to 16 bits would shift 255 to 65280
+    return colour if colour.bands == 3 else colour.bandjoin([colour, colour])
+
+
+def _trial(colour: VipsImage, who: str) -> str | None:
+    """Try the profile on a few colours: None if it is to be applied, '' if it is sRGB already, and what is
+    wrong with it if it is broken.
+    """
+    bands = colour.bands
+    levels = np.linspace(0, 65535, 256 if bands == 1 else 9 if bands == 3 else 3).round().astype(np.uint16)
+    grid = np.stack(np.meshgrid(*[levels] * bands, indexing="ij"), -1).reshape(1, -1, bands)
+    probe = wrap(grid, {1: "grey16", 3: "rgb16", 4: "cmyk"}[bands], colour.get(PROFILE))
+    with _vips_warnings() as heard:
+        try:
+            result = _transform(probe).numpy()
+        except pyvips.Error as error:
+            return reason(error)
+    # "fallback to suggested intent" alone is harmless; anything else means that libvips took its own profile
+    broken = [said for said in heard if "profile" in said and "fallback to suggested" not in said]
+    if broken:
+        return broken[-1]
+    moved = bands == 4 or np.abs(result / 65535.0 - grid / 65535.0).max() > _SAME
+    return None if moved else ""
+
+
+def _transform(image: VipsImage) -> VipsImage:
+    """By the embedded profile to 16-bit sRGB."""
+    how = {"intent": "relative", "black_point_compensation": True}
+    if image.bands == 1:
+        # in one go lcms samples a grey curve so coarsely that the shadows of a linear one are 10/255 too dark
+        return image.icc_import(embedded=True, pcs="xyz", **how).icc_export(
+            output_profile="srgb", depth=16, **how
+        )
+    fallback = "cmyk" if image.bands == 4 else "srgb"
+    return image.icc_transform("srgb", embedded=True, input_profile=fallback, depth=16, **how)
+
+
+@contextmanager
+def _vips_warnings() -> Iterator[list[str]]:
+    """Collect what libvips warns about meanwhile; pyvips hands it to the logger 'pyvips'."""
+    heard: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: heard.append(record.getMessage().removeprefix("VIPS: "))  # type: ignore[method-assign]
+    logger = logging.getLogger("pyvips")
+    logger.addHandler(handler)
+    try:
+        yield heard
+    finally:
+        logger.removeHandler(handler)
+
+
+def reason(error: pyvips.Error) -> str:
+    """libvips' words for a failure, in one line."""
+    lines = [line.strip() for line in (error.detail or "").splitlines()]
+    lines = [line for line in lines if line and "bad seek" not in line]
+    return lines[0].rstrip(".") if lines else "libvips cannot read it"

@@ -1,0 +1,100 @@
+"""VGG-19's convolutional layers: their names, and what part of an image each position sees.
+
+Standard library only, so that settings can check a layer's name without loading torch.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from impasto.errors import ImageError, SettingsError
+
+BLOCKS = (2, 2, 4, 4, 4)
+"""Convolutions per block; a 2×2 pooling stands between blocks (Simonyan and Zisserman 2015, Table 1, E)."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One convolution with its rectification.
+
+    Attributes:
+        name: `conv4_2` means the response *after* the rectification, as in the paper's own code.
+        index: 0…15, in the order of the network.
+        stride: image pixels from one position to the next.
+        support: image pixels, along one side, that one position can see (its receptive field).
+        pooled: whether a pooling comes right before this convolution.
+    """
+
+    name: str
+    index: int
+    stride: int
+    support: int
+    pooled: bool
+
+    def grid(self, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns of positions on an image of that many pixels; poolings round up."""
+        return -(-height // self.stride), -(-width // self.stride)
+
+
+def _table() -> dict[str, Layer]:
+    layers: dict[str, Layer] = {}
+    stride, support = 1, 1
+    for block, convolutions in enumerate(BLOCKS, start=1):
+        for position in range(1, convolutions + 1):
+            pooled = block > 1 and position == 1
+            if pooled:
+                support += stride  # a 2×2 window reaches one position further
+                stride *= 2
+            support += 2 * stride  # a 3×3 window reaches one position further on both sides
+            name = f"conv{block}_{position}"
+            layers[name] = Layer(name, len(layers), stride, support, pooled)
+    return layers
+
+
+LAYERS: dict[str, Layer] = _table()
+"""Every layer by name, `conv1_1` … `conv5_4`, in the order of the network."""
+
+
+def layer(name: str) -> Layer:
+    """The layer of that name; `relu4_2` is accepted for `conv4_2`.
+
+    Raises:
+        SettingsError: no such layer; the message has the nearest names.
+    """
+    wanted = name.strip().lower()
+    found = LAYERS.get(wanted.replace("relu", "conv", 1) if wanted.startswith("relu") else wanted)
+    if found is None:
+        near = get_close_matches(wanted, LAYERS, n=3) or ["conv1_1", "conv4_2", "conv5_4"]
+        raise SettingsError(
+            f"there is no layer {name!r} in VGG-19. Layers run from conv1_1 to conv5_4; "
+            f"did you mean {' or '.join(near)}?"
+        )
+    return found
+
+
+def deepest(names: Iterable[str]) -> Layer:
+    """The last of these layers in the order of the network."""
+    return max((layer(name) for name in names), key=lambda found: found.index)
+
+
+def check_size(height: int, width: int, names: Iterable[str], *, role: str) -> None:
+    """Refuse an image on which the deepest layer asked for has less than one whole position.
+
+    Args:
+        height, width: pixels.
+        names: the layers that will be asked for.
+        role: what the image is to the user, for the message.
+    Raises:
+        ImageError: naming both sizes and the way out.
+    """
+    wanted = [layer(name) for name in names]
+    if not wanted:
+        return
+    last = deepest(found.name for found in wanted)
+    if min(height, width) >= last.stride:
+        return
+    fitting = [found.name for found in LAYERS.values() if found.stride <= min(height, width)]
+    raise ImageError(
+        f"{role} is {width}×{height}; {last.name} needs at least {last.stride}×{last.stride}. "
+        f"Use a larger {role.split()[0]} or stop at {fitting[-1]}."
+    )

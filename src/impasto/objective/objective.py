@@ -1,0 +1,104 @@
+"""The weighted sum of terms, and the targets that give it its meaning."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from impasto.choices import Formula
+from impasto.network.layers import layer
+from impasto.network.vgg import VGG19
+from impasto.objective.terms import IMAGE, ContentTerm, StyleTerm, Term, VariationTerm, gram, style_distance
+from impasto.shapes import Features, Gram, Image
+
+
+@dataclass(frozen=True)
+class Objective:
+    """L_total = Σ weight · score, over content, style and prior terms (Eq. 7 of Gatys et al. 2015)."""
+
+    terms: tuple[Term, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The terms' names, in order."""
+        return tuple(term.name for term in self.terms)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The layers whose features are needed."""
+        return tuple(dict.fromkeys(term.layer for term in self.terms if term.layer != IMAGE))
+
+    def score(self, totals: Sequence[Tensor]) -> Float[Tensor, " L"]:
+        """Each term's weighted score, from the totals over the whole image in the order of the terms."""
+        return torch.stack(
+            [term.weight * term.score(total) for term, total in zip(self.terms, totals, strict=True)]
+        )
+
+
+def content_terms(
+    network: VGG19, content: Image, layers: Mapping[str, float], *, weight: float, formula: Formula
+) -> tuple[ContentTerm, ...]:
+    """Terms that hold an image's content at some layers.
+
+    Args:
+        content: the content image at the size to be painted, (1, 3, H, W).
+        layers: each layer's share; shares are used as they are, the paper has one layer with share 1.
+        weight: the paper's α.
+        formula: "paper", α · ½Σ(F−P)², which grows with the number of pixels; "balanced", α · ½Σ(F−P)²/½ΣP²,
+            the squared relative error of the features, which depends on neither size nor layer.
+    """
+    with torch.no_grad():
+        responses = network.features(content, layers)
+    return tuple(
+        ContentTerm(name, response, weight * layers[name] / _content_unit(response, formula))
+        for name, response in responses.items()
+    )
+
+
+def _content_unit(target: Features, formula: Formula) -> float:
+    """What a content score is divided by: 1, or its value for a featureless image."""
+    return (float(target.float().square().sum()) / 2 if formula == "balanced" else 1.0) or 1.0
+
+
+def style_terms(
+    network: VGG19,
+    style: Image,
+    layers: Mapping[str, float],
+    *,
+    canvas: tuple[int, int],
+    weight: float,
+    formula: Formula,
+) -> tuple[StyleTerm, ...]:
+    """Terms that hold an image's style at some layers.
+
+    Args:
+        style: (1, 3, H', W'), any size: a Gram matrix per position does not depend on it.
+        layers: the paper's w_l by layer.
+        canvas: height and width in pixels of the image to be painted.
+        weight: the paper's β.
+        formula: "paper", β w_l E_l; "balanced", β w_l E_l divided by its value for a featureless image, the
+            squared relative error of the Gram matrix, which depends on neither size, layer nor contrast.
+    """
+    with torch.no_grad():
+        responses = network.features(style, layers)
+    terms = []
+    for name, response in responses.items():
+        target = gram(response) / (response.shape[2] * response.shape[3])
+        positions = math.prod(layer(name).grid(*canvas))
+        terms.append(StyleTerm(name, target, positions, weight * layers[name] / _style_unit(target, formula)))
+    return tuple(terms)
+
+
+def _style_unit(target: Gram, formula: Formula) -> float:
+    """What a style score is divided by: 1, or its value for a featureless image."""
+    return (
+        float(style_distance(torch.zeros_like(target), 1, target)) if formula == "balanced" else 1.0
+    ) or 1.0
+
+
+def variation_terms(canvas: tuple[int, int], weight: float) -> tuple[VariationTerm, ...]:
+    """The smoothness prior, or nothing at weight 0."""
+    return (VariationTerm(canvas[0] * canvas[1], weight),) if weight else ()

@@ -1,0 +1,171 @@
+"""What is measured and how it is scored: one pair per equation of the paper.
+
+Every term is a *measure*, a statistic of features that adds up over positions, and a *score* of its total.
+Because totals add up, an image can be measured whole, by tiles or by several processes, and scored once.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from impasto.shapes import Features, Gram, Image, Scalar
+
+IMAGE = "image"
+"""The name under which a term asks for the pixels themselves instead of a layer's features."""
+
+
+def gram(features: Features) -> Gram:
+    """Correlations between channels, summed over positions.
+
+    G_ij = Σ_k F_ik F_jk, Eq. 3 of Gatys et al. 2015 (arXiv:1508.06576); as in the paper, nothing is divided
+    here: Eq. 4's 1/(4 N² M²) is in `style_distance`.
+
+    Args:
+        features: (B, N, h, w), any type; the products are summed in float32 at least.
+    Returns:
+        (B, N, N), symmetric, positive semi-definite, unit of the features squared.
+
+    >>> gram(torch.ones(1, 2, 3, 4))
+    tensor([[[12., 12.],
+             [12., 12.]]])
+    """
+    wide = torch.promote_types(features.dtype, torch.float32)
+    # Positions first, as channels-last memory already has them: a view, not a copy.
+    flat = features.permute(0, 2, 3, 1).flatten(1, 2).to(wide)  # (B, M, N)
+    return flat.transpose(1, 2) @ flat
+
+
+def squared_error(features: Features, target: Features) -> Scalar:
+    """Σ_ij (F_ij − P_ij)², twice Eq. 1 of Gatys et al. 2015; the ½ is in `content_distance`.
+
+    Args:
+        features, target: (B, N, h, w), the same shape.
+    Returns:
+        0-dimensional, ≥ 0, float32 at least.
+    """
+    wide = torch.promote_types(features.dtype, torch.float32)
+    return (features.to(wide) - target.to(wide)).square().sum()
+
+
+def content_distance(total: Scalar) -> Scalar:
+    """L_content = ½ Σ_ij (F_ij − P_ij)², Eq. 1 of Gatys et al. 2015, from the sum; as in the paper."""
+    return total / 2
+
+
+def style_distance(total: Gram, positions: int, target: Gram) -> Scalar:
+    """E_l = 1/(4 N² M²) Σ_ij (G_ij − A_ij)², Eq. 4 of Gatys et al. 2015, from Gram matrices per position.
+
+    Differs: the paper's images have one size, so its M serves both; here each Gram matrix is divided by its
+    own number of positions,
+    E_l = 1/(4 N²) Σ_ij (G_ij/M − A_ij/M_style)². Where M = M_style it is the paper's.
+
+    Args:
+        total: G, (B, N, N), summed over all positions of the image.
+        positions: M, how many there were.
+        target: A/M_style, (1, N, N).
+    Returns:
+        0-dimensional, ≥ 0; summed over the batch.
+    """
+    channels = total.shape[-1]
+    return (total / positions - target).square().sum() / (4 * channels**2)
+
+
+def squared_differences(image: Image) -> Scalar:
+    """Σ (x_{i+1,j} − x_{i,j})² + (x_{i,j+1} − x_{i,j})², the total variation with exponent 2.
+
+    Mahendran and Vedaldi 2015 (arXiv:1412.0035), Sec. 2, β = 2. Not in Gatys et al. 2015.
+    """
+    down = (image[:, :, 1:] - image[:, :, :-1]).square().sum()
+    right = (image[:, :, :, 1:] - image[:, :, :, :-1]).square().sum()
+    return down + right
+
+
+class Term(Protocol):
+    """A weighted summand of the objective: `weight · score(Σ over parts of measure(part))`."""
+
+    @property
+    def name(self) -> str:
+        """What the report calls it: "content conv4_2", "style conv1_1"."""
+
+    @property
+    def layer(self) -> str:
+        """The layer whose features it measures, or `IMAGE`."""
+
+    @property
+    def weight(self) -> float:
+        """What its score is multiplied by in the sum."""
+
+    def measure(self, features: Float[Tensor, "B N h w"]) -> Tensor:
+        """A total that adds up over positions."""
+
+    def score(self, total: Tensor) -> Scalar:
+        """A number from the total over all positions."""
+
+
+@dataclass(frozen=True)
+class ContentTerm:
+    """Content of one layer: ½ Σ (F − P)², Eq. 1, as in the paper. The target is P, (1, N, h, w)."""
+
+    layer: str
+    target: Features
+    weight: float
+
+    @property
+    def name(self) -> str:
+        """`content` and the layer."""
+        return f"content {self.layer}"
+
+    def measure(self, features: Features) -> Scalar:
+        """Σ (F − P)²."""
+        return squared_error(features, self.target)
+
+    def score(self, total: Scalar) -> Scalar:
+        """½ Σ (F − P)²."""
+        return content_distance(total)
+
+
+@dataclass(frozen=True)
+class StyleTerm:
+    """Style of one layer: E_l of Eq. 4 (see `style_distance` for what differs).
+
+    The target is A/M_style, (1, N, N); `positions` is M, the positions of the whole image to be painted.
+    """
+
+    layer: str
+    target: Gram
+    positions: int
+    weight: float
+
+    @property
+    def name(self) -> str:
+        """`style` and the layer."""
+        return f"style {self.layer}"
+
+    def measure(self, features: Features) -> Gram:
+        """G = Σ F F over positions."""
+        return gram(features)
+
+    def score(self, total: Gram) -> Scalar:
+        """E_l."""
+        return style_distance(total, self.positions, self.target)
+
+
+@dataclass(frozen=True)
+class VariationTerm:
+    """Mean squared difference of neighbouring pixels (see `squared_differences`): a mild smoothness prior."""
+
+    pixels: int
+    weight: float
+    name: str = "variation"
+    layer: str = IMAGE
+
+    def measure(self, features: Image) -> Scalar:
+        """Σ of squared differences."""
+        return squared_differences(features)
+
+    def score(self, total: Scalar) -> Scalar:
+        """Their mean over pixels, so that it does not grow with the image."""
+        return total / self.pixels

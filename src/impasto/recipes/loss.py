@@ -1,0 +1,148 @@
+"""Every term of the paper's loss for a given image."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+
+from impasto.choices import Pooling
+from impasto.device import Compute, choose
+from impasto.image.files import Source, read_picture
+from impasto.image.resize import fit, resize
+from impasto.network.layers import check_size, deepest
+from impasto.network.vgg import VGG19
+from impasto.network.weights import load
+from impasto.objective.evaluate import measure
+from impasto.objective.objective import Objective, content_terms, style_terms
+from impasto.recipes.settings import (
+    PAPER_CONTENT_LAYERS,
+    PAPER_RATIO,
+    PAPER_STYLE_LAYERS,
+    layer_weights,
+)
+
+
+@dataclass(frozen=True)
+class PaperLoss:
+    """The literal loss of Gatys et al. 2015 and its parts.
+
+    Attributes:
+        width, height: of the image, in pixels; content and style were brought to this size.
+        content: L_content = ½ Σ (F − P)² by layer, Eq. 1.
+        style: E_l by layer, Eq. 4.
+        layer_weights: w_l by layer.
+        total_content: L_content, summed over layers with their shares.
+        total_style: L_style = Σ w_l E_l, Eq. 5.
+        alpha, beta: their weights.
+        total: L_total = α L_content + β L_style, Eq. 7.
+    """
+
+    width: int
+    height: int
+    content: dict[str, float]
+    style: dict[str, float]
+    layer_weights: dict[str, float]
+    total_content: float
+    total_style: float
+    alpha: float
+    beta: float
+    total: float
+
+
+def paper_loss(
+    content: Source,
+    style: Source,
+    image: Source,
+    *,
+    layers: Mapping[str, float] | None = None,
+    content_layers: Mapping[str, float] | None = None,
+    alpha: float = PAPER_RATIO,
+    beta: float = 1.0,
+    pooling: Pooling = "average",
+    device: str = "auto",
+    weights: str = "",
+    on_download: Callable[[int, int], None] | None = None,
+) -> PaperLoss:
+    """The paper's loss of `image`, term by term, in float32 at the image's own size.
+
+    Gatys, Ecker and Bethge 2015 (arXiv:1508.06576), Eq. 1, 4, 5 and 7, as in the paper. A content image of
+    another size is resized to the image's; a style image of another size keeps its aspect ratio and is
+    brought to the same long side; each Gram matrix is divided by its own number of positions (see
+    `style_distance`).
+
+    Args:
+        content, style, image: files, `PIL.Image`s, arrays or tensors.
+        layers: w_l by style layer; default 1/5 each for the paper's five.
+        content_layers: share by content layer; default conv4_2 alone.
+        alpha, beta: weights of content and style.
+    Raises:
+        SettingsError, ImageError, WeightsError, DeviceError.
+    """
+    shares = layer_weights(layers or dict.fromkeys(PAPER_STYLE_LAYERS, 0.2), "layers")
+    held = layer_weights(content_layers or dict.fromkeys(PAPER_CONTENT_LAYERS, 1.0), "content-layers")
+    pictures = {
+        role: read_picture(source, role=f"{role} image" if role != "image" else role)
+        for role, source in (("content", content), ("style", style), ("image", image))
+    }
+    canvas = pictures["image"].height, pictures["image"].width
+    names = [*shares, *held]
+    check_size(*canvas, names, role="image")
+    check_size(pictures["style"].height, pictures["style"].width, names, role="style image")
+
+    compute: Compute = choose(device, "float32")
+    network = VGG19.build(
+        load(weights or None, progress=on_download),
+        pooling=pooling,
+        deepest_layer=deepest(names).name,
+        device=compute.device,
+    )
+    style_size = fit(pictures["style"].height, pictures["style"].width, max(canvas))
+    pixels = {
+        role: resize(picture.pixels.to(compute.device), *(style_size if role == "style" else canvas))
+        for role, picture in pictures.items()
+    }
+    objective = Objective(
+        (
+            *content_terms(network, pixels["content"], dict.fromkeys(held, 1.0), weight=1.0, formula="paper"),
+            *style_terms(
+                network,
+                pixels["style"],
+                dict.fromkeys(shares, 1.0),
+                canvas=canvas,
+                weight=1.0,
+                formula="paper",
+            ),
+        )
+    )
+    with torch.no_grad():
+        values = objective.score(measure(network, objective, pixels["image"])).tolist()
+    by_layer = {
+        (term.name.split()[0], term.layer): value for term, value in zip(objective.terms, values, strict=True)
+    }
+    return _report(canvas, by_layer, held, shares, alpha, beta)
+
+
+def _report(
+    canvas: tuple[int, int],
+    by_layer: Mapping[tuple[str, str], float],
+    held: Mapping[str, float],
+    shares: Mapping[str, float],
+    alpha: float,
+    beta: float,
+) -> PaperLoss:
+    content = {name: value for (kind, name), value in by_layer.items() if kind == "content"}
+    style = {name: value for (kind, name), value in by_layer.items() if kind == "style"}
+    total_content = sum(held[name] * value for name, value in content.items())
+    total_style = sum(shares[name] * value for name, value in style.items())
+    return PaperLoss(
+        width=canvas[1],
+        height=canvas[0],
+        content=content,
+        style=style,
+        layer_weights=dict(shares),
+        total_content=total_content,
+        total_style=total_style,
+        alpha=alpha,
+        beta=beta,
+        total=alpha * total_content + beta * total_style,
+    )

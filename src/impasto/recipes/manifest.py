@@ -1,0 +1,103 @@
+"""The manifest: what a painting carries inside its file, so that it can be explained and painted again."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from impasto import __version__
+from impasto.device import Compute, describe
+from impasto.errors import CheckpointError
+from impasto.image.files import read_manifest
+from impasto.image.picture import Picture
+from impasto.network.weights import Weights
+from impasto.recipes.settings import to_json
+
+FORMAT = 1
+"""Raised when a manifest of this version could no longer be read by an older Impasto."""
+
+
+def new(
+    command: str, settings: Any, inputs: Mapping[str, Picture], weights: Weights, compute: Compute
+) -> dict[str, Any]:
+    """What is known before a job starts.
+
+    Args:
+        command: the recipe's name.
+        settings: its settings.
+        inputs: pictures by role; kept are the names as the user gave them, and the SHA-256 of the files.
+    """
+    return {
+        "format": FORMAT,
+        "impasto": __version__,
+        "command": command,
+        "settings": to_json(settings),
+        "inputs": {
+            role: {"path": picture.name, "sha256": picture.sha256} for role, picture in inputs.items()
+        },
+        "weights": {"name": weights.name, "sha256": weights.sha256},
+        "device": str(compute.device),
+        "precision": str(compute.dtype).removeprefix("torch."),
+        "machine": describe(),
+    }
+
+
+def to_text(manifest: Mapping[str, Any]) -> str:
+    """JSON on one line; keys keep their order."""
+    return json.dumps(manifest, ensure_ascii=False, allow_nan=False)
+
+
+def read(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The manifest inside a picture.
+
+    Raises:
+        ImageError: not a picture.
+        CheckpointError: a picture without a manifest, or with one of a later format.
+    """
+    text = read_manifest(path)
+    if text is None:
+        raise CheckpointError(f"{path} carries no Impasto manifest; only pictures that Impasto wrote do.")
+    try:
+        manifest = json.loads(text)
+        version = manifest["format"]
+    except (ValueError, KeyError, TypeError):
+        raise CheckpointError(f"the manifest in {path} is damaged; paint the picture again.") from None
+    if version > FORMAT:
+        raise CheckpointError(
+            f"the manifest in {path} has format {version}; this Impasto ({__version__}) reads {FORMAT}. "
+            f"Use Impasto {manifest.get('impasto', 'of a later version')}."
+        )
+    return dict(manifest)
+
+
+def find_input(manifest: Mapping[str, Any], role: str, beside: str | os.PathLike[str]) -> str:
+    """Where an input of the manifest lies now: where it was, or beside the picture.
+
+    Raises:
+        CheckpointError: it came from memory, or is in neither place.
+    """
+    recorded = manifest["inputs"][role]
+    if recorded["sha256"] is None:
+        raise CheckpointError(
+            f"the {role} image of {beside} came from memory, not from a file. Give the file with --{role}."
+        )
+    path = Path(recorded["path"])
+    for candidate in (path, Path(beside).parent / path, Path(beside).parent / path.name):
+        if candidate.is_file():
+            return str(candidate)
+    raise CheckpointError(f"the {role} image {path} is no longer there. Say where it is with --{role} FILE.")
+
+
+def check_input(manifest: Mapping[str, Any], role: str, picture: Picture) -> None:
+    """Refuse an input that is not the one the manifest was made from.
+
+    Raises:
+        CheckpointError: naming both hashes.
+    """
+    recorded = manifest["inputs"][role]["sha256"]
+    if recorded is not None and recorded != picture.sha256:
+        raise CheckpointError(
+            f"the {role} image {picture.name} has changed: SHA-256 was {recorded[:12]}…, now "
+            f"{(picture.sha256 or 'none')[:12]}…. Give the original with --{role} FILE."
+        )

@@ -1,0 +1,82 @@
+"""Adam: a first-order solver that cannot stall, one step at a time over an explicit state."""
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from impasto.objective.evaluate import Evaluate, Evaluation
+from impasto.shapes import Image
+
+DECAY = (0.9, 0.99)
+"""β₁ and β₂. Kingma and Ba's β₂ is 0.999; 0.99 forgets sooner, which suits a few hundred steps."""
+
+RATE = 0.02
+"""Step length in units of the image's 0..1: about what one step of a painting changes a pixel by."""
+
+
+@dataclass(frozen=True)
+class State:
+    """All that the next step depends on.
+
+    Attributes:
+        image: the image to be stepped from.
+        here: the objective there.
+        mean, square: running averages of the gradient and of its square, the image's shape.
+        rate: the step length, in units of the image's 0..1.
+        steps: how many have been taken.
+        evaluations: value-and-gradients spent so far.
+        outcome: "moved"; "broken": the gradient is not finite.
+    """
+
+    image: Image
+    here: Evaluation
+    mean: Image
+    square: Image
+    rate: float
+    steps: int = 0
+    evaluations: int = 1
+    outcome: str = "moved"
+
+
+def start(evaluate: Evaluate, image: Image, *, rate: float = RATE) -> State:
+    """The state before the first step; evaluates once."""
+    return start_at(image, evaluate(image), rate=rate)
+
+
+def start_at(image: Image, here: Evaluation, *, rate: float = RATE) -> State:
+    """The state before the first step, from an image that has been evaluated already."""
+    return State(image, here, torch.zeros_like(image), torch.zeros_like(image), rate, outcome=_outcome(here))
+
+
+def step(evaluate: Evaluate, state: State) -> State:
+    """One step: one evaluation.
+
+    Kingma and Ba 2015 (arXiv:1412.6980), Algorithm 1.
+    Differs: ε is 1e-8 of the root-mean-square of the averaged gradient, not 1e-8, so that multiplying the
+    objective by any positive number changes nothing but the loss that is reported.
+    """
+    steps = state.steps + 1
+    mean = torch.lerp(state.here.gradient, state.mean, DECAY[0])
+    square = torch.lerp(state.here.gradient.square(), state.square, DECAY[1])
+    unbiased = mean / (1 - DECAY[0] ** steps)
+    spread = (square / (1 - DECAY[1] ** steps)).sqrt()
+    tiny = 1e-8 * spread.square().mean().sqrt()
+    # A pixel whose gradient has always been 0 stays where it is: 0/0 is not a step.
+    change = torch.where(spread > 0, unbiased / (spread + tiny), 0.0)
+    image = state.image - state.rate * change
+    here = evaluate(image)
+    return replace(
+        state,
+        image=image,
+        here=here,
+        mean=mean,
+        square=square,
+        steps=steps,
+        evaluations=state.evaluations + 1,
+        outcome=_outcome(here),
+    )
+
+
+def _outcome(here: Evaluation) -> str:
+    finite = bool(torch.isfinite(here.loss) & torch.isfinite(here.gradient).all())
+    return "moved" if finite else "broken"

@@ -1,0 +1,139 @@
+"""L-BFGS: a quasi-Newton solver, one step at a time over an explicit state."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from impasto.objective.evaluate import Evaluate, Evaluation
+from impasto.shapes import Image, Scalar
+
+FIRST_MOVE = 0.02
+"""Root-mean-square change of the first trial step, in units of the image's 0..1. With a history, the solver
+knows the scale by itself."""
+
+SUFFICIENT = 1e-4
+"""A step must gain this share of what the slope promises (Armijo; Nocedal and Wright 2006, Eq. 3.4)."""
+
+CURVED = 1e-10
+"""A pair is kept if y·s > CURVED ‖y‖ ‖s‖: relative, so that the scale of the loss does not matter.
+torch.optim.LBFGS compares y·s with an absolute 1e-10 and with small losses silently drops every pair."""
+
+TRIALS = 10
+"""Step lengths tried before a line search is called stalled."""
+
+RESOLUTION = 1e-7
+"""A promised gain below this share of the loss is below what float32 can show: the solver has converged."""
+
+
+@dataclass(frozen=True)
+class State:
+    """All that the next step depends on.
+
+    Attributes:
+        image: the image reached; every step that moves lowers the loss.
+        here: the objective there.
+        moves, turns: the last changes of image and gradient (s and y), oldest first, each the image's shape.
+        limit: how many of them are kept.
+        evaluations: value-and-gradients spent so far.
+        outcome: "moved"; "converged": no further gain can be seen; "stalled": no step along a direction of
+            descent lowered the loss; "broken": the gradient is not finite.
+    """
+
+    image: Image
+    here: Evaluation
+    moves: tuple[Image, ...] = ()
+    turns: tuple[Image, ...] = ()
+    limit: int = 20
+    evaluations: int = 1
+    outcome: str = "moved"
+
+
+def start(evaluate: Evaluate, image: Image, *, history: int = 20) -> State:
+    """The state before the first step; evaluates once.
+
+    Args:
+        history: pairs kept; each costs two images of memory.
+    """
+    here = evaluate(image)
+    finite = bool(torch.isfinite(here.loss) & torch.isfinite(here.gradient).all())
+    return State(image, here, limit=history, outcome="moved" if finite else "broken")
+
+
+def step(evaluate: Evaluate, state: State) -> State:
+    """One step with a backtracking line search; mostly one evaluation.
+
+    Liu and Nocedal 1989, "On the limited memory BFGS method for large scale optimization", Algorithm 2.1.
+    Multiplying the objective by any positive number changes nothing but the loss that is reported.
+    """
+    direction = -inverse_hessian_times(state.here.gradient, state.moves, state.turns)
+    slope = float(_dot(state.here.gradient, direction))
+    loss = float(state.here.loss)
+    if slope == 0:
+        return replace(state, outcome="converged")
+    if not slope < 0:  # also when not a number
+        return replace(state, outcome="broken" if slope != slope else "stalled")
+    length = 1.0
+    if not state.moves:
+        length = FIRST_MOVE * state.image.numel() ** 0.5 / float(state.here.gradient.norm())
+
+    spent = 0
+    while spent < TRIALS:
+        if -length * slope < RESOLUTION * abs(loss):
+            return replace(state, outcome="converged", evaluations=state.evaluations + spent)
+        move = length * direction
+        there = evaluate(state.image + move)
+        spent += 1
+        turn = there.gradient - state.here.gradient
+        bend = float(turn.norm())
+        value = float(there.loss)
+        if value <= loss + SUFFICIENT * length * slope and bend < float("inf"):
+            return _accept(state, there, move, turn, spent)
+        length *= _shrink(length, loss, slope, value)
+    return replace(state, outcome="stalled", evaluations=state.evaluations + spent)
+
+
+def _shrink(length: float, loss: float, slope: float, value: float) -> float:
+    """How much shorter the next trial is: to the minimum of the parabola through what is known."""
+    rise = value - loss - length * slope
+    if not rise < float("inf"):
+        return 0.1
+    return min(max(-length * slope / (2 * rise), 0.1), 0.5)
+
+
+def _accept(state: State, there: Evaluation, move: Image, turn: Image, spent: int) -> State:
+    moves, turns = state.moves, state.turns
+    if state.limit and float(_dot(turn, move)) > CURVED * float(turn.norm()) * float(move.norm()):
+        moves = (*moves, move)[-state.limit :]
+        turns = (*turns, turn)[-state.limit :]
+    return State(
+        image=state.image + move,
+        here=there,
+        moves=moves,
+        turns=turns,
+        limit=state.limit,
+        evaluations=state.evaluations + spent,
+        outcome="moved",
+    )
+
+
+def inverse_hessian_times(vector: Image, moves: tuple[Image, ...], turns: tuple[Image, ...]) -> Image:
+    """H · vector by the two-loop recursion (Nocedal and Wright 2006, Algorithm 7.4).
+
+    H₀ is the scaled identity (s·y)/(y·y) of the newest pair (Eq. 7.20), the identity without pairs.
+    """
+    result = vector.clone()
+    shares: list[Tensor] = []
+    for move, turn in zip(reversed(moves), reversed(turns), strict=True):
+        share = _dot(move, result) / _dot(move, turn)
+        result.sub_(share * turn)
+        shares.append(share)
+    if moves:
+        result.mul_(_dot(moves[-1], turns[-1]) / _dot(turns[-1], turns[-1]))
+    for move, turn, share in zip(moves, turns, reversed(shares), strict=True):
+        result.add_((share - _dot(turn, result) / _dot(move, turn)) * move)
+    return result
+
+
+def _dot(a: Image, b: Image) -> Scalar:
+    return torch.dot(a.flatten(), b.flatten())
