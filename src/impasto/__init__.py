@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from impasto.network.weights import load as load_weights
     from impasto.recipes.loss import PaperLoss, paper_loss
     from impasto.recipes.progress import Painting, Progress
-    from impasto.recipes.settings import StylizeSettings
+    from impasto.recipes.settings import LossSettings, StylizeSettings
     from impasto.recipes.stylize import stylize, stylize_steps
 
 _HOMES = {
@@ -37,6 +37,7 @@ _HOMES = {
     "ImageError": "errors",
     "ImpastoError": "errors",
     "ImpastoWarning": "errors",
+    "LossSettings": "recipes.settings",
     "Painting": "recipes.progress",
     "PaperLoss": "recipes.loss",
     "Picture": "image.picture",
@@ -60,6 +61,7 @@ __all__ = [
     "ImageError",
     "ImpastoError",
     "ImpastoWarning",
+    "LossSettings",
     "Painting",
     "PaperLoss",
     "Picture",

@@ -16,15 +16,8 @@ import typer
 from impasto import __version__
 from impasto.app import console
 from impasto.app.options import with_settings
-from impasto.choices import Pooling
 from impasto.errors import INTERRUPTED, ImpastoError
-from impasto.recipes.settings import (
-    PAPER_CONTENT_LAYERS,
-    PAPER_RATIO,
-    PAPER_STYLE_LAYERS,
-    StylizeSettings,
-    layer_weights,
-)
+from impasto.recipes.settings import LossSettings, StylizeSettings
 
 if TYPE_CHECKING:
     from impasto.recipes.stylize import Job
@@ -74,10 +67,11 @@ def door(command: Callable[..., None]) -> Callable[..., None]:
     return guarded
 
 
-def _version(wanted: bool) -> None:
+def _version(wanted: bool) -> bool:
     if wanted:
         console.out.print(f"impasto {__version__}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback()
@@ -90,11 +84,11 @@ def _root(
 
 
 @app.command()
-@with_settings(StylizeSettings)
 @door
+@with_settings(StylizeSettings)
 def stylize(
-    content: Annotated[str, typer.Argument(help="The photograph to repaint.")],
-    style: Annotated[str, typer.Argument(help="The painting to take the style from.")],
+    content: Annotated[str, typer.Argument(metavar="CONTENT", help="The photograph to repaint.")],
+    style: Annotated[str, typer.Argument(metavar="STYLE", help="The painting to take the style from.")],
     settings: StylizeSettings,
     output: Output = "painting.png",
     bits: Bits = 8,
@@ -114,7 +108,7 @@ def stylize(
 @app.command()
 @door
 def rerun(
-    picture: Annotated[str, typer.Argument(help="A picture that Impasto painted.")],
+    picture: Annotated[str, typer.Argument(metavar="PICTURE", help="A picture that Impasto painted.")],
     output: Output = "",
     content: Annotated[str, typer.Option(help="Where the content image is now.")] = "",
     style: Annotated[str, typer.Option(help="Where the style image is now.")] = "",
@@ -166,38 +160,19 @@ def _paint(job: "Job", output: str, bits: int, quality: int, preview_every: int)
 
 @app.command()
 @door
+@with_settings(LossSettings)
 def loss(
-    content: Annotated[str, typer.Argument(help="The photograph.")],
-    style: Annotated[str, typer.Argument(help="The painting.")],
-    image: Annotated[str, typer.Argument(help="The image whose loss is wanted.")],
-    layers: Annotated[str, typer.Option(help="Style layers, with weights w_l.")] = ",".join(
-        PAPER_STYLE_LAYERS
-    ),
-    content_layers: Annotated[str, typer.Option(help="Content layers.")] = ",".join(PAPER_CONTENT_LAYERS),
-    alpha: Annotated[float, typer.Option(help="Weight of content.")] = PAPER_RATIO,
-    beta: Annotated[float, typer.Option(help="Weight of style.")] = 1.0,
-    pooling: Annotated[Pooling, typer.Option(help="How the network pools.")] = "average",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
-    weights: Annotated[str, typer.Option(help="A file with the network's weights.")] = "",
+    content: Annotated[str, typer.Argument(metavar="CONTENT", help="The photograph.")],
+    style: Annotated[str, typer.Argument(metavar="STYLE", help="The painting.")],
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help="The image whose loss is wanted.")],
+    settings: LossSettings,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print every term of the paper's literal loss of IMAGE, at its own size."""
     from impasto.recipes.loss import paper_loss
 
     with console.download_bar("fetching VGG-19") as on_download:
-        report = paper_loss(
-            content,
-            style,
-            image,
-            layers=layer_weights(layers, "layers"),
-            content_layers=layer_weights(content_layers, "content-layers"),
-            alpha=alpha,
-            beta=beta,
-            pooling=pooling,
-            device=device,
-            weights=weights,
-            on_download=on_download,
-        )
+        report = paper_loss(content, style, image, settings, on_download=on_download)
     if as_json:
         console.out.print_json(json.dumps(dataclasses.asdict(report)))
         return

@@ -23,7 +23,7 @@ def with_settings(settings_class: type) -> Callable[[Callable[..., None]], Calla
 
         @functools.wraps(command)
         def wrapper(**values: Any) -> None:
-            chosen = {field.name: values.pop(field.name) for field in fields}
+            chosen = {field.name: _parsed(field, values.pop(field.name)) for field in fields}
             command(settings=settings_class(**chosen), **values)
 
         own = [p for p in inspect.signature(command).parameters.values() if p.name != "settings"]
@@ -36,9 +36,16 @@ def with_settings(settings_class: type) -> Callable[[Callable[..., None]], Calla
     return decorate
 
 
+def _parsed(field: "dataclasses.Field[Any]", value: Any) -> Any:
+    """What was typed, as the settings class wants it: layers are typed as text."""
+    if field.default_factory is dataclasses.MISSING:
+        return value
+    return layer_weights(value, field.name.replace("_", "-"))
+
+
 def _parameter(field: "dataclasses.Field[Any]") -> inspect.Parameter:
     default: Any = field.default
-    kind: Any = str if choices(field) else field.type
+    kind: Any = field.type
     if field.default_factory is not dataclasses.MISSING:  # layers with weights are typed as text
         default, kind = as_text(field.default_factory()), str
     info = typer.Option(

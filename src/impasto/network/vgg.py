@@ -48,10 +48,8 @@ class VGG19:
         Weights are laid out channels-last, which is what the fast kernels of CPUs and GPUs want.
 
         Raises:
-            SettingsError: unknown layer or pooling.
+            SettingsError: unknown layer.
         """
-        if pooling not in ("average", "max"):
-            raise SettingsError(f"pooling is {pooling!r}; it is 'average' or 'max'.")
         names = list(LAYERS)[: layer(deepest_layer).index + 1]
         return cls(
             tuple(
@@ -110,10 +108,9 @@ class VGG19:
                 break
         return found
 
-    def _pool(self, response: Features) -> Features:
-        if self.pooling == "max":
-            return F.max_pool2d(response, 2, ceil_mode=True)
-        return F.avg_pool2d(response, 2, ceil_mode=True)
+    def _pool(self, response: Features) -> Float[Tensor, "B N _ _"]:
+        pool = {"average": F.avg_pool2d, "max": F.max_pool2d}[self.pooling]
+        return pool(response, 2, ceil_mode=True)
 
 
 def _caffe_input(image: Image, dtype: torch.dtype) -> Float[Tensor, "B 3 H W"]:

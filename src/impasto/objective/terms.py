@@ -5,7 +5,7 @@ Because totals add up, an image can be measured whole, by tiles or by several pr
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -83,6 +83,7 @@ def squared_differences(image: Image) -> Scalar:
     return down + right
 
 
+@runtime_checkable
 class Term(Protocol):
     """A weighted summand of the objective: `weight · score(Σ over parts of measure(part))`."""
 

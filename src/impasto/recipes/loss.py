@@ -1,25 +1,20 @@
 """Every term of the paper's loss for a given image."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 
-from impasto.choices import Pooling
 from impasto.device import Compute, choose
 from impasto.image.files import Source, read_picture
 from impasto.image.resize import fit, resize
+from impasto.network.fetch import ByteProgress
 from impasto.network.layers import check_size, deepest
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load
 from impasto.objective.evaluate import measure
 from impasto.objective.objective import Objective, content_terms, style_terms
-from impasto.recipes.settings import (
-    PAPER_CONTENT_LAYERS,
-    PAPER_RATIO,
-    PAPER_STYLE_LAYERS,
-    layer_weights,
-)
+from impasto.recipes.settings import LossSettings
 
 
 @dataclass(frozen=True)
@@ -53,15 +48,9 @@ def paper_loss(
     content: Source,
     style: Source,
     image: Source,
+    settings: LossSettings | None = None,
     *,
-    layers: Mapping[str, float] | None = None,
-    content_layers: Mapping[str, float] | None = None,
-    alpha: float = PAPER_RATIO,
-    beta: float = 1.0,
-    pooling: Pooling = "average",
-    device: str = "auto",
-    weights: str = "",
-    on_download: Callable[[int, int], None] | None = None,
+    on_download: ByteProgress | None = None,
 ) -> PaperLoss:
     """The paper's loss of `image`, term by term, in float32 at the image's own size.
 
@@ -72,14 +61,13 @@ def paper_loss(
 
     Args:
         content, style, image: files, `PIL.Image`s, arrays or tensors.
-        layers: w_l by style layer; default 1/5 each for the paper's five.
-        content_layers: share by content layer; default conv4_2 alone.
-        alpha, beta: weights of content and style.
+        settings: layers, weights, pooling, device; default the paper's.
+        on_download: called with bytes done and bytes in all while the weights are fetched.
     Raises:
         SettingsError, ImageError, WeightsError, DeviceError.
     """
-    shares = layer_weights(layers or dict.fromkeys(PAPER_STYLE_LAYERS, 0.2), "layers")
-    held = layer_weights(content_layers or dict.fromkeys(PAPER_CONTENT_LAYERS, 1.0), "content-layers")
+    settings = settings or LossSettings()
+    shares, held = settings.layers, settings.content_layers
     pictures = {
         role: read_picture(source, role=f"{role} image" if role != "image" else role)
         for role, source in (("content", content), ("style", style), ("image", image))
@@ -89,10 +77,10 @@ def paper_loss(
     check_size(*canvas, names, role="image")
     check_size(pictures["style"].height, pictures["style"].width, names, role="style image")
 
-    compute: Compute = choose(device, "float32")
+    compute: Compute = choose(settings.device, "float32")
     network = VGG19.build(
-        load(weights or None, progress=on_download),
-        pooling=pooling,
+        load(settings.weights or None, progress=on_download),
+        pooling=settings.pooling,
         deepest_layer=deepest(names).name,
         device=compute.device,
     )
@@ -119,20 +107,18 @@ def paper_loss(
     by_layer = {
         (term.name.split()[0], term.layer): value for term, value in zip(objective.terms, values, strict=True)
     }
-    return _report(canvas, by_layer, held, shares, alpha, beta)
+    return _report(canvas, by_layer, settings)
 
 
 def _report(
     canvas: tuple[int, int],
     by_layer: Mapping[tuple[str, str], float],
-    held: Mapping[str, float],
-    shares: Mapping[str, float],
-    alpha: float,
-    beta: float,
+    settings: LossSettings,
 ) -> PaperLoss:
+    alpha, beta, shares = settings.alpha, settings.beta, settings.layers
     content = {name: value for (kind, name), value in by_layer.items() if kind == "content"}
     style = {name: value for (kind, name), value in by_layer.items() if kind == "style"}
-    total_content = sum(held[name] * value for name, value in content.items())
+    total_content = sum(settings.content_layers[name] * value for name, value in content.items())
     total_style = sum(shares[name] * value for name, value in style.items())
     return PaperLoss(
         width=canvas[1],

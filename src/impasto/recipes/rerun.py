@@ -1,10 +1,10 @@
 """Painting a picture again from the manifest inside it."""
 
 import os
-from collections.abc import Callable
 from dataclasses import replace
 
 from impasto.errors import CheckpointError
+from impasto.network.fetch import ByteProgress
 from impasto.recipes import manifest as manifests
 from impasto.recipes.settings import stylize_from_json
 from impasto.recipes.stylize import Job, prepare
@@ -16,7 +16,7 @@ def prepare_rerun(
     content: str = "",
     style: str = "",
     weights: str = "",
-    on_download: Callable[[int, int], None] | None = None,
+    on_download: ByteProgress | None = None,
 ) -> Job:
     """The job that made a picture, ready to run: same settings, device, precision and number of threads.
 

@@ -22,12 +22,18 @@ PAPER_CONTENT_LAYERS = ("conv4_2",)
 PAPER_RATIO = 1e-3
 """α/β of Gatys et al. 2015, Fig. 2 B, C and D."""
 
-STYLE_AT_HALF = 3.0
+STYLE_AT_HALF = 5.0
 """β/α of the balanced formula at strength 0.5; chosen by eye over the pairs of docs/gallery.md."""
 
 STEEPNESS = 1.5
 """How fast β/α moves with strength. At 1.5, strength 0.1 leaves the photo nearly as it is, 0.95 is nearly
 texture."""
+
+STYLE_LAYERS_HELP = "style layers, with weights w_l if not equal: conv1_1,conv2_1 or conv1_1=0.5,conv2_1=0.1"
+CONTENT_LAYERS_HELP = "content layers, written like style layers"
+POOLING_HELP = "how the network halves its grids; the paper: average; softer on the eye: max"
+DEVICE_HELP = "where to compute: auto, cpu, cuda, cuda:1, mps"
+WEIGHTS_HELP = "a file with the network's weights; default: the cache"
 
 
 def option(
@@ -70,18 +76,15 @@ class StylizeSettings:
 
     size: int = option(512, "long side of the picture", unit="px", low=16, high=100_000)
     strength: float = option(0.5, "0 keeps the photo, 1 leaves only the painting's texture", low=0, high=1)
-    init: str = option("noise", "what to start from: noise, content (the photo), or an image file")
-    layers: Mapping[str, float] = option(
-        dict.fromkeys(PAPER_STYLE_LAYERS, 0.2),
-        "style layers, with weights w_l if not equal: conv1_1,conv2_1 or conv1_1=0.5,conv2_1=0.1",
-    )
+    init: str = option("content", "what to start from: noise, content (the photo), or an image file")
+    layers: Mapping[str, float] = option(dict.fromkeys(PAPER_STYLE_LAYERS, 0.2), STYLE_LAYERS_HELP)
     content_layers: Mapping[str, float] = option(
-        dict.fromkeys(PAPER_CONTENT_LAYERS, 1.0), "content layers, written like style layers", advanced=True
+        dict.fromkeys(PAPER_CONTENT_LAYERS, 1.0), CONTENT_LAYERS_HELP, advanced=True
     )
     seed: int = option(0, "seed of the white noise", low=0, high=2**63 - 1)
     steps: int = option(60, "solver steps at the coarsest scale", low=1, high=100_000)
     finest_steps: int = option(
-        30, "solver steps at the finest scale, if there is more than one", low=1, high=100_000, advanced=True
+        16, "solver steps at the finest scale, if there is more than one", low=1, high=100_000, advanced=True
     )
     scales: int = option(
         0, "sizes from coarse to fine, doubling; 1 works at the full size only, 0 starts near 64 px",
@@ -96,21 +99,21 @@ class StylizeSettings:
     beta: float | None = option(
         None, "weight of style; follows from strength if left out", low=0, advanced=True
     )
-    tv: float = option(0.0, "weight of a smoothness prior (total variation)", low=0, advanced=True)
-    pooling: Pooling = option("average", "how the network pools; the paper: average", advanced=True)
+    tv: float = option(0.5, "weight of a smoothness prior (total variation)", low=0, advanced=True)
+    pooling: Pooling = option("max", POOLING_HELP, advanced=True)
     optimizer: Optimizer = option("lbfgs", "the solver", advanced=True)
     history: int = option(20, "steps that L-BFGS remembers", low=1, high=1000, advanced=True)
     precision: Precision = option(
         "auto", "type of the features; auto: bfloat16 where the processor has it", advanced=True
     )
-    device: str = option("auto", "where to compute: auto, cpu, cuda, cuda:1, mps", advanced=True)
+    device: str = option("auto", DEVICE_HELP, advanced=True)
     threads: int = option(0, "processor threads; 0: one per core", low=0, high=4096, advanced=True)
-    weights: str = option("", "a file with the network's weights; default: the cache", advanced=True)
+    weights: str = option("", WEIGHTS_HELP, advanced=True)
 
     def __post_init__(self) -> None:
-        for name in ("layers", "content_layers"):
-            object.__setattr__(self, name, layer_weights(getattr(self, name), name))
         check(self)
+        if self.content_weight == 0 and not (self.style_weight and any(self.layers.values())):
+            raise SettingsError("there is nothing to paint towards: content and style both have weight 0.")
 
     @property
     def content_weight(self) -> float:
@@ -125,6 +128,28 @@ class StylizeSettings:
         if self.beta is not None:
             return self.beta
         return 1.0 if self.formula == "paper" else STYLE_AT_HALF * (2 * self.strength) ** STEEPNESS
+
+
+@dataclass(frozen=True)
+class LossSettings:
+    """How to measure the paper's literal loss.
+
+    Raises:
+        SettingsError: as in `StylizeSettings`.
+    """
+
+    layers: Mapping[str, float] = option(dict.fromkeys(PAPER_STYLE_LAYERS, 0.2), STYLE_LAYERS_HELP)
+    content_layers: Mapping[str, float] = option(
+        dict.fromkeys(PAPER_CONTENT_LAYERS, 1.0), CONTENT_LAYERS_HELP
+    )
+    alpha: float = option(PAPER_RATIO, "weight of content", low=0)
+    beta: float = option(1.0, "weight of style", low=0)
+    pooling: Pooling = option("average", POOLING_HELP)
+    device: str = option("auto", DEVICE_HELP)
+    weights: str = option("", WEIGHTS_HELP)
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 def layer_weights(value: str | Iterable[str] | Mapping[str, float], name: str) -> dict[str, float]:
@@ -165,7 +190,7 @@ def _weight(value: Any, what: str) -> float:
 
 
 def check(settings: Any) -> None:
-    """Hold each field of a settings object against its declared kind, range and choices.
+    """Hold each field of a settings object against its declared kind, range and choices; parse layers.
 
     Raises:
         SettingsError: naming the field, its value and what is allowed.
@@ -173,7 +198,10 @@ def check(settings: Any) -> None:
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
         name = field.name.replace("_", "-")
-        if value is None or isinstance(value, Mapping):
+        if field.type == Mapping[str, float]:
+            object.__setattr__(settings, field.name, layer_weights(value, name))
+            continue
+        if value is None and field.default is None:
             continue
         if choices(field) and value not in choices(field):
             raise SettingsError(f"{name} is {value!r}; it must be one of {', '.join(choices(field))}.")

@@ -1,7 +1,7 @@
 """The main job: repaint one picture in the style of another, as a stream of Progress."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from impasto.device import choose, peak_memory, use_threads
 from impasto.image.files import Source, read_picture
 from impasto.image.picture import Picture
 from impasto.image.resize import fit, resize
+from impasto.network.fetch import ByteProgress
 from impasto.network.layers import check_size, deepest
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load
@@ -75,7 +76,7 @@ def prepare(
     style: Source,
     settings: StylizeSettings | None = None,
     *,
-    on_download: Callable[[int, int], None] | None = None,
+    on_download: ByteProgress | None = None,
 ) -> Job:
     """Read and check everything, fetch the weights if they are not there, plan the scales.
 

@@ -77,10 +77,10 @@ def step(evaluate: Evaluate, state: State) -> State:
     if not state.moves:
         length = FIRST_MOVE * state.image.numel() ** 0.5 / float(state.here.gradient.norm())
 
-    spent = 0
+    spent, outcome = 0, "converged"
     while spent < TRIALS:
-        if -length * slope < RESOLUTION * abs(loss):
-            return replace(state, outcome="converged", evaluations=state.evaluations + spent)
+        if outcome == "converged" and -length * slope < RESOLUTION * abs(loss):
+            return replace(state, outcome=outcome, evaluations=state.evaluations + spent)
         move = length * direction
         there = evaluate(state.image + move)
         spent += 1
@@ -89,6 +89,8 @@ def step(evaluate: Evaluate, state: State) -> State:
         value = float(there.loss)
         if value <= loss + SUFFICIENT * length * slope and bend < float("inf"):
             return _accept(state, there, move, turn, spent)
+        if not (value < float("inf") and bend < float("inf")):
+            outcome = "stalled"  # something broke: that no gain is left to be seen proves nothing
         length *= _shrink(length, loss, slope, value)
     return replace(state, outcome="stalled", evaluations=state.evaluations + spent)
 

@@ -1,0 +1,290 @@
+"""Bad input: one clear sentence, the documented exit code, no traceback, nothing written."""
+
+import builtins
+import re
+import struct
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from PIL import Image as PILImage
+from typer.testing import CliRunner
+
+from impasto.app.cli import app
+from small import save, scene
+
+
+@dataclass(frozen=True)
+class Inputs:
+    photo: str
+    painting: str
+    weights: str
+    folder: Path
+
+
+Case = Callable[[Inputs], list[str]]
+CASES: dict[str, tuple[Case, int, str]] = {}
+"""Name → (what to type, exit code, what the message says)."""
+
+
+def case(code: int, message: str) -> Callable[[Case], Case]:
+    def add(function: Case) -> Case:
+        CASES[function.__name__] = (function, code, message)
+        return function
+
+    return add
+
+
+def paint(
+    inputs: Inputs, *more: str, content: str = "", style: str = "", output: str = "out.png"
+) -> list[str]:
+    own = [] if "--weights" in more else ["--weights", inputs.weights]
+    size = [] if "--size" in more else ["--size", "48"]
+    steps = [] if "--steps" in more else ["--steps", "1"]
+    pictures = [content or inputs.photo, style or inputs.painting]
+    return ["stylize", *pictures, "-o", output, "--scales", "1", *own, *size, *steps, *more]
+
+
+def put(inputs: Inputs, name: str, data: bytes) -> str:
+    path = inputs.folder / name
+    path.write_bytes(data)
+    return str(path)
+
+
+@case(1, r"content image .*nowhere\.jpg")
+def missing_file(inputs: Inputs) -> list[str]:
+    return paint(inputs, content="nowhere.jpg")
+
+
+@case(1, r"style image .*empty\.png.* empty")
+def empty_file(inputs: Inputs) -> list[str]:
+    return paint(inputs, style=put(inputs, "empty.png", b""))
+
+
+@case(1, r"content image .*text\.jpg")
+def text_named_jpg(inputs: Inputs) -> list[str]:
+    return paint(inputs, content=put(inputs, "text.jpg", b"Dear diary, today I painted."))
+
+
+@case(1, r"content image .*drawing\.png")
+def svg_named_png(inputs: Inputs) -> list[str]:
+    return paint(inputs, content=put(inputs, "drawing.png", b'<svg xmlns="http://www.w3.org/2000/svg"/>'))
+
+
+@case(1, r"content image .*cut\.jpg")
+def truncated_jpeg(inputs: Inputs) -> list[str]:
+    path = inputs.folder / "cut.jpg"
+    save(scene(96, 96), path)
+    path.write_bytes(path.read_bytes()[:-400])
+    return paint(inputs, content=str(path))
+
+
+@case(1, r"style image .*bomb\.png.*60000×60000")
+def decompression_bomb(inputs: Inputs) -> list[str]:
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", 60000, 60000, 8, 0, 0, 0, 0)
+    rows = zlib.compress(bytes(1000))
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    return paint(inputs, style=put(inputs, "bomb.png", data))
+
+
+@case(1, r"style image is 1×1; conv5_1 needs at least 16×16")
+def one_pixel(inputs: Inputs) -> list[str]:
+    return paint(inputs, style=save(scene(1, 1), inputs.folder / "dot.png"))
+
+
+@case(1, r"painting is 48×1; conv5_1 needs at least 16×16")
+def twenty_thousand_by_three(inputs: Inputs) -> list[str]:
+    return paint(inputs, content=save(scene(3, 20000), inputs.folder / "thread.png"))
+
+
+@case(1, r"content image .* (folder|directory)")
+def directory(inputs: Inputs) -> list[str]:
+    return paint(inputs, content=str(inputs.folder))
+
+
+@case(1, r"content image .*secret\.png.*(permission|read)")
+def unreadable_file(inputs: Inputs) -> list[str]:
+    path = inputs.folder / "secret.png"
+    save(scene(32, 32), path)
+    path.chmod(0)
+    return paint(inputs, content=str(path))
+
+
+@case(2, r"there is no layer 'conv9_9' in VGG-19")
+def unknown_layer(inputs: Inputs) -> list[str]:
+    return paint(inputs, "--layers", "conv1_1,conv9_9")
+
+
+@case(2, r"size is -5 px; it must be from 16")
+def negative_size(inputs: Inputs) -> list[str]:
+    return paint(inputs, "--size", "-5")
+
+
+@case(2, r"--size.*integer")
+def size_that_is_no_number(inputs: Inputs) -> list[str]:
+    return paint(inputs, "--size", "big")
+
+
+@case(2, r"weight of conv1_1 is nan; it must be a number, 0 or more")
+def nan_layer_weight(inputs: Inputs) -> list[str]:
+    return paint(inputs, "--layers", "conv1_1=nan")
+
+
+@case(2, r"beta is nan; it must be a finite number")
+def nan_weight(inputs: Inputs) -> list[str]:
+    return paint(inputs, "--beta", "nan")
+
+
+@case(2, r"strength is 1\.5; it must be from 0 to 1")
+def strength_too_large(inputs: Inputs) -> list[str]:
+    return paint(inputs, "--strength", "1.5")
+
+
+@case(2, r"nothing to paint towards")
+def all_weights_zero(inputs: Inputs) -> list[str]:
+    return paint(inputs, "--alpha", "0", "--beta", "0")
+
+
+@case(1, r"style image")
+def style_equal_to_nothing(inputs: Inputs) -> list[str]:
+    return ["stylize", inputs.photo, "", "-o", "out.png", "--weights", inputs.weights]
+
+
+@case(1, r"out\.png.*no-such-folder|no-such-folder.*")
+def output_folder_missing(inputs: Inputs) -> list[str]:
+    return paint(inputs, output="no-such-folder/out.png")
+
+
+@case(1, r"kept\.png.*(read-only|written|write)")
+def read_only_output(inputs: Inputs) -> list[str]:
+    path = inputs.folder / "kept.png"
+    save(scene(20, 20), path)
+    path.chmod(0o444)
+    return paint(inputs, output=str(path))
+
+
+@case(2, r"out\.xyz.*png")
+def unknown_extension(inputs: Inputs) -> list[str]:
+    return paint(inputs, output="out.xyz")
+
+
+@case(2, r"16")
+def sixteen_bits_in_jpeg(inputs: Inputs) -> list[str]:
+    return paint(inputs, "--bits", "16", output="out.jpg")
+
+
+@case(1, r"no-such-weights")
+def missing_weights_file(inputs: Inputs) -> list[str]:
+    return paint(inputs, "--weights", "no-such-weights.safetensors")
+
+
+@case(1, r"photo\.png")
+def wrong_weights_file(inputs: Inputs) -> list[str]:
+    return paint(inputs, "--weights", inputs.photo)
+
+
+@case(1, r"there is no device 'cuda:7' here; this machine has cpu")
+def no_such_device(inputs: Inputs) -> list[str]:
+    return paint(inputs, "--device", "cuda:7")
+
+
+@case(2, r"device is 'abacus'; use auto, cpu")
+def unknown_device(inputs: Inputs) -> list[str]:
+    return paint(inputs, "--device", "abacus")
+
+
+@case(2, r"steps is 0; it must be from 1")
+def zero_steps(inputs: Inputs) -> list[str]:
+    return paint(inputs, "--steps", "0")
+
+
+@case(2, r"--pooling.*average.*max")
+def unknown_pooling(inputs: Inputs) -> list[str]:
+    return paint(inputs, "--pooling", "median")
+
+
+@case(1, r"init image .*swirl")
+def unknown_start(inputs: Inputs) -> list[str]:
+    return paint(inputs, "--init", "swirl")
+
+
+@case(2, r"No such option")
+def misspelt_option(inputs: Inputs) -> list[str]:
+    return paint(inputs, "--stength", "0.3")
+
+
+@case(1, r"carries no Impasto manifest")
+def rerun_of_a_photo(inputs: Inputs) -> list[str]:
+    return ["rerun", inputs.photo]
+
+
+@case(1, r"image is 8×8; conv5_1 needs at least 16×16")
+def loss_of_a_tiny_image(inputs: Inputs) -> list[str]:
+    tiny = save(scene(8, 8), inputs.folder / "tiny.png")
+    return ["loss", inputs.photo, inputs.painting, tiny, "--weights", inputs.weights]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_bad_input(
+    name: str, photo: str, painting: str, small_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "500")
+    build, code, message = CASES[name]
+    arguments = build(Inputs(photo, painting, small_file, tmp_path))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    if name == "unreadable_file":  # root can read everything, so the system's refusal is played
+        deny_reading(tmp_path / "secret.png", monkeypatch)
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == code, result.output
+    assert not isinstance(result.exception, Exception) or isinstance(result.exception, SystemExit)
+    assert re.search(message, result.stderr), result.stderr
+    assert "Traceback" not in result.output
+    if code == 1 or "Error: " in result.stderr:
+        lines = [line for line in result.stderr.splitlines() if line.strip()]
+        assert len(lines) == 1, result.stderr
+        assert len(lines[0]) < 400
+    monkeypatch.undo()
+    after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert after == before
+
+
+def deny_reading(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole_open = builtins.open
+
+    def guarded(file: object, *args: object, **kwargs: object) -> object:
+        if str(file) == str(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return whole_open(file, *args, **kwargs)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(builtins, "open", guarded)
+
+
+@pytest.mark.weights
+def test_cache_that_cannot_be_written(photo: str, painting: str, tmp_path: Path) -> None:
+    blocked = tmp_path / "file-not-folder"
+    blocked.write_text("")
+    result = CliRunner().invoke(app, ["stylize", photo, painting], env={"IMPASTO_CACHE": str(blocked / "in")})
+    assert result.exit_code == 1
+    assert re.search("Error: .*file-not-folder", result.stderr), result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_there_are_at_least_twenty() -> None:
+    assert len(CASES) >= 20
+
+
+def test_pictures_that_only_look_odd_are_accepted(
+    photo: str, painting: str, small_file: str, tmp_path: Path
+) -> None:
+    PILImage.new("L", (40, 30), 128).save(tmp_path / "grey.png")
+    PILImage.new("CMYK", (40, 30), (10, 200, 30, 0)).save(tmp_path / "ink.jpg")
+    PILImage.new("P", (40, 30)).save(tmp_path / "palette.gif")
+    inputs = Inputs(photo, painting, small_file, tmp_path)
+    for name in ("grey.png", "ink.jpg", "palette.gif"):
+        result = CliRunner().invoke(app, paint(inputs, content=str(tmp_path / name)))
+        assert result.exit_code == 0, result.output

@@ -1,0 +1,190 @@
+"""The command: what it prints, what it writes, its exit codes, and what it does not import."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image as PILImage
+from typer.testing import CliRunner
+
+from impasto import __version__
+from impasto.app.cli import app
+from impasto.app.console import clock, painting_facts
+from impasto.image.files import read_picture
+from impasto.recipes import manifest as manifests
+from impasto.recipes.progress import Progress
+from small import save, scene
+
+QUICK = ["--size", "64", "--steps", "4", "--finest-steps", "2", "--scales", "2"]
+RUNNER = CliRunner()
+
+
+def test_help_is_quick_and_loads_no_torch() -> None:
+    """In a fresh interpreter; the best of three, because the machine may be busy."""
+    code = "import sys; sys.argv = ['impasto', '--help']\nfrom impasto.app.cli import main\n" \
+        "try: main()\nexcept SystemExit: print(sorted(sys.modules), file=sys.stderr)"  # fmt: skip
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        seconds.append(time.perf_counter() - began)
+    loaded = set(re.findall(r"'([\w.]+)'", found.stderr))
+    assert "impasto.app.cli" in loaded
+    assert not {"torch", "numpy", "pyvips", "PIL", "requests", "pypi_simple"} & loaded
+    assert "stylize" in found.stdout
+    assert min(seconds) < 0.5, seconds
+
+
+def test_import_loads_no_torch() -> None:
+    code = "import impasto, sys; impasto.StylizeSettings(); print('torch' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "False"
+
+
+def test_stylize_writes_the_picture_and_says_so(photo: str, painting: str, small_file: str) -> None:
+    result = RUNNER.invoke(
+        app, ["stylize", photo, painting, "-o", "out.png", "--weights", small_file, *QUICK]
+    )
+    assert result.exit_code == 0, result.output
+    assert "Painted out.png (64×48," in result.stderr
+    assert manifests.read("out.png")["settings"]["size"] == 64
+
+
+def test_rerun_gives_the_same_pixels(photo: str, painting: str, small_file: str) -> None:
+    RUNNER.invoke(app, ["stylize", photo, painting, "-o", "out.png", "--weights", small_file, *QUICK])
+    result = RUNNER.invoke(app, ["rerun", "out.png"])
+    assert result.exit_code == 0, result.output
+    assert torch.equal(read_picture("out.png").pixels, read_picture("out-rerun.png").pixels)
+
+
+def test_sixteen_bits_and_every_format(photo: str, painting: str, small_file: str) -> None:
+    for name, bits in (("a.tif", "16"), ("a.png", "16"), ("a.jpg", "8"), ("a.webp", "8"), ("a.avif", "8")):
+        arguments = ["stylize", photo, painting, "-o", name, "--bits", bits, "--weights", small_file, *QUICK]
+        result = RUNNER.invoke(app, arguments)
+        assert result.exit_code == 0, result.output
+        assert (read_picture(name).width, read_picture(name).height) == (64, 48)
+
+
+def test_previews_are_written_on_the_way(
+    photo: str, painting: str, small_file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from impasto.recipes.progress import Painting
+
+    complete = []
+    whole_save = Painting.save
+
+    def watched(self: Painting, path: str, **options: int) -> None:
+        complete.append(self.manifest["result"]["complete"])
+        whole_save(self, path, **options)
+
+    monkeypatch.setattr(Painting, "save", watched)
+    RUNNER.invoke(
+        app,
+        ["stylize", photo, painting, "-o", "o.png", "--weights", small_file, *QUICK, "--preview-every", "2"],
+    )
+    assert complete == [False, False, True, True]
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "impasto", *arguments]
+
+
+LONG = ["--size", "96", "--scales", "1", "--steps", "100000"]
+
+
+def started(photo: str, painting: str, small_file: str, *more: str) -> "subprocess.Popen[bytes]":
+    """A run that paints for a long time, once its first preview is there."""
+    process = subprocess.Popen(
+        command("stylize", photo, painting, "-o", "out.png", "--weights", small_file, *LONG, *more),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    deadline = time.monotonic() + 60
+    while not Path("out.png").exists() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.02)
+    assert Path("out.png").exists(), process.communicate()
+    return process
+
+
+def test_ctrl_c_saves_what_there_is_and_exits_130(photo: str, painting: str, small_file: str) -> None:
+    process = started(photo, painting, small_file, "--preview-every", "1")
+    os.kill(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert b"saved what there is in out.png" in errors
+    assert b"Traceback" not in errors
+    assert manifests.read("out.png")["result"]["complete"] is False
+
+
+def test_kill_9_at_any_moment_leaves_a_whole_picture(photo: str, painting: str, small_file: str) -> None:
+    """Killed while it writes a preview at every step: the file is always the old picture or a new one."""
+    generator = np.random.default_rng(0)
+    for _ in range(3):
+        process = started(photo, painting, small_file, "--preview-every", "1")
+        time.sleep(float(generator.uniform(0, 0.3)))
+        process.kill()
+        process.communicate(timeout=60)
+        with PILImage.open("out.png") as picture:
+            picture.load()
+            assert picture.size == (96, 72)
+        assert manifests.read("out.png")["command"] == "stylize"
+        Path("out.png").unlink()
+
+
+def test_doctor_and_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "200")
+    result = RUNNER.invoke(app, ["doctor"])
+    assert result.exit_code == 0, result.output
+    for word in ("impasto", "torch", "threads", "bfloat16", "cache", "weights vgg19-normalized", "absent"):
+        assert word in result.stdout
+    listed = RUNNER.invoke(app, ["weights", "list"])
+    assert listed.exit_code == 0
+    assert "absent" in listed.stdout
+    assert RUNNER.invoke(app, ["weights", "verify"]).exit_code == 1
+
+
+@pytest.mark.weights
+def test_real_weights_verify() -> None:
+    assert RUNNER.invoke(app, ["weights", "fetch"]).exit_code == 0
+    result = RUNNER.invoke(app, ["weights", "verify"])
+    assert result.exit_code == 0, result.output
+    assert "good" in result.stdout
+
+
+def test_version() -> None:
+    assert RUNNER.invoke(app, ["--version"]).stdout.strip() == f"impasto {__version__}"
+
+
+def test_warnings_are_one_line(painting: str, small_file: str) -> None:
+    """In a fresh process: an animation is read as its first frame, and that is said."""
+    frames = [PILImage.fromarray(np.full((32, 32, 3), shade, np.uint8)) for shade in (40, 200)]
+    frames[0].save("moving.gif", save_all=True, append_images=frames[1:])
+    arguments = command("stylize", "moving.gif", painting, "-o", "out.png", "--weights", small_file, *QUICK)
+    found = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+    assert len(re.findall("^Warning: .*moving.gif.*first", found.stderr, re.MULTILINE)) == 1
+    assert ".py:" not in found.stderr
+
+
+def test_facts_of_a_step() -> None:
+    step = Progress(
+        scale=2, scales=4, height=96, width=128, step=3, steps=40, loss=0.5, by_term={}, evaluations=50,
+        seconds=10.0, eta=75.4, peak_memory=0, image=lambda: scene(1, 1),
+    )  # fmt: skip
+    assert painting_facts(step) == "scale 2/4 · step 3/40 · loss 0.5 · 5.0 it/s · 1:15 left"
+    assert clock(3675) == "1:01:15"
+
+
+def test_output_may_be_the_content_itself(painting: str, small_file: str, tmp_path: Path) -> None:
+    own = save(scene(48, 64), tmp_path / "own.png")
+    result = RUNNER.invoke(app, ["stylize", own, painting, "-o", own, "--weights", small_file, *QUICK])
+    assert result.exit_code == 0, result.output
+    assert manifests.read(own)["command"] == "stylize"

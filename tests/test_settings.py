@@ -1,0 +1,86 @@
+"""Settings: one source for the command, Python and the manifest."""
+
+import dataclasses
+import json
+import math
+
+import pytest
+from jaxtyping import config
+
+from impasto.app.options import as_text, describe
+from impasto.errors import SettingsError
+from impasto.recipes.settings import StylizeSettings, choices, layer_weights, stylize_from_json, to_json
+
+
+def test_defaults_are_allowed_and_survive_json() -> None:
+    settings = StylizeSettings(layers={"conv1_1": 0.3, "relu4_1": 0.7}, tv=0.25, alpha=2.0)
+    assert stylize_from_json(json.loads(json.dumps(to_json(settings)))) == settings
+    assert settings.layers == {"conv1_1": 0.3, "conv4_1": 0.7}
+    with pytest.raises(SettingsError, match="does not know: glitter"):
+        stylize_from_json({"glitter": 1})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("size", -5, "size is -5 px; it must be from 16 to 100000 px"),
+        ("size", 512.5, "size is 512.5; it must be a whole number"),
+        ("size", "512", "size is '512'; it must be a number"),
+        ("size", True, "size is True; it must be a number"),
+        ("strength", 1.5, "strength is 1.5; it must be from 0 to 1"),
+        ("strength", math.nan, "strength is nan; it must be a finite number"),
+        ("alpha", math.inf, "alpha is inf; it must be a finite number"),
+        ("beta", -1.0, "beta is -1.0; it must be at least 0"),
+        ("steps", 0, "steps is 0; it must be from 1"),
+        ("pooling", "median", "pooling is 'median'; it must be one of average, max"),
+        ("init", 3, "init is 3; it must be text"),
+        ("layers", "", "layers is empty; name at least one layer"),
+        ("layers", "conv1_1,relu1_1", "layers has conv1_1 twice"),
+        ("layers", "conv9_1", "no layer 'conv9_1'"),
+        ("layers", "conv1_1=nan", "layers: weight of conv1_1 is nan; it must be a number, 0 or more"),
+        ("content_layers", {"conv4_2": -1.0}, "content-layers: weight of conv4_2 is -1.0"),
+    ],
+)
+def test_bad_values_are_named(name: str, value: object, message: str) -> None:
+    config.update("jaxtyping_disable", True)  # type: ignore[no-untyped-call]
+    try:
+        with pytest.raises(SettingsError) as caught:
+            StylizeSettings(**{name: value})  # type: ignore[arg-type]
+    finally:
+        config.update("jaxtyping_disable", False)  # type: ignore[no-untyped-call]
+    assert message in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+def test_layer_weights_take_text_names_and_mappings() -> None:
+    expected = {"conv1_1": 0.5, "conv2_1": 0.5}
+    assert layer_weights("conv1_1, relu2_1", "layers") == expected
+    assert layer_weights(["conv1_1", "conv2_1"], "layers") == expected
+    assert layer_weights(expected, "layers") == expected
+    assert as_text(expected) == "conv1_1,conv2_1"
+    assert layer_weights(as_text({"conv1_1": 0.25, "conv2_1": 1.0}), "layers") == {
+        "conv1_1": 0.25,
+        "conv2_1": 1.0,
+    }
+
+
+def test_strength_runs_from_photo_to_texture() -> None:
+    ratios = []
+    for strength in (0.1, 0.3, 0.5, 0.7, 0.9):
+        settings = StylizeSettings(strength=strength)
+        ratios.append(settings.style_weight / settings.content_weight)
+    assert ratios == sorted(ratios)
+    assert StylizeSettings(strength=0.0).style_weight == 0
+    assert StylizeSettings(strength=1.0).content_weight == 0
+    given = StylizeSettings(alpha=2.0, beta=3.0)
+    assert (given.content_weight, given.style_weight) == (2, 3)
+    paper = StylizeSettings(formula="paper")
+    assert (paper.content_weight, paper.style_weight) == (1e-3, 1)
+
+
+def test_every_field_has_help_and_an_allowed_default() -> None:
+    for field in dataclasses.fields(StylizeSettings):
+        assert field.metadata["help"]
+        assert describe(field).endswith(".")
+        if choices(field):
+            assert field.default in choices(field)

@@ -1,0 +1,237 @@
+"""Solvers: against SciPy, whatever the scale of the loss, and when things go wrong."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import minimize
+
+from impasto.errors import DeviceError
+from impasto.objective.evaluate import Evaluate, Evaluation
+from impasto.shapes import Image
+from impasto.solve import adam, descent, lbfgs
+from impasto.solve.pyramid import Scale, plan
+
+SHAPE = (1, 3, 4, 5)
+Loss = Callable[[torch.Tensor], torch.Tensor]
+
+
+def evaluator(loss: Loss, scale: float = 1.0) -> Evaluate:
+    def evaluate(image: Image) -> Evaluation:
+        pixels = image.detach().requires_grad_(True)
+        value = scale * loss(pixels)
+        (gradient,) = torch.autograd.grad(value, pixels)
+        return Evaluation(value.detach(), gradient, ("loss",), value.detach()[None])
+
+    return evaluate
+
+
+def rosenbrock(image: torch.Tensor) -> torch.Tensor:
+    x = image.flatten()
+    return (100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum()
+
+
+def quadratic(image: torch.Tensor) -> torch.Tensor:
+    weights = torch.logspace(0, 3, image.numel(), dtype=image.dtype)
+    return (weights * (image.flatten() - 0.3) ** 2).sum() + 1
+
+
+def begin() -> torch.Tensor:
+    return torch.zeros(SHAPE, dtype=torch.float64)
+
+
+def test_lbfgs_finds_the_minimum_that_scipy_finds() -> None:
+    evaluate = evaluator(rosenbrock)
+    state = lbfgs.start(evaluate, begin())
+    for _ in range(400):
+        state = lbfgs.step(evaluate, state)
+
+    def theirs(x: np.ndarray) -> tuple[float, np.ndarray]:
+        there = evaluate(torch.from_numpy(x).reshape(SHAPE))
+        return float(there.loss), there.gradient.flatten().numpy()
+
+    found = minimize(theirs, np.zeros(60), jac=True, method="L-BFGS-B", options={"maxiter": 1000})
+    assert float(state.here.loss) < 1e-8
+    np.testing.assert_allclose(state.image.flatten().numpy(), found.x, atol=1e-3)
+
+
+def test_lbfgs_falls_at_every_step_and_counts_its_evaluations() -> None:
+    calls = 0
+
+    def counted(image: Image) -> Evaluation:
+        nonlocal calls
+        calls += 1
+        return evaluator(rosenbrock)(image)
+
+    state = lbfgs.start(counted, begin())
+    for _ in range(60):
+        before = float(state.here.loss)
+        state = lbfgs.step(counted, state)
+        assert float(state.here.loss) < before
+        assert state.evaluations == calls
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+@pytest.mark.parametrize("solver", [lbfgs, adam])
+def test_solvers_do_not_know_the_scale_of_the_loss(solver: object, scale: float) -> None:
+    """torch.optim.LBFGS silently turns into gradient descent at the smaller of these."""
+    images = []
+    for factor in (1.0, scale):
+        evaluate = evaluator(quadratic, factor)
+        state = solver.start(evaluate, begin())  # type: ignore[attr-defined]
+        for _ in range(15):
+            state = solver.step(evaluate, state)  # type: ignore[attr-defined]
+        images.append(state.image)
+    torch.testing.assert_close(images[0], images[1], rtol=1e-6, atol=1e-8)
+
+
+def test_inverse_hessian_satisfies_the_secant_equation() -> None:
+    """H y = s for the newest pair (Nocedal and Wright 2006, Eq. 6.6), whatever the older pairs."""
+    generator = torch.Generator().manual_seed(0)
+    moves = tuple(torch.randn(SHAPE, generator=generator, dtype=torch.float64) for _ in range(4))
+    turns = tuple(
+        move * 3 + 0.1 * torch.randn(SHAPE, generator=generator, dtype=torch.float64) for move in moves
+    )
+    torch.testing.assert_close(lbfgs.inverse_hessian_times(turns[-1], moves, turns), moves[-1])
+
+
+def test_history_is_bounded_and_pairs_without_curvature_are_dropped() -> None:
+    evaluate = evaluator(rosenbrock)
+    state = lbfgs.start(evaluate, begin(), history=3)
+    for _ in range(8):
+        state = lbfgs.step(evaluate, state)
+    assert len(state.moves) == len(state.turns) == 3
+    flat = evaluator(lambda image: image.sum() + 100)
+    flat_state = lbfgs.step(flat, lbfgs.start(flat, begin()))
+    assert flat_state.outcome == "moved"
+    assert flat_state.moves == ()
+
+
+def test_adam_is_pytorchs_adam() -> None:
+    evaluate = evaluator(quadratic)
+    state = adam.start(evaluate, begin(), rate=0.05)
+    theirs = begin().requires_grad_(True)
+    optimizer = torch.optim.Adam([theirs], lr=0.05, betas=adam.DECAY, eps=1e-12)
+    for _ in range(20):
+        state = adam.step(evaluate, state)
+        optimizer.zero_grad()
+        quadratic(theirs).backward()
+        optimizer.step()
+    torch.testing.assert_close(state.image, theirs.detach(), rtol=1e-5, atol=1e-6)
+
+
+def test_resumed_steps_equal_uninterrupted_ones() -> None:
+    """The state is all there is: copied and taken up again, the run goes on bit for bit."""
+    evaluate = evaluator(rosenbrock)
+    straight = lbfgs.start(evaluate, begin())
+    for _ in range(10):
+        straight = lbfgs.step(evaluate, straight)
+    copied = replace(straight, image=straight.image.clone(), moves=tuple(m.clone() for m in straight.moves))
+    for _ in range(10):
+        straight, copied = lbfgs.step(evaluate, straight), lbfgs.step(evaluate, copied)
+    assert torch.equal(straight.image, copied.image)
+
+
+def broken_after(good: int, loss: Loss = rosenbrock, *, for_calls: int = 10**9) -> Evaluate:
+    """Evaluates to NaN after `good` calls, for `for_calls` calls."""
+    calls = 0
+
+    def evaluate(image: Image) -> Evaluation:
+        nonlocal calls
+        calls += 1
+        there = evaluator(loss)(image)
+        if good < calls <= good + for_calls:
+            nan = torch.full_like(there.loss, torch.nan)
+            return Evaluation(nan, torch.full_like(there.gradient, torch.nan), there.names, nan[None])
+        return there
+
+    return evaluate
+
+
+def test_a_nan_restarts_the_history_and_the_run_goes_on() -> None:
+    evaluate = broken_after(6, for_calls=lbfgs.TRIALS)
+    state = descent.start(evaluate, begin())
+    notes = []
+    for _ in range(40):
+        before = state
+        state = descent.step(evaluate, state)
+        notes += [state.note] if state.note else []
+        assert float(state.here.loss) <= float(before.here.loss)
+    assert notes == ["L-BFGS stalled; its history is started anew"]
+    assert bool(torch.isfinite(state.image).all())
+
+
+def test_a_nan_that_stays_ends_with_the_best_image() -> None:
+    evaluate = broken_after(6)
+    state = descent.start(evaluate, begin())
+    losses, notes = [float(state.here.loss)], []
+    for _ in range(30):
+        state = descent.step(evaluate, state)
+        losses.append(float(state.here.loss))
+        notes += [state.note] if state.note else []
+        if state.finished:
+            break
+    assert state.finished
+    assert losses == sorted(losses, reverse=True)
+    assert float(evaluator(rosenbrock)(state.image).loss) == losses[-1]
+    assert [note.split(";")[0] for note in notes] == [
+        "L-BFGS stalled",
+        "L-BFGS stalled again",
+        *["Adam broke"] * descent.MOST_RESTARTS,
+        "Adam broke once more",
+    ]
+
+
+def test_a_nan_at_the_start_is_an_error_with_the_way_out() -> None:
+    with pytest.raises(DeviceError, match=r"loss of the first image is nan.*--precision float32"):
+        descent.start(broken_after(0), begin())
+
+
+def test_a_nan_in_the_gradient_alone_is_noticed() -> None:
+    calls = 0
+
+    def evaluate(image: Image) -> Evaluation:
+        nonlocal calls
+        calls += 1
+        there = evaluator(rosenbrock)(image)
+        bad = torch.full_like(there.gradient, torch.nan)
+        return replace(there, gradient=bad) if 6 < calls <= 6 + lbfgs.TRIALS else there
+
+    state = descent.start(evaluate, begin())
+    for _ in range(20):
+        state = descent.step(evaluate, state)
+    assert bool(torch.isfinite(state.image).all())
+    assert float(state.here.loss) < 60
+
+
+def test_a_converged_run_says_so() -> None:
+    evaluate = evaluator(quadratic)
+    state = descent.start(evaluate, begin())
+    for _ in range(200):
+        state = descent.step(evaluate, state)
+        if state.finished:
+            break
+    assert state.finished
+    assert float(state.here.loss) == pytest.approx(1, rel=1e-5)
+
+
+def test_adam_keeps_the_best_image() -> None:
+    evaluate = evaluator(quadratic)
+    state = descent.start(evaluate, begin(), method="adam")
+    lowest = float("inf")
+    for _ in range(50):
+        state = descent.step(evaluate, state)
+        lowest = min(lowest, float(state.solver.here.loss))
+        assert float(state.here.loss) <= float(evaluator(quadratic)(begin()).loss)
+    assert float(state.here.loss) == lowest
+
+
+def test_plan_of_scales() -> None:
+    assert plan(384, 512, scales=0, steps=60, finest=12) == (
+        Scale(48, 64, 60), Scale(96, 128, 35), Scale(192, 256, 21), Scale(384, 512, 12),
+    )  # fmt: skip
+    assert plan(384, 512, scales=1, steps=60, finest=12) == (Scale(384, 512, 60),)
+    assert [s.width for s in plan(50, 100, scales=0, steps=5, finest=5)] == [100]
+    assert [s.width for s in plan(3, 7, scales=5, steps=5, finest=5)][-1] == 7

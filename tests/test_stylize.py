@@ -1,0 +1,223 @@
+"""The main recipe on a small network: a stream of facts, repeatable, with nothing lost."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image as PILImage
+
+import impasto
+from impasto import StylizeSettings
+from impasto.errors import CheckpointError, ImageError, WeightsError
+from impasto.image.arrays import from_tensor, to_numpy
+from impasto.image.files import read_picture, write_picture
+from impasto.image.picture import Picture
+from impasto.recipes import manifest as manifests
+from impasto.recipes.rerun import prepare_rerun
+from impasto.recipes.stylize import finish, prepare, run
+from small import scene, stripes
+
+
+@pytest.fixture
+def quick(small_file: str) -> StylizeSettings:
+    return StylizeSettings(size=64, steps=6, finest_steps=3, scales=2, weights=small_file)
+
+
+def test_three_lines(photo: str, painting: str, quick: StylizeSettings, tmp_path: Path) -> None:
+    impasto.stylize(photo, painting, quick).save(tmp_path / "out.png")
+    found = read_picture(tmp_path / "out.png")
+    assert (found.width, found.height) == (64, 48)
+
+
+def test_a_run_is_a_stream_of_progress(photo: str, painting: str, quick: StylizeSettings) -> None:
+    steps = list(impasto.stylize_steps(photo, painting, quick))
+    assert [(p.scale, p.step) for p in steps] == [(1, i) for i in range(1, 7)] + [(2, i) for i in range(1, 4)]
+    assert {(p.width, p.height) for p in steps} == {(32, 24), (64, 48)}
+    for scale in (1, 2):
+        losses = [p.loss for p in steps if p.scale == scale]
+        assert losses == sorted(losses, reverse=True)
+        assert losses[-1] < losses[0]
+    for p in steps:
+        assert sum(p.by_term.values()) == pytest.approx(p.loss, rel=1e-5)
+        assert p.image().shape == (1, 3, p.height, p.width)
+        assert 0 <= float(p.image().min()) <= float(p.image().max()) <= 1
+    assert [p.evaluations for p in steps] == sorted(p.evaluations for p in steps)
+    assert [p.seconds for p in steps] == sorted(p.seconds for p in steps)
+    assert steps[0].eta > 0
+    assert steps[-1].eta == 0
+    assert set(steps[0].by_term) == {
+        "content conv4_2",
+        *(f"style conv{i}_1" for i in range(1, 6)),
+        "variation",
+    }
+
+
+def test_images_of_earlier_steps_stay_what_they_were(
+    photo: str, painting: str, quick: StylizeSettings
+) -> None:
+    steps, copies = [], []
+    for progress in impasto.stylize_steps(photo, painting, quick):
+        steps.append(progress)
+        copies.append(progress.image().clone())
+    for progress, copy in zip(steps, copies, strict=True):
+        assert torch.equal(progress.image(), copy)
+
+
+def test_leaving_early_keeps_the_picture_at_full_size(
+    photo: str, painting: str, quick: StylizeSettings
+) -> None:
+    job = prepare(photo, painting, quick)
+    last = next(run(job))
+    stopped = finish(job, last)
+    assert (stopped.picture.width, stopped.picture.height) == (64, 48)
+    assert stopped.manifest["result"]["complete"] is False
+
+
+@pytest.mark.parametrize("init", ["noise", "content"])
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_same_seed_same_pixels_other_seed_other_pixels(
+    photo: str, painting: str, small_file: str, init: str, optimizer: str
+) -> None:
+    def paint(seed: int) -> torch.Tensor:
+        settings = StylizeSettings(
+            size=48,
+            steps=5,
+            scales=1,
+            seed=seed,
+            init=init,
+            optimizer=optimizer,
+            weights=small_file,  # type: ignore[arg-type]
+        )
+        return impasto.stylize(photo, painting, settings).picture.pixels
+
+    assert torch.equal(paint(1), paint(1))
+    assert torch.equal(paint(1), paint(2)) == (init == "content")
+
+
+def test_any_image_can_be_the_start(photo: str, painting: str, small_file: str) -> None:
+    settings = StylizeSettings(size=48, steps=1, scales=1, init=painting, weights=small_file)
+    job = prepare(photo, painting, settings)
+    assert job.start is not None
+    assert job.manifest["inputs"]["init"]["sha256"] == job.start.sha256
+
+
+def test_strength_ends_at_photo_and_texture(photo: str, painting: str, small_file: str) -> None:
+    """At 0 the start from the photo is already the minimum; at 1 the photo has no say."""
+    still = impasto.stylize(
+        photo,
+        painting,
+        StylizeSettings(size=48, strength=0, tv=0, scales=1, init="content", steps=5, weights=small_file),
+    )
+    np.testing.assert_allclose(to_numpy(still.picture), to_numpy(read_picture(photo)), atol=1)
+    free = list(
+        impasto.stylize_steps(
+            photo, painting, StylizeSettings(size=48, strength=1, steps=3, scales=1, weights=small_file)
+        )
+    )
+    assert free[-1].by_term["content conv4_2"] == 0
+
+
+def test_pictures_from_memory_and_alpha(painting: str, quick: StylizeSettings, tmp_path: Path) -> None:
+    pixels = (scene(48, 64)[0].permute(1, 2, 0).numpy() * 255).astype(np.uint8)
+    clear = np.zeros((48, 64, 1), np.uint8)
+    clear[:, 20:] = 255
+    found = impasto.stylize(PILImage.fromarray(np.concatenate([pixels, clear], 2)), stripes(40, 40), quick)
+    assert found.picture.alpha is not None
+    found.save(tmp_path / "out.png")
+    assert np.array(PILImage.open(tmp_path / "out.png"))[:, :, 3].tolist() == clear[:, :, 0].tolist()
+    assert found.manifest["inputs"]["content"]["sha256"] is None
+
+
+def test_paper_formula_grows_with_the_picture(photo: str, painting: str, small_file: str) -> None:
+    losses = {}
+    for size in (64, 128):
+        settings = StylizeSettings(
+            size=size, formula="paper", scales=1, steps=1, seed=3, tv=0, init="noise", weights=small_file
+        )
+        (only,) = impasto.stylize_steps(photo, painting, settings)
+        losses[size] = only.by_term["content conv4_2"]
+    assert 3 < losses[128] / losses[64] < 5.5
+
+
+def test_rerun_from_the_manifest_gives_the_same_pixels(
+    photo: str, painting: str, quick: StylizeSettings, tmp_path: Path
+) -> None:
+    for name in ("out.png", "out.tif", "out.webp"):
+        first = impasto.stylize(photo, painting, quick)
+        first.save(tmp_path / name, quality=100)
+        job = prepare_rerun(tmp_path / name)
+        *_, last = run(job)
+        again = finish(job, last)
+        assert torch.equal(again.picture.pixels, first.picture.pixels)
+
+
+def test_manifest_says_all(photo: str, painting: str, quick: StylizeSettings, tmp_path: Path) -> None:
+    impasto.stylize(photo, painting, quick).save(tmp_path / "out.jpg")
+    found = manifests.read(tmp_path / "out.jpg")
+    assert found["impasto"] == impasto.__version__
+    assert found["settings"]["seed"] == 0
+    assert found["inputs"]["content"] == {"path": photo, "sha256": read_picture(photo).sha256}
+    assert found["weights"]["name"] == "custom"
+    assert found["machine"]["threads"] == torch.get_num_threads()
+    assert found["result"]["complete"] is True
+    assert sum(found["result"]["by_term"].values()) == pytest.approx(found["result"]["loss"], rel=1e-5)
+
+
+def rewritten(path: Path, text: str) -> Path:
+    write_picture(from_tensor(scene(16, 16)), path, manifest=text)
+    return path
+
+
+def test_what_cannot_be_rerun_is_refused_with_a_reason(
+    photo: str, painting: str, quick: StylizeSettings, tmp_path: Path
+) -> None:
+    photo_copy = tmp_path / "copy.png"
+    photo_copy.write_bytes(Path(photo).read_bytes())
+    out = tmp_path / "out.png"
+    done = impasto.stylize(str(photo_copy), painting, quick)
+    done.save(out)
+    with pytest.raises(CheckpointError, match="carries no Impasto manifest"):
+        prepare_rerun(photo)
+    with pytest.raises(CheckpointError, match="is damaged"):
+        prepare_rerun(rewritten(tmp_path / "a.png", "{"))
+    with pytest.raises(CheckpointError, match="format 99; this Impasto"):
+        prepare_rerun(rewritten(tmp_path / "a.png", json.dumps({**done.manifest, "format": 99})))
+    with pytest.raises(CheckpointError, match="was made by 'bake'"):
+        prepare_rerun(rewritten(tmp_path / "a.png", json.dumps({**done.manifest, "command": "bake"})))
+    write_picture(from_tensor(stripes(36, 48)), photo_copy)
+    with pytest.raises(CheckpointError, match=r"content image .*copy.png has changed: SHA-256 was"):
+        prepare_rerun(out)
+    photo_copy.unlink()
+    with pytest.raises(CheckpointError, match=r"is no longer there\. Say where it is with --content FILE"):
+        prepare_rerun(out)
+    assert prepare_rerun(out, content=photo).content.sha256 == read_picture(photo).sha256
+    other = {**done.manifest, "weights": {"name": "other", "sha256": "ab" * 32}}
+    with pytest.raises(CheckpointError, match="was painted with weights other"):
+        prepare_rerun(rewritten(tmp_path / "a.png", json.dumps(other)), content=photo)
+    memory = impasto.stylize(scene(36, 48), painting, quick)
+    memory.save(out)
+    with pytest.raises(CheckpointError, match="came from memory, not from a file"):
+        prepare_rerun(out)
+
+
+def test_small_pictures_are_refused_before_anything_is_computed(
+    photo: str, painting: str, quick: StylizeSettings
+) -> None:
+    with pytest.raises(ImageError, match="style image is 12×9; conv5_1 needs at least 16×16"):
+        prepare(photo, Picture(scene(9, 12)), quick)
+    with pytest.raises(ImageError, match="painting is 64×1; conv5_1 needs"):
+        prepare(Picture(scene(3, 1000)), painting, quick)
+    with pytest.raises(WeightsError):
+        prepare(photo, painting, StylizeSettings(weights="no-such-file"))
+
+
+@pytest.mark.weights
+def test_the_real_network_paints() -> None:
+    """Both losses fall far below those of the photo alone within a few steps."""
+    from small import EXAMPLES
+
+    settings = StylizeSettings(size=64, scales=1, steps=20, init="content")
+    steps = list(impasto.stylize_steps(EXAMPLES / "temple.jpg", EXAMPLES / "great-wave.jpg", settings))
+    assert steps[-1].loss < 0.5 * steps[0].loss

@@ -1,0 +1,210 @@
+"""The objective against the paper: values in NumPy, derivatives as published, and properties."""
+
+import numpy as np
+import pytest
+import torch
+
+from impasto.objective.evaluate import whole
+from impasto.objective.objective import Objective, content_terms, style_terms, variation_terms
+from impasto.objective.terms import ContentTerm, StyleTerm, gram, squared_differences
+from small import plain_features, scene, small_layers, small_network, stripes
+
+LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
+
+
+def random_features(seed: int = 0, channels: int = 5, height: int = 4, width: int = 7) -> torch.Tensor:
+    """Rectified, in float64: about half of the entries are exactly 0."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(1, channels, height, width, generator=generator, dtype=torch.float64).relu()
+
+
+def through_rectification(term: ContentTerm | StyleTerm, raw: torch.Tensor) -> torch.Tensor:
+    """∂score/∂(what enters the rectification), by autograd."""
+    raw = raw.clone().requires_grad_(True)
+    (gradient,) = torch.autograd.grad(term.score(term.measure(raw.relu())), raw)
+    return gradient
+
+
+def raw_features(seed: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(1, 5, 4, 7, generator=generator, dtype=torch.float64)
+
+
+def test_content_derivative_is_the_papers_eq_2() -> None:
+    """∂L/∂F_ij = (F − P)_ij where F_ij > 0, and 0 where F_ij < 0."""
+    raw, target = raw_features(1), random_features(2)
+    features = raw.relu()
+    expected = torch.where(raw > 0, features - target, 0.0)
+    ours = through_rectification(ContentTerm("conv4_2", target, 1.0), raw)
+    torch.testing.assert_close(ours, expected, rtol=1e-12, atol=1e-12)
+    assert bool((expected == 0).any())
+    assert bool((ours[raw < 0] == 0).all())
+
+
+def test_style_derivative_is_the_papers_eq_6() -> None:
+    """∂E/∂F_ij = 1/(N² M²) (Fᵀ(G − A))_ji where F_ij > 0, and 0 where F_ij < 0."""
+    raw = raw_features(3)
+    style = random_features(4)
+    n, m = 5, 28
+    flat = raw.relu().reshape(n, m).numpy()
+    painted = style.reshape(n, m).numpy()
+    inner = (flat.T @ (flat @ flat.T - painted @ painted.T)).T / (n**2 * m**2)
+    expected = np.where(raw.reshape(n, m).numpy() > 0, inner, 0.0).reshape(raw.shape)
+    ours = through_rectification(StyleTerm("conv1_1", gram(style) / m, m, 1.0), raw)
+    np.testing.assert_allclose(ours.numpy(), expected, rtol=1e-10, atol=1e-14)
+    assert bool((ours[raw < 0] == 0).all())
+
+
+def test_gram_of_ones_and_symmetry() -> None:
+    assert torch.equal(gram(torch.ones(1, 2, 3, 4)), torch.full((1, 2, 2), 12.0))
+    found = gram(random_features())
+    assert torch.equal(found, found.transpose(1, 2))
+    assert float(torch.linalg.eigvalsh(found).min()) > -1e-9
+
+
+def test_gram_does_not_know_where_things_are() -> None:
+    features = random_features()
+    order = torch.randperm(28, generator=torch.Generator().manual_seed(0))
+    shuffled = features.flatten(2)[:, :, order].reshape(features.shape)
+    torch.testing.assert_close(gram(features), gram(shuffled), rtol=1e-12, atol=1e-12)
+
+
+def test_totals_add_up_over_positions() -> None:
+    """What tiles and ranks rest on."""
+    features, target = random_features(1, width=8), random_features(2, width=8)
+    whole_gram, whole_error = gram(features), ContentTerm("x", target, 1.0).measure(features)
+    parts = features.split(3, dim=3), target.split(3, dim=3)
+    torch.testing.assert_close(sum(gram(part) for part in parts[0]), whole_gram)
+    errors = [ContentTerm("x", t, 1.0).measure(f) for f, t in zip(*parts, strict=True)]
+    torch.testing.assert_close(sum(errors), whole_error)
+
+
+def test_half_precision_features_are_summed_in_float32() -> None:
+    features = random_features(height=40, width=70).bfloat16()
+    exact = gram(features.double())
+    assert gram(features).dtype == torch.float32
+    torch.testing.assert_close(gram(features).double(), exact, rtol=1e-5, atol=1e-4)
+
+
+def test_variation_of_a_checkerboard() -> None:
+    board = ((torch.arange(6)[:, None] + torch.arange(8)) % 2).float().expand(1, 3, 6, 8)
+    assert float(squared_differences(board)) == 3 * (5 * 8 + 6 * 7)
+    assert float(squared_differences(torch.full((1, 3, 6, 8), 0.7))) == 0
+
+
+def paper_objective(content: torch.Tensor, style: torch.Tensor, canvas: tuple[int, int]) -> Objective:
+    network = small_network(dtype=torch.float64)
+    return Objective(
+        (
+            *content_terms(network, content, {"conv4_2": 1.0}, weight=1e-3, formula="paper"),
+            *style_terms(
+                network, style, dict.fromkeys(LAYERS, 0.2), canvas=canvas, weight=1.0, formula="paper"
+            ),
+        )
+    )
+
+
+def numpy_total(image: np.ndarray, content: np.ndarray, style: np.ndarray) -> float:
+    """Eq. 1, 3, 4, 5 and 7 of the paper, with α = 1e-3 and β = 1."""
+    of = {k: plain_features(small_layers(), v, [*LAYERS, "conv4_2"]) for k, v in
+          (("image", image), ("content", content), ("style", style))}  # fmt: skip
+    l_content = 0.5 * ((of["image"]["conv4_2"] - of["content"]["conv4_2"]) ** 2).sum()
+    l_style = 0.0
+    for name in LAYERS:
+        f = of["image"][name].reshape(of["image"][name].shape[0], -1)
+        s = of["style"][name].reshape(f.shape[0], -1)
+        n, m = f.shape
+        l_style += 0.2 * ((f @ f.T - s @ s.T) ** 2).sum() / (4 * n**2 * m**2)
+    return 1e-3 * l_content + l_style
+
+
+def as_numpy(image: torch.Tensor) -> np.ndarray:
+    return image[0].permute(1, 2, 0).double().numpy()
+
+
+def test_the_papers_total_loss_equals_numpy() -> None:
+    content, style, image = scene(35, 41), stripes(35, 41), scene(35, 41, seed=7)
+    objective = paper_objective(content.double(), style.double(), (35, 41))
+    ours = whole(small_network(dtype=torch.float64), objective)(image.double())
+    theirs = numpy_total(as_numpy(image), as_numpy(content), as_numpy(style))
+    assert float(ours.loss) == pytest.approx(theirs, rel=1e-10)
+    assert sum(ours.by_term.values()) == pytest.approx(float(ours.loss), rel=1e-12)
+
+
+def test_gradient_equals_finite_differences() -> None:
+    network = small_network(dtype=torch.float64)
+    objective = paper_objective(scene(24, 24).double(), stripes(24, 24).double(), (24, 24))
+    objective = Objective((*objective.terms, *variation_terms((24, 24), 0.5)))
+    evaluate = whole(network, objective)
+    image = scene(24, 24, seed=3).double()
+    generator = torch.Generator().manual_seed(0)
+    direction = torch.randn(image.shape, generator=generator, dtype=torch.float64)
+    step = 1e-6
+    rise = float(evaluate(image + step * direction).loss - evaluate(image - step * direction).loss)
+    assert rise / (2 * step) == pytest.approx(float((evaluate(image).gradient * direction).sum()), rel=1e-5)
+
+
+def test_the_image_itself_has_no_loss() -> None:
+    image = scene(32, 32).double()
+    found = whole(small_network(dtype=torch.float64), paper_objective(image, image, (32, 32)))(image)
+    assert float(found.loss) == pytest.approx(0, abs=1e-20)
+    assert float(found.gradient.abs().max()) == pytest.approx(0, abs=1e-12)
+
+
+def balanced(content: torch.Tensor, style: torch.Tensor) -> Objective:
+    network = small_network()
+    canvas = tuple(content.shape[2:])
+    return Objective(
+        (
+            *content_terms(network, content, {"conv4_2": 1.0}, weight=1.0, formula="balanced"),
+            *style_terms(
+                network, style, dict.fromkeys(LAYERS, 0.2), canvas=canvas, weight=1.0, formula="balanced"
+            ),
+        )
+    )
+
+
+def test_balanced_weights_do_not_depend_on_size() -> None:
+    """The same picture repeated 2×2 has nearly the same losses; the paper's content is 4 times larger."""
+    content, image, style = scene(128, 128), stripes(128, 128).flip(3), stripes(128, 128)
+    once = whole(small_network(), balanced(content, style))(image).by_term
+    tiled = [x.tile(1, 1, 2, 2) for x in (content, style, image)]
+    twice = whole(small_network(), balanced(tiled[0], tiled[1]))(tiled[2]).by_term
+    for name, value in once.items():  # not equal: borders are a larger share of the smaller picture
+        assert 1 / 1.5 < twice[name] / value < 1.5, name
+    paper = [
+        whole(
+            small_network(dtype=torch.float64), paper_objective(c.double(), s.double(), tuple(c.shape[2:]))
+        )(i.double()).by_term["content conv4_2"]
+        for c, s, i in ((content, style, image), tiled)
+    ]
+    assert 3 < paper[1] / paper[0] < 5
+
+
+def test_balanced_terms_are_relative_errors() -> None:
+    """A featureless image scores share · weight at every term, whatever the picture's contrast."""
+    network = small_network()
+    found = balanced(scene(32, 32), stripes(32, 32))
+    zeros = [torch.zeros_like(term.measure(network.features(scene(32, 32), [term.layer])[term.layer]))
+             for term in found.terms]  # fmt: skip
+    content, *styles = found.terms
+    assert content.weight * float(content.score(content.target.square().sum())) == pytest.approx(1, rel=1e-5)
+    for term, zero in zip(styles, zeros[1:], strict=True):
+        assert term.weight * float(term.score(zero)) == pytest.approx(0.2, rel=1e-5)
+
+
+def test_a_style_of_another_size_counts_per_position() -> None:
+    """A style image repeated 2×2 is (borders aside) the same style."""
+    network = small_network()
+    once = style_terms(
+        network, stripes(64, 64), {"conv1_1": 1.0}, canvas=(64, 64), weight=1.0, formula="paper"
+    )
+    twice = style_terms(
+        network,
+        stripes(64, 64).tile(1, 1, 2, 2),
+        {"conv1_1": 1.0},
+        canvas=(64, 64),
+        weight=1.0,
+        formula="paper",
+    )
+    torch.testing.assert_close(once[0].target, twice[0].target, rtol=0.05, atol=0.05)
