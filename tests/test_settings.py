@@ -76,6 +76,9 @@ def test_strength_runs_from_photo_to_texture() -> None:
     assert (given.content_weight, given.style_weight) == (2, 3)
     paper = StylizeSettings(formula="paper")
     assert (paper.content_weight, paper.style_weight) == (1e-3, 1)
+    assert (paper.variation_weight, paper.gamut_weight) == (0, 0)
+    assert StylizeSettings(tv=0.25, gamut=0.0).variation_weight == 0.25
+    assert StylizeSettings(tv=0.25, gamut=0.0).gamut_weight == 0
 
 
 def test_every_field_has_help_and_an_allowed_default() -> None:

@@ -1,6 +1,8 @@
 """The main recipe on a small network: a stream of facts, repeatable, with nothing lost."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +17,10 @@ from impasto.image.arrays import from_tensor, to_numpy
 from impasto.image.files import read_picture, write_picture
 from impasto.image.picture import Picture
 from impasto.recipes import manifest as manifests
+from impasto.recipes.clock import Clock
 from impasto.recipes.rerun import prepare_rerun
 from impasto.recipes.stylize import finish, prepare, run
+from impasto.solve.pyramid import Scale
 from small import scene, stripes
 
 
@@ -51,6 +55,7 @@ def test_a_run_is_a_stream_of_progress(photo: str, painting: str, quick: Stylize
         "content conv4_2",
         *(f"style conv{i}_1" for i in range(1, 6)),
         "variation",
+        "gamut",
     }
 
 
@@ -105,11 +110,8 @@ def test_any_image_can_be_the_start(photo: str, painting: str, small_file: str) 
 
 def test_strength_ends_at_photo_and_texture(photo: str, painting: str, small_file: str) -> None:
     """At 0 the start from the photo is already the minimum; at 1 the photo has no say."""
-    still = impasto.stylize(
-        photo,
-        painting,
-        StylizeSettings(size=48, strength=0, tv=0, scales=1, init="content", steps=5, weights=small_file),
-    )
+    nothing = StylizeSettings(size=48, strength=0, tv=0, gamut=0, scales=1, steps=5, weights=small_file)
+    still = impasto.stylize(photo, painting, nothing)
     np.testing.assert_allclose(to_numpy(still.picture), to_numpy(read_picture(photo)), atol=1)
     free = list(
         impasto.stylize_steps(
@@ -200,6 +202,34 @@ def test_what_cannot_be_rerun_is_refused_with_a_reason(
     memory.save(out)
     with pytest.raises(CheckpointError, match="came from memory, not from a file"):
         prepare_rerun(out)
+
+
+def test_the_clock_extrapolates_by_pixels() -> None:
+    """Two scales, 10 steps each, the second with 4 times the pixels: at 1 s a step, 10 + 40 s in all."""
+    times = iter([0.0, 1.0, 5.0, 10.0, 14.0, 50.0])
+    clock = Clock((Scale(8, 8, 10), Scale(16, 16, 10)), now=lambda: next(times))
+    found = []
+    for index, step in ((0, 1), (0, 5), (0, 10), (1, 1), (1, 10)):
+        clock.tick(index, step)
+        found.append(clock.eta)
+    assert found == [9 + 40, 5 + 40, 40, 36, 0]
+
+
+def test_too_little_memory_is_said_in_words(photo: str, painting: str, small_file: str) -> None:
+    """A process that may take 400 MB more than it has, asked for 36 megapixels."""
+    code = f"""
+import resource, impasto
+from impasto.recipes.stylize import prepare, run
+job = prepare({photo!r}, {painting!r}, impasto.StylizeSettings(size=7000, scales=1, weights={small_file!r}))
+held = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (held + 400_000_000,) * 2)
+try:
+    next(run(job))
+except impasto.DeviceError as error:
+    print(error)
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.startswith("the memory does not suffice for a picture of 7000×5250. Use a smaller")
 
 
 def test_small_pictures_are_refused_before_anything_is_computed(

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from impasto.objective.evaluate import whole
-from impasto.objective.objective import Objective, content_terms, style_terms, variation_terms
-from impasto.objective.terms import ContentTerm, StyleTerm, gram, squared_differences
+from impasto.objective.objective import Objective, content_terms, prior_terms, style_terms
+from impasto.objective.terms import ContentTerm, StyleTerm, gram, squared_differences, squared_overshoot
 from small import plain_features, scene, small_layers, small_network, stripes
 
 LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
@@ -92,6 +92,16 @@ def test_variation_of_a_checkerboard() -> None:
     assert float(squared_differences(torch.full((1, 3, 6, 8), 0.7))) == 0
 
 
+def test_overshoot_counts_what_is_outside() -> None:
+    image = torch.tensor([-0.5, 0.0, 0.4, 1.0, 1.1, 0.2]).reshape(1, 3, 1, 2)
+    assert float(squared_overshoot(image)) == pytest.approx(0.25 + 0.01)
+
+
+def test_priors_of_weight_zero_are_left_out() -> None:
+    assert prior_terms((4, 4), variation=0.0, gamut=0.0) == ()
+    assert [term.name for term in prior_terms((4, 4), variation=1.0, gamut=1.0)] == ["variation", "gamut"]
+
+
 def paper_objective(content: torch.Tensor, style: torch.Tensor, canvas: tuple[int, int]) -> Objective:
     network = small_network(dtype=torch.float64)
     return Objective(
@@ -134,9 +144,9 @@ def test_the_papers_total_loss_equals_numpy() -> None:
 def test_gradient_equals_finite_differences() -> None:
     network = small_network(dtype=torch.float64)
     objective = paper_objective(scene(24, 24).double(), stripes(24, 24).double(), (24, 24))
-    objective = Objective((*objective.terms, *variation_terms((24, 24), 0.5)))
+    objective = Objective((*objective.terms, *prior_terms((24, 24), variation=0.5, gamut=3.0)))
     evaluate = whole(network, objective)
-    image = scene(24, 24, seed=3).double()
+    image = 1.4 * scene(24, 24, seed=3).double() - 0.2  # some of it out of range
     generator = torch.Generator().manual_seed(0)
     direction = torch.randn(image.shape, generator=generator, dtype=torch.float64)
     step = 1e-6

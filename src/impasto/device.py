@@ -3,6 +3,8 @@
 import os
 import platform
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -117,3 +119,23 @@ def use_threads(count: int) -> None:
     """Compute with that many processor threads; 0 leaves torch's choice, one per core."""
     if count:
         torch.set_num_threads(count)
+
+
+@contextmanager
+def memory_errors(height: int, width: int) -> Iterator[None]:
+    """Say in words that the memory did not suffice for a picture of that many pixels.
+
+    Raises:
+        DeviceError: in place of the several things that torch and NumPy raise.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        # The CPU's allocator has no exception of its own.
+        out_of_memory = isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "alloc" in str(error)
+        if not out_of_memory or isinstance(error, DeviceError):
+            raise
+        raise DeviceError(
+            f"the memory does not suffice for a picture of {width}×{height}. "
+            "Use a smaller --size, a shorter --history or --precision bfloat16."
+        ) from error

@@ -63,4 +63,4 @@ def load(message: str) -> ModuleType:
         import pillow_heif
     except ImportError as error:
         raise ImageError(message) from error
-    return pillow_heif  # type: ignore[no-any-return]
+    return pillow_heif

@@ -109,8 +109,9 @@ class VGG19:
         return found
 
     def _pool(self, response: Features) -> Float[Tensor, "B N _ _"]:
-        pool = {"average": F.avg_pool2d, "max": F.max_pool2d}[self.pooling]
-        return pool(response, 2, ceil_mode=True)
+        if self.pooling == "max":
+            return F.max_pool2d(response, 2, ceil_mode=True)
+        return F.avg_pool2d(response, 2, ceil_mode=True)
 
 
 def _caffe_input(image: Image, dtype: torch.dtype) -> Float[Tensor, "B 3 H W"]:

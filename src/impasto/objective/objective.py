@@ -11,7 +11,16 @@ from torch import Tensor
 from impasto.choices import Formula
 from impasto.network.layers import layer
 from impasto.network.vgg import VGG19
-from impasto.objective.terms import IMAGE, ContentTerm, StyleTerm, Term, VariationTerm, gram, style_distance
+from impasto.objective.terms import (
+    IMAGE,
+    ContentTerm,
+    GamutTerm,
+    StyleTerm,
+    Term,
+    VariationTerm,
+    gram,
+    style_distance,
+)
 from impasto.shapes import Features, Gram, Image
 
 
@@ -99,6 +108,15 @@ def _style_unit(target: Gram, formula: Formula) -> float:
     ) or 1.0
 
 
-def variation_terms(canvas: tuple[int, int], weight: float) -> tuple[VariationTerm, ...]:
-    """The smoothness prior, or nothing at weight 0."""
-    return (VariationTerm(canvas[0] * canvas[1], weight),) if weight else ()
+def prior_terms(
+    canvas: tuple[int, int], *, variation: float, gamut: float
+) -> tuple[VariationTerm | GamutTerm, ...]:
+    """What is asked of any picture: neighbours alike, colours that can be shown; nothing at weight 0.
+
+    Args:
+        canvas: height and width in pixels of the image to be painted.
+        variation, gamut: weights of `VariationTerm` and `GamutTerm`.
+    """
+    pixels = math.prod(canvas)
+    terms = (VariationTerm(pixels, variation), GamutTerm(pixels, gamut))
+    return tuple(term for term in terms if term.weight)

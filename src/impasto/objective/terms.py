@@ -83,6 +83,11 @@ def squared_differences(image: Image) -> Scalar:
     return down + right
 
 
+def squared_overshoot(image: Image) -> Scalar:
+    """Σ (x − clamp(x, 0, 1))²: how far pixels stand outside what can be shown. Not in Gatys et al. 2015."""
+    return (image - image.clamp(0, 1)).square().sum()
+
+
 @runtime_checkable
 class Term(Protocol):
     """A weighted summand of the objective: `weight · score(Σ over parts of measure(part))`."""
@@ -169,4 +174,26 @@ class VariationTerm:
 
     def score(self, total: Scalar) -> Scalar:
         """Their mean over pixels, so that it does not grow with the image."""
+        return total / self.pixels
+
+
+@dataclass(frozen=True)
+class GamutTerm:
+    """Mean squared overshoot of pixels over 0..1 (see `squared_overshoot`).
+
+    Without it highlights are painted brighter than white, and what was painted there is lost when the picture
+    is clamped; with it they get strokes.
+    """
+
+    pixels: int
+    weight: float
+    name: str = "gamut"
+    layer: str = IMAGE
+
+    def measure(self, features: Image) -> Scalar:
+        """Σ of squared overshoots."""
+        return squared_overshoot(features)
+
+    def score(self, total: Scalar) -> Scalar:
+        """Their mean over pixels."""
         return total / self.pixels

@@ -29,6 +29,9 @@ STEEPNESS = 1.5
 """How fast β/α moves with strength. At 1.5, strength 0.1 leaves the photo nearly as it is, 0.95 is nearly
 texture."""
 
+VARIATION, GAMUT = 2.0, 100.0
+"""Weights of the two priors in the balanced formula; by eye as well. docs/design.md says what was seen."""
+
 STYLE_LAYERS_HELP = "style layers, with weights w_l if not equal: conv1_1,conv2_1 or conv1_1=0.5,conv2_1=0.1"
 CONTENT_LAYERS_HELP = "content layers, written like style layers"
 POOLING_HELP = "how the network halves its grids; the paper: average; softer on the eye: max"
@@ -84,7 +87,7 @@ class StylizeSettings:
     seed: int = option(0, "seed of the white noise", low=0, high=2**63 - 1)
     steps: int = option(60, "solver steps at the coarsest scale", low=1, high=100_000)
     finest_steps: int = option(
-        16, "solver steps at the finest scale, if there is more than one", low=1, high=100_000, advanced=True
+        12, "solver steps at the finest scale, if there is more than one", low=1, high=100_000, advanced=True
     )
     scales: int = option(
         0, "sizes from coarse to fine, doubling; 1 works at the full size only, 0 starts near 64 px",
@@ -99,7 +102,14 @@ class StylizeSettings:
     beta: float | None = option(
         None, "weight of style; follows from strength if left out", low=0, advanced=True
     )
-    tv: float = option(0.5, "weight of a smoothness prior (total variation)", low=0, advanced=True)
+    tv: float | None = option(
+        None, "weight of smoothness (total variation); if left out, 2, in the paper's formula 0",
+        low=0, advanced=True,
+    )  # fmt: skip
+    gamut: float | None = option(
+        None, "weight against colours that no screen shows; if left out, 100, in the paper's formula 0",
+        low=0, advanced=True,
+    )  # fmt: skip
     pooling: Pooling = option("max", POOLING_HELP, advanced=True)
     optimizer: Optimizer = option("lbfgs", "the solver", advanced=True)
     history: int = option(20, "steps that L-BFGS remembers", low=1, high=1000, advanced=True)
@@ -128,6 +138,21 @@ class StylizeSettings:
         if self.beta is not None:
             return self.beta
         return 1.0 if self.formula == "paper" else STYLE_AT_HALF * (2 * self.strength) ** STEEPNESS
+
+    @property
+    def variation_weight(self) -> float:
+        """Of the total variation, as given or as the formula has it."""
+        return self._prior(self.tv, VARIATION)
+
+    @property
+    def gamut_weight(self) -> float:
+        """Of the overshoot of colours, as given or as the formula has it."""
+        return self._prior(self.gamut, GAMUT)
+
+    def _prior(self, given: float | None, balanced: float) -> float:
+        if given is not None:
+            return given
+        return 0.0 if self.formula == "paper" else balanced
 
 
 @dataclass(frozen=True)

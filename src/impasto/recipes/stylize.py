@@ -1,13 +1,12 @@
 """The main job: repaint one picture in the style of another, as a stream of Progress."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from impasto.device import choose, peak_memory, use_threads
+from impasto.device import choose, memory_errors, peak_memory, use_threads
 from impasto.image.files import Source, read_picture
 from impasto.image.picture import Picture
 from impasto.image.resize import fit, resize
@@ -16,7 +15,8 @@ from impasto.network.layers import check_size, deepest
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load
 from impasto.objective.evaluate import whole
-from impasto.objective.objective import Objective, content_terms, style_terms, variation_terms
+from impasto.objective.objective import Objective, content_terms, prior_terms, style_terms
+from impasto.recipes.clock import Clock
 from impasto.recipes.manifest import new
 from impasto.recipes.progress import Painting, Progress
 from impasto.recipes.settings import StylizeSettings
@@ -115,20 +115,27 @@ def prepare(
 
 
 def run(job: Job) -> Iterator[Progress]:
-    """Paint, scale by scale; yields after every solver step."""
-    clock = _Clock(job.scales)
+    """Paint, scale by scale; yields after every solver step.
+
+    Raises:
+        DeviceError: the memory does not suffice, or the first loss is not finite.
+    """
+    clock = Clock(job.scales)
     image = None
     spent = 0
     for index, scale in enumerate(job.scales):
-        image = _first_image(job, scale) if image is None else resize(image, scale.height, scale.width)
-        evaluate = whole(job.network, _objective(job, scale))
-        state = descent.start(evaluate, image, method=job.settings.optimizer, history=job.settings.history)
-        for step in range(1, scale.steps + 1):
-            state = descent.step(evaluate, state)
-            clock.tick(index, step)
-            yield _progress(job, index, step, state, spent, clock)
-            if state.finished:
-                break
+        with memory_errors(scale.height, scale.width):
+            image = _first_image(job, scale) if image is None else resize(image, scale.height, scale.width)
+            evaluate = whole(job.network, _objective(job, scale))
+            state = descent.start(
+                evaluate, image, method=job.settings.optimizer, history=job.settings.history
+            )
+            for step in range(1, scale.steps + 1):
+                state = descent.step(evaluate, state)
+                clock.tick(index, step)
+                yield _progress(job, index, step, state, spent, clock)
+                if state.finished:
+                    break
         image = state.image
         spent += state.solver.evaluations
 
@@ -192,7 +199,7 @@ def _objective(job: Job, scale: Scale) -> Objective:
                 weight=settings.style_weight,
                 formula=settings.formula,
             ),
-            *variation_terms(canvas, settings.tv),
+            *prior_terms(canvas, variation=settings.variation_weight, gamut=settings.gamut_weight),
         )
     )
 
@@ -201,31 +208,7 @@ def _fitted(picture: Picture, height: int, width: int, device: torch.device) -> 
     return resize(picture.pixels.to(device), height, width).clamp(0, 1)
 
 
-class _Clock:
-    """Seconds gone, and seconds to go if a step costs as much per pixel as it has at the present scale."""
-
-    def __init__(self, scales: tuple[Scale, ...]) -> None:
-        self.scales = scales
-        self.began = self.scale_began = self.last = time.perf_counter()
-        self.index, self.eta = 0, 0.0
-
-    @property
-    def seconds(self) -> float:
-        return time.perf_counter() - self.began
-
-    def tick(self, index: int, step: int) -> None:
-        now = time.perf_counter()
-        if index != self.index:
-            self.index, self.scale_began = index, self.last
-        self.last = now
-        here = self.scales[index]
-        per_step = (now - self.scale_began) / step
-        pixels = here.height * here.width
-        later = sum(s.steps * s.height * s.width for s in self.scales[index + 1 :]) / pixels
-        self.eta = per_step * (here.steps - step + later)
-
-
-def _progress(job: Job, index: int, step: int, state: descent.Descent, spent: int, clock: _Clock) -> Progress:
+def _progress(job: Job, index: int, step: int, state: descent.Descent, spent: int, clock: Clock) -> Progress:
     scale, image = job.scales[index], state.image
     last = index == len(job.scales) - 1 and (state.finished or step == scale.steps)
     return Progress(

@@ -1,0 +1,70 @@
+"""What is written down is true: generated pages, versions, names, the README's code."""
+
+import re
+from pathlib import Path
+
+from typer.main import get_command
+
+import impasto
+from impasto import errors
+from impasto.app.cli import app
+from impasto.app.reference import settings_page
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def test_settings_page_is_what_the_code_says() -> None:
+    assert (ROOT / "docs" / "settings.md").read_text() == settings_page(), "run scripts/docs"
+
+
+def test_changelog_has_this_version_on_top() -> None:
+    first = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert first is not None
+    assert first[1] == impasto.__version__
+
+
+def test_public_names_load_and_are_listed() -> None:
+    assert list(impasto.__all__) == sorted(
+        impasto.__all__, key=lambda n: (not n.isupper() and n != "VGG19", n)
+    )
+    for name in impasto.__all__:
+        assert getattr(impasto, name) is not None
+        assert name in dir(impasto)
+
+
+def test_every_error_is_in_the_drawn_tree_with_its_exit_code() -> None:
+    drawn = dict(re.findall(r"(\w+Error)\s+(\d)", errors.__doc__ or ""))
+    found = {
+        name: str(value.exit_code)
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, errors.ImpastoError)
+    }
+    assert drawn == found
+
+
+def test_every_command_has_help_and_stands_in_the_readme() -> None:
+    group = get_command(app)
+    for name, command in group.commands.items():  # type: ignore[attr-defined]
+        assert command.help, name
+        assert f"impasto {name}" in README, name
+
+
+def test_readme_opens_with_the_two_commands_and_shows_the_three_lines() -> None:
+    assert README.index("scripts/demo") < README.index("scripts/test") < 2500
+    (code,) = re.findall(r"```python\n(import impasto\n.*?)```", README, re.DOTALL)
+    assert len(code.strip().splitlines()) == 3
+    compile(code, "README.md", "exec")
+
+
+def test_links_in_the_docs_lead_somewhere() -> None:
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)\)|src=\"([^\"]+)\"", page.read_text()):
+            link = target[0] or target[1]
+            if not link.startswith("http"):
+                assert (page.parent / link).exists(), f"{page.name} → {link}"
+
+
+def test_torch_is_pinned_within_the_range() -> None:
+    assert "torch==2.13.0" in (ROOT / "constraints.txt").read_text()
+    assert re.search(r'"torch>=2\.\d+,<3"', (ROOT / "pyproject.toml").read_text())
