@@ -1,3 +1,5 @@
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,3 +33,17 @@ def _no_stray_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests run in an empty folder and with no weights but those they name."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("IMPASTO_WEIGHTS", raising=False)
+
+
+@pytest.fixture
+def open_folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder that nobody can reach too: pytest's own are closed to other users."""
+    closed = [path for path in tmp_path.parents if path.stat().st_uid == os.geteuid()]
+    modes = [(path, path.stat().st_mode & 0o7777) for path in closed if not path.stat().st_mode & 0o001]
+    for path, mode in modes:
+        path.chmod(mode | 0o011)
+    tmp_path.chmod(0o755)
+    yield tmp_path
+    tmp_path.chmod(0o755)
+    for path, mode in modes:
+        path.chmod(mode)

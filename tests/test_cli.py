@@ -57,6 +57,14 @@ def test_stylize_writes_the_picture_and_says_so(photo: str, painting: str, small
     assert manifests.read("out.png")["settings"]["size"] == 64
 
 
+def test_the_output_is_named_after_both_inputs_unless_said(
+    photo: str, painting: str, small_file: str
+) -> None:
+    result = RUNNER.invoke(app, ["stylize", photo, painting, "--weights", small_file, *QUICK])
+    assert result.exit_code == 0, result.output
+    assert [path.name for path in Path().iterdir()] == ["photo-painting.png"]
+
+
 def test_rerun_gives_the_same_pixels(photo: str, painting: str, small_file: str) -> None:
     RUNNER.invoke(app, ["stylize", photo, painting, "-o", "out.png", "--weights", small_file, *QUICK])
     result = RUNNER.invoke(app, ["rerun", "out.png"])

@@ -1,70 +1,20 @@
 """Reading files: every format, orientation, frames, and what is refused."""
 
 import hashlib
-import os
 import struct
 import subprocess
 import sys
 import zlib
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
-import pyvips
 import torch
 from PIL import Image as PilImage
 
 from impasto.errors import ImageError, ImpastoWarning
 from impasto.image.arrays import to_numpy
 from impasto.image.files import read_picture
-
-RNG = np.random.default_rng(0)
-RGB = RNG.integers(0, 256, (24, 31, 3), dtype=np.uint8)
-RGBA = RNG.integers(0, 256, (24, 31, 4), dtype=np.uint8)
-DEEP = RNG.integers(0, 65536, (24, 31, 3), dtype=np.uint16)
-# a photograph's smoothness, for the lossy formats
-SMOOTH = np.stack(np.meshgrid(np.linspace(20, 230, 64), np.linspace(40, 200, 48)), -1)
-SMOOTH = np.concatenate([SMOOTH, SMOOTH[..., :1] / 2 + SMOOTH[..., 1:] / 2], 2).round().astype(np.uint8)
-
-
-def vips(values, kind="srgb"):
-    return pyvips.Image.new_from_array(values).copy(interpretation=kind)
-
-
-def saved(tmp_path, values, name="in.png", **options):
-    PilImage.fromarray(values).save(tmp_path / name, **options)
-    return tmp_path / name
-
-
-def numbers(path):
-    return to_numpy(read_picture(path))
-
-
-@contextmanager
-def as_nobody():
-    """Root may read and write everything; nobody may not."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
-@pytest.fixture
-def open_folder(tmp_path):
-    """A folder that nobody can reach too: pytest's own are closed to other users."""
-    closed = [path for path in tmp_path.parents if path.stat().st_uid == os.geteuid()]
-    modes = [(path, path.stat().st_mode & 0o7777) for path in closed if not path.stat().st_mode & 0o001]
-    for path, mode in modes:
-        path.chmod(mode | 0o011)
-    tmp_path.chmod(0o755)
-    yield tmp_path
-    tmp_path.chmod(0o755)
-    for path, mode in modes:
-        path.chmod(mode)
+from made_files import DEEP, RGB, RGBA, RNG, SMOOTH, as_nobody, numbers, saved, vips
 
 
 @pytest.mark.parametrize("name", ["in.png", "in.tif", "in.webp", "in.avif"])

@@ -1,50 +1,14 @@
 """Outputs refused before the work starts."""
 
 import os
-from contextlib import contextmanager
 
-import numpy as np
 import pytest
 import torch
 
 from impasto.errors import ImageError, SettingsError
 from impasto.image.files import check_output, read_picture, write_picture
 from impasto.image.picture import Picture
-
-RNG = np.random.default_rng(0)
-RGB = RNG.integers(0, 256, (24, 31, 3), dtype=np.uint8)
-SUFFIXES = [".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".avif"]
-
-
-def only(folder):
-    return sorted(path.name for path in folder.iterdir())
-
-
-@contextmanager
-def as_nobody():
-    """Root may read and write everything; nobody may not."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
-@pytest.fixture
-def open_folder(tmp_path):
-    """A folder that nobody can reach too: pytest's own are closed to other users."""
-    closed = [path for path in tmp_path.parents if path.stat().st_uid == os.geteuid()]
-    modes = [(path, path.stat().st_mode & 0o7777) for path in closed if not path.stat().st_mode & 0o001]
-    for path, mode in modes:
-        path.chmod(mode | 0o011)
-    tmp_path.chmod(0o755)
-    yield tmp_path
-    tmp_path.chmod(0o755)
-    for path, mode in modes:
-        path.chmod(mode)
+from made_files import RGB, SUFFIXES, as_nobody, only
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -13,38 +13,15 @@ from impasto.errors import ImageError, ImpastoWarning
 from impasto.image import srgb
 from impasto.image.arrays import to_numpy
 from impasto.image.files import read_picture
+from made_files import DEEP, RGB, RGBA, RNG, SMOOTH, numbers, profile_of, saved, vips
 
-RNG = np.random.default_rng(0)
-RGB = RNG.integers(0, 256, (24, 31, 3), dtype=np.uint8)
-RGBA = RNG.integers(0, 256, (24, 31, 4), dtype=np.uint8)
-DEEP = RNG.integers(0, 65536, (24, 31, 3), dtype=np.uint16)
 MUTED = RNG.integers(70, 200, (24, 31, 3), dtype=np.uint8)  # inside every gamut used here
-# a photograph's smoothness, for the lossy formats
-SMOOTH = np.stack(np.meshgrid(np.linspace(20, 230, 64), np.linspace(40, 200, 48)), -1)
-SMOOTH = np.concatenate([SMOOTH, SMOOTH[..., :1] / 2 + SMOOTH[..., 1:] / 2], 2).round().astype(np.uint8)
-
-
-def vips(values, kind="srgb"):
-    return pyvips.Image.new_from_array(values).copy(interpretation=kind)
 
 
 def tagged(image, profile):
     image = image.copy()
     image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
     return image
-
-
-def profile_of(name):
-    return pyvips.Operation.call("profile_load", name)
-
-
-def saved(tmp_path, values, name="in.png", **options):
-    PilImage.fromarray(values).save(tmp_path / name, **options)
-    return tmp_path / name
-
-
-def numbers(path):
-    return to_numpy(read_picture(path))
 
 
 @pytest.mark.parametrize("name", ["in.png", "in.tif", "in.jpg", "in.webp", "in.avif"])

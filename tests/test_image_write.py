@@ -9,46 +9,17 @@ import numpy as np
 import pytest
 import pyvips
 import torch
-from PIL import Image as PilImage
 
 from impasto.errors import ImageError, ImpastoWarning, SettingsError
 from impasto.image import files
 from impasto.image.arrays import to_numpy
 from impasto.image.files import read_manifest, read_picture, write_picture
 from impasto.image.picture import Picture
+from made_files import DEEP, RGB, RGBA, RNG, SMOOTH, SUFFIXES, numbers, only, profile_of, saved, vips
 
-RNG = np.random.default_rng(0)
-RGB = RNG.integers(0, 256, (24, 31, 3), dtype=np.uint8)
-RGBA = RNG.integers(0, 256, (24, 31, 4), dtype=np.uint8)
-DEEP = RNG.integers(0, 65536, (24, 31, 3), dtype=np.uint16)
-# a photograph's smoothness, for the lossy formats
-SMOOTH = np.stack(np.meshgrid(np.linspace(20, 230, 64), np.linspace(40, 200, 48)), -1)
-SMOOTH = np.concatenate([SMOOTH, SMOOTH[..., :1] / 2 + SMOOTH[..., 1:] / 2], 2).round().astype(np.uint8)
 MANIFEST = json.dumps(
     {"Stil": "Größe – 漢字 🎨", "xml": "<a href='&amp;'>]]>\"", "n": [1, 2.5]}, ensure_ascii=False
 )
-SUFFIXES = [".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".avif"]
-
-
-def vips(values, kind="srgb"):
-    return pyvips.Image.new_from_array(values).copy(interpretation=kind)
-
-
-def profile_of(name):
-    return pyvips.Operation.call("profile_load", name)
-
-
-def saved(tmp_path, values, name="in.png", **options):
-    PilImage.fromarray(values).save(tmp_path / name, **options)
-    return tmp_path / name
-
-
-def numbers(path):
-    return to_numpy(read_picture(path))
-
-
-def only(folder):
-    return sorted(path.name for path in folder.iterdir())
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".tiff", ".PNG"])

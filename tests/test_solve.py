@@ -230,8 +230,10 @@ def test_adam_keeps_the_best_image() -> None:
 
 def test_plan_of_scales() -> None:
     assert plan(384, 512, scales=0, steps=60, finest=12) == (
-        Scale(48, 64, 60), Scale(96, 128, 35), Scale(192, 256, 21), Scale(384, 512, 12),
-    )  # fmt: skip
+        Scale(96, 128, 60),
+        Scale(192, 256, 27),
+        Scale(384, 512, 12),
+    )
     assert plan(384, 512, scales=1, steps=60, finest=12) == (Scale(384, 512, 60),)
-    assert [s.width for s in plan(50, 100, scales=0, steps=5, finest=5)] == [100]
+    assert [s.width for s in plan(60, 120, scales=0, steps=5, finest=5)] == [120]
     assert [s.width for s in plan(3, 7, scales=5, steps=5, finest=5)][-1] == 7

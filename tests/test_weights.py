@@ -31,6 +31,7 @@ from impasto.errors import WeightsError
 from impasto.network import fetch, files, weights
 from impasto.network.layers import LAYERS
 from impasto.network.records import RECORDS
+from made_files import as_nobody
 
 
 @pytest.fixture(autouse=True)
@@ -273,18 +274,13 @@ def test_cache_folder_that_cannot_be_used(
         weights.load(cache=tmp_path / "cache", index_url=index.url, record=TINY)
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
-def test_read_only_cache(index: FakeIndex, tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    try:
-        with pytest.raises(WeightsError, match=r"Permission denied.*IMPASTO_CACHE"):
-            weights.load(cache=tmp_path, index_url=index.url, record=TINY)
-        tmp_path.chmod(0o700)
-        weights.fetch(TINY, cache=tmp_path, index_url=index.url)
-        tmp_path.chmod(0o500)
-        assert_tiny(weights.load(cache=tmp_path, record=TINY))
-    finally:
-        tmp_path.chmod(0o700)
+def test_read_only_cache(index: FakeIndex, open_folder: Path) -> None:
+    with as_nobody(), pytest.raises(WeightsError, match=r"Permission denied.*IMPASTO_CACHE"):
+        weights.load(cache=open_folder, index_url=index.url, record=TINY)
+    weights.fetch(TINY, cache=open_folder, index_url=index.url)
+    open_folder.chmod(0o555)
+    with as_nobody():
+        assert_tiny(weights.load(cache=open_folder, record=TINY))
 
 
 def test_a_lock_that_is_never_freed(

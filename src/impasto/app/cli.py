@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -33,7 +34,6 @@ app = typer.Typer(
 weights_app = typer.Typer(help="The network's weights: list, fetch, verify.", no_args_is_help=True)
 app.add_typer(weights_app, name="weights")
 
-Output = Annotated[str, typer.Option("-o", "--output", help="File to write; its extension says the format.")]
 Bits = Annotated[int, typer.Option(help="Bits per channel: 8, or 16 for PNG and TIFF.")]
 Quality = Annotated[int, typer.Option(help="1 to 100, of JPEG, WebP and AVIF.", min=1, max=100)]
 PreviewEvery = Annotated[
@@ -90,7 +90,14 @@ def stylize(
     content: Annotated[str, typer.Argument(metavar="CONTENT", help="The photograph to repaint.")],
     style: Annotated[str, typer.Argument(metavar="STYLE", help="The painting to take the style from.")],
     settings: StylizeSettings,
-    output: Output = "painting.png",
+    output: Annotated[
+        str,
+        typer.Option(
+            "-o",
+            "--output",
+            help="File to write; its extension says the format. Default: CONTENT-STYLE.png, here.",
+        ),
+    ] = "",
     bits: Bits = 8,
     quality: Quality = 92,
     preview_every: PreviewEvery = 0,
@@ -99,6 +106,7 @@ def stylize(
     from impasto.image.files import check_output
     from impasto.recipes.stylize import prepare
 
+    output = output or f"{Path(content).stem}-{Path(style).stem}.png"
     check_output(output, bits=bits)
     with console.download_bar("fetching VGG-19") as on_download:
         job = prepare(content, style, settings, on_download=on_download)
@@ -109,7 +117,9 @@ def stylize(
 @door
 def rerun(
     picture: Annotated[str, typer.Argument(metavar="PICTURE", help="A picture that Impasto painted.")],
-    output: Output = "",
+    output: Annotated[
+        str, typer.Option("-o", "--output", help="File to write. Default: PICTURE-rerun beside it.")
+    ] = "",
     content: Annotated[str, typer.Option(help="Where the content image is now.")] = "",
     style: Annotated[str, typer.Option(help="Where the style image is now.")] = "",
     weights: Annotated[str, typer.Option(help="Where the network's weights are now.")] = "",
@@ -121,8 +131,8 @@ def rerun(
     from impasto.image.files import check_output
     from impasto.recipes.rerun import prepare_rerun
 
-    stem, extension = os.path.splitext(picture)
-    output = output or f"{stem}-rerun{extension}"
+    old = Path(picture)
+    output = output or str(old.with_name(f"{old.stem}-rerun{old.suffix}"))
     check_output(output, bits=bits)
     with console.download_bar("fetching VGG-19") as on_download:
         job = prepare_rerun(picture, content=content, style=style, weights=weights, on_download=on_download)

@@ -14,11 +14,12 @@ from impasto.network.vgg import VGG19
 from impasto.objective.terms import (
     IMAGE,
     ContentTerm,
-    GamutTerm,
+    PixelTerm,
     StyleTerm,
     Term,
-    VariationTerm,
     gram,
+    squared_differences,
+    squared_overshoot,
     style_distance,
 )
 from impasto.shapes import Features, Gram, Image
@@ -108,15 +109,17 @@ def _style_unit(target: Gram, formula: Formula) -> float:
     ) or 1.0
 
 
-def prior_terms(
-    canvas: tuple[int, int], *, variation: float, gamut: float
-) -> tuple[VariationTerm | GamutTerm, ...]:
+def prior_terms(canvas: tuple[int, int], *, variation: float, gamut: float) -> tuple[PixelTerm, ...]:
     """What is asked of any picture: neighbours alike, colours that can be shown; nothing at weight 0.
 
     Args:
         canvas: height and width in pixels of the image to be painted.
-        variation, gamut: weights of `VariationTerm` and `GamutTerm`.
+        variation: weight of the mean of `squared_differences`.
+        gamut: weight of the mean of `squared_overshoot`.
     """
     pixels = math.prod(canvas)
-    terms = (VariationTerm(pixels, variation), GamutTerm(pixels, gamut))
+    terms = (
+        PixelTerm("variation", squared_differences, pixels, variation),
+        PixelTerm("gamut", squared_overshoot, pixels, gamut),
+    )
     return tuple(term for term in terms if term.weight)

@@ -4,6 +4,7 @@ Every term is a *measure*, a statistic of features that adds up over positions, 
 Because totals add up, an image can be measured whole, by tiles or by several processes, and scored once.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -84,7 +85,11 @@ def squared_differences(image: Image) -> Scalar:
 
 
 def squared_overshoot(image: Image) -> Scalar:
-    """Σ (x − clamp(x, 0, 1))²: how far pixels stand outside what can be shown. Not in Gatys et al. 2015."""
+    """Σ (x − clamp(x, 0, 1))²: how far pixels stand outside what can be shown. Not in Gatys et al. 2015.
+
+    Without it highlights are painted brighter than white, and what was painted there is lost when the picture
+    is clamped; with it they get strokes.
+    """
     return (image - image.clamp(0, 1)).square().sum()
 
 
@@ -160,40 +165,25 @@ class StyleTerm:
 
 
 @dataclass(frozen=True)
-class VariationTerm:
-    """Mean squared difference of neighbouring pixels (see `squared_differences`): a mild smoothness prior."""
+class PixelTerm:
+    """The mean over pixels of a statistic of the image itself, so that it does not grow with the image.
 
-    pixels: int
-    weight: float
-    name: str = "variation"
-    layer: str = IMAGE
-
-    def measure(self, features: Image) -> Scalar:
-        """Σ of squared differences."""
-        return squared_differences(features)
-
-    def score(self, total: Scalar) -> Scalar:
-        """Their mean over pixels, so that it does not grow with the image."""
-        return total / self.pixels
-
-
-@dataclass(frozen=True)
-class GamutTerm:
-    """Mean squared overshoot of pixels over 0..1 (see `squared_overshoot`).
-
-    Without it highlights are painted brighter than white, and what was painted there is lost when the picture
-    is clamped; with it they get strokes.
+    Attributes:
+        name: what the report calls it.
+        statistic: a sum over pixels, such as `squared_differences` or `squared_overshoot`.
+        pixels: how many the whole image has.
     """
 
+    name: str
+    statistic: Callable[[Image], Scalar]
     pixels: int
     weight: float
-    name: str = "gamut"
     layer: str = IMAGE
 
     def measure(self, features: Image) -> Scalar:
-        """Σ of squared overshoots."""
-        return squared_overshoot(features)
+        """The statistic of the pixels."""
+        return self.statistic(features)
 
     def score(self, total: Scalar) -> Scalar:
-        """Their mean over pixels."""
+        """Its mean over pixels."""
         return total / self.pixels

@@ -90,7 +90,7 @@ class StylizeSettings:
         12, "solver steps at the finest scale, if there is more than one", low=1, high=100_000, advanced=True
     )
     scales: int = option(
-        0, "sizes from coarse to fine, doubling; 1 works at the full size only, 0 starts near 64 px",
+        0, "sizes from coarse to fine, doubling; 1 works at the full size only, 0 starts near 128 px",
         low=0, high=12, advanced=True,
     )  # fmt: skip
     formula: Formula = option(

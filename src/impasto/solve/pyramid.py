@@ -15,7 +15,7 @@ class Scale:
 
 
 def plan(
-    height: int, width: int, *, scales: int, steps: int, finest: int, smallest: int = 64
+    height: int, width: int, *, scales: int, steps: int, finest: int, smallest: int = 128
 ) -> tuple[Scale, ...]:
     """Sizes from coarse to fine, each twice the one before.
 
