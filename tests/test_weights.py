@@ -275,8 +275,10 @@ def test_cache_folder_that_cannot_be_used(
 
 
 def test_read_only_cache(index: FakeIndex, open_folder: Path) -> None:
+    open_folder.chmod(0o555)
     with as_nobody(), pytest.raises(WeightsError, match=r"Permission denied.*IMPASTO_CACHE"):
         weights.load(cache=open_folder, index_url=index.url, record=TINY)
+    open_folder.chmod(0o755)
     weights.fetch(TINY, cache=open_folder, index_url=index.url)
     open_folder.chmod(0o555)
     with as_nobody():
