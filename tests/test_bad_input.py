@@ -173,6 +173,11 @@ def unknown_extension(inputs: Inputs) -> list[str]:
     return paint(inputs, output="out.xyz")
 
 
+@case(1, r"at most 16,383 pixels a side, this picture has 20,000")
+def too_large_for_the_format(inputs: Inputs) -> list[str]:
+    return paint(inputs, "--size", "20000", output="out.webp")
+
+
 @case(2, r"16")
 def sixteen_bits_in_jpeg(inputs: Inputs) -> list[str]:
     return paint(inputs, "--bits", "16", output="out.jpg")

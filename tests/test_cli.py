@@ -146,6 +146,32 @@ def test_kill_9_at_any_moment_leaves_a_whole_picture(photo: str, painting: str, 
         Path("out.png").unlink()
 
 
+def test_a_painting_is_not_lost_when_its_place_has_gone(
+    photo: str, painting: str, small_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder is removed while it paints: the picture is saved elsewhere, and that is said."""
+    from impasto.recipes import stylize
+
+    (tmp_path / "gone").mkdir()
+    (tmp_path / "refuge").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "refuge"))
+    whole_finish = stylize.finish
+
+    def finish(*arguments: object) -> object:
+        (tmp_path / "gone").rmdir()
+        return whole_finish(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(stylize, "finish", finish)
+    monkeypatch.setenv("COLUMNS", "500")
+    result = RUNNER.invoke(
+        app, ["stylize", photo, painting, "-o", "gone/o.png", "--weights", small_file, *QUICK]
+    )
+    assert result.exit_code == 1
+    found = re.search(r"Error: .*gone.* The painting is in (\S+o\.png) instead\.", result.stderr)
+    assert found is not None, result.stderr
+    assert manifests.read(found[1])["result"]["complete"] is True
+
+
 def test_doctor_and_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "200")

@@ -8,6 +8,7 @@ import functools
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,10 +18,11 @@ import typer
 from impasto import __version__
 from impasto.app import console
 from impasto.app.options import with_settings
-from impasto.errors import INTERRUPTED, ImpastoError
+from impasto.errors import INTERRUPTED, ImageError, ImpastoError
 from impasto.recipes.settings import LossSettings, StylizeSettings
 
 if TYPE_CHECKING:
+    from impasto.recipes.progress import Painting
     from impasto.recipes.stylize import Job
 
 app = typer.Typer(
@@ -141,8 +143,10 @@ def rerun(
 
 def _paint(job: "Job", output: str, bits: int, quality: int, preview_every: int) -> None:
     """Run a job under a progress bar and save it; Ctrl-C saves what there is and exits with 130."""
+    from impasto.image.files import check_output
     from impasto.recipes.stylize import finish, run
 
+    check_output(output, bits=bits, longest=max(job.canvas))
     last, stopped, count = None, False, 0
     with console.PaintingBar() as bar:
         try:
@@ -157,7 +161,7 @@ def _paint(job: "Job", output: str, bits: int, quality: int, preview_every: int)
         console.note("Stopped before the first step; nothing was written.")
         raise typer.Exit(INTERRUPTED)
     painting = finish(job, last)
-    painting.save(output, bits=bits, quality=quality)
+    _save(painting, output, bits, quality)
     result = painting.manifest["result"]
     console.note(
         f"{'Stopped; saved what there is in' if stopped else 'Painted'} {output} "
@@ -166,6 +170,16 @@ def _paint(job: "Job", output: str, bits: int, quality: int, preview_every: int)
     )
     if stopped:
         raise typer.Exit(INTERRUPTED)
+
+
+def _save(painting: "Painting", output: str, bits: int, quality: int) -> None:
+    """Save; if the place has gone bad since it was checked, save elsewhere and say where: nothing is lost."""
+    try:
+        painting.save(output, bits=bits, quality=quality)
+    except ImageError as error:
+        refuge = Path(tempfile.mkdtemp(prefix="impasto-")) / Path(output).name
+        painting.save(refuge, bits=bits, quality=quality)
+        raise ImageError(f"{error} The painting is in {refuge} instead.") from error
 
 
 @app.command()
