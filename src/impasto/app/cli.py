@@ -109,7 +109,7 @@ def stylize(
     from impasto.recipes.stylize import prepare
 
     output = output or f"{Path(content).stem}-{Path(style).stem}.png"
-    check_output(output, bits=bits)
+    check_output(output, bits=bits, longest=settings.size)
     with console.download_bar("fetching VGG-19") as on_download:
         job = prepare(content, style, settings, on_download=on_download)
     _paint(job, output, bits, quality, preview_every)
