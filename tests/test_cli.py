@@ -150,18 +150,18 @@ def test_a_painting_is_not_lost_when_its_place_has_gone(
     photo: str, painting: str, small_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The folder is removed while it paints: the picture is saved elsewhere, and that is said."""
-    from impasto.recipes import stylize
+    from impasto.recipes import job
 
     (tmp_path / "gone").mkdir()
     (tmp_path / "refuge").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "refuge"))
-    whole_finish = stylize.finish
+    whole_finish = job.finish
 
     def finish(*arguments: object) -> object:
         (tmp_path / "gone").rmdir()
         return whole_finish(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(stylize, "finish", finish)
+    monkeypatch.setattr(job, "finish", finish)
     monkeypatch.setenv("COLUMNS", "500")
     result = RUNNER.invoke(
         app, ["stylize", photo, painting, "-o", "gone/o.png", "--weights", small_file, *QUICK]

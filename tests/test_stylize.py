@@ -18,8 +18,9 @@ from impasto.image.files import read_picture, write_picture
 from impasto.image.picture import Picture
 from impasto.recipes import manifest as manifests
 from impasto.recipes.clock import Clock
+from impasto.recipes.job import finish, run
 from impasto.recipes.rerun import prepare_rerun
-from impasto.recipes.stylize import finish, prepare, run
+from impasto.recipes.stylize import prepare
 from impasto.solve.pyramid import Scale
 from small import scene, stripes
 
@@ -104,8 +105,7 @@ def test_same_seed_same_pixels_other_seed_other_pixels(
 def test_any_image_can_be_the_start(photo: str, painting: str, small_file: str) -> None:
     settings = StylizeSettings(size=48, steps=1, scales=1, init=painting, weights=small_file)
     job = prepare(photo, painting, settings)
-    assert job.start is not None
-    assert job.manifest["inputs"]["init"]["sha256"] == job.start.sha256
+    assert job.manifest["inputs"]["init"]["sha256"] == job.inputs["init"].sha256
 
 
 def test_strength_ends_at_photo_and_texture(photo: str, painting: str, small_file: str) -> None:
@@ -194,7 +194,7 @@ def test_what_cannot_be_rerun_is_refused_with_a_reason(
     photo_copy.unlink()
     with pytest.raises(CheckpointError, match=r"is no longer there\. Say where it is with --content FILE"):
         prepare_rerun(out)
-    assert prepare_rerun(out, content=photo).content.sha256 == read_picture(photo).sha256
+    assert prepare_rerun(out, content=photo).inputs["content"].sha256 == read_picture(photo).sha256
     other = {**done.manifest, "weights": {"name": "other", "sha256": "ab" * 32}}
     with pytest.raises(CheckpointError, match="was painted with weights other"):
         prepare_rerun(rewritten(tmp_path / "a.png", json.dumps(other)), content=photo)
@@ -219,7 +219,8 @@ def test_too_little_memory_is_said_in_words(photo: str, painting: str, small_fil
     """A process that may take 400 MB more than it has, asked for 36 megapixels."""
     code = f"""
 import resource, impasto
-from impasto.recipes.stylize import prepare, run
+from impasto.recipes.job import run
+from impasto.recipes.stylize import prepare
 job = prepare({photo!r}, {painting!r}, impasto.StylizeSettings(size=7000, scales=1, weights={small_file!r}))
 held = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (held + 400_000_000,) * 2)

@@ -22,8 +22,8 @@ from impasto.errors import INTERRUPTED, ImageError, ImpastoError
 from impasto.recipes.settings import LossSettings, StylizeSettings
 
 if TYPE_CHECKING:
+    from impasto.recipes.job import Job
     from impasto.recipes.progress import Painting
-    from impasto.recipes.stylize import Job
 
 app = typer.Typer(
     name="impasto",
@@ -144,7 +144,7 @@ def rerun(
 def _paint(job: "Job", output: str, bits: int, quality: int, preview_every: int) -> None:
     """Run a job under a progress bar and save it; Ctrl-C saves what there is and exits with 130."""
     from impasto.image.files import check_output
-    from impasto.recipes.stylize import finish, run
+    from impasto.recipes.job import finish, run
 
     check_output(output, bits=bits, longest=max(job.canvas))
     last, stopped, count = None, False, 0
@@ -157,7 +157,7 @@ def _paint(job: "Job", output: str, bits: int, quality: int, preview_every: int)
                     finish(job, last).save(output, bits=bits, quality=quality)
         except KeyboardInterrupt:
             stopped = True
-    if stopped and last is None:
+    if last is None:  # every run has a first step, so it was stopped
         console.note("Stopped before the first step; nothing was written.")
         raise typer.Exit(INTERRUPTED)
     painting = finish(job, last)

@@ -6,8 +6,9 @@ from dataclasses import replace
 from impasto.errors import CheckpointError
 from impasto.network.fetch import ByteProgress
 from impasto.recipes import manifest as manifests
+from impasto.recipes.job import Job
 from impasto.recipes.settings import stylize_from_json
-from impasto.recipes.stylize import Job, prepare
+from impasto.recipes.stylize import prepare
 
 
 def prepare_rerun(
@@ -47,10 +48,7 @@ def prepare_rerun(
         settings,
         on_download=on_download,
     )
-    found = {"content": job.content, "style": job.style}
-    if "init" in manifest["inputs"] and job.start is not None:
-        found["init"] = job.start
-    for role, picture in found.items():
+    for role, picture in job.inputs.items():
         manifests.check_input(manifest, role, picture)
     if job.manifest["weights"]["sha256"] != manifest["weights"]["sha256"]:
         raise CheckpointError(
