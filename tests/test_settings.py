@@ -9,15 +9,16 @@ from jaxtyping import config
 
 from impasto.app.options import as_text, describe
 from impasto.errors import SettingsError
-from impasto.recipes.settings import StylizeSettings, choices, layer_weights, stylize_from_json, to_json
+from impasto.recipes.fields import choices, from_json, layer_weights, to_json
+from impasto.recipes.settings import StylizeSettings
 
 
 def test_defaults_are_allowed_and_survive_json() -> None:
     settings = StylizeSettings(layers={"conv1_1": 0.3, "relu4_1": 0.7}, tv=0.25, alpha=2.0)
-    assert stylize_from_json(json.loads(json.dumps(to_json(settings)))) == settings
+    assert from_json(StylizeSettings, json.loads(json.dumps(to_json(settings)))) == settings
     assert settings.layers == {"conv1_1": 0.3, "conv4_1": 0.7}
     with pytest.raises(SettingsError, match="does not know: glitter"):
-        stylize_from_json({"glitter": 1})
+        from_json(StylizeSettings, {"glitter": 1})
 
 
 @pytest.mark.parametrize(

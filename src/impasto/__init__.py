@@ -26,14 +26,23 @@ if TYPE_CHECKING:
     from impasto.image.picture import Picture
     from impasto.network.vgg import VGG19
     from impasto.network.weights import load as load_weights
+    from impasto.recipes.features import Sheet, features
     from impasto.recipes.loss import PaperLoss, paper_loss
     from impasto.recipes.progress import Painting, Progress
-    from impasto.recipes.settings import LossSettings, StylizeSettings
+    from impasto.recipes.reconstruct import reconstruct_content, reconstruct_style
+    from impasto.recipes.settings import (
+        FeaturesSettings,
+        LossSettings,
+        ReconstructContentSettings,
+        ReconstructStyleSettings,
+        StylizeSettings,
+    )
     from impasto.recipes.stylize import stylize, stylize_steps
 
 _HOMES = {
     "CheckpointError": "errors",
     "DeviceError": "errors",
+    "FeaturesSettings": "recipes.settings",
     "ImageError": "errors",
     "ImpastoError": "errors",
     "ImpastoWarning": "errors",
@@ -42,13 +51,19 @@ _HOMES = {
     "PaperLoss": "recipes.loss",
     "Picture": "image.picture",
     "Progress": "recipes.progress",
+    "ReconstructContentSettings": "recipes.settings",
+    "ReconstructStyleSettings": "recipes.settings",
     "SettingsError": "errors",
+    "Sheet": "recipes.features",
     "StylizeSettings": "recipes.settings",
     "VGG19": "network.vgg",
     "WeightsError": "errors",
+    "features": "recipes.features",
     "load_weights": "network.weights:load",
     "paper_loss": "recipes.loss",
     "read_picture": "image.files",
+    "reconstruct_content": "recipes.reconstruct",
+    "reconstruct_style": "recipes.reconstruct",
     "stylize": "recipes.stylize",
     "stylize_steps": "recipes.stylize",
     "write_picture": "image.files",
@@ -58,6 +73,7 @@ __all__ = [
     "VGG19",
     "CheckpointError",
     "DeviceError",
+    "FeaturesSettings",
     "ImageError",
     "ImpastoError",
     "ImpastoWarning",
@@ -66,12 +82,18 @@ __all__ = [
     "PaperLoss",
     "Picture",
     "Progress",
+    "ReconstructContentSettings",
+    "ReconstructStyleSettings",
     "SettingsError",
+    "Sheet",
     "StylizeSettings",
     "WeightsError",
+    "features",
     "load_weights",
     "paper_loss",
     "read_picture",
+    "reconstruct_content",
+    "reconstruct_style",
     "stylize",
     "stylize_steps",
     "write_picture",

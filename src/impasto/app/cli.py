@@ -8,22 +8,24 @@ import functools
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from impasto import __version__
 from impasto.app import console
 from impasto.app.options import with_settings
-from impasto.errors import INTERRUPTED, ImageError, ImpastoError
-from impasto.recipes.settings import LossSettings, StylizeSettings
-
-if TYPE_CHECKING:
-    from impasto.recipes.job import Job
-    from impasto.recipes.progress import Painting
+from impasto.app.painting import paint
+from impasto.errors import INTERRUPTED, ImpastoError
+from impasto.recipes.settings import (
+    FeaturesSettings,
+    LossSettings,
+    ReconstructContentSettings,
+    ReconstructStyleSettings,
+    StylizeSettings,
+)
 
 app = typer.Typer(
     name="impasto",
@@ -35,6 +37,10 @@ app = typer.Typer(
 )
 weights_app = typer.Typer(help="The network's weights: list, fetch, verify.", no_args_is_help=True)
 app.add_typer(weights_app, name="weights")
+reconstruct_app = typer.Typer(
+    help="What the network's layers keep of an image: its content, or its style.", no_args_is_help=True
+)
+app.add_typer(reconstruct_app, name="reconstruct")
 
 Bits = Annotated[int, typer.Option(help="Bits per channel: 8, or 16 for PNG and TIFF.")]
 Quality = Annotated[int, typer.Option(help="1 to 100, of JPEG, WebP and AVIF.", min=1, max=100)]
@@ -112,7 +118,55 @@ def stylize(
     check_output(output, bits=bits, longest=settings.size)
     with console.download_bar("fetching VGG-19") as on_download:
         job = prepare(content, style, settings, on_download=on_download)
-    _paint(job, output, bits, quality, preview_every)
+    paint(job, output, bits, quality, preview_every)
+
+
+@reconstruct_app.command("content")
+@door
+@with_settings(ReconstructContentSettings)
+def reconstruct_content(
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help="The image to reconstruct.")],
+    settings: ReconstructContentSettings,
+    output: Annotated[
+        str, typer.Option("-o", "--output", help="File to write. Default: IMAGE-LAYER.png, here.")
+    ] = "",
+    bits: Bits = 8,
+    quality: Quality = 92,
+    preview_every: PreviewEvery = 0,
+) -> None:
+    """From white noise, find the image that a layer cannot tell from IMAGE: what the layer keeps of it."""
+    from impasto.image.files import check_output
+    from impasto.recipes.reconstruct import prepare_content
+
+    output = output or f"{Path(image).stem}-{settings.layer}.png"
+    check_output(output, bits=bits, longest=settings.size)
+    with console.download_bar("fetching VGG-19") as on_download:
+        job = prepare_content(image, settings, on_download=on_download)
+    paint(job, output, bits, quality, preview_every)
+
+
+@reconstruct_app.command("style")
+@door
+@with_settings(ReconstructStyleSettings)
+def reconstruct_style(
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help="The painting or texture.")],
+    settings: ReconstructStyleSettings,
+    output: Annotated[
+        str, typer.Option("-o", "--output", help="File to write. Default: IMAGE-texture.png, here.")
+    ] = "",
+    bits: Bits = 8,
+    quality: Quality = 92,
+    preview_every: PreviewEvery = 0,
+) -> None:
+    """From white noise, find an image with the style of IMAGE: a texture, of any size."""
+    from impasto.image.files import check_output
+    from impasto.recipes.reconstruct import prepare_style
+
+    output = output or f"{Path(image).stem}-texture.png"
+    check_output(output, bits=bits)
+    with console.download_bar("fetching VGG-19") as on_download:
+        job = prepare_style(image, settings, on_download=on_download)
+    paint(job, output, bits, quality, preview_every)
 
 
 @app.command()
@@ -138,48 +192,7 @@ def rerun(
     check_output(output, bits=bits)
     with console.download_bar("fetching VGG-19") as on_download:
         job = prepare_rerun(picture, content=content, style=style, weights=weights, on_download=on_download)
-    _paint(job, output, bits, quality, preview_every)
-
-
-def _paint(job: "Job", output: str, bits: int, quality: int, preview_every: int) -> None:
-    """Run a job under a progress bar and save it; Ctrl-C saves what there is and exits with 130."""
-    from impasto.image.files import check_output
-    from impasto.recipes.job import finish, run
-
-    check_output(output, bits=bits, longest=max(job.canvas))
-    last, stopped, count = None, False, 0
-    with console.PaintingBar() as bar:
-        try:
-            for last in run(job):
-                bar.show(last)
-                count += 1
-                if preview_every and count % preview_every == 0:
-                    finish(job, last).save(output, bits=bits, quality=quality)
-        except KeyboardInterrupt:
-            stopped = True
-    if last is None:  # every run has a first step, so it was stopped
-        console.note("Stopped before the first step; nothing was written.")
-        raise typer.Exit(INTERRUPTED)
-    painting = finish(job, last)
-    _save(painting, output, bits, quality)
-    result = painting.manifest["result"]
-    console.note(
-        f"{'Stopped; saved what there is in' if stopped else 'Painted'} {output} "
-        f"({result['width']}×{result['height']}, {result['evaluations']} evaluations, "
-        f"{result['seconds']:.0f} s)."
-    )
-    if stopped:
-        raise typer.Exit(INTERRUPTED)
-
-
-def _save(painting: "Painting", output: str, bits: int, quality: int) -> None:
-    """Save; if the place has gone bad since it was checked, save elsewhere and say where: nothing is lost."""
-    try:
-        painting.save(output, bits=bits, quality=quality)
-    except ImageError as error:
-        refuge = Path(tempfile.mkdtemp(prefix="impasto-")) / Path(output).name
-        painting.save(refuge, bits=bits, quality=quality)
-        raise ImageError(f"{error} The painting is in {refuge} instead.") from error
+    paint(job, output, bits, quality, preview_every)
 
 
 @app.command()
@@ -210,6 +223,30 @@ def loss(
         ("L_total", "", f"{report.total:.6g}", f"α {report.alpha:g}, β {report.beta:g}"),
     ]
     console.table(f"{report.width}×{report.height}", rows)
+
+
+@app.command()
+@door
+@with_settings(FeaturesSettings)
+def features(
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help="The image to look at.")],
+    settings: FeaturesSettings,
+    output: Annotated[
+        str, typer.Option("-o", "--output", help="File to write. Default: IMAGE-LAYER-features.png, here.")
+    ] = "",
+) -> None:
+    """Show what a layer's filters respond to, strongest first, or its Gram matrix."""
+    from impasto.image.files import check_output, write_picture
+    from impasto.recipes.features import features as show
+
+    kind = "gram" if settings.gram else "features"
+    output = output or f"{Path(image).stem}-{settings.layer}-{kind}.png"
+    check_output(output)
+    with console.download_bar("fetching VGG-19") as on_download:
+        sheet = show(image, settings, on_download=on_download)
+    write_picture(sheet.picture, output)
+    named = ", ".join(f"{c} ({s:.2f})" for c, s in zip(sheet.channels, sheet.strengths, strict=True))
+    console.note(f"Wrote {output}. Channels with their mean responses, across, then down: {named}.")
 
 
 @app.command()

@@ -76,7 +76,8 @@ def download_bar(title: str) -> Iterator[Callable[[int, int], None]]:
     try:
         yield report
     finally:
-        bar.stop()
+        if task:  # stopping a bar that never showed prints an empty line
+            bar.stop()
 
 
 class PaintingBar:

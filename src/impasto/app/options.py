@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from impasto.recipes.settings import choices, layer_weights
+from impasto.recipes.fields import choices, layer_weights
 
 
 def with_settings(settings_class: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -19,7 +19,7 @@ def with_settings(settings_class: type) -> Callable[[Callable[..., None]], Calla
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        fields = dataclasses.fields(settings_class)
+        fields = in_order(settings_class)
 
         @functools.wraps(command)
         def wrapper(**values: Any) -> None:
@@ -34,6 +34,12 @@ def with_settings(settings_class: type) -> Callable[[Callable[..., None]], Calla
         return wrapper
 
     return decorate
+
+
+def in_order(settings_class: type) -> list["dataclasses.Field[Any]"]:
+    """A settings class's own fields first, then those it shares with others."""
+    own = inspect.get_annotations(settings_class)
+    return sorted(dataclasses.fields(settings_class), key=lambda field: field.name not in own)
 
 
 def _parsed(field: "dataclasses.Field[Any]", value: Any) -> Any:

@@ -4,10 +4,23 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from impasto.app.options import as_text, describe
-from impasto.recipes.settings import LossSettings, StylizeSettings, choices
+from impasto.app.options import as_text, describe, in_order
+from impasto.recipes.fields import choices
+from impasto.recipes.settings import (
+    FeaturesSettings,
+    LossSettings,
+    ReconstructContentSettings,
+    ReconstructStyleSettings,
+    StylizeSettings,
+)
 
-PAGES = {"stylize": StylizeSettings, "loss": LossSettings}
+PAGES = {
+    "stylize": StylizeSettings,
+    "reconstruct content": ReconstructContentSettings,
+    "reconstruct style": ReconstructStyleSettings,
+    "features": FeaturesSettings,
+    "loss": LossSettings,
+}
 
 
 def settings_page() -> str:
@@ -19,7 +32,7 @@ def settings_page() -> str:
     for command, settings in PAGES.items():
         parts.append(f"\n## `impasto {command}`, `{settings.__name__}`\n\n")
         parts.append("| option | default | allowed | what it does |\n|---|---|---|---|\n")
-        parts += [_row(field) for field in dataclasses.fields(settings)]
+        parts += [_row(field) for field in in_order(settings)]
     return "".join(parts)
 
 

@@ -31,6 +31,11 @@ class Layer:
     support: int
     pooled: bool
 
+    @property
+    def block(self) -> int:
+        """1…5: the `4` of `conv4_2`."""
+        return int(self.name[4])
+
     def grid(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of positions on an image of that many pixels; poolings round up."""
         return -(-height // self.stride), -(-width // self.stride)

@@ -1,7 +1,7 @@
 """VGG-19 as named layers: the space in which content and style are measured."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -28,10 +28,13 @@ class VGG19:
     Attributes:
         convolutions: (weight (N, C, 3, 3), bias (N,)) per layer, in the order of the network.
         pooling: "average", the paper's, or "max", the network's own.
+        wrap: whether an image's edges see the opposite edges instead of nothing, so that it tiles. Exact
+            where the sides are multiples of the deepest layer's stride.
     """
 
     convolutions: tuple[tuple[Tensor, Tensor], ...]
     pooling: Pooling
+    wrap: bool = False
 
     @classmethod
     def build(
@@ -61,6 +64,10 @@ class VGG19:
             ),
             pooling,
         )
+
+    def wrapping(self) -> "VGG19":
+        """The same network on a torus (see `wrap`)."""
+        return replace(self, wrap=True)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -101,12 +108,17 @@ class VGG19:
             if here.pooled:
                 response = self._pool(response)  # (B, N, ⌈h/2⌉, ⌈w/2⌉)
             # In place: a rectification's gradient needs only its own output, so this halves the activations.
-            response = F.relu_(F.conv2d(response, weight, bias, padding=1))
+            response = F.relu_(self._convolve(response, weight, bias))
             if here.name in wanted:
                 found[wanted[here.name]] = response
             if here is last:
                 break
         return found
+
+    def _convolve(self, response: Features, weight: Tensor, bias: Tensor) -> Float[Tensor, "B _ h w"]:
+        if self.wrap:
+            return F.conv2d(F.pad(response, (1, 1, 1, 1), mode="circular"), weight, bias)
+        return F.conv2d(response, weight, bias, padding=1)
 
     def _pool(self, response: Features) -> Float[Tensor, "B N _ _"]:
         if self.pooling == "max":

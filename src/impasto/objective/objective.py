@@ -19,6 +19,7 @@ from impasto.objective.terms import (
     Term,
     gram,
     squared_differences,
+    squared_differences_around,
     squared_overshoot,
     style_distance,
 )
@@ -109,17 +110,21 @@ def _style_unit(target: Gram, formula: Formula) -> float:
     ) or 1.0
 
 
-def prior_terms(canvas: tuple[int, int], *, variation: float, gamut: float) -> tuple[PixelTerm, ...]:
+def prior_terms(
+    canvas: tuple[int, int], *, variation: float, gamut: float, wrap: bool = False
+) -> tuple[PixelTerm, ...]:
     """What is asked of any picture: neighbours alike, colours that can be shown; nothing at weight 0.
 
     Args:
         canvas: height and width in pixels of the image to be painted.
         variation: weight of the mean of `squared_differences`.
         gamut: weight of the mean of `squared_overshoot`.
+        wrap: whether opposite edges are neighbours.
     """
     pixels = math.prod(canvas)
+    differences = squared_differences_around if wrap else squared_differences
     terms = (
-        PixelTerm("variation", squared_differences, pixels, variation),
+        PixelTerm("variation", differences, pixels, variation),
         PixelTerm("gamut", squared_overshoot, pixels, gamut),
     )
     return tuple(term for term in terms if term.weight)

@@ -84,6 +84,13 @@ def squared_differences(image: Image) -> Scalar:
     return down + right
 
 
+def squared_differences_around(image: Image) -> Scalar:
+    """`squared_differences` of an image that wraps around: the last row is the first one's neighbour."""
+    down = (image.roll(-1, 2) - image).square().sum()
+    right = (image.roll(-1, 3) - image).square().sum()
+    return down + right
+
+
 def squared_overshoot(image: Image) -> Scalar:
     """Σ (x − clamp(x, 0, 1))²: how far pixels stand outside what can be shown. Not in Gatys et al. 2015.
 

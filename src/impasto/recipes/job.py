@@ -15,6 +15,7 @@ from impasto.objective.evaluate import whole
 from impasto.objective.objective import Objective
 from impasto.recipes.clock import Clock
 from impasto.recipes.progress import Painting, Progress
+from impasto.recipes.settings import RunSettings
 from impasto.shapes import Image, Mask
 from impasto.solve import descent
 from impasto.solve.pyramid import Scale
@@ -33,6 +34,7 @@ class Job:
         inputs: the pictures as read, by role.
         manifest: what is known before the run.
         alpha: of the result, at any size, or None.
+        judge: gives what else there is to say of the result, from its pixels at the canvas's size.
     """
 
     canvas: tuple[int, int]
@@ -45,6 +47,7 @@ class Job:
     optimizer: Optimizer = "lbfgs"
     history: int = 20
     alpha: Mask | None = None
+    judge: Callable[[Image], dict[str, float]] | None = None
 
 
 def run(job: Job) -> Iterator[Progress]:
@@ -79,7 +82,7 @@ def finish(job: Job, last: Progress) -> Painting:
         alpha=None if job.alpha is None else resize(job.alpha, height, width).clamp(0, 1),
         name="painting",
     )
-    result = {
+    result: dict[str, Any] = {
         "width": width,
         "height": height,
         "complete": last.scale == last.scales and last.eta == 0,
@@ -88,6 +91,8 @@ def finish(job: Job, last: Progress) -> Painting:
         "evaluations": last.evaluations,
         "seconds": round(last.seconds, 3),
     }
+    if job.judge is not None:
+        result |= job.judge(picture.pixels.to(job.network.device))
     return Painting(picture, {**job.manifest, "result": result})
 
 
@@ -97,10 +102,14 @@ def complete(job: Job) -> Painting:
     return finish(job, last)
 
 
-def white_noise(height: int, width: int, *, seed: int, device: torch.device) -> Image:
-    """Uniform in 0..1, (1, 3, height, width); drawn on the CPU: a seed is the same noise on every device."""
-    generator = torch.Generator().manual_seed(seed)
-    return torch.rand(1, 3, height, width, generator=generator).to(device)
+def white_noise(scale: Scale, settings: RunSettings, device: torch.device) -> Image:
+    """Uniform noise around mid-grey, (1, 3, H, W), as the settings' `seed` and `noise` (its contrast) say.
+
+    Drawn on the CPU: a seed is the same noise on every device.
+    """
+    generator = torch.Generator().manual_seed(settings.seed)
+    noise = torch.rand(1, 3, scale.height, scale.width, generator=generator)
+    return (0.5 + settings.noise * (noise - 0.5)).to(device)
 
 
 def fitted(picture: Picture, height: int, width: int, device: torch.device) -> Image:

@@ -12,7 +12,7 @@ from impasto.errors import CheckpointError
 from impasto.image.files import read_manifest
 from impasto.image.picture import Picture
 from impasto.network.weights import Weights
-from impasto.recipes.settings import to_json
+from impasto.recipes.fields import to_json
 
 FORMAT = 1
 """Raised when a manifest of this version could no longer be read by an older Impasto."""

@@ -1,14 +1,29 @@
 """Painting a picture again from the manifest inside it."""
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 
 from impasto.errors import CheckpointError
 from impasto.network.fetch import ByteProgress
 from impasto.recipes import manifest as manifests
+from impasto.recipes.fields import from_json
 from impasto.recipes.job import Job
-from impasto.recipes.settings import stylize_from_json
+from impasto.recipes.reconstruct import prepare_content, prepare_style
+from impasto.recipes.settings import (
+    ReconstructContentSettings,
+    ReconstructStyleSettings,
+    RunSettings,
+    StylizeSettings,
+)
 from impasto.recipes.stylize import prepare
+
+RECIPES: dict[str, tuple[type[RunSettings], tuple[str, ...], Callable[..., Job]]] = {
+    "stylize": (StylizeSettings, ("content", "style"), prepare),
+    "reconstruct content": (ReconstructContentSettings, ("content",), prepare_content),
+    "reconstruct style": (ReconstructStyleSettings, ("style",), prepare_style),
+}
+"""Every recipe that leaves a manifest: its settings, its inputs' roles in order, how to prepare it."""
 
 
 def prepare_rerun(
@@ -31,23 +46,21 @@ def prepare_rerun(
         ImpastoError: as in `prepare`.
     """
     manifest = manifests.read(path)
-    if manifest["command"] != "stylize":
+    if manifest["command"] not in RECIPES:
         raise CheckpointError(f"{path} was made by {manifest['command']!r}, which cannot be run again.")
-    settings = stylize_from_json(manifest["settings"])
-    settings = replace(
-        settings,
-        device=manifest["device"],
-        precision=manifest["precision"],
-        threads=manifest["machine"]["threads"],
-        weights=weights or settings.weights,
-        init=manifests.find_input(manifest, "init", path) if "init" in manifest["inputs"] else settings.init,
-    )
-    job = prepare(
-        content or manifests.find_input(manifest, "content", path),
-        style or manifests.find_input(manifest, "style", path),
-        settings,
-        on_download=on_download,
-    )
+    settings_class, roles, prepare = RECIPES[manifest["command"]]
+    settings = from_json(settings_class, manifest["settings"])
+    changes = {
+        "device": manifest["device"],
+        "precision": manifest["precision"],
+        "threads": manifest["machine"]["threads"],
+        "weights": weights or settings.weights,
+    }
+    if "init" in manifest["inputs"]:
+        changes["init"] = manifests.find_input(manifest, "init", path)
+    given = {"content": content, "style": style}
+    inputs = [given[role] or manifests.find_input(manifest, role, path) for role in roles]
+    job = prepare(*inputs, replace(settings, **changes), on_download=on_download)
     for role, picture in job.inputs.items():
         manifests.check_input(manifest, role, picture)
     if job.manifest["weights"]["sha256"] != manifest["weights"]["sha256"]:

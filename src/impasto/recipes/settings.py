@@ -3,15 +3,13 @@
 The options of the command, the table in the docs and the JSON in the manifest come from these fields.
 """
 
-import dataclasses
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args, get_origin
 
 from impasto.choices import Formula, Optimizer, Pooling, Precision
 from impasto.errors import SettingsError
 from impasto.network.layers import layer
+from impasto.recipes.fields import check, option
 
 PAPER_STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
 """Gatys et al. 2015, Methods: each with w_l = 1/5."""
@@ -39,38 +37,33 @@ DEVICE_HELP = "where to compute: auto, cpu, cuda, cuda:1, mps"
 WEIGHTS_HELP = "a file with the network's weights; default: the cache"
 
 
-def option(
-    default: Any,
-    help: str,
-    *,
-    unit: str = "",
-    low: float | None = None,
-    high: float | None = None,
-    advanced: bool = False,
-) -> Any:
-    """A settings field: its default, what it does, and what is allowed.
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """What every run by descent has in common.
 
-    Args:
-        default: the value when nothing is said; it gives the field its meaning in every door.
-        help: one line in plain words.
-        unit: what a number counts.
-        low, high: bounds, both included.
-        advanced: whether a first-time user may ignore it.
+    Raises:
+        SettingsError: a value that is out of range, of another kind, or not a number; it names the setting.
     """
-    facts = {
-        "help": help,
-        "unit": unit,
-        "low": low,
-        "high": high,
-        "advanced": advanced,
-    }
-    if isinstance(default, Mapping):
-        return dataclasses.field(default_factory=lambda: dict(default), metadata=facts)
-    return dataclasses.field(default=default, metadata=facts)
+
+    seed: int = option(0, "seed of the white noise", low=0, high=2**63 - 1)
+    noise: float = option(
+        0.1, "contrast of the white noise; what a layer cannot see of it stays", low=0, high=1, advanced=True
+    )
+    optimizer: Optimizer = option("lbfgs", "the solver", advanced=True)
+    history: int = option(20, "steps that L-BFGS remembers", low=1, high=1000, advanced=True)
+    precision: Precision = option(
+        "auto", "type of the features; auto: bfloat16 where the processor has it", advanced=True
+    )
+    device: str = option("auto", DEVICE_HELP, advanced=True)
+    threads: int = option(0, "processor threads; 0: one per core", low=0, high=4096, advanced=True)
+    weights: str = option("", WEIGHTS_HELP, advanced=True)
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
-@dataclass(frozen=True)
-class StylizeSettings:
+@dataclass(frozen=True, kw_only=True)
+class StylizeSettings(RunSettings):
     """How to repaint one picture in the style of another.
 
     Raises:
@@ -84,7 +77,6 @@ class StylizeSettings:
     content_layers: Mapping[str, float] = option(
         dict.fromkeys(PAPER_CONTENT_LAYERS, 1.0), CONTENT_LAYERS_HELP, advanced=True
     )
-    seed: int = option(0, "seed of the white noise", low=0, high=2**63 - 1)
     steps: int = option(60, "solver steps at the coarsest scale", low=1, high=100_000)
     finest_steps: int = option(
         12, "solver steps at the finest scale, if there is more than one", low=1, high=100_000, advanced=True
@@ -111,17 +103,9 @@ class StylizeSettings:
         low=0, advanced=True,
     )  # fmt: skip
     pooling: Pooling = option("max", POOLING_HELP, advanced=True)
-    optimizer: Optimizer = option("lbfgs", "the solver", advanced=True)
-    history: int = option(20, "steps that L-BFGS remembers", low=1, high=1000, advanced=True)
-    precision: Precision = option(
-        "auto", "type of the features; auto: bfloat16 where the processor has it", advanced=True
-    )
-    device: str = option("auto", DEVICE_HELP, advanced=True)
-    threads: int = option(0, "processor threads; 0: one per core", low=0, high=4096, advanced=True)
-    weights: str = option("", WEIGHTS_HELP, advanced=True)
 
     def __post_init__(self) -> None:
-        check(self)
+        super().__post_init__()
         if self.content_weight == 0 and not (self.style_weight and any(self.layers.values())):
             raise SettingsError("there is nothing to paint towards: content and style both have weight 0.")
 
@@ -155,7 +139,121 @@ class StylizeSettings:
         return 0.0 if self.formula == "paper" else balanced
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
+class ReconstructContentSettings(RunSettings):
+    """How to find the image that a layer cannot tell from another (Gatys et al. 2015, Fig. 1, below).
+
+    Raises:
+        SettingsError: as in `RunSettings`.
+    """
+
+    layer: str = option("conv4_2", "the layer whose responses are matched")
+    size: int = option(256, "long side of the picture", unit="px", low=16, high=100_000)
+    steps: int = option(
+        0, "solver steps at each scale; 0: from 200 in the first block of layers down to 40 in the fifth",
+        low=0, high=100_000,
+    )  # fmt: skip
+    scales: int = option(
+        3, "sizes from coarse to fine, doubling; 1: the full size only; 0 starts near 128 px", low=0, high=12,
+        advanced=True,
+    )  # fmt: skip
+    tv: float = option(0.0, "weight of smoothness (total variation); the paper: 0", low=0)
+    pooling: Pooling = option("average", POOLING_HELP, advanced=True)
+    precision: Precision = option(
+        "float32", "type of the features; bfloat16 is quicker where the processor has it, and less exact",
+        advanced=True,
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "layer", layer(self.layer).name)
+
+    @property
+    def steps_taken(self) -> int:
+        """The steps asked for, or as many as fit into half a minute at 256 px on two cores."""
+        return self.steps or 200 // layer(self.layer).block
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReconstructStyleSettings(RunSettings):
+    """How to find an image with the style of another (Gatys et al. 2015, Fig. 1, above): a texture.
+
+    Raises:
+        SettingsError: as in `RunSettings`; a size that is not `PX` or `WxH`.
+    """
+
+    layers: Mapping[str, float] = option(dict.fromkeys(PAPER_STYLE_LAYERS, 0.2), STYLE_LAYERS_HELP)
+    size: str = option("256", "of the picture: its long side, or WIDTHxHEIGHT", unit="px")
+    style_size: int = option(
+        256, "long side at which the style image is measured: smaller, and the texture is finer",
+        unit="px", low=16, high=100_000,
+    )  # fmt: skip
+    tileable: bool = option(False, "make the picture wrap around, so that copies of it join without a seam")
+    steps: int = option(60, "solver steps at the coarsest scale", low=1, high=100_000)
+    finest_steps: int = option(
+        25, "solver steps at the finest scale, if there is more than one", low=1, high=100_000, advanced=True
+    )
+    scales: int = option(
+        3, "sizes from coarse to fine, doubling; the paper: 1; 0 starts near 128 px", low=0, high=12,
+        advanced=True,
+    )  # fmt: skip
+    tv: float = option(0.0, "weight of smoothness (total variation); the paper: 0", low=0, advanced=True)
+    pooling: Pooling = option("average", POOLING_HELP, advanced=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.canvas(1, 1)
+
+    def canvas(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width in pixels of the picture, for a style image of that height and width.
+
+        Raises:
+            SettingsError: `size` is neither `PX` nor `WxH`, or a side is below 16.
+        """
+        sides = [int(side) for side in self.size.lower().split("x") if side.strip().isdecimal()]
+        if len(sides) != self.size.lower().count("x") + 1 or len(sides) > 2 or min(sides) < 16:
+            raise SettingsError(
+                f"size is {self.size!r}; it must be the long side (256) or width and height (384x256), "
+                "16 px or more each."
+            )
+        if len(sides) == 2:
+            return sides[1], sides[0]
+        long = max(height, width)
+        return max(1, round(sides[0] * height / long)), max(1, round(sides[0] * width / long))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeaturesSettings:
+    """Which responses to show, and how.
+
+    Raises:
+        SettingsError: as in `RunSettings`; channels that are not whole numbers.
+    """
+
+    layer: str = option("conv3_1", "the layer to look at")
+    size: int = option(512, "long side at which the image is seen", unit="px", low=16, high=100_000)
+    gram: bool = option(False, "show the Gram matrix, the layer's style, instead of the responses")
+    most: int = option(64, "how many channels to show, strongest first; 0: all", low=0, high=512)
+    channels: str = option("", "the channels to show, counted from 0: 3,17,42")
+    pooling: Pooling = option("average", POOLING_HELP, advanced=True)
+    device: str = option("auto", DEVICE_HELP, advanced=True)
+    weights: str = option("", WEIGHTS_HELP, advanced=True)
+
+    def __post_init__(self) -> None:
+        check(self)
+        object.__setattr__(self, "layer", layer(self.layer).name)
+        if not all(part.strip().isdecimal() for part in self.channels.split(",") if self.channels):
+            raise SettingsError(
+                f"channels is {self.channels!r}; it must be whole numbers with commas, such as 3,17."
+            )
+
+    @property
+    def chosen(self) -> tuple[int, ...]:
+        """The channels asked for, or none."""
+        return tuple(int(part) for part in self.channels.split(",")) if self.channels else ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class LossSettings:
     """How to measure the paper's literal loss.
 
@@ -175,101 +273,3 @@ class LossSettings:
 
     def __post_init__(self) -> None:
         check(self)
-
-
-def layer_weights(value: str | Iterable[str] | Mapping[str, float], name: str) -> dict[str, float]:
-    """Weights by layer, from a mapping, from names (which share 1 equally), or from text.
-
-    Raises:
-        SettingsError: an unknown layer, one named twice, a weight that is no number, below 0, or none at all.
-
-    >>> layer_weights("conv1_1,conv2_1=0.1", "layers")
-    {'conv1_1': 0.5, 'conv2_1': 0.1}
-    """
-    pairs = list(value.items()) if isinstance(value, Mapping) else _split(value)
-    if not pairs:
-        raise SettingsError(f"{name} is empty; name at least one layer, for instance conv4_1.")
-    found: dict[str, float] = {}
-    for label, weight in pairs:
-        known = layer(label).name
-        if known in found:
-            raise SettingsError(f"{name} has {known} twice; name each layer once.")
-        found[known] = 1 / len(pairs) if weight is None else _weight(weight, f"{name}: weight of {known}")
-    return found
-
-
-def _split(value: str | Iterable[str]) -> list[tuple[str, str | None]]:
-    parts = value.split(",") if isinstance(value, str) else list(value)
-    cut = [part.partition("=") for part in parts if part.strip()]
-    return [(label, weight if equals else None) for label, equals, weight in cut]
-
-
-def _weight(value: Any, what: str) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not (math.isfinite(number) and number >= 0):
-        raise SettingsError(f"{what} is {value}; it must be a number, 0 or more.")
-    return number
-
-
-def check(settings: Any) -> None:
-    """Hold each field of a settings object against its declared kind, range and choices; parse layers.
-
-    Raises:
-        SettingsError: naming the field, its value and what is allowed.
-    """
-    for field in dataclasses.fields(settings):
-        value = getattr(settings, field.name)
-        name = field.name.replace("_", "-")
-        if field.type == Mapping[str, float]:
-            object.__setattr__(settings, field.name, layer_weights(value, name))
-            continue
-        if value is None and field.default is None:
-            continue
-        if choices(field) and value not in choices(field):
-            raise SettingsError(f"{name} is {value!r}; it must be one of {', '.join(choices(field))}.")
-        wants_number = field.type in (int, float, float | None)
-        if isinstance(value, bool) or not isinstance(value, (int, float) if wants_number else str):
-            raise SettingsError(f"{name} is {value!r}; it must be {'a number' if wants_number else 'text'}.")
-        if field.type is int and not isinstance(value, int):
-            raise SettingsError(f"{name} is {value!r}; it must be a whole number.")
-        if isinstance(value, (int, float)):
-            _check_range(name, value, field.metadata)
-
-
-def choices(field: "dataclasses.Field[Any]") -> tuple[str, ...]:
-    """The only values a field may have, or nothing if it is not a choice."""
-    return get_args(field.type) if get_origin(field.type) is Literal else ()
-
-
-def _check_range(name: str, value: float, facts: Mapping[str, Any]) -> None:
-    low, high = facts["low"], facts["high"]
-    unit = f" {facts['unit']}" if facts["unit"] else ""
-    if not math.isfinite(value):
-        raise SettingsError(f"{name} is {value}; it must be a finite number.")
-    if (low is not None and value < low) or (high is not None and value > high):
-        span = f"at least {low}" if high is None else f"from {low} to {high}"
-        raise SettingsError(f"{name} is {value}{unit}; it must be {span}{unit}.")
-
-
-def to_json(settings: Any) -> dict[str, Any]:
-    """Field names and values, as they go into a manifest."""
-    return dataclasses.asdict(settings)
-
-
-def stylize_from_json(values: Mapping[str, Any]) -> StylizeSettings:
-    """Settings from a manifest.
-
-    Raises:
-        SettingsError: a setting that this version does not know, or a value it does not allow.
-    """
-    known = {field.name for field in dataclasses.fields(StylizeSettings)}
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise SettingsError(
-            f"the manifest has settings that this version of Impasto does not know: {', '.join(unknown)}. "
-            "Use the version named in the manifest."
-        )
-    return StylizeSettings(**values)

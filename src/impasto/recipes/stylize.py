@@ -66,13 +66,14 @@ def prepare(
 
     canvas = fit(photo.height, photo.width, settings.size)
     layers = [*settings.layers, *settings.content_layers]
+    last = deepest(layers)
     check_size(*canvas, layers, role="painting")
     check_size(painting.height, painting.width, layers, role="style image")
     weights = load(settings.weights or None, progress=on_download)
     network = VGG19.build(
         weights,
         pooling=settings.pooling,
-        deepest_layer=deepest(layers).name,
+        deepest_layer=last.name,
         device=compute.device,
         dtype=compute.dtype,
     )
@@ -82,12 +83,18 @@ def prepare(
 
     def first(scale: Scale) -> Image:
         if start is None:
-            return white_noise(scale.height, scale.width, seed=settings.seed, device=compute.device)
+            return white_noise(scale, settings, compute.device)
         return fitted(start, scale.height, scale.width, compute.device)
 
     return Job(
         canvas=canvas,
-        scales=plan(*canvas, scales=settings.scales, steps=settings.steps, finest=settings.finest_steps),
+        scales=plan(
+            *canvas,
+            scales=settings.scales,
+            steps=settings.steps,
+            finest=settings.finest_steps,
+            least=last.stride,
+        ),
         network=network,
         objective=lambda scale: _objective(network, photo, painting, settings, scale),
         first=first,

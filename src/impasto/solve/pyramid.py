@@ -15,7 +15,7 @@ class Scale:
 
 
 def plan(
-    height: int, width: int, *, scales: int, steps: int, finest: int, smallest: int = 128
+    height: int, width: int, *, scales: int, steps: int, finest: int, least: int = 1, smallest: int = 128
 ) -> tuple[Scale, ...]:
     """Sizes from coarse to fine, each twice the one before.
 
@@ -27,13 +27,14 @@ def plan(
         scales: how many; 0 takes as many as keep the long side at `smallest` pixels or more.
         steps: solver steps at the coarsest scale.
         finest: solver steps at the finest; scales between are spaced evenly in proportion.
+        least: pixels that the short side needs; coarser scales than that are left out, never the finest.
     """
     long = max(height, width)
     count = scales or max(1, 1 + (long // smallest).bit_length() - 1)
-    plan = []
-    for index in range(count):
-        shrink = 2 ** (count - 1 - index)
-        share = index / (count - 1) if count > 1 else 0.0
-        rows, columns = (height, width) if shrink == 1 else fit(height, width, max(1, round(long / shrink)))
-        plan.append(Scale(rows, columns, round(steps * (finest / steps) ** share)))
-    return tuple(plan)
+    sizes = [fit(height, width, max(1, round(long / 2**halvings))) for halvings in range(1, count)]
+    sizes = [(height, width), *(size for size in sizes if min(size) >= least)]
+    last = len(sizes) - 1
+    return tuple(
+        Scale(*size, round(steps * (finest / steps) ** (index / last if last else 0.0)))
+        for index, size in enumerate(reversed(sizes))
+    )

@@ -1,0 +1,148 @@
+"""What a layer responds to, as a picture: its filters' responses side by side, or its Gram matrix."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from impasto.device import choose
+from impasto.errors import SettingsError
+from impasto.image.files import Source, read_picture
+from impasto.image.picture import Picture
+from impasto.image.resize import fit
+from impasto.network.fetch import ByteProgress
+from impasto.network.layers import check_size
+from impasto.network.vgg import VGG19
+from impasto.network.weights import load
+from impasto.objective.terms import gram
+from impasto.recipes.job import fitted
+from impasto.recipes.settings import FeaturesSettings
+from impasto.shapes import Features, Image
+
+GAP = 2
+"""Pixels between two responses of a contact sheet."""
+
+WHITE = 0.995
+"""Share of positions that are not shown white: a few extremes would leave the rest in the dark."""
+
+LARGEST_CELL, SMALLEST_CELL = 8, 1
+"""A Gram matrix's entry is a square of this many pixels, so that the picture has about 512."""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A picture of a layer.
+
+    Attributes:
+        picture: grey, as RGB.
+        layer: which.
+        channels: the channels shown, in order: across, then down. For a Gram matrix, rows and columns.
+        strengths: each one's mean response, in the network's units (see `VGG19`).
+    """
+
+    picture: Picture
+    layer: str
+    channels: tuple[int, ...]
+    strengths: tuple[float, ...]
+
+
+def features(
+    image: Source, settings: FeaturesSettings | None = None, *, on_download: ByteProgress | None = None
+) -> Sheet:
+    """What the filters of a layer make of an image: F^l of Gatys et al. 2015, or G^l of Eq. 3.
+
+    Args:
+        image: a file, a `PIL.Image`, a NumPy array or a tensor.
+        settings: which layer and channels; default `FeaturesSettings()`.
+        on_download: called with bytes done and bytes in all while the weights are fetched.
+    Raises:
+        SettingsError: unknown layer or a channel that the layer does not have.
+        ImageError, WeightsError, DeviceError.
+    """
+    settings = settings or FeaturesSettings()
+    compute = choose(settings.device, "float32")
+    picture = read_picture(image)
+    size = fit(picture.height, picture.width, settings.size)
+    check_size(*size, [settings.layer], role="image")
+    network = VGG19.build(
+        load(settings.weights or None, progress=on_download),
+        pooling=settings.pooling,
+        deepest_layer=settings.layer,
+        device=compute.device,
+    )
+    with torch.no_grad():
+        pixels = fitted(picture, *size, compute.device)
+        responses = network.features(pixels, [settings.layer])[settings.layer].cpu()
+    strengths = responses.mean((0, 2, 3))
+    channels = _chosen(strengths, settings)
+    shown = responses[:, channels]
+    pixels = gram_picture(shown) if settings.gram else contact_sheet(shown)
+    return Sheet(
+        Picture(pixels, name=f"{settings.layer} of {picture.name}"),
+        settings.layer,
+        tuple(channels),
+        tuple(strengths[channels].tolist()),
+    )
+
+
+def _chosen(strengths: Float[Tensor, " N"], settings: FeaturesSettings) -> list[int]:
+    """The channels asked for, else the strongest first; a Gram matrix keeps the network's order."""
+    count = len(strengths)
+    if settings.chosen:
+        beyond = [channel for channel in settings.chosen if channel >= count]
+        if beyond:
+            raise SettingsError(
+                f"channel {beyond[0]} was asked of {settings.layer}, which has 0 to {count - 1}."
+            )
+        return list(settings.chosen)
+    if settings.gram:
+        return list(range(count))
+    order = torch.argsort(strengths, descending=True, stable=True).tolist()
+    return order[: settings.most] if settings.most else order
+
+
+def contact_sheet(responses: Features) -> Image:
+    """Responses side by side, about as wide as high, each from black (0) to white.
+
+    White is each one's own `WHITE` quantile. Each is enlarged without smoothing until its long side has 96
+    pixels or more, so that a deep layer's few positions can be seen as what they are.
+
+    Args:
+        responses: (1, N, h, w), ≥ 0.
+    Returns:
+        (1, 3, H, W), grey, 0..1.
+    """
+    _, count, height, width = responses.shape
+    zoom = max(1, math.ceil(96 / max(height, width)))
+    columns = max(1, round(math.sqrt(count * height / width)))
+    rows = math.ceil(count / columns)
+    step_y, step_x = height * zoom + GAP, width * zoom + GAP
+    sheet = torch.zeros(rows * step_y - GAP, columns * step_x - GAP)
+    for index, response in enumerate(responses[0]):
+        top, left = (index // columns) * step_y, (index % columns) * step_x
+        white = response.float().quantile(WHITE).clamp_min(1e-12)
+        tile = (response.float() / white).clamp(0, 1)
+        tile = tile.repeat_interleave(zoom, 0).repeat_interleave(zoom, 1)
+        sheet[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
+    return sheet.expand(1, 3, -1, -1).contiguous()
+
+
+def gram_picture(responses: Features) -> Image:
+    """The Gram matrix as correlations G_ij / √(G_ii G_jj): black 0, white 1; one square an entry.
+
+    Eq. 3 of Gatys et al. 2015 (arXiv:1508.06576).
+    Differs: divided by its diagonal, for the eye; responses are ≥ 0, so these entries are 0..1.
+
+    Args:
+        responses: (1, N, h, w), ≥ 0.
+    Returns:
+        (1, 3, H, W), grey, 0..1, symmetric.
+    """
+    matrix = gram(responses)[0]
+    norms = matrix.diagonal().sqrt().clamp_min(1e-12)
+    correlations = (matrix / norms / norms[:, None]).clamp(0, 1)
+    cell = min(max(512 // len(norms), SMALLEST_CELL), LARGEST_CELL)
+    shown = correlations.repeat_interleave(cell, 0).repeat_interleave(cell, 1)
+    return shown.expand(1, 3, -1, -1).contiguous()

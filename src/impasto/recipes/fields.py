@@ -1,0 +1,142 @@
+"""What a settings field is: its declaration, its check, its JSON. Standard library only."""
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, TypeVar, get_args, get_origin
+
+from impasto.errors import SettingsError
+from impasto.network.layers import layer
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    unit: str = "",
+    low: float | None = None,
+    high: float | None = None,
+    advanced: bool = False,
+) -> Any:
+    """A settings field: its default, what it does, and what is allowed.
+
+    Args:
+        default: the value when nothing is said; it gives the field its meaning in every door.
+        help: one line in plain words.
+        unit: what a number counts.
+        low, high: bounds, both included.
+        advanced: whether a first-time user may ignore it.
+    """
+    facts = {
+        "help": help,
+        "unit": unit,
+        "low": low,
+        "high": high,
+        "advanced": advanced,
+    }
+    if isinstance(default, Mapping):
+        return dataclasses.field(default_factory=lambda: dict(default), metadata=facts)
+    return dataclasses.field(default=default, metadata=facts)
+
+
+def layer_weights(value: str | Iterable[str] | Mapping[str, float], name: str) -> dict[str, float]:
+    """Weights by layer, from a mapping, from names (which share 1 equally), or from text.
+
+    Raises:
+        SettingsError: an unknown layer, one named twice, a weight that is no number, below 0, or none at all.
+
+    >>> layer_weights("conv1_1,conv2_1=0.1", "layers")
+    {'conv1_1': 0.5, 'conv2_1': 0.1}
+    """
+    pairs = list(value.items()) if isinstance(value, Mapping) else _split(value)
+    if not pairs:
+        raise SettingsError(f"{name} is empty; name at least one layer, for instance conv4_1.")
+    found: dict[str, float] = {}
+    for label, weight in pairs:
+        known = layer(label).name
+        if known in found:
+            raise SettingsError(f"{name} has {known} twice; name each layer once.")
+        found[known] = 1 / len(pairs) if weight is None else _weight(weight, f"{name}: weight of {known}")
+    return found
+
+
+def _split(value: str | Iterable[str]) -> list[tuple[str, str | None]]:
+    parts = value.split(",") if isinstance(value, str) else list(value)
+    cut = [part.partition("=") for part in parts if part.strip()]
+    return [(label, weight if equals else None) for label, equals, weight in cut]
+
+
+def _weight(value: Any, what: str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not (math.isfinite(number) and number >= 0):
+        raise SettingsError(f"{what} is {value}; it must be a number, 0 or more.")
+    return number
+
+
+def check(settings: Any) -> None:
+    """Hold each field of a settings object against its declared kind, range and choices; parse layers.
+
+    Raises:
+        SettingsError: naming the field, its value and what is allowed.
+    """
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        name = field.name.replace("_", "-")
+        if field.type == Mapping[str, float]:
+            object.__setattr__(settings, field.name, layer_weights(value, name))
+            continue
+        if value is None and field.default is None:
+            continue
+        if choices(field) and value not in choices(field):
+            raise SettingsError(f"{name} is {value!r}; it must be one of {', '.join(choices(field))}.")
+        if field.type is bool:
+            continue
+        wants_number = field.type in (int, float, float | None)
+        if isinstance(value, bool) or not isinstance(value, (int, float) if wants_number else str):
+            raise SettingsError(f"{name} is {value!r}; it must be {'a number' if wants_number else 'text'}.")
+        if field.type is int and not isinstance(value, int):
+            raise SettingsError(f"{name} is {value!r}; it must be a whole number.")
+        if isinstance(value, (int, float)):
+            _check_range(name, value, field.metadata)
+
+
+def choices(field: "dataclasses.Field[Any]") -> tuple[str, ...]:
+    """The only values a field may have, or nothing if it is not a choice."""
+    return get_args(field.type) if get_origin(field.type) is Literal else ()
+
+
+def _check_range(name: str, value: float, facts: Mapping[str, Any]) -> None:
+    low, high = facts["low"], facts["high"]
+    unit = f" {facts['unit']}" if facts["unit"] else ""
+    if not math.isfinite(value):
+        raise SettingsError(f"{name} is {value}; it must be a finite number.")
+    if (low is not None and value < low) or (high is not None and value > high):
+        span = f"at least {low}" if high is None else f"from {low} to {high}"
+        raise SettingsError(f"{name} is {value}{unit}; it must be {span}{unit}.")
+
+
+def to_json(settings: Any) -> dict[str, Any]:
+    """Field names and values, as they go into a manifest."""
+    return dataclasses.asdict(settings)
+
+
+SettingsClass = TypeVar("SettingsClass")
+
+
+def from_json(settings_class: type[SettingsClass], values: Mapping[str, Any]) -> SettingsClass:
+    """Settings from a manifest.
+
+    Raises:
+        SettingsError: a setting that this version does not know, or a value it does not allow.
+    """
+    known = {field.name for field in dataclasses.fields(settings_class)}  # type: ignore[arg-type]
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise SettingsError(
+            f"the manifest has settings that this version of Impasto does not know: {', '.join(unknown)}. "
+            "Use the version named in the manifest."
+        )
+    return settings_class(**values)

@@ -1,0 +1,205 @@
+"""What a layer keeps of an image: from white noise, an image with the same responses, or the same style."""
+
+import torch
+
+from impasto.device import Compute, choose, use_threads
+from impasto.errors import SettingsError
+from impasto.image.files import Source, read_picture
+from impasto.image.resize import fit
+from impasto.network.fetch import ByteProgress
+from impasto.network.layers import check_size, deepest, layer
+from impasto.network.vgg import VGG19
+from impasto.network.weights import Weights, load
+from impasto.objective.objective import Objective, content_terms, prior_terms, style_terms
+from impasto.recipes.job import Job, complete, fitted, white_noise
+from impasto.recipes.manifest import new
+from impasto.recipes.progress import Painting
+from impasto.recipes.settings import ReconstructContentSettings, ReconstructStyleSettings, RunSettings
+from impasto.shapes import Image
+from impasto.solve.pyramid import Scale, plan
+
+
+def reconstruct_content(image: Source, settings: ReconstructContentSettings | None = None) -> Painting:
+    """An image that the layer cannot tell from `image`: ½ Σ (F − P)² brought down from white noise.
+
+    Gatys, Ecker and Bethge 2015 (arXiv:1508.06576), Eq. 1 and Fig. 1, content reconstructions.
+    Differs: coarse to fine unless the settings say one scale, because one scale has not converged after
+    hundreds of steps; and the loss is divided by ½ Σ P², which changes no minimum. Its root, the relative
+    error of the features, is in the manifest's result with the PSNR to the image.
+
+    Args:
+        image: a file, a `PIL.Image`, a NumPy array or a tensor.
+        settings: how; default `ReconstructContentSettings()`.
+    Raises:
+        ImpastoError: see `prepare_content`.
+    """
+    return complete(prepare_content(image, settings))
+
+
+def reconstruct_style(image: Source, settings: ReconstructStyleSettings | None = None) -> Painting:
+    """An image with the style of `image`, of any size: Gram matrices matched from white noise. A texture.
+
+    Gatys, Ecker and Bethge 2015 (arXiv:1508.06576), Eq. 3 to 5 and Fig. 1, style reconstructions.
+    Differs: each E_l is divided by its value for a featureless image, so that layers count as their weights
+    say, whatever the size of their responses.
+
+    Args:
+        image: a file, a `PIL.Image`, a NumPy array or a tensor.
+        settings: how; default `ReconstructStyleSettings()`.
+    Raises:
+        ImpastoError: see `prepare_style`.
+    """
+    return complete(prepare_style(image, settings))
+
+
+def prepare_content(
+    image: Source,
+    settings: ReconstructContentSettings | None = None,
+    *,
+    on_download: ByteProgress | None = None,
+) -> Job:
+    """Read and check everything; the job that `reconstruct_content` runs.
+
+    Raises:
+        SettingsError, ImageError, WeightsError, DeviceError: before anything is computed.
+    """
+    settings = settings or ReconstructContentSettings()
+    compute = _begin(settings)
+    picture = read_picture(image)
+    canvas = fit(picture.height, picture.width, settings.size)
+    check_size(*canvas, [settings.layer], role="image")
+    network, weights = _network(settings, settings.layer, compute, on_download)
+    shown = fitted(picture, *canvas, compute.device)
+
+    def objective(scale: Scale) -> Objective:
+        size = (scale.height, scale.width)
+        content = content_terms(
+            network,
+            fitted(picture, *size, compute.device),
+            {settings.layer: 1.0},
+            weight=1.0,
+            formula="balanced",
+        )
+        return Objective((*content, *prior_terms(size, variation=settings.tv, gamut=0.0)))
+
+    def judge(result: Image) -> dict[str, float]:
+        with torch.no_grad():
+            wanted, found = (network.features(x, [settings.layer])[settings.layer] for x in (shown, result))
+        error = float((found - wanted).norm() / wanted.norm())
+        return {"relative_error": error, "psnr": psnr(result, shown)}
+
+    return Job(
+        canvas=canvas,
+        scales=plan(
+            *canvas,
+            scales=settings.scales,
+            steps=settings.steps_taken,
+            finest=settings.steps_taken,
+            least=layer(settings.layer).stride,
+        ),
+        network=network,
+        objective=objective,
+        first=lambda scale: white_noise(scale, settings, compute.device),
+        inputs={"content": picture},
+        manifest=new("reconstruct content", settings, {"content": picture}, weights, compute),
+        optimizer=settings.optimizer,
+        history=settings.history,
+        judge=judge,
+    )
+
+
+def prepare_style(
+    image: Source,
+    settings: ReconstructStyleSettings | None = None,
+    *,
+    on_download: ByteProgress | None = None,
+) -> Job:
+    """Read and check everything; the job that `reconstruct_style` runs.
+
+    Raises:
+        SettingsError, ImageError, WeightsError, DeviceError: before anything is computed.
+    """
+    settings = settings or ReconstructStyleSettings()
+    compute = _begin(settings)
+    picture = read_picture(image, role="style image")
+    canvas = settings.canvas(picture.height, picture.width)
+    last = deepest(settings.layers)
+    scales = plan(
+        *canvas,
+        scales=settings.scales,
+        steps=settings.steps,
+        finest=settings.finest_steps,
+        least=last.stride,
+    )
+    if settings.tileable:
+        _check_tileable(scales, last.stride, last.name)
+    check_size(scales[0].height, scales[0].width, settings.layers, role="picture")
+    measured = fit(picture.height, picture.width, settings.style_size)
+    check_size(*measured, settings.layers, role="style image")
+    network, weights = _network(settings, last.name, compute, on_download)
+
+    def objective(scale: Scale) -> Objective:
+        shrink = max(scale.height, scale.width) / max(canvas)
+        size = fit(*measured, max(last.stride, round(max(measured) * shrink)))
+        style = style_terms(
+            network,
+            fitted(picture, *size, compute.device),
+            settings.layers,
+            canvas=(scale.height, scale.width),
+            weight=1.0,
+            formula="balanced",
+        )
+        prior = prior_terms(
+            (scale.height, scale.width), variation=settings.tv, gamut=0.0, wrap=settings.tileable
+        )
+        return Objective((*style, *prior))
+
+    return Job(
+        canvas=canvas,
+        scales=scales,
+        network=network.wrapping() if settings.tileable else network,
+        objective=objective,
+        first=lambda scale: white_noise(scale, settings, compute.device),
+        inputs={"style": picture},
+        manifest=new("reconstruct style", settings, {"style": picture}, weights, compute),
+        optimizer=settings.optimizer,
+        history=settings.history,
+    )
+
+
+def psnr(image: Image, reference: Image) -> float:
+    """Peak signal-to-noise ratio in dB of two images in 0..1: −10 log₁₀ of the mean squared error."""
+    return float(-10 * (image - reference).square().mean().clamp_min(1e-10).log10())
+
+
+def _begin(settings: RunSettings) -> Compute:
+    use_threads(settings.threads)
+    return choose(settings.device, settings.precision)
+
+
+def _network(
+    settings: ReconstructContentSettings | ReconstructStyleSettings,
+    last: str,
+    compute: Compute,
+    on_download: ByteProgress | None,
+) -> tuple[VGG19, Weights]:
+    weights = load(settings.weights or None, progress=on_download)
+    network = VGG19.build(
+        weights, pooling=settings.pooling, deepest_layer=last, device=compute.device, dtype=compute.dtype
+    )
+    return network, weights
+
+
+def _check_tileable(scales: tuple[Scale, ...], stride: int, name: str) -> None:
+    """A grid of positions closes on itself only where the picture is a whole number of them."""
+    for scale in scales:
+        if scale.height % stride or scale.width % stride:
+            raise SettingsError(
+                f"a tileable picture matched at {name} needs sides that are multiples of {stride} px; "
+                f"{scale.width}×{scale.height} is not. Use --size {_near(scale.width, stride)}x"
+                f"{_near(scale.height, stride)}" + (" or fewer --scales." if len(scales) > 1 else ".")
+            )
+
+
+def _near(side: int, stride: int) -> int:
+    return max(1, round(side / stride)) * stride
