@@ -136,7 +136,7 @@ def test_paper_formula_grows_with_the_picture(photo: str, painting: str, small_f
     losses = {}
     for size in (64, 128):
         settings = StylizeSettings(
-            size=size, formula="paper", scales=1, steps=1, seed=3, tv=0, init="noise", weights=small_file
+            size=size, formula="paper", scales=1, steps=1, noise=1, init="noise", weights=small_file
         )
         (only,) = impasto.stylize_steps(photo, painting, settings)
         losses[size] = only.by_term["content conv4_2"]
