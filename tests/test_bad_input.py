@@ -218,6 +218,27 @@ def unknown_start(inputs: Inputs) -> list[str]:
     return paint(inputs, "--init", "swirl")
 
 
+@case(2, r"there is no preset 'monet'; known: gatys2015")
+def unknown_preset(inputs: Inputs) -> list[str]:
+    return paint(inputs, "--preset", "monet")
+
+
+@case(2, r"a figure is written as \.png, \.pdf, \.svg; 'fig\.jpg' is none of them")
+def figure_as_jpeg(inputs: Inputs) -> list[str]:
+    return ["figure", "1", inputs.photo, inputs.painting, "-o", "fig.jpg"]
+
+
+@case(2, r"size is '12'; it must be the long side")
+def texture_too_small(inputs: Inputs) -> list[str]:
+    return ["reconstruct", "style", inputs.painting, "--size", "12"]
+
+
+@case(2, r"channel 99 was asked of conv1_1, which has 0 to 5")
+def channel_too_high(inputs: Inputs) -> list[str]:
+    own = ["--size", "48", "--weights", inputs.weights]
+    return ["features", inputs.photo, "--layer", "conv1_1", "--channels", "99", *own]
+
+
 @case(2, r"No such option")
 def misspelt_option(inputs: Inputs) -> list[str]:
     return paint(inputs, "--stength", "0.3")

@@ -15,8 +15,8 @@ from PIL import Image as PILImage
 from typer.testing import CliRunner
 
 from impasto import __version__
+from impasto.app.bars import clock, painting_facts
 from impasto.app.cli import app
-from impasto.app.console import clock, painting_facts
 from impasto.image.files import read_picture
 from impasto.recipes import manifest as manifests
 from impasto.recipes.progress import Progress
@@ -70,6 +70,17 @@ def test_rerun_gives_the_same_pixels(photo: str, painting: str, small_file: str)
     result = RUNNER.invoke(app, ["rerun", "out.png"])
     assert result.exit_code == 0, result.output
     assert torch.equal(read_picture("out.png").pixels, read_picture("out-rerun.png").pixels)
+
+
+def test_a_preset_gives_way_to_what_is_typed(photo: str, painting: str, small_file: str) -> None:
+    own = ["-o", "out.png", "--weights", small_file, "--size", "48", "--steps", "2"]
+    result = RUNNER.invoke(
+        app, ["stylize", photo, painting, *own, "--preset", "gatys2015", "--pooling", "max"]
+    )
+    assert result.exit_code == 0, result.output
+    settings = manifests.read("out.png")["settings"]
+    assert (settings["formula"], settings["init"], settings["noise"]) == ("paper", "noise", 1)
+    assert (settings["pooling"], settings["steps"]) == ("max", 2)
 
 
 def test_sixteen_bits_and_every_format(photo: str, painting: str, small_file: str) -> None:

@@ -17,6 +17,7 @@ GUESTS = {
     "pyvips": "image/",
     "PIL": "image/",
     "pillow_heif": "image/",
+    "matplotlib": "recipes/drawing.py",
     "pypi_simple": "network/fetch.py",
     "requests": "network/fetch.py",
     "urllib": "network/fetch.py",

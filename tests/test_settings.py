@@ -88,3 +88,14 @@ def test_every_field_has_help_and_an_allowed_default() -> None:
         assert describe(field).endswith(".")
         if choices(field):
             assert field.default in choices(field)
+
+
+def test_presets_set_what_is_not_said() -> None:
+    paper = StylizeSettings.preset("gatys2015", size=256, steps=7)
+    assert (paper.formula, paper.pooling, paper.init, paper.scales) == ("paper", "average", "noise", 1)
+    assert (paper.size, paper.steps) == (256, 7)
+    assert (paper.content_weight, paper.style_weight, paper.variation_weight) == (1e-3, 1.0, 0.0)
+    assert paper.layers == dict.fromkeys((f"conv{i}_1" for i in range(1, 6)), 0.2)
+    assert paper.content_layers == {"conv4_2": 1.0}
+    with pytest.raises(SettingsError, match="there is no preset 'monet'; known: gatys2015"):
+        StylizeSettings.preset("monet")

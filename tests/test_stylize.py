@@ -102,6 +102,13 @@ def test_same_seed_same_pixels_other_seed_other_pixels(
     assert torch.equal(paint(1), paint(2)) == (init == "content")
 
 
+def test_a_long_thin_style_works_at_every_scale(photo: str, small_file: str) -> None:
+    """At the coarsest scale its short side would be below one position of conv5_1; it is kept larger."""
+    settings = StylizeSettings(size=64, scales=2, steps=1, finest_steps=1, weights=small_file)
+    (*_, last) = impasto.stylize_steps(photo, stripes(20, 100), settings)
+    assert (last.width, last.scales) == (64, 2)
+
+
 def test_any_image_can_be_the_start(photo: str, painting: str, small_file: str) -> None:
     settings = StylizeSettings(size=48, steps=1, scales=1, init=painting, weights=small_file)
     job = prepare(photo, painting, settings)

@@ -27,25 +27,30 @@ if TYPE_CHECKING:
     from impasto.network.vgg import VGG19
     from impasto.network.weights import load as load_weights
     from impasto.recipes.features import Sheet, features
+    from impasto.recipes.figures import figure
+    from impasto.recipes.job import Job, finish, run
     from impasto.recipes.loss import PaperLoss, paper_loss
     from impasto.recipes.progress import Painting, Progress
     from impasto.recipes.reconstruct import reconstruct_content, reconstruct_style
     from impasto.recipes.settings import (
         FeaturesSettings,
+        FigureSettings,
         LossSettings,
         ReconstructContentSettings,
         ReconstructStyleSettings,
         StylizeSettings,
     )
-    from impasto.recipes.stylize import stylize, stylize_steps
+    from impasto.recipes.stylize import prepare, stylize, stylize_steps
 
 _HOMES = {
     "CheckpointError": "errors",
     "DeviceError": "errors",
     "FeaturesSettings": "recipes.settings",
+    "FigureSettings": "recipes.settings",
     "ImageError": "errors",
     "ImpastoError": "errors",
     "ImpastoWarning": "errors",
+    "Job": "recipes.job",
     "LossSettings": "recipes.settings",
     "Painting": "recipes.progress",
     "PaperLoss": "recipes.loss",
@@ -59,11 +64,15 @@ _HOMES = {
     "VGG19": "network.vgg",
     "WeightsError": "errors",
     "features": "recipes.features",
+    "figure": "recipes.figures",
+    "finish": "recipes.job",
     "load_weights": "network.weights:load",
     "paper_loss": "recipes.loss",
+    "prepare": "recipes.stylize",
     "read_picture": "image.files",
     "reconstruct_content": "recipes.reconstruct",
     "reconstruct_style": "recipes.reconstruct",
+    "run": "recipes.job",
     "stylize": "recipes.stylize",
     "stylize_steps": "recipes.stylize",
     "write_picture": "image.files",
@@ -74,9 +83,11 @@ __all__ = [
     "CheckpointError",
     "DeviceError",
     "FeaturesSettings",
+    "FigureSettings",
     "ImageError",
     "ImpastoError",
     "ImpastoWarning",
+    "Job",
     "LossSettings",
     "Painting",
     "PaperLoss",
@@ -89,11 +100,15 @@ __all__ = [
     "StylizeSettings",
     "WeightsError",
     "features",
+    "figure",
+    "finish",
     "load_weights",
     "paper_loss",
+    "prepare",
     "read_picture",
     "reconstruct_content",
     "reconstruct_style",
+    "run",
     "stylize",
     "stylize_steps",
     "write_picture",

@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,10 +18,10 @@ import typer
 from impasto import __version__
 from impasto.app import console
 from impasto.app.options import with_settings
-from impasto.app.painting import paint
 from impasto.errors import INTERRUPTED, ImpastoError
 from impasto.recipes.settings import (
     FeaturesSettings,
+    FigureSettings,
     LossSettings,
     ReconstructContentSettings,
     ReconstructStyleSettings,
@@ -52,6 +53,9 @@ PreviewEvery = Annotated[
 def main() -> None:
     """Entry point of the command."""
     console.show_warnings()
+    if sys.argv[1:] in ([], ["--help"]):
+        # The first page at once: rich's help loads a Markdown parser, a third of the whole time.
+        app.rich_markup_mode = None
     app()
 
 
@@ -75,6 +79,18 @@ def door(command: Callable[..., None]) -> Callable[..., None]:
     return guarded
 
 
+def _downloading(title: str) -> AbstractContextManager[Callable[[int, int], None]]:
+    from impasto.app.bars import download_bar
+
+    return download_bar(title)
+
+
+def _paint(*job_and_output: Any) -> None:
+    from impasto.app.painting import paint
+
+    paint(*job_and_output)
+
+
 def _version(wanted: bool) -> bool:
     if wanted:
         console.out.print(f"impasto {__version__}")
@@ -93,7 +109,7 @@ def _root(
 
 @app.command()
 @door
-@with_settings(StylizeSettings)
+@with_settings(StylizeSettings, presets=True)
 def stylize(
     content: Annotated[str, typer.Argument(metavar="CONTENT", help="The photograph to repaint.")],
     style: Annotated[str, typer.Argument(metavar="STYLE", help="The painting to take the style from.")],
@@ -116,9 +132,9 @@ def stylize(
 
     output = output or f"{Path(content).stem}-{Path(style).stem}.png"
     check_output(output, bits=bits, longest=settings.size)
-    with console.download_bar("fetching VGG-19") as on_download:
+    with _downloading("fetching VGG-19") as on_download:
         job = prepare(content, style, settings, on_download=on_download)
-    paint(job, output, bits, quality, preview_every)
+    _paint(job, output, bits, quality, preview_every)
 
 
 @reconstruct_app.command("content")
@@ -140,9 +156,9 @@ def reconstruct_content(
 
     output = output or f"{Path(image).stem}-{settings.layer}.png"
     check_output(output, bits=bits, longest=settings.size)
-    with console.download_bar("fetching VGG-19") as on_download:
+    with _downloading("fetching VGG-19") as on_download:
         job = prepare_content(image, settings, on_download=on_download)
-    paint(job, output, bits, quality, preview_every)
+    _paint(job, output, bits, quality, preview_every)
 
 
 @reconstruct_app.command("style")
@@ -164,9 +180,9 @@ def reconstruct_style(
 
     output = output or f"{Path(image).stem}-texture.png"
     check_output(output, bits=bits)
-    with console.download_bar("fetching VGG-19") as on_download:
+    with _downloading("fetching VGG-19") as on_download:
         job = prepare_style(image, settings, on_download=on_download)
-    paint(job, output, bits, quality, preview_every)
+    _paint(job, output, bits, quality, preview_every)
 
 
 @app.command()
@@ -190,9 +206,9 @@ def rerun(
     old = Path(picture)
     output = output or str(old.with_name(f"{old.stem}-rerun{old.suffix}"))
     check_output(output, bits=bits)
-    with console.download_bar("fetching VGG-19") as on_download:
+    with _downloading("fetching VGG-19") as on_download:
         job = prepare_rerun(picture, content=content, style=style, weights=weights, on_download=on_download)
-    paint(job, output, bits, quality, preview_every)
+    _paint(job, output, bits, quality, preview_every)
 
 
 @app.command()
@@ -208,7 +224,7 @@ def loss(
     """Print every term of the paper's literal loss of IMAGE, at its own size."""
     from impasto.recipes.loss import paper_loss
 
-    with console.download_bar("fetching VGG-19") as on_download:
+    with _downloading("fetching VGG-19") as on_download:
         report = paper_loss(content, style, image, settings, on_download=on_download)
     if as_json:
         console.out.print_json(json.dumps(dataclasses.asdict(report)))
@@ -223,6 +239,35 @@ def loss(
         ("L_total", "", f"{report.total:.6g}", f"α {report.alpha:g}, β {report.beta:g}"),
     ]
     console.table(f"{report.width}×{report.height}", rows)
+
+
+@app.command()
+@door
+@with_settings(FigureSettings)
+def figure(
+    number: Annotated[int, typer.Argument(metavar="1|2", help="Which figure of the paper.", min=1, max=2)],
+    content: Annotated[str, typer.Argument(metavar="CONTENT", help="The photograph.")],
+    style: Annotated[str, typer.Argument(metavar="STYLE", help="The painting.")],
+    settings: FigureSettings,
+    output: Annotated[
+        str,
+        typer.Option("-o", "--output", help="PNG, PDF or SVG. Default: figure-1.png or -2, here."),
+    ] = "",
+    panels: Annotated[str, typer.Option(help="A folder that keeps every panel.")] = "",
+) -> None:
+    """Redo Figure 1 or 2 of the paper from your images; stopped, it goes on where it was."""
+    from impasto.app.bars import RunBar
+    from impasto.recipes.drawing import check_figure_output
+    from impasto.recipes.figures import figure as compute
+
+    output = output or f"figure-{number}.png"
+    check_figure_output(output)
+    with _downloading("fetching VGG-19") as on_download, RunBar() as bar:
+        for progress in compute(
+            number, content, style, output, settings, panels=panels, on_download=on_download
+        ):
+            bar.figure(progress)
+    console.note(f"Wrote {output}.")
 
 
 @app.command()
@@ -242,7 +287,7 @@ def features(
     kind = "gram" if settings.gram else "features"
     output = output or f"{Path(image).stem}-{settings.layer}-{kind}.png"
     check_output(output)
-    with console.download_bar("fetching VGG-19") as on_download:
+    with _downloading("fetching VGG-19") as on_download:
         sheet = show(image, settings, on_download=on_download)
     write_picture(sheet.picture, output)
     named = ", ".join(f"{c} ({s:.2f})" for c, s in zip(sheet.channels, sheet.strengths, strict=True))
@@ -272,7 +317,7 @@ def weights_fetch() -> None:
     from impasto.network.weights import RECORDS, fetch
 
     for record in RECORDS.values():
-        with console.download_bar(f"fetching {record.name}") as on_download:
+        with _downloading(f"fetching {record.name}") as on_download:
             path = fetch(record, progress=on_download)
         console.out.print(f"{record.name}: {path}")
 

@@ -9,9 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from impasto.recipes.fields import choices, layer_weights
+from impasto.recipes.settings import PRESETS, preset_values
 
 
-def with_settings(settings_class: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def with_settings(
+    settings_class: type, *, presets: bool = False
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Replace a command's `settings` parameter by one option per field of `settings_class`.
 
     Values are checked by the settings class itself, so that the command line, Python and the web say the same
@@ -22,18 +25,41 @@ def with_settings(settings_class: type) -> Callable[[Callable[..., None]], Calla
         fields = in_order(settings_class)
 
         @functools.wraps(command)
-        def wrapper(**values: Any) -> None:
+        def wrapper(context: Any, **values: Any) -> None:  # typer gives a base class of typer.Context
             chosen = {field.name: _parsed(field, values.pop(field.name)) for field in fields}
+            if presets and (name := values.pop("preset")):
+                chosen |= {
+                    key: value for key, value in preset_values(name).items() if not _said(context, key)
+                }
             command(settings=settings_class(**chosen), **values)
 
         own = [p for p in inspect.signature(command).parameters.values() if p.name != "settings"]
         generated = [_parameter(field) for field in fields]
-        signature = inspect.Signature([*own, *generated])
+        first = inspect.Parameter(
+            "context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context
+        )
+        signature = inspect.Signature([first, *own, *([_PRESET] if presets else []), *generated])
         wrapper.__signature__ = signature  # type: ignore[attr-defined]
         wrapper.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
         return wrapper
 
     return decorate
+
+
+_PRESET = inspect.Parameter(
+    "preset",
+    inspect.Parameter.KEYWORD_ONLY,
+    default="",
+    annotation=Annotated[
+        str, typer.Option(help=f"Settings under one name, under what is said besides: {', '.join(PRESETS)}.")
+    ],
+)
+
+
+def _said(context: Any, name: str) -> bool:
+    """Whether the option was typed, rather than left at its default."""
+    source = context.get_parameter_source(name)
+    return source is not None and not source.name.startswith("DEFAULT")
 
 
 def in_order(settings_class: type) -> list["dataclasses.Field[Any]"]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from impasto.app import console
+from impasto.app.bars import RunBar
 from impasto.errors import INTERRUPTED, ImageError
 
 if TYPE_CHECKING:
@@ -21,10 +22,10 @@ def paint(job: "Job", output: str, bits: int, quality: int, preview_every: int) 
 
     check_output(output, bits=bits, longest=max(job.canvas))
     last, stopped, count = None, False, 0
-    with console.PaintingBar() as bar:
+    with RunBar() as bar:
         try:
             for last in run(job):
-                bar.show(last)
+                bar.painting(last)
                 count += 1
                 if preview_every and count % preview_every == 0:
                     finish(job, last).save(output, bits=bits, quality=quality)

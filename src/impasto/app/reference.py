@@ -8,6 +8,7 @@ from impasto.app.options import as_text, describe, in_order
 from impasto.recipes.fields import choices
 from impasto.recipes.settings import (
     FeaturesSettings,
+    FigureSettings,
     LossSettings,
     ReconstructContentSettings,
     ReconstructStyleSettings,
@@ -19,6 +20,7 @@ PAGES = {
     "reconstruct content": ReconstructContentSettings,
     "reconstruct style": ReconstructStyleSettings,
     "features": FeaturesSettings,
+    "figure": FigureSettings,
     "loss": LossSettings,
 }
 

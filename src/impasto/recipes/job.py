@@ -1,5 +1,6 @@
 """A run that is ready to start, and the run: the same for every recipe that paints by descent."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ import torch
 from impasto.choices import Optimizer
 from impasto.device import memory_errors, peak_memory
 from impasto.image.picture import Picture
-from impasto.image.resize import resize
+from impasto.image.resize import fit, resize
 from impasto.network.vgg import VGG19
 from impasto.objective.evaluate import whole
 from impasto.objective.objective import Objective
@@ -136,3 +137,10 @@ def _progress(job: Job, index: int, step: int, state: descent.Descent, spent: in
         image=lambda: image.detach().float().clamp(0, 1).cpu(),
         note=state.note,
     )
+
+
+def fitted_long(picture: Picture, long: int, least: int, device: torch.device) -> Image:
+    """The picture at that long side, (1, 3, H, W), 0..1; larger if its short side would be below `least`."""
+    short = min(picture.height, picture.width)
+    enough = math.ceil(least * max(picture.height, picture.width) / short)
+    return fitted(picture, *fit(picture.height, picture.width, max(long, enough)), device)

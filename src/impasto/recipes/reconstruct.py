@@ -11,7 +11,7 @@ from impasto.network.layers import check_size, deepest, layer
 from impasto.network.vgg import VGG19
 from impasto.network.weights import Weights, load
 from impasto.objective.objective import Objective, content_terms, prior_terms, style_terms
-from impasto.recipes.job import Job, complete, fitted, white_noise
+from impasto.recipes.job import Job, complete, fitted, fitted_long, white_noise
 from impasto.recipes.manifest import new
 from impasto.recipes.progress import Painting
 from impasto.recipes.settings import ReconstructContentSettings, ReconstructStyleSettings, RunSettings
@@ -140,10 +140,9 @@ def prepare_style(
 
     def objective(scale: Scale) -> Objective:
         shrink = max(scale.height, scale.width) / max(canvas)
-        size = fit(*measured, max(last.stride, round(max(measured) * shrink)))
         style = style_terms(
             network,
-            fitted(picture, *size, compute.device),
+            fitted_long(picture, round(max(measured) * shrink), last.stride, compute.device),
             settings.layers,
             canvas=(scale.height, scale.width),
             weight=1.0,

@@ -27,6 +27,19 @@ STEEPNESS = 1.5
 """How fast β/α moves with strength. At 1.5, strength 0.1 leaves the photo nearly as it is, 0.95 is nearly
 texture."""
 
+PRESETS: dict[str, dict[str, object]] = {
+    "gatys2015": {
+        "formula": "paper",
+        "pooling": "average",
+        "init": "noise",
+        "noise": 1.0,
+        "scales": 1,
+        "steps": 500,
+    },
+}
+"""Settings under one name. gatys2015: the paper's choices to the letter: white noise, one scale, average
+pooling, conv4_2, conv1_1 … conv5_1 with w_l = 1/5, L-BFGS, the literal formulas and α/β."""
+
 VARIATION, GAMUT = 2.0, 100.0
 """Weights of the two priors in the balanced formula; by eye as well. docs/design.md says what was seen."""
 
@@ -35,6 +48,17 @@ CONTENT_LAYERS_HELP = "content layers, written like style layers"
 POOLING_HELP = "how the network halves its grids; the paper: average; softer on the eye: max"
 DEVICE_HELP = "where to compute: auto, cpu, cuda, cuda:1, mps"
 WEIGHTS_HELP = "a file with the network's weights; default: the cache"
+
+
+def preset_values(name: str) -> dict[str, object]:
+    """What a preset sets.
+
+    Raises:
+        SettingsError: no preset of that name.
+    """
+    if name not in PRESETS:
+        raise SettingsError(f"there is no preset {name!r}; known: {', '.join(PRESETS)}.")
+    return PRESETS[name]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +132,15 @@ class StylizeSettings(RunSettings):
         super().__post_init__()
         if self.content_weight == 0 and not (self.style_weight and any(self.layers.values())):
             raise SettingsError("there is nothing to paint towards: content and style both have weight 0.")
+
+    @classmethod
+    def preset(cls, name: str, **changes: object) -> "StylizeSettings":
+        """The settings of that name, with changes.
+
+        Raises:
+            SettingsError: no preset of that name.
+        """
+        return cls(**{**preset_values(name), **changes})  # type: ignore[arg-type]
 
     @property
     def content_weight(self) -> float:
@@ -220,6 +253,25 @@ class ReconstructStyleSettings(RunSettings):
             return sides[1], sides[0]
         long = max(height, width)
         return max(1, round(sides[0] * height / long)), max(1, round(sides[0] * width / long))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigureSettings:
+    """How to compute the panels of the paper's figures.
+
+    Raises:
+        SettingsError: as in `RunSettings`.
+    """
+
+    size: int = option(256, "long side of each panel", unit="px", low=16, high=100_000)
+    steps: int = option(0, "solver steps at each scale; 0: as many as each panel needs", low=0, high=100_000)
+    seed: int = option(0, "seed of the white noise", low=0, high=2**63 - 1)
+    device: str = option("auto", DEVICE_HELP, advanced=True)
+    threads: int = option(0, "processor threads; 0: one per core", low=0, high=4096, advanced=True)
+    weights: str = option("", WEIGHTS_HELP, advanced=True)
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from impasto.network.layers import check_size, deepest
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load
 from impasto.objective.objective import Objective, content_terms, prior_terms, style_terms
-from impasto.recipes.job import Job, complete, fitted, run, white_noise
+from impasto.recipes.job import Job, complete, fitted, fitted_long, run, white_noise
 from impasto.recipes.manifest import new
 from impasto.recipes.progress import Painting, Progress
 from impasto.recipes.settings import StylizeSettings
@@ -112,7 +112,7 @@ def _objective(
     """Targets of this scale: the style keeps its aspect ratio and is brought to the same long side."""
     canvas = (scale.height, scale.width)
     content = fitted(photo, *canvas, network.device)
-    style = fitted(painting, *fit(painting.height, painting.width, max(canvas)), network.device)
+    style = fitted_long(painting, max(canvas), deepest(settings.layers).stride, network.device)
     contents = content_terms(
         network,
         content,

@@ -1,0 +1,18 @@
+"""From texture to photograph: the same pair at several α/β, as along a row of the paper's grid.
+
+python examples/ratio.py [SIZE]
+"""
+
+import sys
+from pathlib import Path
+
+import impasto
+
+IMAGES = Path(__file__).parent / "images"
+SIZE = int(sys.argv[1]) if len(sys.argv) > 1 else 256
+
+for ratio in (0.02, 0.2, 2.0, 20.0):
+    settings = impasto.StylizeSettings(size=SIZE, alpha=ratio, beta=1.0)
+    painting = impasto.stylize(IMAGES / "temple.jpg", IMAGES / "langlois-bridge.jpg", settings)
+    painting.save(f"ratio-{ratio:g}.png")
+    print(f"α/β = {ratio:g}: {painting.manifest['result']['by_term']}")

@@ -1,0 +1,118 @@
+"""Progress bars: of a download, a painting, a figure. Loaded only when one is needed: rich's are slow to."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from impasto.app.console import err, warning
+
+if TYPE_CHECKING:
+    from impasto.recipes.figures import FigureProgress
+    from impasto.recipes.progress import Progress as Step
+
+
+@contextmanager
+def download_bar(title: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar that appears when the first bytes arrive; gives the function to report bytes to."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=err,
+        transient=True,
+    )
+    task: list[TaskID] = []
+
+    def report(done: int, total: int) -> None:
+        if not task:
+            bar.start()
+            task.append(bar.add_task(title, total=total))
+        bar.update(task[0], completed=done, total=total)
+
+    try:
+        yield report
+    finally:
+        if task:  # stopping a bar that never showed prints an empty line
+            bar.stop()
+
+
+class RunBar:
+    """One bar over a run, from its first step on: how far it is, and the facts of the newest step."""
+
+    def __init__(self, console: Console = err) -> None:
+        self.bar = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.fields[facts]}"),
+            console=console,
+        )
+        self.task: TaskID | None = None
+
+    def __enter__(self) -> "RunBar":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.task is not None:
+            self.bar.stop()
+
+    def painting(self, step: "Step") -> None:
+        """Show the newest step of a painting."""
+        self._show(share(step), 1.0, f"{step.width}×{step.height}", painting_facts(step), step.note)
+
+    def figure(self, progress: "FigureProgress") -> None:
+        """Show the newest step of a figure's newest panel."""
+        step = progress.step
+        self._show(
+            progress.panel - 1 + (share(step) if step else 1.0),
+            progress.panels,
+            f"panel {progress.panel}/{progress.panels}",
+            f"{progress.name} · {painting_facts(step)}" if step else f"{progress.name} was there",
+            step.note if step else "",
+        )
+
+    def _show(self, done: float, total: float, description: str, facts: str, note: str) -> None:
+        if self.task is None:
+            self.bar.start()
+            self.task = self.bar.add_task(description, total=total, facts="")
+        self.bar.update(self.task, completed=done, description=description, facts=facts)
+        if note:
+            warning(note)
+
+
+def share(step: "Step") -> float:
+    """How much of a run is done, 0..1, as its clock has it."""
+    return step.seconds / (step.seconds + step.eta) if step.seconds + step.eta else 0.0
+
+
+def painting_facts(step: "Step") -> str:
+    """One line about a step."""
+    rate = step.evaluations / step.seconds if step.seconds else 0.0
+    return (
+        f"scale {step.scale}/{step.scales} · step {step.step}/{step.steps} · loss {step.loss:.4g} · "
+        f"{rate:.1f} it/s · {clock(step.eta)} left"
+    )
+
+
+def clock(seconds: float) -> str:
+    """Seconds as a person says them.
+
+    >>> clock(75.4)
+    '1:15'
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
