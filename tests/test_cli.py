@@ -27,11 +27,12 @@ RUNNER = CliRunner()
 
 
 def test_help_is_quick_and_loads_no_torch() -> None:
-    """In a fresh interpreter; the best of three, because the machine may be busy."""
+    """In a fresh interpreter, the best of five; where the machine is so busy that Python itself starts slowly,
+    0.5 s becomes 25 bare starts, which is the same on a quiet one."""
     code = "import sys; sys.argv = ['impasto', '--help']\nfrom impasto.app.cli import main\n" \
         "try: main()\nexcept SystemExit: print(sorted(sys.modules), file=sys.stderr)"  # fmt: skip
     seconds = []
-    for _ in range(3):
+    for _ in range(5):
         began = time.perf_counter()
         found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         seconds.append(time.perf_counter() - began)
@@ -39,7 +40,12 @@ def test_help_is_quick_and_loads_no_torch() -> None:
     assert "impasto.app.cli" in loaded
     assert not {"torch", "numpy", "pyvips", "PIL", "requests", "pypi_simple"} & loaded
     assert "stylize" in found.stdout
-    assert min(seconds) < 0.5, seconds
+    bare = []
+    for _ in range(5):
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-c", "pass"], check=True)
+        bare.append(time.perf_counter() - began)
+    assert min(seconds) < max(0.5, 25 * min(bare)), (seconds, bare)
 
 
 def test_import_loads_no_torch() -> None:
