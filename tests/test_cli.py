@@ -27,7 +27,7 @@ RUNNER = CliRunner()
 
 
 def test_help_is_quick_and_loads_no_torch() -> None:
-    """In a fresh interpreter, the best of five; where the machine is so busy that Python itself starts slowly,
+    """In a fresh interpreter, the best of five; where the machine is so busy that Python starts slowly,
     0.5 s becomes 25 bare starts, which is the same on a quiet one."""
     code = "import sys; sys.argv = ['impasto', '--help']\nfrom impasto.app.cli import main\n" \
         "try: main()\nexcept SystemExit: print(sorted(sys.modules), file=sys.stderr)"  # fmt: skip
