@@ -27,12 +27,11 @@ RUNNER = CliRunner()
 
 
 def test_help_is_quick_and_loads_no_torch() -> None:
-    """In a fresh interpreter, the best of five; where the machine is so busy that Python starts slowly,
-    0.5 s becomes 25 bare starts, which is the same on a quiet one."""
+    """In a fresh interpreter; the best of up to ten, because the machine may be busy."""
     code = "import sys; sys.argv = ['impasto', '--help']\nfrom impasto.app.cli import main\n" \
         "try: main()\nexcept SystemExit: print(sorted(sys.modules), file=sys.stderr)"  # fmt: skip
     seconds = []
-    for _ in range(5):
+    while len(seconds) < 10 and min(seconds, default=1) >= 0.5:
         began = time.perf_counter()
         found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         seconds.append(time.perf_counter() - began)
@@ -40,12 +39,7 @@ def test_help_is_quick_and_loads_no_torch() -> None:
     assert "impasto.app.cli" in loaded
     assert not {"torch", "numpy", "pyvips", "PIL", "requests", "pypi_simple"} & loaded
     assert "stylize" in found.stdout
-    bare = []
-    for _ in range(5):
-        began = time.perf_counter()
-        subprocess.run([sys.executable, "-c", "pass"], check=True)
-        bare.append(time.perf_counter() - began)
-    assert min(seconds) < max(0.5, 25 * min(bare)), (seconds, bare)
+    assert min(seconds) < 0.5, seconds
 
 
 def test_import_loads_no_torch() -> None:
