@@ -82,7 +82,7 @@ def ours(content: torch.Tensor, style: torch.Tensor, precision: str) -> Callable
         Objective(
             (
                 *content_terms(network, content, {"conv4_2": 1.0}, weight=1.0, formula="balanced"),
-                *style_terms(network, style, shares, canvas=canvas, weight=5.0, formula="balanced"),
+                *style_terms(network, [(style, 1.0)], shares, canvas=canvas, weight=5.0, formula="balanced"),
             )
         ),
     )

@@ -12,7 +12,8 @@ from impasto.image.files import read_picture
 from impasto.recipes import manifest as manifests
 from impasto.recipes.drawing import check_figure_output
 from impasto.recipes.figures import BALANCED_PER_PAPER, RATIOS, figure, panels_of
-from impasto.recipes.settings import PAPER_STYLE_LAYERS, FigureSettings
+from impasto.recipes.paper_settings import FigureSettings
+from impasto.recipes.settings import PAPER_STYLE_LAYERS
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ def test_style_gradient_is_eq_6_pulled_back_through_the_network(name: str) -> No
     """1/(N² M²) (Fᵀ (G − A))ᵀ where F > 0, else 0, written out, then pulled back; in float64."""
     network = small_network(dtype=torch.float64)
     style, image = stripes(40, 48).double(), scene(40, 48, seed=2).double().requires_grad_(True)
-    terms = style_terms(network, style, {name: 1.0}, canvas=(40, 48), weight=1.0, formula="paper")
+    terms = style_terms(network, [(style, 1.0)], {name: 1.0}, canvas=(40, 48), weight=1.0, formula="paper")
     responses = network.features(image, [name])[name]
     f = responses.detach()[0].flatten(1).numpy()
     s = network.features(style, [name])[name][0].flatten(1).numpy()
@@ -102,7 +102,7 @@ def test_on_a_torus_a_shift_changes_nothing(name: str, step: int) -> None:
     """By multiples of the layer's stride: poolings have a grid, along which a wrapped image may move."""
     network = small_network(dtype=torch.float64).wrapping()
     terms = style_terms(
-        network, stripes(32, 48).double(), {name: 1.0}, canvas=(32, 48), weight=1.0, formula="paper"
+        network, [(stripes(32, 48).double(), 1.0)], {name: 1.0}, canvas=(32, 48), weight=1.0, formula="paper"
     )
     evaluate = whole(network, Objective(terms))
     image = scene(32, 48).double()

@@ -108,7 +108,12 @@ def paper_objective(content: torch.Tensor, style: torch.Tensor, canvas: tuple[in
         (
             *content_terms(network, content, {"conv4_2": 1.0}, weight=1e-3, formula="paper"),
             *style_terms(
-                network, style, dict.fromkeys(LAYERS, 0.2), canvas=canvas, weight=1.0, formula="paper"
+                network,
+                [(style, 1.0)],
+                dict.fromkeys(LAYERS, 0.2),
+                canvas=canvas,
+                weight=1.0,
+                formula="paper",
             ),
         )
     )
@@ -168,7 +173,12 @@ def balanced(content: torch.Tensor, style: torch.Tensor) -> Objective:
         (
             *content_terms(network, content, {"conv4_2": 1.0}, weight=1.0, formula="balanced"),
             *style_terms(
-                network, style, dict.fromkeys(LAYERS, 0.2), canvas=canvas, weight=1.0, formula="balanced"
+                network,
+                [(style, 1.0)],
+                dict.fromkeys(LAYERS, 0.2),
+                canvas=canvas,
+                weight=1.0,
+                formula="balanced",
             ),
         )
     )
@@ -207,11 +217,11 @@ def test_a_style_of_another_size_counts_per_position() -> None:
     """A style image repeated 2×2 is (borders aside) the same style."""
     network = small_network()
     once = style_terms(
-        network, stripes(64, 64), {"conv1_1": 1.0}, canvas=(64, 64), weight=1.0, formula="paper"
+        network, [(stripes(64, 64), 1.0)], {"conv1_1": 1.0}, canvas=(64, 64), weight=1.0, formula="paper"
     )
     twice = style_terms(
         network,
-        stripes(64, 64).tile(1, 1, 2, 2),
+        [(stripes(64, 64).tile(1, 1, 2, 2), 1.0)],
         {"conv1_1": 1.0},
         canvas=(64, 64),
         weight=1.0,

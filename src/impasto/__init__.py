@@ -30,34 +30,34 @@ if TYPE_CHECKING:
     from impasto.recipes.figures import figure
     from impasto.recipes.job import Job, finish, run
     from impasto.recipes.loss import PaperLoss, paper_loss
-    from impasto.recipes.progress import Painting, Progress
-    from impasto.recipes.reconstruct import reconstruct_content, reconstruct_style
-    from impasto.recipes.settings import (
+    from impasto.recipes.paper_settings import (
         FeaturesSettings,
         FigureSettings,
         LossSettings,
         ReconstructContentSettings,
         ReconstructStyleSettings,
-        StylizeSettings,
     )
+    from impasto.recipes.progress import Painting, Progress
+    from impasto.recipes.reconstruct import reconstruct_content, reconstruct_style
+    from impasto.recipes.settings import StylizeSettings
     from impasto.recipes.stylize import prepare, stylize, stylize_steps
 
 _HOMES = {
     "CheckpointError": "errors",
     "DeviceError": "errors",
-    "FeaturesSettings": "recipes.settings",
-    "FigureSettings": "recipes.settings",
+    "FeaturesSettings": "recipes.paper_settings",
+    "FigureSettings": "recipes.paper_settings",
     "ImageError": "errors",
     "ImpastoError": "errors",
     "ImpastoWarning": "errors",
     "Job": "recipes.job",
-    "LossSettings": "recipes.settings",
+    "LossSettings": "recipes.paper_settings",
     "Painting": "recipes.progress",
     "PaperLoss": "recipes.loss",
     "Picture": "image.picture",
     "Progress": "recipes.progress",
-    "ReconstructContentSettings": "recipes.settings",
-    "ReconstructStyleSettings": "recipes.settings",
+    "ReconstructContentSettings": "recipes.paper_settings",
+    "ReconstructStyleSettings": "recipes.paper_settings",
     "SettingsError": "errors",
     "Sheet": "recipes.features",
     "StylizeSettings": "recipes.settings",

@@ -19,14 +19,14 @@ from impasto import __version__
 from impasto.app import console
 from impasto.app.options import with_settings
 from impasto.errors import INTERRUPTED, ImpastoError
-from impasto.recipes.settings import (
+from impasto.recipes.paper_settings import (
     FeaturesSettings,
     FigureSettings,
     LossSettings,
     ReconstructContentSettings,
     ReconstructStyleSettings,
-    StylizeSettings,
 )
+from impasto.recipes.settings import StylizeSettings
 
 app = typer.Typer(
     name="impasto",
@@ -112,7 +112,10 @@ def _root(
 @with_settings(StylizeSettings, presets=True)
 def stylize(
     content: Annotated[str, typer.Argument(metavar="CONTENT", help="The photograph to repaint.")],
-    style: Annotated[str, typer.Argument(metavar="STYLE", help="The painting to take the style from.")],
+    style: Annotated[
+        list[str],
+        typer.Argument(metavar="STYLE...", help="The painting to take the style from; several are blended."),
+    ],
     settings: StylizeSettings,
     output: Annotated[
         str,
@@ -130,7 +133,7 @@ def stylize(
     from impasto.image.files import check_output
     from impasto.recipes.stylize import prepare
 
-    output = output or f"{Path(content).stem}-{Path(style).stem}.png"
+    output = output or "-".join(Path(path).stem for path in (content, *style)) + ".png"
     check_output(output, bits=bits, longest=settings.size)
     with _downloading("fetching VGG-19") as on_download:
         job = prepare(content, style, settings, on_download=on_download)
@@ -165,7 +168,9 @@ def reconstruct_content(
 @door
 @with_settings(ReconstructStyleSettings)
 def reconstruct_style(
-    image: Annotated[str, typer.Argument(metavar="IMAGE", help="The painting or texture.")],
+    image: Annotated[
+        list[str], typer.Argument(metavar="IMAGE...", help="The painting or texture; several are blended.")
+    ],
     settings: ReconstructStyleSettings,
     output: Annotated[
         str, typer.Option("-o", "--output", help="File to write. Default: IMAGE-texture.png, here.")
@@ -178,7 +183,7 @@ def reconstruct_style(
     from impasto.image.files import check_output
     from impasto.recipes.reconstruct import prepare_style
 
-    output = output or f"{Path(image).stem}-texture.png"
+    output = output or "-".join(Path(path).stem for path in image) + "-texture.png"
     check_output(output, bits=bits)
     with _downloading("fetching VGG-19") as on_download:
         job = prepare_style(image, settings, on_download=on_download)
@@ -193,7 +198,9 @@ def rerun(
         str, typer.Option("-o", "--output", help="File to write. Default: PICTURE-rerun beside it.")
     ] = "",
     content: Annotated[str, typer.Option(help="Where the content image is now.")] = "",
-    style: Annotated[str, typer.Option(help="Where the style image is now.")] = "",
+    style: Annotated[
+        list[str] | None, typer.Option(help="Where the style image is now; once for each if several.")
+    ] = None,
     weights: Annotated[str, typer.Option(help="Where the network's weights are now.")] = "",
     bits: Bits = 8,
     quality: Quality = 92,
@@ -207,7 +214,9 @@ def rerun(
     output = output or str(old.with_name(f"{old.stem}-rerun{old.suffix}"))
     check_output(output, bits=bits)
     with _downloading("fetching VGG-19") as on_download:
-        job = prepare_rerun(picture, content=content, style=style, weights=weights, on_download=on_download)
+        job = prepare_rerun(
+            picture, content=content, style=style or (), weights=weights, on_download=on_download
+        )
     _paint(job, output, bits, quality, preview_every)
 
 

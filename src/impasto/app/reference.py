@@ -6,14 +6,14 @@ from pathlib import Path
 
 from impasto.app.options import as_text, describe, in_order
 from impasto.recipes.fields import choices
-from impasto.recipes.settings import (
+from impasto.recipes.paper_settings import (
     FeaturesSettings,
     FigureSettings,
     LossSettings,
     ReconstructContentSettings,
     ReconstructStyleSettings,
-    StylizeSettings,
 )
+from impasto.recipes.settings import StylizeSettings
 
 PAGES = {
     "stylize": StylizeSettings,

@@ -76,7 +76,7 @@ def _content_unit(target: Features, formula: Formula) -> float:
 
 def style_terms(
     network: VGG19,
-    style: Image,
+    styles: Sequence[tuple[Float[Tensor, "1 3 _ _"], float]],
     layers: Mapping[str, float],
     *,
     canvas: tuple[int, int],
@@ -86,18 +86,23 @@ def style_terms(
     """Terms that hold an image's style at some layers.
 
     Args:
-        style: (1, 3, H', W'), any size: a Gram matrix per position does not depend on it.
+        styles: images, each (1, 3, H', W') of any size (a Gram matrix per position does not depend on it),
+            with their shares. The target is the sum of share · Gram matrix: one image with share 1 is the
+            paper's, several are a style between theirs.
         layers: the paper's w_l by layer.
         canvas: height and width in pixels of the image to be painted.
         weight: the paper's β.
         formula: "paper", β w_l E_l; "balanced", β w_l E_l divided by its value for a featureless image, the
             squared relative error of the Gram matrix, which depends on neither size, layer nor contrast.
     """
-    with torch.no_grad():
-        responses = network.features(style, layers)
+    targets: dict[str, Gram] = {}
+    for style, share in styles:
+        with torch.no_grad():
+            for name, response in network.features(style, layers).items():
+                part = gram(response) * (share / math.prod(response.shape[2:]))
+                targets[name] = targets[name] + part if name in targets else part
     terms = []
-    for name, response in responses.items():
-        target = gram(response) / (response.shape[2] * response.shape[3])
+    for name, target in targets.items():
         positions = math.prod(layer(name).grid(*canvas))
         terms.append(StyleTerm(name, target, positions, weight * layers[name] / _style_unit(target, formula)))
     return tuple(terms)

@@ -18,7 +18,7 @@ from impasto.network.vgg import VGG19
 from impasto.network.weights import load
 from impasto.objective.terms import gram
 from impasto.recipes.job import fitted
-from impasto.recipes.settings import FeaturesSettings
+from impasto.recipes.paper_settings import FeaturesSettings
 from impasto.shapes import Features, Image
 
 GAP = 2

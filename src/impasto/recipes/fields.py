@@ -76,6 +76,28 @@ def _weight(value: Any, what: str) -> float:
     return number
 
 
+def shares(text: str, count: int | None = None) -> tuple[float, ...]:
+    """Weights in a row, brought to the sum 1; equal ones if nothing is said.
+
+    Args:
+        text: numbers with commas.
+        count: how many there must be, if that is known.
+    Raises:
+        SettingsError: what is no number or below 0, all of them 0, or another count.
+
+    >>> shares("1,3")
+    (0.25, 0.75)
+    """
+    if not text:
+        return (1 / count,) * count if count else ()
+    weights = [_weight(part, "blend: one share") for part in text.split(",")]
+    if count is not None and len(weights) != count:
+        raise SettingsError(f"blend is {text!r}, {len(weights)} shares for {count} paintings; give one each.")
+    if not any(weights):
+        raise SettingsError(f"blend is {text!r}; one share must be above 0.")
+    return tuple(weight / sum(weights) for weight in weights)
+
+
 def check(settings: Any) -> None:
     """Hold each field of a settings object against its declared kind, range and choices; parse layers.
 

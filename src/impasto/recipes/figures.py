@@ -13,21 +13,20 @@ from impasto.network.fetch import ByteProgress
 from impasto.recipes import manifest as manifests
 from impasto.recipes.drawing import draw_figure_1, draw_figure_2
 from impasto.recipes.job import Job, finish, run
-from impasto.recipes.progress import Progress
-from impasto.recipes.reconstruct import prepare_content, prepare_style
-from impasto.recipes.settings import (
-    PAPER_STYLE_LAYERS,
+from impasto.recipes.paper_settings import (
     FigureSettings,
     ReconstructContentSettings,
     ReconstructStyleSettings,
-    StylizeSettings,
 )
+from impasto.recipes.progress import Progress
+from impasto.recipes.reconstruct import prepare_content, prepare_style
+from impasto.recipes.settings import PAPER_STYLE_LAYERS, StylizeSettings
 from impasto.recipes.stylize import prepare
 
 RATIOS = (1e-5, 1e-4, 1e-3, 1e-2)
 """α/β of the columns of Figure 2, as the paper has them."""
 
-BALANCED_PER_PAPER = 2000.0
+BALANCED_PER_PAPER = 500.0
 """α/β of the balanced formula for one unit of the paper's α/β. The literal formulas with the paper's numbers
 give almost only content; with this factor the first column is texture and the last nearly the photo, at any
 size. docs/paper.md has the measurement."""

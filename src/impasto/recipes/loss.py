@@ -14,7 +14,7 @@ from impasto.network.vgg import VGG19
 from impasto.network.weights import load
 from impasto.objective.evaluate import measure
 from impasto.objective.objective import Objective, content_terms, style_terms
-from impasto.recipes.settings import LossSettings
+from impasto.recipes.paper_settings import LossSettings
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def paper_loss(
             *content_terms(network, pixels["content"], dict.fromkeys(held, 1.0), weight=1.0, formula="paper"),
             *style_terms(
                 network,
-                pixels["style"],
+                [(pixels["style"], 1.0)],
                 dict.fromkeys(shares, 1.0),
                 canvas=canvas,
                 weight=1.0,

@@ -78,15 +78,18 @@ def find_input(manifest: Mapping[str, Any], role: str, beside: str | os.PathLike
         CheckpointError: it came from memory, or is in neither place.
     """
     recorded = manifest["inputs"][role]
+    option = role.partition("-")[0]  # style-2 is another --style
     if recorded["sha256"] is None:
         raise CheckpointError(
-            f"the {role} image of {beside} came from memory, not from a file. Give the file with --{role}."
+            f"the {role} image of {beside} came from memory, not from a file. Give the file with --{option}."
         )
     path = Path(recorded["path"])
     for candidate in (path, Path(beside).parent / path, Path(beside).parent / path.name):
         if candidate.is_file():
             return str(candidate)
-    raise CheckpointError(f"the {role} image {path} is no longer there. Say where it is with --{role} FILE.")
+    raise CheckpointError(
+        f"the {role} image {path} is no longer there. Say where it is with --{option} FILE."
+    )
 
 
 def check_input(manifest: Mapping[str, Any], role: str, picture: Picture) -> None:
@@ -99,5 +102,5 @@ def check_input(manifest: Mapping[str, Any], role: str, picture: Picture) -> Non
     if recorded is not None and recorded != picture.sha256:
         raise CheckpointError(
             f"the {role} image {picture.name} has changed: SHA-256 was {recorded[:12]}…, now "
-            f"{(picture.sha256 or 'none')[:12]}…. Give the original with --{role} FILE."
+            f"{(picture.sha256 or 'none')[:12]}…. Give the original with --{role.partition('-')[0]} FILE."
         )

@@ -11,10 +11,12 @@ from impasto.network.layers import check_size, deepest, layer
 from impasto.network.vgg import VGG19
 from impasto.network.weights import Weights, load
 from impasto.objective.objective import Objective, content_terms, prior_terms, style_terms
-from impasto.recipes.job import Job, complete, fitted, fitted_long, white_noise
+from impasto.recipes.job import Job, complete, fitted, white_noise
 from impasto.recipes.manifest import new
+from impasto.recipes.paper_settings import ReconstructContentSettings, ReconstructStyleSettings
 from impasto.recipes.progress import Painting
-from impasto.recipes.settings import ReconstructContentSettings, ReconstructStyleSettings, RunSettings
+from impasto.recipes.settings import RunSettings
+from impasto.recipes.styles import Sources, read_styles
 from impasto.shapes import Image
 from impasto.solve.pyramid import Scale, plan
 
@@ -36,7 +38,7 @@ def reconstruct_content(image: Source, settings: ReconstructContentSettings | No
     return complete(prepare_content(image, settings))
 
 
-def reconstruct_style(image: Source, settings: ReconstructStyleSettings | None = None) -> Painting:
+def reconstruct_style(image: Sources, settings: ReconstructStyleSettings | None = None) -> Painting:
     """An image with the style of `image`, of any size: Gram matrices matched from white noise. A texture.
 
     Gatys, Ecker and Bethge 2015 (arXiv:1508.06576), Eq. 3 to 5 and Fig. 1, style reconstructions.
@@ -44,7 +46,7 @@ def reconstruct_style(image: Source, settings: ReconstructStyleSettings | None =
     say, whatever the size of their responses.
 
     Args:
-        image: a file, a `PIL.Image`, a NumPy array or a tensor.
+        image: a file, a `PIL.Image`, a NumPy array or a tensor; or a list of several, which are blended.
         settings: how; default `ReconstructStyleSettings()`.
     Raises:
         ImpastoError: see `prepare_style`.
@@ -109,7 +111,7 @@ def prepare_content(
 
 
 def prepare_style(
-    image: Source,
+    image: Sources,
     settings: ReconstructStyleSettings | None = None,
     *,
     on_download: ByteProgress | None = None,
@@ -121,8 +123,9 @@ def prepare_style(
     """
     settings = settings or ReconstructStyleSettings()
     compute = _begin(settings)
-    picture = read_picture(image, role="style image")
-    canvas = settings.canvas(picture.height, picture.width)
+    paintings = read_styles(image, settings.blend)
+    first = paintings.pictures[0]
+    canvas = settings.canvas(first.height, first.width)
     last = deepest(settings.layers)
     scales = plan(
         *canvas,
@@ -134,15 +137,16 @@ def prepare_style(
     if settings.tileable:
         _check_tileable(scales, last.stride, last.name)
     check_size(scales[0].height, scales[0].width, settings.layers, role="picture")
-    measured = fit(picture.height, picture.width, settings.style_size)
-    check_size(*measured, settings.layers, role="style image")
+    for picture in paintings.pictures:
+        measured = fit(picture.height, picture.width, settings.style_size)
+        check_size(*measured, settings.layers, role="style image")
     network, weights = _network(settings, last.name, compute, on_download)
 
     def objective(scale: Scale) -> Objective:
         shrink = max(scale.height, scale.width) / max(canvas)
         style = style_terms(
             network,
-            fitted_long(picture, round(max(measured) * shrink), last.stride, compute.device),
+            paintings.at(round(settings.style_size * shrink), last.stride, compute.device),
             settings.layers,
             canvas=(scale.height, scale.width),
             weight=1.0,
@@ -159,8 +163,8 @@ def prepare_style(
         network=network.wrapping() if settings.tileable else network,
         objective=objective,
         first=lambda scale: white_noise(scale, settings, compute.device),
-        inputs={"style": picture},
-        manifest=new("reconstruct style", settings, {"style": picture}, weights, compute),
+        inputs=paintings.inputs,
+        manifest=new("reconstruct style", settings, paintings.inputs, weights, compute),
         optimizer=settings.optimizer,
         history=settings.history,
     )

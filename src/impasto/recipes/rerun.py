@@ -1,7 +1,7 @@
 """Painting a picture again from the manifest inside it."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from impasto.errors import CheckpointError
@@ -9,28 +9,24 @@ from impasto.network.fetch import ByteProgress
 from impasto.recipes import manifest as manifests
 from impasto.recipes.fields import from_json
 from impasto.recipes.job import Job
+from impasto.recipes.paper_settings import ReconstructContentSettings, ReconstructStyleSettings
 from impasto.recipes.reconstruct import prepare_content, prepare_style
-from impasto.recipes.settings import (
-    ReconstructContentSettings,
-    ReconstructStyleSettings,
-    RunSettings,
-    StylizeSettings,
-)
+from impasto.recipes.settings import RunSettings, StylizeSettings
 from impasto.recipes.stylize import prepare
 
-RECIPES: dict[str, tuple[type[RunSettings], tuple[str, ...], Callable[..., Job]]] = {
-    "stylize": (StylizeSettings, ("content", "style"), prepare),
-    "reconstruct content": (ReconstructContentSettings, ("content",), prepare_content),
-    "reconstruct style": (ReconstructStyleSettings, ("style",), prepare_style),
+RECIPES: dict[str, tuple[type[RunSettings], Callable[..., Job]]] = {
+    "stylize": (StylizeSettings, prepare),
+    "reconstruct content": (ReconstructContentSettings, prepare_content),
+    "reconstruct style": (ReconstructStyleSettings, prepare_style),
 }
-"""Every recipe that leaves a manifest: its settings, its inputs' roles in order, how to prepare it."""
+"""Every recipe that leaves a manifest: its settings, how to prepare it."""
 
 
 def prepare_rerun(
     path: str | os.PathLike[str],
     *,
     content: str = "",
-    style: str = "",
+    style: str | Sequence[str] = "",
     weights: str = "",
     on_download: ByteProgress | None = None,
 ) -> Job:
@@ -40,7 +36,7 @@ def prepare_rerun(
 
     Args:
         path: a picture that Impasto wrote.
-        content, style, weights: where these files lie now, if not where they were.
+        content, style, weights: where these files lie now, if not where they were; several styles in order.
     Raises:
         CheckpointError: no manifest, an input that is gone or has changed, other weights.
         ImpastoError: as in `prepare`.
@@ -48,7 +44,7 @@ def prepare_rerun(
     manifest = manifests.read(path)
     if manifest["command"] not in RECIPES:
         raise CheckpointError(f"{path} was made by {manifest['command']!r}, which cannot be run again.")
-    settings_class, roles, prepare = RECIPES[manifest["command"]]
+    settings_class, prepare = RECIPES[manifest["command"]]
     settings = from_json(settings_class, manifest["settings"])
     changes = {
         "device": manifest["device"],
@@ -58,8 +54,14 @@ def prepare_rerun(
     }
     if "init" in manifest["inputs"]:
         changes["init"] = manifests.find_input(manifest, "init", path)
-    given = {"content": content, "style": style}
-    inputs = [given[role] or manifests.find_input(manifest, role, path) for role in roles]
+    inputs: list[str | list[str]] = []
+    if "content" in manifest["inputs"]:
+        inputs.append(content or manifests.find_input(manifest, "content", path))
+    if roles := [role for role in manifest["inputs"] if role.startswith("style")]:
+        moved = [style] if isinstance(style, str) and style else list(style)
+        if moved and len(moved) != len(roles):
+            raise CheckpointError(f"{path} has {len(roles)} style images; {len(moved)} were given. Give all.")
+        inputs.append(moved or [manifests.find_input(manifest, role, path) for role in roles])
     job = prepare(*inputs, replace(settings, **changes), on_download=on_download)
     for role, picture in job.inputs.items():
         manifests.check_input(manifest, role, picture)

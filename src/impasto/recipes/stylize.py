@@ -11,22 +11,24 @@ from impasto.network.layers import check_size, deepest
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load
 from impasto.objective.objective import Objective, content_terms, prior_terms, style_terms
-from impasto.recipes.job import Job, complete, fitted, fitted_long, run, white_noise
+from impasto.recipes.job import Job, complete, fitted, run, white_noise
 from impasto.recipes.manifest import new
 from impasto.recipes.progress import Painting, Progress
 from impasto.recipes.settings import StylizeSettings
+from impasto.recipes.styles import Sources, Styles, read_styles
 from impasto.shapes import Image
 from impasto.solve.pyramid import Scale, plan
 
 
-def stylize(content: Source, style: Source, settings: StylizeSettings | None = None) -> Painting:
+def stylize(content: Source, style: Sources, settings: StylizeSettings | None = None) -> Painting:
     """Repaint `content` in the style of `style`, and wait for it.
 
     Gatys, Ecker and Bethge 2015, "A Neural Algorithm of Artistic Style" (arXiv:1508.06576), Eq. 7.
     Differs: coarse to fine, and with weights that mean the same at any size, unless settings say otherwise.
 
     Args:
-        content, style: a file, a `PIL.Image`, a NumPy array or a tensor (see `read_picture`).
+        content: a file, a `PIL.Image`, a NumPy array or a tensor (see `read_picture`).
+        style: the same, or a list of several, whose styles are blended (see `StylizeSettings.blend`).
         settings: how; default `StylizeSettings()`.
     Raises:
         ImpastoError: see `prepare`.
@@ -35,7 +37,7 @@ def stylize(content: Source, style: Source, settings: StylizeSettings | None = N
 
 
 def stylize_steps(
-    content: Source, style: Source, settings: StylizeSettings | None = None
+    content: Source, style: Sources, settings: StylizeSettings | None = None
 ) -> Iterator[Progress]:
     """The same, step by step. Leaving the loop early is an ordinary end; keep the last `progress.image()`."""
     return run(prepare(content, style, settings))
@@ -43,7 +45,7 @@ def stylize_steps(
 
 def prepare(
     content: Source,
-    style: Source,
+    style: Sources,
     settings: StylizeSettings | None = None,
     *,
     on_download: ByteProgress | None = None,
@@ -59,7 +61,7 @@ def prepare(
     use_threads(settings.threads)
     compute = choose(settings.device, settings.precision)
     photo = read_picture(content, role="content image")
-    painting = read_picture(style, role="style image")
+    paintings = read_styles(style, settings.blend)
     start = {"noise": None, "content": photo}.get(settings.init, ...)
     if start is ...:
         start = read_picture(settings.init, role="init image")
@@ -68,7 +70,8 @@ def prepare(
     layers = [*settings.layers, *settings.content_layers]
     last = deepest(layers)
     check_size(*canvas, layers, role="painting")
-    check_size(painting.height, painting.width, layers, role="style image")
+    for painting in paintings.pictures:
+        check_size(painting.height, painting.width, layers, role="style image")
     weights = load(settings.weights or None, progress=on_download)
     network = VGG19.build(
         weights,
@@ -77,7 +80,7 @@ def prepare(
         device=compute.device,
         dtype=compute.dtype,
     )
-    inputs = {"content": photo, "style": painting}
+    inputs = {"content": photo, **paintings.inputs}
     if start is not None and start is not photo:
         inputs["init"] = start
 
@@ -96,7 +99,7 @@ def prepare(
             least=last.stride,
         ),
         network=network,
-        objective=lambda scale: _objective(network, photo, painting, settings, scale),
+        objective=lambda scale: _objective(network, photo, paintings, settings, scale),
         first=first,
         inputs=inputs,
         manifest=new("stylize", settings, inputs, weights, compute),
@@ -107,12 +110,12 @@ def prepare(
 
 
 def _objective(
-    network: VGG19, photo: Picture, painting: Picture, settings: StylizeSettings, scale: Scale
+    network: VGG19, photo: Picture, paintings: Styles, settings: StylizeSettings, scale: Scale
 ) -> Objective:
     """Targets of this scale: the style keeps its aspect ratio and is brought to the same long side."""
     canvas = (scale.height, scale.width)
     content = fitted(photo, *canvas, network.device)
-    style = fitted_long(painting, max(canvas), deepest(settings.layers).stride, network.device)
+    painted = paintings.at(max(canvas), deepest(settings.layers).stride, network.device)
     contents = content_terms(
         network,
         content,
@@ -122,7 +125,7 @@ def _objective(
     )
     styles = style_terms(
         network,
-        style,
+        painted,
         settings.layers,
         canvas=canvas,
         weight=settings.style_weight,

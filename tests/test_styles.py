@@ -1,0 +1,121 @@
+"""Several paintings at once: their Gram matrices in shares."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from impasto import ReconstructStyleSettings, StylizeSettings, reconstruct_style, stylize
+from impasto.app.cli import app
+from impasto.errors import SettingsError
+from impasto.image.files import read_picture
+from impasto.objective.evaluate import whole
+from impasto.objective.objective import Objective, style_terms
+from impasto.recipes import manifest as manifests
+from impasto.recipes.styles import read_styles
+from small import save, scene, small_network, stripes
+
+LAYERS = dict.fromkeys(("conv1_1", "conv3_1"), 0.5)
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> str:
+    return save(scene(56, 64, seed=3), tmp_path / "other.png")
+
+
+def test_the_target_is_the_shares_times_the_gram_matrices() -> None:
+    network, canvas = small_network(dtype=torch.float64), (32, 32)
+    a, b = stripes(32, 48).double(), scene(40, 32).double()
+
+    def targets(*styles: tuple[torch.Tensor, float]) -> list[torch.Tensor]:
+        terms = style_terms(network, styles, LAYERS, canvas=canvas, weight=1.0, formula="paper")
+        return [term.target for term in terms]
+
+    for both, first, second in zip(
+        targets((a, 0.25), (b, 0.75)), targets((a, 1.0)), targets((b, 1.0)), strict=True
+    ):
+        torch.testing.assert_close(both, 0.25 * first + 0.75 * second, rtol=1e-12, atol=0)
+
+
+def test_between_two_styles_lies_nearer_to_the_one_with_the_larger_share(small_file: str) -> None:
+    """Distance to the first falls, to the second rises, as the shares go from one to the other."""
+    network, canvas = small_network(), (48, 48)
+    a, b = stripes(48, 48), scene(48, 48)
+
+    def only(style: torch.Tensor) -> Objective:
+        return Objective(
+            style_terms(network, [(style, 1.0)], LAYERS, canvas=canvas, weight=1.0, formula="balanced")
+        )
+
+    distances = []
+    for blend in ("1,0", "2,1", "1,2", "0,1"):
+        settings = ReconstructStyleSettings(
+            layers=LAYERS, size="48", style_size=48, scales=1, steps=40, blend=blend, weights=small_file
+        )
+        pixels = reconstruct_style([a, b], settings).picture.pixels
+        distances.append([float(whole(network, only(style))(pixels).loss) for style in (a, b)])
+    to_a, to_b = zip(*distances, strict=True)
+    assert list(to_a) == sorted(to_a)
+    assert list(to_b) == sorted(to_b, reverse=True)
+
+
+def test_a_share_of_0_or_the_same_painting_twice_is_one_painting(
+    photo: str, painting: str, other: str, small_file: str
+) -> None:
+    def painted(styles: str | list[str], blend: str = "") -> torch.Tensor:
+        settings = StylizeSettings(size=32, steps=3, scales=1, blend=blend, weights=small_file)
+        return stylize(photo, styles, settings).picture.pixels
+
+    alone = painted(painting)
+    assert torch.equal(painted([painting, other], "2,0"), alone)
+    assert torch.equal(painted([painting]), alone)
+    torch.testing.assert_close(painted([painting, painting]), alone, rtol=0, atol=1e-4)
+    assert not torch.allclose(painted([painting, other]), alone, atol=1e-2)
+
+
+def test_the_command_takes_several_and_can_be_rerun(
+    photo: str, painting: str, other: str, small_file: str
+) -> None:
+    runner = CliRunner()
+    own = ["--weights", small_file, "--size", "32", "--steps", "2", "--scales", "1", "--blend", "1,3"]
+    result = runner.invoke(app, ["stylize", photo, painting, other, *own])
+    assert result.exit_code == 0, result.output
+    name = "photo-painting-other.png"
+    inputs = manifests.read(name)["inputs"]
+    assert [Path(inputs[role]["path"]).stem for role in ("style", "style-2")] == ["painting", "other"]
+    result = runner.invoke(app, ["rerun", name])
+    assert result.exit_code == 0, result.output
+    again = "photo-painting-other-rerun.png"
+    assert torch.equal(read_picture(name).pixels, read_picture(again).pixels)
+    result = runner.invoke(app, ["rerun", name, "--style", other])
+    assert result.exit_code == 1
+    assert "has 2 style images; 1 were given" in result.stderr
+    result = runner.invoke(app, ["rerun", name, "--style", other, "--style", painting])
+    assert "has changed" in result.stderr
+    Path(other).unlink()
+    result = runner.invoke(app, ["rerun", name])
+    assert "Say where it is with --style FILE" in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("blend", "message"),
+    [
+        ("1", "1 shares for 2 paintings"),
+        ("1,2,3", "3 shares for 2 paintings"),
+        ("0,0", "one share must be above 0"),
+        ("1,-1", "is -1; it must be a number, 0 or more"),
+        ("1,much", "is much; it must be a number"),
+        ("1,,2", "is ; it must be a number"),
+    ],
+)
+def test_shares_that_are_none(blend: str, message: str, painting: str, other: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        read_styles([painting, other], blend)
+
+
+def test_shares_are_checked_before_anything_is_read() -> None:
+    with pytest.raises(SettingsError, match="it must be a number"):
+        StylizeSettings(blend="a,b")
+    with pytest.raises(SettingsError, match="it must be a number"):
+        ReconstructStyleSettings(blend="a,b")
