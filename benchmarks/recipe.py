@@ -40,13 +40,13 @@ def pixels(path: Path, size: int) -> torch.Tensor:
 
 def plain(content: torch.Tensor, style: torch.Tensor) -> Callable[[], torch.Tensor]:
     """A value and gradient as public implementations write it: float32, contiguous, autograd throughout."""
-    layers = list(load().layers.items())[: LAYERS["conv5_1"].index + 1]
+    layers = list(load().layers.items())[: LAYERS["conv5_1"].convolutions]
     mean = torch.tensor([103.939, 116.779, 123.68]).view(1, 3, 1, 1)
 
     def features(image: torch.Tensor) -> dict[str, torch.Tensor]:
         found, response = {}, image.flip(1) * 255 - mean
         for name, (weight, bias) in layers:
-            if LAYERS[name].pooled:
+            if name != "conv1_1" and name.endswith("_1"):
                 response = F.avg_pool2d(response, 2, ceil_mode=True)
             response = F.relu(F.conv2d(response, weight, bias, padding=1))
             found[name] = response

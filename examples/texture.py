@@ -1,5 +1,8 @@
 """A wallpaper from a painting: match its style on a torus, so that copies join without a seam.
 
+The layers are those of Gatys, Ecker and Bethge 2015, "Texture Synthesis Using Convolutional Neural Networks"
+(arXiv:1505.07376): conv1_1 and the poolings.
+
 python examples/texture.py [SIZE]    SIZE a multiple of 16
 """
 
@@ -11,5 +14,9 @@ import impasto
 PAINTING = Path(__file__).parent / "images" / "great-wave.jpg"
 SIZE = int(sys.argv[1]) if len(sys.argv) > 1 else 256
 
-settings = impasto.ReconstructStyleSettings(size=f"{SIZE}x{SIZE}", style_size=SIZE, tileable=True, tv=0.1)
+LAYERS = dict.fromkeys(("conv1_1", "pool1", "pool2", "pool3", "pool4"), 0.2)
+
+settings = impasto.ReconstructStyleSettings(
+    layers=LAYERS, size=f"{SIZE}x{SIZE}", style_size=SIZE, tileable=True, tv=0.1
+)
 impasto.reconstruct_style(PAINTING, settings).save("texture.png")

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from impasto.image.arrays import from_tensor
 from impasto.image.files import write_picture
-from impasto.network.layers import LAYERS
+from impasto.network.layers import CONVOLUTIONS
 from impasto.network.vgg import VGG19
 from impasto.network.weights import Weights
 from impasto.shapes import Image
@@ -22,7 +22,7 @@ def small_layers(seed: int = 0) -> Mapping[str, tuple[Tensor, Tensor]]:
     """He-scaled filters, so that responses keep about the size that they have in the normalised network."""
     generator = torch.Generator().manual_seed(seed)
     layers, channels = {}, 3
-    for name in LAYERS:
+    for name in CONVOLUTIONS:
         width = WIDTHS[name[4]]
         gain = (2 / (9 * channels)) ** 0.5 / (60 if name == "conv1_1" else 1)
         weight = gain * torch.randn(width, channels, 3, 3, generator=generator)
@@ -79,6 +79,8 @@ def plain_features(
     for name, (weight, bias) in layers.items():
         if name in ("conv2_1", "conv3_1", "conv4_1", "conv5_1"):
             response = halved(response)
+            if (pool := f"pool{int(name[4]) - 1}") in wanted:
+                found[pool] = response
         padded = np.pad(response, ((0, 0), (1, 1), (1, 1)))
         kernels = weight.double().numpy()
         response = (

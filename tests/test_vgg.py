@@ -8,7 +8,7 @@ from torch import nn
 from impasto.errors import ImageError, SettingsError
 from impasto.image.files import read_picture
 from impasto.image.resize import fit, resize
-from impasto.network.layers import LAYERS, check_size, layer
+from impasto.network.layers import CONVOLUTIONS, LAYERS, check_size, layer
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load
 from small import EXAMPLES, plain_features, scene, small_layers, small_network
@@ -23,7 +23,17 @@ def test_layer_names_accept_relu_and_refuse_others() -> None:
 def test_strides_and_supports_are_those_of_the_network() -> None:
     """Measured from the reach of a gradient, not from arithmetic."""
     network = small_network(dtype=torch.float64)
-    for name in ("conv1_1", "conv1_2", "conv2_1", "conv3_1", "conv3_4", "conv4_2", "conv5_1"):
+    for name in (
+        "conv1_1",
+        "conv1_2",
+        "pool1",
+        "conv2_1",
+        "conv3_1",
+        "conv3_4",
+        "pool3",
+        "conv4_2",
+        "conv5_1",
+    ):
         image = scene(256, 256).double().requires_grad_(True)
         # Random signs keep rectifications from hiding pixels: any one of several channels must see each.
         response = network.features(image, [name])[name]
@@ -39,7 +49,7 @@ def test_strides_and_supports_are_those_of_the_network() -> None:
 @pytest.mark.parametrize("size", [(33, 47), (16, 16), (40, 24)])
 def test_features_equal_numpy_and_scipy(size: tuple[int, int]) -> None:
     image = scene(*size).double()
-    wanted = ["conv1_1", "conv2_2", "conv3_4", "conv4_2", "conv5_1"]
+    wanted = ["conv1_1", "pool1", "conv2_2", "conv3_4", "conv4_2", "pool4", "conv5_1"]
     ours = small_network(dtype=torch.float64).features(image, wanted)
     theirs = plain_features(small_layers(), image[0].permute(1, 2, 0).numpy(), wanted)
     for name in wanted:
@@ -113,13 +123,13 @@ def test_it_is_the_papers_normalised_network() -> None:
     photographs and three paintings stand for all here.
     """
     network = VGG19.build(load(), pooling="max")
-    sums = dict.fromkeys(LAYERS, 0.0)
+    sums = dict.fromkeys(CONVOLUTIONS, 0.0)
     pictures = sorted(EXAMPLES.glob("*.jpg"))
     for path in pictures:
         picture = read_picture(path)
         pixels = resize(picture.pixels, *fit(picture.height, picture.width, 256)).clamp(0, 1)
         with torch.no_grad():
-            for name, response in network.features(pixels, LAYERS).items():
+            for name, response in network.features(pixels, CONVOLUTIONS).items():
                 sums[name] += float(response.mean()) / len(pictures)
     assert all(0.75 < mean < 1.35 for mean in sums.values()), sums
     assert 0.9 < sum(sums.values()) / len(sums) < 1.1

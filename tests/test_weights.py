@@ -29,7 +29,7 @@ from fake_index import (
 )
 from impasto.errors import WeightsError
 from impasto.network import fetch, files, weights
-from impasto.network.layers import LAYERS
+from impasto.network.layers import CONVOLUTIONS
 from impasto.network.records import RECORDS
 from made_files import as_nobody
 
@@ -320,7 +320,7 @@ def test_the_real_weights() -> None:
         [3, *widths], widths, loaded.layers.items(), strict=False
     ):
         assert (name, weight.shape, bias.shape) == (name, (width, channels, 3, 3), (width,))
-    assert list(loaded.layers) == list(LAYERS)
+    assert list(loaded.layers) == list(CONVOLUTIONS)
     # The member's own bytes: its numbers in order, hashed once by a script that knows nothing of Impasto.
     raw = hashlib.sha256()
     for weight, bias in loaded.layers.values():

@@ -1,4 +1,4 @@
-"""VGG-19's convolutional layers: their names, and what part of an image each position sees.
+"""VGG-19's layers: their names, and what part of an image each position sees.
 
 Standard library only, so that settings can check a layer's name without loading torch.
 """
@@ -15,26 +15,32 @@ BLOCKS = (2, 2, 4, 4, 4)
 
 @dataclass(frozen=True)
 class Layer:
-    """One convolution with its rectification.
+    """One convolution with its rectification, or one pooling.
 
     Attributes:
-        name: `conv4_2` means the response *after* the rectification, as in the paper's own code.
-        index: 0…15, in the order of the network.
+        name: `conv4_2` means the response *after* the rectification, as in the paper's own code; `pool4` the
+            fourth block's responses after the 2×2 pooling.
+        index: in the order of the network, from 0.
+        convolutions: how many it needs, its own included.
         stride: image pixels from one position to the next.
         support: image pixels, along one side, that one position can see (its receptive field).
-        pooled: whether a pooling comes right before this convolution.
     """
 
     name: str
     index: int
+    convolutions: int
     stride: int
     support: int
-    pooled: bool
 
     @property
     def block(self) -> int:
-        """1…5: the `4` of `conv4_2`."""
+        """1…5: the `4` of `conv4_2` or `pool4`."""
         return int(self.name[4])
+
+    @property
+    def is_pooling(self) -> bool:
+        """Whether it has no weights."""
+        return self.name.startswith("pool")
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of positions on an image of that many pixels; poolings round up."""
@@ -43,21 +49,25 @@ class Layer:
 
 def _table() -> dict[str, Layer]:
     layers: dict[str, Layer] = {}
-    stride, support = 1, 1
-    for block, convolutions in enumerate(BLOCKS, start=1):
-        for position in range(1, convolutions + 1):
-            pooled = block > 1 and position == 1
-            if pooled:
-                support += stride  # a 2×2 window reaches one position further
-                stride *= 2
+    convolutions, stride, support = 0, 1, 1
+    for block, count in enumerate(BLOCKS, start=1):
+        for position in range(1, count + 1):
+            convolutions += 1
             support += 2 * stride  # a 3×3 window reaches one position further on both sides
             name = f"conv{block}_{position}"
-            layers[name] = Layer(name, len(layers), stride, support, pooled)
+            layers[name] = Layer(name, len(layers), convolutions, stride, support)
+        if block < len(BLOCKS):
+            support += stride  # a 2×2 window reaches one position further
+            stride *= 2
+            layers[f"pool{block}"] = Layer(f"pool{block}", len(layers), convolutions, stride, support)
     return layers
 
 
 LAYERS: dict[str, Layer] = _table()
-"""Every layer by name, `conv1_1` … `conv5_4`, in the order of the network."""
+"""Every layer by name, `conv1_1` … `conv5_4` with `pool1` … `pool4` between, in the order of the network."""
+
+CONVOLUTIONS: tuple[str, ...] = tuple(name for name in LAYERS if not LAYERS[name].is_pooling)
+"""Those that have weights."""
 
 
 def layer(name: str) -> Layer:
@@ -71,7 +81,7 @@ def layer(name: str) -> Layer:
     if found is None:
         near = get_close_matches(wanted, LAYERS, n=3) or ["conv1_1", "conv4_2", "conv5_4"]
         raise SettingsError(
-            f"there is no layer {name!r} in VGG-19. Layers run from conv1_1 to conv5_4; "
+            f"there is no layer {name!r} in VGG-19. Layers run from conv1_1 to conv5_4, with pool1 to pool4; "
             f"did you mean {' or '.join(near)}?"
         )
     return found

@@ -5,7 +5,7 @@ Data only: a new file of weights is a new record. Standard library only.
 
 from dataclasses import dataclass
 
-from impasto.network.layers import LAYERS
+from impasto.network.layers import CONVOLUTIONS
 
 CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
 """Mean colour VGG-19 was trained with: blue, green, red, 0..255 (Simonyan and Zisserman 2015)."""
@@ -81,7 +81,9 @@ VGG19_NORMALIZED = WeightRecord(
     "Matthias Bethge",
     citation="Simonyan and Zisserman 2015, arXiv:1409.1556; Gatys, Ecker and Bethge 2015, arXiv:1508.06576",
     source_keys=tuple(
-        zip(LAYERS, map(str, (2, 5, 9, 12, 16, 19, 22, 25, 29, 32, 35, 38, 42, 45, 48, 51)), strict=True)
+        zip(
+            CONVOLUTIONS, map(str, (2, 5, 9, 12, 16, 19, 22, 25, 29, 32, 35, 38, 42, 45, 48, 51)), strict=True
+        )
     ),
     colour_key="0",
 )

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from impasto.choices import Pooling
 from impasto.errors import SettingsError
-from impasto.network.layers import LAYERS, check_size, deepest, layer
+from impasto.network.layers import CONVOLUTIONS, LAYERS, check_size, deepest, layer
 from impasto.network.records import CAFFE_MEAN_BGR
 from impasto.network.weights import Weights
 from impasto.shapes import Features, Image
@@ -53,7 +53,7 @@ class VGG19:
         Raises:
             SettingsError: unknown layer.
         """
-        names = list(LAYERS)[: layer(deepest_layer).index + 1]
+        names = CONVOLUTIONS[: layer(deepest_layer).convolutions]
         return cls(
             tuple(
                 (
@@ -80,7 +80,7 @@ class VGG19:
         return self.convolutions[0][0].device
 
     def features(self, image: Image, layers: Iterable[str]) -> dict[str, Features]:
-        """Responses of the layers asked for, after rectification (the paper's F^l).
+        """Responses of the layers asked for, after rectification or pooling (the paper's F^l).
 
         Args:
             image: (B, 3, H, W), RGB, 0..1.
@@ -95,20 +95,22 @@ class VGG19:
         if not wanted:
             return {}
         last = deepest(wanted)
-        if last.index >= len(self.convolutions):
+        if last.convolutions > len(self.convolutions):
             raise SettingsError(
-                f"{last.name} was asked of a network built up to {list(LAYERS)[len(self.convolutions) - 1]}. "
+                f"{last.name} was asked of a network built up to {CONVOLUTIONS[len(self.convolutions) - 1]}. "
                 f"Build it with deepest_layer={last.name!r}."
             )
         check_size(image.shape[2], image.shape[3], wanted, role="image")
 
         found: dict[str, Features] = {}
         response = _caffe_input(image, self.dtype)  # (B, 3, H, W), BGR
-        for here, (weight, bias) in zip(LAYERS.values(), self.convolutions, strict=False):
-            if here.pooled:
+        convolutions = iter(self.convolutions)
+        for here in LAYERS.values():
+            if here.is_pooling:
                 response = self._pool(response)  # (B, N, ⌈h/2⌉, ⌈w/2⌉)
-            # In place: a rectification's gradient needs only its own output, so this halves the activations.
-            response = F.relu_(self._convolve(response, weight, bias))
+            else:
+                # In place: a rectification's gradient needs only its own output; this halves the activations.
+                response = F.relu_(self._convolve(response, *next(convolutions)))
             if here.name in wanted:
                 found[wanted[here.name]] = response
             if here is last:

@@ -42,7 +42,7 @@ pooling, conv4_2, conv1_1 … conv5_1 with w_l = 1/5, L-BFGS, the literal formul
 VARIATION, GAMUT = 2.0, 100.0
 """Weights of the two priors in the balanced formula; by eye as well. docs/design.md says what was seen."""
 
-STYLE_LAYERS_HELP = "style layers, with weights w_l if not equal: conv1_1,conv2_1 or conv1_1=0.5,conv2_1=0.1"
+STYLE_LAYERS_HELP = "style layers, with weights w_l if not equal: conv1_1,pool2 or conv1_1=0.5,pool2=0.1"
 CONTENT_LAYERS_HELP = "content layers, written like style layers"
 POOLING_HELP = "how the network halves its grids; the paper: average; softer on the eye: max"
 DEVICE_HELP = "where to compute: auto, cpu, cuda, cuda:1, mps"
