@@ -29,7 +29,7 @@ from impasto.recipes.stylize import prepare
 ROOT = Path(__file__).parent.parent
 CONTENT, STYLE = ROOT / "examples/images/temple.jpg", ROOT / "examples/images/langlois-bridge.jpg"
 LITERAL = (1e-5, 1e-7, 1e-9)
-HEIGHT = 144
+HEIGHT, WIDTH = 144, 216
 
 
 def settings(formula: str, ratio: float, size: int) -> StylizeSettings:
@@ -72,8 +72,7 @@ def main() -> None:
                 {"formula": formula, "ratio": ratio, "size": size, "content": content, "style": style}
             )
             print(f"{size:4d} px  {formula:8s} α/β {ratio:g}: content {content:.3f}, style {style:.3f}")
-            width = round(picture.width * HEIGHT / picture.height)
-            strip.append(resize(picture.pixels, HEIGHT, width).clamp(0, 1))
+            strip.append(resize(picture.pixels, HEIGHT, WIDTH).clamp(0, 1))
         strips.append(torch.cat(strip, dim=3))
     write_picture(Picture(torch.cat(strips, dim=2), None, "ratio"), chosen.sheet)
     date = datetime.now(timezone.utc).isoformat(timespec="seconds")

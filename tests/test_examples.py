@@ -1,11 +1,16 @@
 """Every script in examples/ runs, at a tiny size and on a small network, and writes its pictures."""
 
 import os
+import re
 import subprocess
 import sys
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+
+from impasto.solve.pyramid import Scale, plan
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 WRITES = {
@@ -33,3 +38,26 @@ def test_example(name: str, small_file: str) -> None:
         env={**os.environ, "IMPASTO_WEIGHTS": small_file},
     )
     assert sorted(path.name for path in Path().iterdir()) == WRITES[name]
+
+
+PAGE = EXAMPLES.parent / "docs" / "walkthrough.md"
+
+
+def test_the_walk_through_runs_and_writes_every_picture_it_shows(
+    small_file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With two solver steps a scale: what is tested is that the page's code is right."""
+    monkeypatch.setenv("IMPASTO_WEIGHTS", small_file)
+
+    def short(*size: int, **how: int) -> tuple[Scale, ...]:
+        return tuple(replace(scale, steps=2) for scale in plan(*size, **how))
+
+    for recipe in ("reconstruct", "stylize"):
+        monkeypatch.setattr(import_module(f"impasto.recipes.{recipe}"), "plan", short)
+    page = PAGE.read_text(encoding="utf-8")
+    session: dict[str, object] = {}
+    for cell in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(cell.replace('"examples/', f'"{EXAMPLES}/').replace("SIZE = 256", "SIZE = 32"), session)
+    shown = set(re.findall(r"\]\(walkthrough/([^)]*)\)", page))
+    assert {path.name for path in Path().iterdir()} == shown
+    assert shown <= {path.name for path in (PAGE.parent / "walkthrough").iterdir()}

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     )
     from impasto.image.files import read_picture, write_picture
     from impasto.image.picture import Picture
+    from impasto.image.resize import resize
     from impasto.network.vgg import VGG19
     from impasto.network.weights import load as load_weights
     from impasto.recipes.features import Sheet, features
@@ -72,6 +73,7 @@ _HOMES = {
     "read_picture": "image.files",
     "reconstruct_content": "recipes.reconstruct",
     "reconstruct_style": "recipes.reconstruct",
+    "resize": "image.resize:resize",
     "run": "recipes.job",
     "stylize": "recipes.stylize",
     "stylize_steps": "recipes.stylize",
@@ -108,6 +110,7 @@ __all__ = [
     "read_picture",
     "reconstruct_content",
     "reconstruct_style",
+    "resize",
     "run",
     "stylize",
     "stylize_steps",
