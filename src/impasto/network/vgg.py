@@ -10,6 +10,8 @@ from torch import Tensor
 
 from impasto.choices import Pooling
 from impasto.errors import SettingsError
+from impasto.network import winograd
+from impasto.network.convolve import rectified
 from impasto.network.layers import CONVOLUTIONS, LAYERS, check_size, deepest, layer
 from impasto.network.records import CAFFE_MEAN_BGR
 from impasto.network.weights import Weights
@@ -27,12 +29,14 @@ class VGG19:
 
     Attributes:
         convolutions: (weight (N, C, 3, 3), bias (N,)) per layer, in the order of the network.
+        transformed: per layer its filters for `winograd`, where that is faster, else None.
         pooling: "average", the paper's, or "max", the network's own.
         wrap: whether an image's edges see the opposite edges instead of nothing, so that it tiles. Exact
             where the sides are multiples of the deepest layer's stride.
     """
 
     convolutions: tuple[tuple[Tensor, Tensor], ...]
+    transformed: tuple[Tensor | None, ...]
     pooling: Pooling
     wrap: bool = False
 
@@ -45,25 +49,31 @@ class VGG19:
         deepest_layer: str = "conv5_4",
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
+        direct: bool = False,
     ) -> "VGG19":
         """Put the convolutions up to `deepest_layer` on the device, in the type that features shall have.
 
         Weights are laid out channels-last, which is what the fast kernels of CPUs and GPUs want.
 
+        Args:
+            direct: sum every product as it is written, also where `winograd` would be faster.
         Raises:
             SettingsError: unknown layer.
         """
         names = CONVOLUTIONS[: layer(deepest_layer).convolutions]
-        return cls(
-            tuple(
-                (
-                    weights.layers[name][0].to(device, dtype, memory_format=torch.channels_last),
-                    weights.layers[name][1].to(device, dtype),
-                )
-                for name in names
-            ),
-            pooling,
+        convolutions = tuple(
+            (
+                weights.layers[name][0].to(device, dtype, memory_format=torch.channels_last),
+                weights.layers[name][1].to(device, dtype),
+            )
+            for name in names
         )
+        faster = not direct and dtype == torch.float32 and torch.device(device).type == "cpu"
+        transformed = tuple(
+            winograd.transform(weight) if faster and winograd.pays(weight) else None
+            for weight, _ in convolutions
+        )
+        return cls(convolutions, transformed, pooling)
 
     def wrapping(self) -> "VGG19":
         """The same network on a torus (see `wrap`)."""
@@ -104,28 +114,31 @@ class VGG19:
 
         found: dict[str, Features] = {}
         response = _caffe_input(image, self.dtype)  # (B, 3, H, W), BGR
-        convolutions = iter(self.convolutions)
+        convolutions = iter(zip(self.convolutions, self.transformed, strict=True))
         for here in LAYERS.values():
             if here.is_pooling:
                 response = self._pool(response)  # (B, N, ⌈h/2⌉, ⌈w/2⌉)
             else:
-                # In place: a rectification's gradient needs only its own output; this halves the activations.
-                response = F.relu_(self._convolve(response, *next(convolutions)))
+                (weight, bias), filters = next(convolutions)
+                if self.wrap:
+                    response = rectified(_margin(response), weight, bias, padding=0)
+                else:
+                    response = rectified(response, weight, bias, filters)
             if here.name in wanted:
                 found[wanted[here.name]] = response
             if here is last:
                 break
         return found
 
-    def _convolve(self, response: Features, weight: Tensor, bias: Tensor) -> Float[Tensor, "B _ h w"]:
-        if self.wrap:
-            return F.conv2d(F.pad(response, (1, 1, 1, 1), mode="circular"), weight, bias)
-        return F.conv2d(response, weight, bias, padding=1)
-
     def _pool(self, response: Features) -> Float[Tensor, "B N _ _"]:
         if self.pooling == "max":
             return F.max_pool2d(response, 2, ceil_mode=True)
         return F.avg_pool2d(response, 2, ceil_mode=True)
+
+
+def _margin(response: Features) -> Float[Tensor, "B N _ _"]:
+    """A margin of one position that holds what stands at the opposite edge."""
+    return F.pad(response, (1, 1, 1, 1), mode="circular").contiguous(memory_format=torch.channels_last)
 
 
 def _caffe_input(image: Image, dtype: torch.dtype) -> Float[Tensor, "B 3 H W"]:

@@ -1,10 +1,12 @@
 """3×3 convolutions with a quarter of the multiplications, for CPUs without bfloat16.
 
 Winograd's minimal filtering (Lavin and Gray 2016, "Fast Algorithms for Convolutional Neural Networks",
-arXiv:1509.09308, Sec. 4): an input tile of 6×6 pixels and a 3×3 filter are each evaluated at 6×6 points, where
-convolution is a product; 36 products give 4×4 outputs, which directly take 144. The sum over channels turns into
-36 matrix products. Results differ from the direct sum by rounding, about 2e-6 of their size in float32.
+arXiv:1509.09308, Sec. 4): an input tile of 6×6 pixels and a 3×3 filter are each evaluated at 6×6 points,
+where convolution is a product; 36 products give 4×4 outputs, which directly take 144. The sum over channels
+turns into 36 matrix products. Results differ from direct sums by rounding, about 2e-6 of their size.
 """
+
+import math
 
 import torch
 from jaxtyping import Float
@@ -14,7 +16,10 @@ OUT, TILE = 4, 6
 """Outputs of a tile along one side, and the inputs that they need."""
 
 POINTS = (0.0, 1.0, -1.0, 0.5, -2.0)
-"""Where polynomials are evaluated, besides infinity; of the sets tried the one with the least rounding error."""
+"""Where polynomials are evaluated, besides infinity: the set with the least rounding error of those tried."""
+
+FEWEST_FILTERS = 128 * 128
+"""Below that number of filters, direct sums are as fast (benchmarks/convolution.py)."""
 
 STRIP_BYTES = 8 << 20
 """Tiles are worked on in strips of about this size, so that they stay in the cache between the steps."""
@@ -51,64 +56,142 @@ Transformed = Float[Tensor, "36 C N"]
 Grid = Float[Tensor, "B C h w"]
 
 
+def pays(weight: Tensor) -> bool:
+    """Whether these filters are many enough that the saved products outweigh the way there and back."""
+    return weight.shape[0] * weight.shape[1] >= FEWEST_FILTERS
+
+
 def transform(weight: Float[Tensor, "N C 3 3"]) -> Transformed:
     """The filters at the 36 points, four times the size of the filters."""
     wide = torch.einsum("ia,jb,ncab->ijcn", _G, _G, weight.double().cpu())
     return wide.flatten(0, 1).to(weight.dtype).contiguous()
 
 
-def convolve(image: Grid, filters: Transformed) -> Float[Tensor, "B N h w"]:
-    """What `conv2d` with padding 1 gives, channels-last, without the bias."""
+def convolve(
+    image: Grid, filters: Transformed, bias: Float[Tensor, " N"] | None = None
+) -> Float[Tensor, "B N h w"]:
+    """What `conv2d` with padding 1 gives, channels-last; with a bias, rectified as well.
+
+    Args:
+        image: (B, C, h, w), channels-last.
+        filters: from `transform`.
+        bias: added before the rectification; None for neither.
+    """
     batch, channels, height, width = image.shape
-    rows, columns, strip = _tiling(height, width, filters)
+    count, columns = filters.shape[2], -(-width // OUT)
     into, out_of = _INPUTS.to(image.dtype), _OUTPUTS.to(image.dtype)
-    padded = image.new_zeros(batch, OUT * rows + 2, OUT * columns + 2, channels)
-    padded[:, 1 : height + 1, 1 : width + 1] = image.permute(0, 2, 3, 1)
-    result = image.new_empty(batch, rows, OUT, columns, OUT, filters.shape[2])
-    down, right = padded.stride(1), padded.stride(2)
-    for here in range(batch):
-        for top in range(0, rows, strip):
-            count = min(strip, rows - top)
-            tiles = padded[here, OUT * top :].as_strided(
-                (TILE, TILE, count, columns, channels), (down, right, OUT * down, OUT * right, 1)
+    result = image.new_empty(batch, height, width, count)
+    strip = _strip(height, width, filters)
+    padded = image.new_zeros(OUT * strip + 2, OUT * columns + 2, channels)
+    first, second = image.new_empty(2, TILE**2 * strip * columns * max(channels, count))
+    for source, found in zip(image.permute(0, 2, 3, 1), result, strict=True):
+        padded[0] = 0
+        for top in range(0, height, OUT * strip):
+            end = min(height, top + OUT * strip)
+            rows = -(-(end - top) // OUT)
+            above, below = min(top, 1), min(height - end, 1)
+            padded[1 - above : end - top + 1 + below, 1 : width + 1] = source[top - above : end + below]
+            padded[end - top + 1 + below :] = 0
+            across, down = padded.stride(1), padded.stride(0)
+            tiles = padded.as_strided(
+                (TILE, TILE, rows, columns, channels), (down, across, OUT * down, OUT * across, 1)
             )
-            values = (into @ tiles.reshape(TILE**2, -1)).view(TILE**2, -1, channels)
-            products = torch.bmm(values, filters).view(TILE**2, -1)
-            outputs = (out_of @ products).view(OUT, OUT, count, columns, -1)
-            result[here, top : top + count] = outputs.permute(2, 0, 3, 1, 4)
-    whole = result.view(batch, OUT * rows, OUT * columns, -1)
-    return whole[:, :height, :width].permute(0, 3, 1, 2)
+            size = rows * columns
+            gathered = _shaped(first, TILE, TILE, rows, columns, channels).copy_(tiles)
+            values = _shaped(second, TILE**2, size * channels)
+            torch.mm(into, gathered.view(TILE**2, -1), out=values)
+            products = _shaped(first, TILE**2, size, count)
+            torch.bmm(values.view(TILE**2, size, channels), filters, out=products)
+            outputs = _shaped(second, OUT**2, size * count)
+            torch.mm(out_of, products.view(TILE**2, -1), out=outputs)
+            if bias is not None:
+                outputs.view(OUT**2 * size, count).add_(bias).clamp_(min=0)
+            _lay(outputs.view(OUT, OUT, rows, columns, count), found[top:end])
+    return result.permute(0, 3, 1, 2)
 
 
-def pull_back(gradient: Float[Tensor, "B N h w"], filters: Transformed) -> Grid:
-    """The derivative of `convolve` with respect to its image, along `gradient`: each step transposed."""
-    batch, outputs, height, width = gradient.shape
-    rows, columns, strip = _tiling(height, width, filters)
+def pull_back(
+    gradient: Float[Tensor, "B N h w"], filters: Transformed, response: Tensor | None = None
+) -> Grid:
+    """The derivative of `convolve` with respect to its image, along `gradient`: each step transposed.
+
+    Args:
+        gradient: (B, N, h, w), channels-last.
+        filters: from `transform`.
+        response: what `convolve` gave with a bias; the derivative is 0 where that is. None without a bias.
+    """
+    batch, count, height, width = gradient.shape
+    channels, columns = filters.shape[1], -(-width // OUT)
     into, out_of = _INPUTS.T.to(gradient.dtype), _OUTPUTS.T.to(gradient.dtype)
-    padded = gradient.new_zeros(batch, OUT * rows, OUT * columns, outputs)
-    padded[:, :height, :width] = gradient.permute(0, 2, 3, 1)
-    grid = padded.view(batch, rows, OUT, columns, OUT, outputs)
-    channels = filters.shape[1]
-    result = gradient.new_zeros(batch, rows + 1, OUT, columns + 1, OUT, channels)
+    result = gradient.new_empty(batch, height, width, channels)
+    strip = _strip(height, width, filters)
+    padded = gradient.new_zeros(OUT * strip, OUT * columns, count)
+    first, second = gradient.new_empty(2, TILE**2 * strip * columns * max(channels, count))
+    sums = gradient.new_empty(strip + 1, OUT, columns + 1, OUT, channels)
+    spread = sums.view(OUT * (strip + 1), OUT * (columns + 1), channels)
     over = TILE - OUT
     for here in range(batch):
-        for top in range(0, rows, strip):
-            count = min(strip, rows - top)
-            tiles = grid[here, top : top + count].permute(1, 3, 0, 2, 4).reshape(OUT**2, -1)
-            values = (out_of @ tiles).view(TILE**2, -1, outputs)
-            products = torch.bmm(values, filters.transpose(1, 2)).view(TILE**2, -1)
-            inputs = (into @ products).view(TILE, TILE, count, columns, channels).permute(2, 0, 3, 1, 4)
-            body, below = result[here, top : top + count], result[here, top + 1 : top + count + 1]
-            body[:, :, :-1] += inputs[:, :OUT, :, :OUT]
-            body[:, :, 1:, :over] += inputs[:, :OUT, :, OUT:]
-            below[:, :over, :-1] += inputs[:, OUT:, :, :OUT]
-            below[:, :over, 1:, :over] += inputs[:, OUT:, :, OUT:]
-    whole = result.view(batch, OUT * (rows + 1), OUT * (columns + 1), channels)
-    return whole[:, 1 : height + 1, 1 : width + 1].permute(0, 3, 1, 2)
+        source, found = gradient[here].permute(1, 2, 0), result[here]
+        carried = torch.zeros_like(spread[:over])
+        for top in range(0, height, OUT * strip):
+            end = min(height, top + OUT * strip)
+            rows = -(-(end - top) // OUT)
+            inside = padded[: end - top, :width]
+            if response is None:
+                inside.copy_(source[top:end])
+            else:
+                output = response[here].permute(1, 2, 0)[top:end]
+                torch.ops.aten.threshold_backward.grad_input(source[top:end], output, 0, grad_input=inside)
+            padded[end - top :] = 0
+            tiles = padded.view(strip, OUT, columns, OUT, count)[:rows].permute(1, 3, 0, 2, 4)
+            size = rows * columns
+            gathered = _shaped(first, OUT, OUT, rows, columns, count).copy_(tiles)
+            values = _shaped(second, TILE**2, size * count)
+            torch.mm(out_of, gathered.view(OUT**2, -1), out=values)
+            products = _shaped(first, TILE**2, size, channels)
+            torch.bmm(values.view(TILE**2, size, count), filters.transpose(1, 2), out=products)
+            inputs = _shaped(second, TILE**2, size * channels)
+            torch.mm(into, products.view(TILE**2, -1), out=inputs)
+            patch = inputs.view(TILE, TILE, rows, columns, channels).permute(2, 0, 3, 1, 4)
+            sums[: rows + 1].zero_()
+            spread[:over] = carried
+            sums[:rows, :, :-1] += patch[:, :OUT, :, :OUT]
+            sums[:rows, :, 1:, :over] += patch[:, :OUT, :, OUT:]
+            sums[1 : rows + 1, :over, :-1] += patch[:, OUT:, :, :OUT]
+            sums[1 : rows + 1, :over, 1:, :over] += patch[:, OUT:, :, OUT:]
+            # Row r of `spread` is row top + r - 1 of the image; the last two are not yet complete.
+            first_row, last_row = max(0, top - 1), height if end == height else end - 1
+            found[first_row:last_row] = spread[first_row - top + 1 : last_row - top + 1, 1 : width + 1]
+            carried = spread[OUT * rows : OUT * rows + over].clone()
+    return result.permute(0, 3, 1, 2)
 
 
-def _tiling(height: int, width: int, filters: Transformed) -> tuple[int, int, int]:
-    """Rows and columns of tiles, and how many rows make a strip."""
-    rows, columns = -(-height // OUT), -(-width // OUT)
-    per_row = TILE**2 * columns * max(filters.shape[1:]) * filters.element_size()
-    return rows, columns, max(1, min(rows, STRIP_BYTES // per_row))
+def _lay(tiles: Float[Tensor, "4 4 rows columns N"], rows_of_image: Float[Tensor, "h w N"]) -> None:
+    """Write tiles side by side; at the lower and right edge only the part that is in the image."""
+    height, width, count = rows_of_image.shape
+    for row, rows, high in _parts(height):
+        for column, columns, wide in _parts(width):
+            place = rows_of_image[OUT * row :, OUT * column :].as_strided(
+                (rows, high, columns, wide, count),
+                (OUT * width * count, width * count, OUT * count, count, 1),
+            )
+            part = tiles[:high, :wide, row : row + rows, column : column + columns]
+            place.copy_(part.permute(2, 0, 3, 1, 4))
+
+
+def _parts(length: int) -> list[tuple[int, int, int]]:
+    """Whole tiles, and what is left of one: (first tile, tiles, pixels of each)."""
+    whole, rest = divmod(length, OUT)
+    parts = [(0, whole, OUT), (whole, 1, rest)]
+    return [part for part in parts if part[1] and part[2]]
+
+
+def _shaped(scratch: Float[Tensor, " size"], *shape: int) -> Tensor:
+    """The beginning of the scratch memory, in that shape."""
+    return scratch[: math.prod(shape)].view(shape)
+
+
+def _strip(height: int, width: int, filters: Transformed) -> int:
+    """How many rows of tiles are worked on at a time."""
+    per_row = TILE**2 * -(-width // OUT) * max(filters.shape[1:]) * filters.element_size()
+    return max(1, min(-(-height // OUT), STRIP_BYTES // per_row))

@@ -6,7 +6,7 @@ Because totals add up, an image can be measured whole, by tiles or by several pr
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -36,7 +36,21 @@ def gram(features: Features) -> Gram:
     wide = torch.promote_types(features.dtype, torch.float32)
     # Positions first, as channels-last memory already has them: a view, not a copy.
     flat = features.permute(0, 2, 3, 1).flatten(1, 2).to(wide)  # (B, M, N)
-    return flat.transpose(1, 2) @ flat
+    return _Gram.apply(flat)  # type: ignore[no-any-return,no-untyped-call]
+
+
+class _Gram(torch.autograd.Function):
+    """FᵀF of F (B, M, N). Its derivative is one product, F (D + Dᵀ), where autograd would form two."""
+
+    @staticmethod
+    def forward(context: Any, flat: Tensor) -> Tensor:
+        context.save_for_backward(flat)
+        return flat.transpose(1, 2) @ flat
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        flat: Tensor = context.saved_tensors[0]
+        return flat @ (gradient + gradient.transpose(1, 2))
 
 
 def squared_error(features: Features, target: Features) -> Scalar:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from impasto.choices import Optimizer
-from impasto.device import memory_errors, peak_memory
+from impasto.device import memory_errors, memory_kept, peak_memory
 from impasto.image.picture import Picture
 from impasto.image.resize import fit, resize
 from impasto.network.vgg import VGG19
@@ -61,7 +61,7 @@ def run(job: Job) -> Iterator[Progress]:
     image = None
     spent = 0
     for index, scale in enumerate(job.scales):
-        with memory_errors(scale.height, scale.width):
+        with memory_errors(scale.height, scale.width), memory_kept():
             image = job.first(scale) if image is None else resize(image, scale.height, scale.width)
             evaluate = whole(job.network, job.objective(scale))
             state = descent.start(evaluate, image, method=job.optimizer, history=job.history)
