@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from impasto.image.files import read_picture
 from impasto.image.resize import resize
 from impasto.network import winograd
-from impasto.network.convolve import rectified
+from impasto.network.convolution import Convolution, rectified
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load
 from impasto.objective.evaluate import whole
@@ -45,13 +45,16 @@ def test_it_is_conv2d_and_its_derivative(shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.usefixtures("_strips")
+@pytest.mark.parametrize("wrap", [True, False])
 @pytest.mark.parametrize("use_filters", [True, False])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_with_its_rectification(shape: tuple[int, ...], use_filters: bool) -> None:
+def test_with_its_rectification(shape: tuple[int, ...], use_filters: bool, wrap: bool) -> None:
     image, weight, bias = case(shape)
     filters = winograd.transform(weight) if use_filters else None
-    expected = F.relu(F.conv2d(image, weight, bias, padding=1))
-    found = rectified(image, weight, bias, filters)
+    padded = F.pad(image, (1, 1, 1, 1), mode="circular" if wrap else "constant")
+    expected = F.relu(F.conv2d(padded, weight, bias))
+    convolution = Convolution(weight, bias, filters)
+    found = rectified(image, convolution, wrap=wrap)
     torch.testing.assert_close(found, expected)
     assert found.is_contiguous(memory_format=torch.channels_last)
     along = torch.randn_like(expected)
@@ -59,6 +62,10 @@ def test_with_its_rectification(shape: tuple[int, ...], use_filters: bool) -> No
     pairs = [torch.autograd.grad(response, image, along)[0] for response in (found, expected)]
     torch.testing.assert_close(*pairs)
     assert torch.equal(along, before)
+    last = along.contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(
+        convolution.pull_back(last, found.detach(), wrap=wrap, overwrite=True), pairs[1]
+    )
 
 
 def test_the_derivative_is_the_transpose() -> None:
@@ -78,8 +85,8 @@ def test_on_the_real_network_it_errs_by_rounding() -> None:
     layers = dict.fromkeys(("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"), 0.2)
     exact = VGG19.build(load(), deepest_layer="conv5_1", dtype=torch.float64, direct=True)
     ours = VGG19.build(load(), deepest_layer="conv5_1")
-    assert sum(filters is not None for filters in ours.transformed) == 10
-    assert all(filters is None for filters in exact.transformed)
+    assert sum(one.filters is not None for one in ours.convolutions) == 10
+    assert all(one.filters is None for one in exact.convolutions)
     image = pixels.flip(3).contiguous()
 
     found = ours.features(image, layers)

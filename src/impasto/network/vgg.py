@@ -1,7 +1,8 @@
 """VGG-19 as named layers: the space in which content and style are measured."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -10,12 +11,14 @@ from torch import Tensor
 
 from impasto.choices import Pooling
 from impasto.errors import SettingsError
-from impasto.network import winograd
-from impasto.network.convolve import rectified
-from impasto.network.layers import CONVOLUTIONS, LAYERS, check_size, deepest, layer
+from impasto.network.convolution import Convolution, rectified
+from impasto.network.layers import CONVOLUTIONS, LAYERS, Layer, check_size, deepest, layer
 from impasto.network.records import CAFFE_MEAN_BGR
 from impasto.network.weights import Weights
 from impasto.shapes import Features, Image
+
+AddDerivative: TypeAlias = Callable[[str, Tensor, Tensor | None], Tensor]
+"""See `VGG19.pull_back`."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +31,13 @@ class VGG19:
     counts at odd sizes; where sizes are multiples of 16 there is no difference.
 
     Attributes:
-        convolutions: (weight (N, C, 3, 3), bias (N,)) per layer, in the order of the network.
-        transformed: per layer its filters for `winograd`, where that is faster, else None.
+        convolutions: in the order of the network.
         pooling: "average", the paper's, or "max", the network's own.
         wrap: whether an image's edges see the opposite edges instead of nothing, so that it tiles. Exact
             where the sides are multiples of the deepest layer's stride.
     """
 
-    convolutions: tuple[tuple[Tensor, Tensor], ...]
-    transformed: tuple[Tensor | None, ...]
+    convolutions: tuple[Convolution, ...]
     pooling: Pooling
     wrap: bool = False
 
@@ -61,19 +62,17 @@ class VGG19:
             SettingsError: unknown layer.
         """
         names = CONVOLUTIONS[: layer(deepest_layer).convolutions]
-        convolutions = tuple(
-            (
-                weights.layers[name][0].to(device, dtype, memory_format=torch.channels_last),
-                weights.layers[name][1].to(device, dtype),
-            )
-            for name in names
+        return cls(
+            tuple(
+                Convolution.of(
+                    weights.layers[name][0].to(device, dtype, memory_format=torch.channels_last),
+                    weights.layers[name][1].to(device, dtype),
+                    direct=direct,
+                )
+                for name in names
+            ),
+            pooling,
         )
-        faster = not direct and dtype == torch.float32 and torch.device(device).type == "cpu"
-        transformed = tuple(
-            winograd.transform(weight) if faster and winograd.pays(weight) else None
-            for weight, _ in convolutions
-        )
-        return cls(convolutions, transformed, pooling)
 
     def wrapping(self) -> "VGG19":
         """The same network on a torus (see `wrap`)."""
@@ -82,12 +81,12 @@ class VGG19:
     @property
     def dtype(self) -> torch.dtype:
         """The type of the features."""
-        return self.convolutions[0][0].dtype
+        return self.convolutions[0].weight.dtype
 
     @property
     def device(self) -> torch.device:
         """Where the network stands."""
-        return self.convolutions[0][0].device
+        return self.convolutions[0].weight.device
 
     def features(self, image: Image, layers: Iterable[str]) -> dict[str, Features]:
         """Responses of the layers asked for, after rectification or pooling (the paper's F^l).
@@ -112,33 +111,66 @@ class VGG19:
             )
         check_size(image.shape[2], image.shape[3], wanted, role="image")
 
+        responses = self.responses(image, last)
+        return {name: responses[known] for known, name in wanted.items()}
+
+    def responses(self, image: Image, last: Layer) -> dict[str, Features]:
+        """Responses of every layer up to `last`, in the order of the network."""
         found: dict[str, Features] = {}
         response = _caffe_input(image, self.dtype)  # (B, 3, H, W), BGR
-        convolutions = iter(zip(self.convolutions, self.transformed, strict=True))
+        convolutions = iter(self.convolutions)
         for here in LAYERS.values():
             if here.is_pooling:
                 response = self._pool(response)  # (B, N, ⌈h/2⌉, ⌈w/2⌉)
             else:
-                (weight, bias), filters = next(convolutions)
-                if self.wrap:
-                    response = rectified(_margin(response), weight, bias, padding=0)
-                else:
-                    response = rectified(response, weight, bias, filters)
-            if here.name in wanted:
-                found[wanted[here.name]] = response
+                response = rectified(response, next(convolutions), wrap=self.wrap)
+            found[here.name] = response
             if here is last:
                 break
         return found
+
+    def pull_back(self, responses: dict[str, Features], add: AddDerivative) -> Image:
+        """The derivative of a loss with respect to the image, from those with respect to the responses.
+
+        What autograd would find, in less memory: each response is let go of as soon as it has served, and
+        gradients are written over.
+
+        Args:
+            responses: from `responses`; empty afterwards.
+            add: given a layer's name, its response and the gradient that came back from deeper layers (None
+                at the deepest), gives the gradient with the layer's own added, perhaps in the same memory.
+        Returns:
+            (B, 3, H, W), float32 at least, per unit of the image's 0..1.
+        """
+        gradient: Tensor | None = None
+        for name in reversed(list(responses)):
+            here, response = LAYERS[name], responses.pop(name)
+            gradient = add(name, response, gradient)
+            if here.is_pooling:
+                gradient = self._pull_back_pool(gradient, next(reversed(responses.values())))
+            else:
+                convolution = self.convolutions[here.convolutions - 1]
+                gradient = convolution.pull_back(gradient, response, wrap=self.wrap, overwrite=True)
+        wide = torch.promote_types(self.dtype, torch.float32)
+        return gradient.to(wide).flip(1).mul_(255).contiguous()  # type: ignore[union-attr]
 
     def _pool(self, response: Features) -> Float[Tensor, "B N _ _"]:
         if self.pooling == "max":
             return F.max_pool2d(response, 2, ceil_mode=True)
         return F.avg_pool2d(response, 2, ceil_mode=True)
 
-
-def _margin(response: Features) -> Float[Tensor, "B N _ _"]:
-    """A margin of one position that holds what stands at the opposite edge."""
-    return F.pad(response, (1, 1, 1, 1), mode="circular").contiguous(memory_format=torch.channels_last)
+    def _pull_back_pool(self, gradient: Tensor, image: Tensor) -> Tensor:
+        found: Tensor
+        if self.pooling == "max":
+            _, places = F.max_pool2d(image, 2, ceil_mode=True, return_indices=True)
+            found = torch.ops.aten.max_pool2d_with_indices_backward(
+                gradient, image, [2, 2], [2, 2], [0, 0], [1, 1], True, places
+            )
+        else:
+            found = torch.ops.aten.avg_pool2d_backward(
+                gradient, image, [2, 2], [2, 2], [0, 0], True, True, None
+            )
+        return found
 
 
 def _caffe_input(image: Image, dtype: torch.dtype) -> Float[Tensor, "B 3 H W"]:

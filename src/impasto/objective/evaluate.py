@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from impasto.network.layers import deepest
 from impasto.network.vgg import VGG19
 from impasto.objective.objective import Objective
 from impasto.objective.terms import IMAGE
@@ -48,14 +49,37 @@ def measure(network: VGG19, objective: Objective, image: Image) -> list[Tensor]:
 
 
 def whole(network: VGG19, objective: Objective) -> Evaluate:
-    """Evaluation of the whole image at once: measure, score, backward."""
+    """Evaluation of the whole image at once: measure, score, and the way back."""
 
+    @torch.no_grad()
     def evaluate(image: Image) -> Evaluation:
-        pixels = image.detach().requires_grad_(True)
-        with torch.enable_grad():
-            values = objective.score(measure(network, objective, pixels))
-            loss = values.sum()
-        (gradient,) = torch.autograd.grad(loss, pixels)
-        return Evaluation(loss.detach(), gradient, objective.names, values.detach())
+        responses = network.responses(image, deepest(objective.layers)) if objective.layers else {}
+        sources = {**responses, IMAGE: image}
+        totals = [term.measure(sources[term.layer]) for term in objective.terms]
+        values, derivatives = _scored(objective, totals)
+        del sources, totals
+        ways = list(zip(objective.terms, derivatives, strict=True))
+
+        def add(name: str, features: Tensor, gradient: Tensor | None) -> Tensor:
+            for term, derivative in ways:
+                if term.layer == name:
+                    gradient = term.pull_back(features, derivative, gradient)
+            assert gradient is not None, "the deepest layer has a term"
+            return gradient
+
+        gradient = network.pull_back(responses, add) if responses else torch.zeros_like(image)
+        for term, derivative in ways:
+            if term.layer == IMAGE:
+                gradient = term.pull_back(image, derivative, gradient)
+        return Evaluation(values.sum(), gradient, objective.names, values)
 
     return evaluate
+
+
+def _scored(objective: Objective, totals: list[Tensor]) -> tuple[Float[Tensor, " L"], tuple[Tensor, ...]]:
+    """Each term's weighted score, and the derivative of their sum with respect to each total."""
+    totals = [total.detach().requires_grad_(True) for total in totals]
+    with torch.enable_grad():
+        values = objective.score(totals)
+        derivatives = torch.autograd.grad(values.sum(), totals)
+    return values.detach(), derivatives

@@ -64,7 +64,7 @@ def content_terms(
     with torch.no_grad():
         responses = network.features(content, layers)
     return tuple(
-        ContentTerm(name, response, weight * layers[name] / _content_unit(response, formula))
+        ContentTerm(layer(name).name, response, weight * layers[name] / _content_unit(response, formula))
         for name, response in responses.items()
     )
 
@@ -104,7 +104,11 @@ def style_terms(
     terms = []
     for name, target in targets.items():
         positions = math.prod(layer(name).grid(*canvas))
-        terms.append(StyleTerm(name, target, positions, weight * layers[name] / _style_unit(target, formula)))
+        terms.append(
+            StyleTerm(
+                layer(name).name, target, positions, weight * layers[name] / _style_unit(target, formula)
+            )
+        )
     return tuple(terms)
 
 

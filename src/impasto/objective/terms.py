@@ -6,7 +6,7 @@ Because totals add up, an image can be measured whole, by tiles or by several pr
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -36,21 +36,7 @@ def gram(features: Features) -> Gram:
     wide = torch.promote_types(features.dtype, torch.float32)
     # Positions first, as channels-last memory already has them: a view, not a copy.
     flat = features.permute(0, 2, 3, 1).flatten(1, 2).to(wide)  # (B, M, N)
-    return _Gram.apply(flat)  # type: ignore[no-any-return,no-untyped-call]
-
-
-class _Gram(torch.autograd.Function):
-    """FᵀF of F (B, M, N). Its derivative is one product, F (D + Dᵀ), where autograd would form two."""
-
-    @staticmethod
-    def forward(context: Any, flat: Tensor) -> Tensor:
-        context.save_for_backward(flat)
-        return flat.transpose(1, 2) @ flat
-
-    @staticmethod
-    def backward(context: Any, gradient: Tensor) -> Tensor:
-        flat: Tensor = context.saved_tensors[0]
-        return flat @ (gradient + gradient.transpose(1, 2))
+    return flat.transpose(1, 2) @ flat
 
 
 def squared_error(features: Features, target: Features) -> Scalar:
@@ -136,6 +122,18 @@ class Term(Protocol):
     def score(self, total: Tensor) -> Scalar:
         """A number from the total over all positions."""
 
+    def pull_back(self, features: Tensor, derivative: Tensor, gradient: Tensor | None) -> Tensor:
+        """The derivative of a loss with respect to the features, from that with respect to the total.
+
+        Args:
+            features: what `measure` saw.
+            derivative: of the loss with respect to what `measure` gave.
+            gradient: the features' shape, what other terms and deeper layers have to say; it may be written
+                over. None: nothing yet.
+        Returns:
+            the sum, the features' shape and type.
+        """
+
 
 @dataclass(frozen=True)
 class ContentTerm:
@@ -157,6 +155,11 @@ class ContentTerm:
     def score(self, total: Scalar) -> Scalar:
         """½ Σ (F − P)²."""
         return content_distance(total)
+
+    def pull_back(self, features: Features, derivative: Scalar, gradient: Tensor | None) -> Features:
+        """Of Σ (F − P)²: 2 (F − P), which is Eq. 2 of the paper where F > 0."""
+        own = (features - self.target).mul_(2 * derivative)
+        return own if gradient is None else gradient.add_(own)
 
 
 @dataclass(frozen=True)
@@ -184,6 +187,17 @@ class StyleTerm:
         """E_l."""
         return style_distance(total, self.positions, self.target)
 
+    def pull_back(self, features: Features, derivative: Gram, gradient: Tensor | None) -> Features:
+        """Of G = F Fᵀ along D: (D + Dᵀ) F, which is Eq. 6 of the paper where F > 0."""
+        both = (derivative + derivative.transpose(1, 2)).to(features.dtype)
+        flat = features.permute(0, 2, 3, 1).flatten(1, 2)  # (B, M, N), a view
+        batch, count, height, width = features.shape
+        if gradient is None:
+            own = (flat @ both).view(batch, height, width, count)
+            return own.permute(0, 3, 1, 2)
+        gradient.permute(0, 2, 3, 1).view(batch, -1, count).baddbmm_(flat, both)
+        return gradient
+
 
 @dataclass(frozen=True)
 class PixelTerm:
@@ -208,3 +222,11 @@ class PixelTerm:
     def score(self, total: Scalar) -> Scalar:
         """Its mean over pixels."""
         return total / self.pixels
+
+    def pull_back(self, features: Image, derivative: Scalar, gradient: Tensor | None) -> Image:
+        """Of the statistic, by autograd: it is small beside the network."""
+        pixels = features.detach().requires_grad_(True)
+        with torch.enable_grad():
+            total = self.statistic(pixels)
+        own: Tensor = torch.autograd.grad(total, pixels, derivative)[0]
+        return own if gradient is None else gradient.add_(own)

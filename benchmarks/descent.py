@@ -1,0 +1,107 @@
+"""How long until the paper's literal loss is as low as a plain implementation gets it.
+
+    scripts/bench descent [--size 512] [--evaluations 100 300 500]
+
+The plain implementation (baseline.py) descends from white noise; its loss after so many evaluations is the
+mark. Ours descends the same objective, coarse to fine, until its literal loss, in float32 and without priors,
+is as low. Both times are of the descent alone, after everything is loaded. Also: the default recipe and the
+start-up.
+"""
+
+import argparse
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import baseline
+import torch
+from common import CONTENT, STYLE, keep, pixels
+
+from impasto.recipes.job import run
+from impasto.recipes.settings import StylizeSettings
+from impasto.recipes.stylize import prepare, stylize
+
+SCALES, STEPS = 3, 60
+"""Of ours: 128, 256 and 512 px, with so many steps on each but the last, which goes on to the mark."""
+
+
+def plain(size: int, evaluations: list[int]) -> dict[int, tuple[float, float]]:
+    """Seconds and lowest loss so far after each number of evaluations."""
+    content, style = pixels(CONTENT, size), pixels(STYLE, size)
+    noise = torch.rand(content.shape, generator=torch.Generator().manual_seed(0))
+    marks, best = {}, float("inf")
+    for spent, loss, seconds in baseline.descend(baseline.objective(content, style), noise, max(evaluations)):
+        best = min(best, loss)
+        if spent in evaluations:
+            marks[spent] = (seconds, best)
+            print(f"plain: {spent} evaluations, {seconds:.0f} s, {best:.4g}", flush=True)
+    return marks
+
+
+def literal(size: int, **changes: object) -> StylizeSettings:
+    """The baseline's objective, our way down."""
+    given: dict[str, object] = {
+        "formula": "paper", "alpha": baseline.ALPHA, "beta": 1.0, "pooling": "average", "size": size,
+        "scales": SCALES, "steps": STEPS, "finest_steps": 1000, "precision": "float32",
+    }  # fmt: skip
+    return StylizeSettings(**{**given, **changes})  # type: ignore[arg-type]
+
+
+def ours(
+    settings: StylizeSettings, marks: dict[int, tuple[float, float]]
+) -> dict[int, tuple[float, int, int]]:
+    """Seconds, evaluations in all and steps at the last scale until each mark's loss is reached."""
+    job = prepare(CONTENT, STYLE, settings)
+    waiting, reached = dict(marks), {}
+    began = time.perf_counter()
+    for progress in run(job):
+        if progress.scale < progress.scales:
+            continue
+        for evaluations in [e for e, (_, loss) in waiting.items() if progress.loss <= loss]:
+            del waiting[evaluations]
+            reached[evaluations] = (time.perf_counter() - began, progress.evaluations, progress.step)
+            print(f"ours: mark {evaluations} after {reached[evaluations]}", flush=True)
+        if not waiting:
+            break
+    return reached
+
+
+def start_up() -> float:
+    """Seconds of `impasto --help`, the best of five."""
+    times = []
+    for _ in range(5):
+        began = time.perf_counter()
+        subprocess.run(
+            [str(Path(sys.executable).with_name("impasto")), "--help"], capture_output=True, check=True
+        )
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--size", type=int, default=512)
+    arguments.add_argument("--evaluations", type=int, nargs="+", default=[100, 300, 500])
+    chosen = arguments.parse_args()
+    marks = plain(chosen.size, chosen.evaluations)
+    reached = ours(literal(chosen.size), marks)
+    recipe = stylize(CONTENT, STYLE, StylizeSettings(size=chosen.size)).manifest["result"]
+    keep(
+        f"descent-{chosen.size}",
+        {
+            "size": chosen.size,
+            "plain": {str(e): {"seconds": s, "loss": loss} for e, (s, loss) in marks.items()},
+            "ours": {
+                str(e): {"seconds": s, "evaluations": n, "steps_at_the_last_scale": last}
+                for e, (s, n, last) in reached.items()
+            },
+            "times_less": {str(e): round(marks[e][0] / s, 1) for e, (s, _, _) in reached.items()},
+            "default_recipe": {key: recipe[key] for key in ("seconds", "evaluations")},
+            "help_seconds": round(start_up(), 2),
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

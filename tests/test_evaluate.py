@@ -1,0 +1,60 @@
+"""The way back through network and terms, against autograd through all of it."""
+
+import pytest
+import torch
+
+from impasto.choices import Pooling
+from impasto.objective.evaluate import measure, whole
+from impasto.objective.objective import Objective, content_terms, prior_terms, style_terms
+from small import scene, small_network, stripes
+
+
+def objective(size: tuple[int, int], pooling: Pooling, wrap: bool) -> Objective:
+    """Content and style on the same layer, style on a pooling, priors: every kind of term and meeting."""
+    network = small_network(dtype=torch.float64, pooling=pooling)
+    content, style = scene(*size, seed=1).double(), stripes(*size).double()
+    contents = {"relu3_2": 0.5, "conv2_1": 1.0}
+    styles = {"conv1_1": 0.2, "conv2_1": 0.3, "pool2": 0.1, "conv4_1": 0.4}
+    return Objective(
+        (
+            *content_terms(network, content, contents, weight=1.0, formula="balanced"),
+            *style_terms(network, [(style, 1.0)], styles, canvas=size, weight=5.0, formula="balanced"),
+            *prior_terms(size, variation=0.5, gamut=3.0, wrap=wrap),
+        )
+    )
+
+
+@pytest.mark.parametrize("wrap", [False, True])
+@pytest.mark.parametrize("pooling", ["average", "max"])
+@pytest.mark.parametrize("size", [(48, 32), (37, 51)])
+def test_loss_and_gradient_are_autograds(size: tuple[int, int], pooling: Pooling, wrap: bool) -> None:
+    network = small_network(dtype=torch.float64, pooling=pooling)
+    network = network.wrapping() if wrap else network
+    wanted = objective(size, pooling, wrap)
+    image = (1.2 * scene(*size).double() - 0.1).requires_grad_(True)
+    values = wanted.score(measure(network, wanted, image))
+    (gradient,) = torch.autograd.grad(values.sum(), image)
+    found = whole(network, wanted)(image.detach())
+    torch.testing.assert_close(found.values, values.detach(), rtol=1e-12, atol=0)
+    torch.testing.assert_close(found.gradient, gradient, rtol=1e-9, atol=1e-14)
+    assert not found.gradient.requires_grad
+
+
+def test_priors_alone_need_no_network() -> None:
+    image = scene(8, 9).double()
+    terms = prior_terms((8, 9), variation=1.0, gamut=1.0)
+    found = whole(small_network(dtype=torch.float64), Objective(terms))(image)
+    assert float(found.loss) > 0
+    assert found.gradient.shape == image.shape
+
+
+def test_an_evaluation_leaves_targets_and_image_as_they_were() -> None:
+    """Gradients are written over on the way back, and nothing else."""
+    network = small_network(dtype=torch.float64)
+    evaluate = whole(network, objective((48, 32), "average", False))
+    image = scene(48, 32).double()
+    before = image.clone()
+    first, second = evaluate(image), evaluate(image)
+    assert torch.equal(image, before)
+    assert torch.equal(first.gradient, second.gradient)
+    assert torch.equal(first.values, second.values)
