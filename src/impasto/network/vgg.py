@@ -1,6 +1,6 @@
 """VGG-19 as named layers: the space in which content and style are measured."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -111,11 +111,11 @@ class VGG19:
             )
         check_size(image.shape[2], image.shape[3], wanted, role="image")
 
-        responses = self.responses(image, last)
+        responses = self.responses(image, last, wanted)
         return {name: responses[known] for known, name in wanted.items()}
 
-    def responses(self, image: Image, last: Layer) -> dict[str, Features]:
-        """Responses of every layer up to `last`, in the order of the network."""
+    def responses(self, image: Image, last: Layer, wanted: Container[str] = LAYERS) -> dict[str, Features]:
+        """Responses of the wanted layers up to `last`, in the order of the network."""
         found: dict[str, Features] = {}
         response = _caffe_input(image, self.dtype)  # (B, 3, H, W), BGR
         convolutions = iter(self.convolutions)
@@ -124,7 +124,8 @@ class VGG19:
                 response = self._pool(response)  # (B, N, ⌈h/2⌉, ⌈w/2⌉)
             else:
                 response = rectified(response, next(convolutions), wrap=self.wrap)
-            found[here.name] = response
+            if here.name in wanted:
+                found[here.name] = response
             if here is last:
                 break
         return found
