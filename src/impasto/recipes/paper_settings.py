@@ -32,7 +32,7 @@ class ReconstructContentSettings(RunSettings):
     layer: str = option("conv4_2", "the layer whose responses are matched")
     size: int = option(256, "long side of the picture", unit="px", low=16, high=100_000)
     steps: int = option(
-        0, "solver steps at each scale; 0: from 200 in the first block of layers down to 40 in the fifth",
+        0, "solver steps at each scale; 0: from 180 in the first block of layers down to 36 in the fifth",
         low=0, high=100_000,
     )  # fmt: skip
     scales: int = option(
@@ -53,7 +53,7 @@ class ReconstructContentSettings(RunSettings):
     @property
     def steps_taken(self) -> int:
         """The steps asked for, or as many as fit into half a minute at 256 px on two cores."""
-        return self.steps or 200 // layer(self.layer).block
+        return self.steps or 180 // layer(self.layer).block
 
 
 @dataclass(frozen=True, kw_only=True)
