@@ -12,6 +12,7 @@ import argparse
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import baseline
@@ -22,8 +23,8 @@ from impasto.recipes.job import run
 from impasto.recipes.settings import StylizeSettings
 from impasto.recipes.stylize import prepare, stylize
 
-SCALES, STEPS = 3, 60
-"""Of ours: 128, 256 and 512 px, with so many steps on each but the last, which goes on to the mark."""
+STEPS = (60, 60, 1000)
+"""Of ours: at 128, 256 and 512 px; the last goes on to the mark."""
 
 
 def plain(size: int, evaluations: list[int]) -> dict[int, tuple[float, float]]:
@@ -43,7 +44,7 @@ def literal(size: int, **changes: object) -> StylizeSettings:
     """The baseline's objective, our way down."""
     given: dict[str, object] = {
         "formula": "paper", "alpha": baseline.ALPHA, "beta": 1.0, "pooling": "average", "size": size,
-        "scales": SCALES, "steps": STEPS, "finest_steps": 1000, "precision": "float32",
+        "scales": len(STEPS), "precision": "float32",
     }  # fmt: skip
     return StylizeSettings(**{**given, **changes})  # type: ignore[arg-type]
 
@@ -53,6 +54,8 @@ def ours(
 ) -> dict[int, tuple[float, int, int]]:
     """Seconds, evaluations in all and steps at the last scale until each mark's loss is reached."""
     job = prepare(CONTENT, STYLE, settings)
+    scales = zip(job.scales, STEPS[-len(job.scales) :], strict=True)
+    job = replace(job, scales=tuple(replace(scale, steps=steps) for scale, steps in scales))
     waiting, reached = dict(marks), {}
     began = time.perf_counter()
     for progress in run(job):
