@@ -53,9 +53,17 @@ def ours(
     settings: StylizeSettings, marks: dict[int, tuple[float, float]]
 ) -> dict[int, tuple[float, int, int]]:
     """Seconds, evaluations in all and steps at the last scale until each mark's loss is reached."""
-    job = prepare(CONTENT, STYLE, settings)
-    scales = zip(job.scales, STEPS[-len(job.scales) :], strict=True)
-    job = replace(job, scales=tuple(replace(scale, steps=steps) for scale, steps in scales))
+    # α counts responses, of which a coarser scale has a quarter: four times α lets content weigh the same.
+    jobs = [
+        prepare(CONTENT, STYLE, replace(settings, alpha=baseline.ALPHA * 4**coarser))
+        for coarser in reversed(range(len(STEPS)))
+    ]
+    by_width = {scale.width: job for scale, job in zip(jobs[-1].scales, jobs, strict=True)}
+    job = replace(
+        jobs[-1],
+        scales=tuple(replace(s, steps=n) for s, n in zip(jobs[-1].scales, STEPS, strict=True)),
+        objective=lambda scale: by_width[scale.width].objective(scale),
+    )
     waiting, reached = dict(marks), {}
     began = time.perf_counter()
     for progress in run(job):

@@ -4,21 +4,19 @@ Recipes are imported inside the commands, so that `impasto --help` loads no torc
 """
 
 import dataclasses
-import functools
 import json
-import os
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from impasto import __version__
 from impasto.app import console
+from impasto.app.door import door, downloading
 from impasto.app.options import with_settings
-from impasto.errors import INTERRUPTED, ImpastoError
+from impasto.app.weights import weights_app
 from impasto.recipes.paper_settings import (
     FeaturesSettings,
     FigureSettings,
@@ -28,6 +26,9 @@ from impasto.recipes.paper_settings import (
 )
 from impasto.recipes.settings import StylizeSettings
 
+if TYPE_CHECKING:
+    from impasto.recipes.job import Job
+
 app = typer.Typer(
     name="impasto",
     help="Repaint a photograph in the style of a painting (Gatys, Ecker and Bethge 2015).",
@@ -36,7 +37,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-weights_app = typer.Typer(help="The network's weights: list, fetch, verify.", no_args_is_help=True)
 app.add_typer(weights_app, name="weights")
 reconstruct_app = typer.Typer(
     help="What the network's layers keep of an image: its content, or its style.", no_args_is_help=True
@@ -59,36 +59,22 @@ def main() -> None:
     app()
 
 
-def door(command: Callable[..., None]) -> Callable[..., None]:
-    """Turn our errors into one line and an exit code. What is not ours is a bug and keeps its traceback."""
-
-    @functools.wraps(command)
-    def guarded(*args: Any, **kwargs: Any) -> None:
-        try:
-            command(*args, **kwargs)
-        except ImpastoError as error:
-            console.error(str(error))
-            raise typer.Exit(error.exit_code) from None
-        except KeyboardInterrupt:
-            console.note("Stopped.")
-            raise typer.Exit(INTERRUPTED) from None
-        except BrokenPipeError:  # `impasto … | head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(1) from None
-
-    return guarded
-
-
-def _downloading(title: str) -> AbstractContextManager[Callable[[int, int], None]]:
-    from impasto.app.bars import download_bar
-
-    return download_bar(title)
-
-
-def _paint(*job_and_output: Any) -> None:
+def _paint(
+    prepare: Callable[[Callable[[int, int], None]], "Job"],
+    output: str,
+    bits: int,
+    quality: int,
+    preview_every: int,
+    longest: int | None = None,
+) -> None:
+    """Check the output, prepare the job with a bar for the download, run it with one for the painting."""
     from impasto.app.painting import paint
+    from impasto.image.files import check_output
 
-    paint(*job_and_output)
+    check_output(output, bits=bits, longest=longest)
+    with downloading("fetching VGG-19") as on_download:
+        job = prepare(on_download)
+    paint(job, output, bits, quality, preview_every)
 
 
 def _version(wanted: bool) -> bool:
@@ -130,14 +116,13 @@ def stylize(
     preview_every: PreviewEvery = 0,
 ) -> None:
     """Repaint CONTENT in the style of STYLE."""
-    from impasto.image.files import check_output
     from impasto.recipes.stylize import prepare
 
     output = output or "-".join(Path(path).stem for path in (content, *style)) + ".png"
-    check_output(output, bits=bits, longest=settings.size)
-    with _downloading("fetching VGG-19") as on_download:
-        job = prepare(content, style, settings, on_download=on_download)
-    _paint(job, output, bits, quality, preview_every)
+    _paint(
+        lambda on_download: prepare(content, style, settings, on_download=on_download),
+        output, bits, quality, preview_every, longest=settings.size,
+    )  # fmt: skip
 
 
 @reconstruct_app.command("content")
@@ -154,14 +139,13 @@ def reconstruct_content(
     preview_every: PreviewEvery = 0,
 ) -> None:
     """From white noise, find the image that a layer cannot tell from IMAGE: what the layer keeps of it."""
-    from impasto.image.files import check_output
     from impasto.recipes.reconstruct import prepare_content
 
     output = output or f"{Path(image).stem}-{settings.layer}.png"
-    check_output(output, bits=bits, longest=settings.size)
-    with _downloading("fetching VGG-19") as on_download:
-        job = prepare_content(image, settings, on_download=on_download)
-    _paint(job, output, bits, quality, preview_every)
+    _paint(
+        lambda on_download: prepare_content(image, settings, on_download=on_download),
+        output, bits, quality, preview_every, longest=settings.size,
+    )  # fmt: skip
 
 
 @reconstruct_app.command("style")
@@ -180,14 +164,13 @@ def reconstruct_style(
     preview_every: PreviewEvery = 0,
 ) -> None:
     """From white noise, find an image with the style of IMAGE: a texture, of any size."""
-    from impasto.image.files import check_output
     from impasto.recipes.reconstruct import prepare_style
 
     output = output or "-".join(Path(path).stem for path in image) + "-texture.png"
-    check_output(output, bits=bits)
-    with _downloading("fetching VGG-19") as on_download:
-        job = prepare_style(image, settings, on_download=on_download)
-    _paint(job, output, bits, quality, preview_every)
+    _paint(
+        lambda on_download: prepare_style(image, settings, on_download=on_download),
+        output, bits, quality, preview_every, longest=max(settings.canvas(1, 1)),
+    )  # fmt: skip
 
 
 @app.command()
@@ -207,17 +190,16 @@ def rerun(
     preview_every: PreviewEvery = 0,
 ) -> None:
     """Paint PICTURE again from the manifest inside it; the same machine gives the same pixels."""
-    from impasto.image.files import check_output
     from impasto.recipes.rerun import prepare_rerun
 
     old = Path(picture)
     output = output or str(old.with_name(f"{old.stem}-rerun{old.suffix}"))
-    check_output(output, bits=bits)
-    with _downloading("fetching VGG-19") as on_download:
-        job = prepare_rerun(
+    _paint(
+        lambda on_download: prepare_rerun(
             picture, content=content, style=style or (), weights=weights, on_download=on_download
-        )
-    _paint(job, output, bits, quality, preview_every)
+        ),
+        output, bits, quality, preview_every,
+    )  # fmt: skip
 
 
 @app.command()
@@ -233,7 +215,7 @@ def loss(
     """Print every term of the paper's literal loss of IMAGE, at its own size."""
     from impasto.recipes.loss import paper_loss
 
-    with _downloading("fetching VGG-19") as on_download:
+    with downloading("fetching VGG-19") as on_download:
         report = paper_loss(content, style, image, settings, on_download=on_download)
     if as_json:
         console.out.print_json(json.dumps(dataclasses.asdict(report)))
@@ -271,7 +253,7 @@ def figure(
 
     output = output or f"figure-{number}.png"
     check_figure_output(output)
-    with _downloading("fetching VGG-19") as on_download, RunBar() as bar:
+    with downloading("fetching VGG-19") as on_download, RunBar() as bar:
         for progress in compute(
             number, content, style, output, settings, panels=panels, on_download=on_download
         ):
@@ -296,7 +278,7 @@ def features(
     kind = "gram" if settings.gram else "features"
     output = output or f"{Path(image).stem}-{settings.layer}-{kind}.png"
     check_output(output)
-    with _downloading("fetching VGG-19") as on_download:
+    with downloading("fetching VGG-19") as on_download:
         sheet = show(image, settings, on_download=on_download)
     write_picture(sheet.picture, output)
     named = ", ".join(f"{c} ({s:.2f})" for c, s in zip(sheet.channels, sheet.strengths, strict=True))
@@ -310,41 +292,3 @@ def doctor() -> None:
     from impasto.recipes.doctor import examine
 
     console.table("", [(name, str(value)) for name, value in examine().items()])
-
-
-@weights_app.command("list")
-@door
-def weights_list() -> None:
-    """List the known weight files and whether they are in the cache."""
-    _show_weights()
-
-
-@weights_app.command("fetch")
-@door
-def weights_fetch() -> None:
-    """Fetch the weights into the cache, unless good ones are there."""
-    from impasto.network.weights import RECORDS, fetch
-
-    for record in RECORDS.values():
-        with _downloading(f"fetching {record.name}") as on_download:
-            path = fetch(record, progress=on_download)
-        console.out.print(f"{record.name}: {path}")
-
-
-@weights_app.command("verify")
-@door
-def weights_verify() -> None:
-    """Check the bytes of the weights in the cache; exit 1 if any are damaged or absent."""
-    if not _show_weights():
-        raise typer.Exit(1)
-
-
-def _show_weights() -> bool:
-    from impasto.network.weights import verify
-
-    statuses = verify()
-    rows = [
-        (s.record.name, s.state, f"{s.bytes / 1e6:.1f} MB", str(s.path), s.record.licence) for s in statuses
-    ]
-    console.table("", rows, ("name", "state", "size", "file", "licence"))
-    return all(s.state == "good" for s in statuses)
