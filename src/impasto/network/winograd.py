@@ -19,7 +19,7 @@ POINTS = (0.0, 1.0, -1.0, 0.5, -2.0)
 """Where polynomials are evaluated, besides infinity: the set with the least rounding error of those tried."""
 
 FEWEST_FILTERS = 128 * 128
-"""Below that number of filters, direct sums are as fast (benchmarks/convolution.py)."""
+"""Below that number of filters, direct sums are as fast (docs/performance.md)."""
 
 STRIP_BYTES = 8 << 20
 """Tiles are worked on in strips of about this size, so that they stay in the cache between the steps."""

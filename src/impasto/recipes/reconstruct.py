@@ -2,20 +2,17 @@
 
 import torch
 
-from impasto.device import Compute, choose, use_threads
 from impasto.errors import SettingsError
 from impasto.image.files import Source, read_picture
 from impasto.image.resize import fit
 from impasto.network.fetch import ByteProgress
 from impasto.network.layers import check_size, deepest, layer
-from impasto.network.vgg import VGG19
-from impasto.network.weights import Weights, load
 from impasto.objective.objective import Objective, content_terms, prior_terms, style_terms
 from impasto.recipes.job import Job, complete, fitted, white_noise
+from impasto.recipes.machine import compute_for, network_for
 from impasto.recipes.manifest import new
 from impasto.recipes.paper_settings import ReconstructContentSettings, ReconstructStyleSettings
 from impasto.recipes.progress import Painting
-from impasto.recipes.settings import RunSettings
 from impasto.recipes.styles import Sources, read_styles
 from impasto.shapes import Image
 from impasto.solve.pyramid import Scale, plan
@@ -66,11 +63,11 @@ def prepare_content(
         SettingsError, ImageError, WeightsError, DeviceError: before anything is computed.
     """
     settings = settings or ReconstructContentSettings()
-    compute = _begin(settings)
+    compute = compute_for(settings)
     picture = read_picture(image)
     canvas = fit(picture.height, picture.width, settings.size)
     check_size(*canvas, [settings.layer], role="image")
-    network, weights = _network(settings, settings.layer, compute, on_download)
+    network, weights = network_for(settings, settings.layer, compute, on_download)
     shown = fitted(picture, *canvas, compute.device)
 
     def objective(scale: Scale) -> Objective:
@@ -122,7 +119,7 @@ def prepare_style(
         SettingsError, ImageError, WeightsError, DeviceError: before anything is computed.
     """
     settings = settings or ReconstructStyleSettings()
-    compute = _begin(settings)
+    compute = compute_for(settings)
     paintings = read_styles(image, settings.blend)
     first = paintings.pictures[0]
     canvas = settings.canvas(first.height, first.width)
@@ -140,7 +137,7 @@ def prepare_style(
     for picture in paintings.pictures:
         measured = fit(picture.height, picture.width, settings.style_size)
         check_size(*measured, settings.layers, role="style image")
-    network, weights = _network(settings, last.name, compute, on_download)
+    network, weights = network_for(settings, last.name, compute, on_download)
 
     def objective(scale: Scale) -> Objective:
         shrink = max(scale.height, scale.width) / max(canvas)
@@ -173,24 +170,6 @@ def prepare_style(
 def psnr(image: Image, reference: Image) -> float:
     """Peak signal-to-noise ratio in dB of two images in 0..1: −10 log₁₀ of the mean squared error."""
     return float(-10 * (image - reference).square().mean().clamp_min(1e-10).log10())
-
-
-def _begin(settings: RunSettings) -> Compute:
-    use_threads(settings.threads)
-    return choose(settings.device, settings.precision)
-
-
-def _network(
-    settings: ReconstructContentSettings | ReconstructStyleSettings,
-    last: str,
-    compute: Compute,
-    on_download: ByteProgress | None,
-) -> tuple[VGG19, Weights]:
-    weights = load(settings.weights or None, progress=on_download)
-    network = VGG19.build(
-        weights, pooling=settings.pooling, deepest_layer=last, device=compute.device, dtype=compute.dtype
-    )
-    return network, weights
 
 
 def _check_tileable(scales: tuple[Scale, ...], stride: int, name: str) -> None:

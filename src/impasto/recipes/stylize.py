@@ -2,16 +2,15 @@
 
 from collections.abc import Iterator
 
-from impasto.device import choose, use_threads
 from impasto.image.files import Source, read_picture
 from impasto.image.picture import Picture
 from impasto.image.resize import fit
 from impasto.network.fetch import ByteProgress
 from impasto.network.layers import check_size, deepest
 from impasto.network.vgg import VGG19
-from impasto.network.weights import load
 from impasto.objective.objective import Objective, content_terms, prior_terms, style_terms
 from impasto.recipes.job import Job, complete, fitted, run, white_noise
+from impasto.recipes.machine import compute_for, network_for
 from impasto.recipes.manifest import new
 from impasto.recipes.progress import Painting, Progress
 from impasto.recipes.settings import StylizeSettings
@@ -58,8 +57,7 @@ def prepare(
         SettingsError, ImageError, WeightsError, DeviceError: before anything is computed.
     """
     settings = settings or StylizeSettings()
-    use_threads(settings.threads)
-    compute = choose(settings.device, settings.precision)
+    compute = compute_for(settings)
     photo = read_picture(content, role="content image")
     paintings = read_styles(style, settings.blend)
     start = {"noise": None, "content": photo}.get(settings.init, ...)
@@ -72,14 +70,7 @@ def prepare(
     check_size(*canvas, layers, role="painting")
     for painting in paintings.pictures:
         check_size(painting.height, painting.width, layers, role="style image")
-    weights = load(settings.weights or None, progress=on_download)
-    network = VGG19.build(
-        weights,
-        pooling=settings.pooling,
-        deepest_layer=last.name,
-        device=compute.device,
-        dtype=compute.dtype,
-    )
+    network, weights = network_for(settings, last.name, compute, on_download)
     inputs = {"content": photo, **paintings.inputs}
     if start is not None and start is not photo:
         inputs["init"] = start
