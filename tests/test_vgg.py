@@ -69,7 +69,7 @@ def test_only_the_layers_asked_for_come_back_and_nothing_deeper_is_built() -> No
 def test_max_pooling_sees_the_largest() -> None:
     network = small_network(pooling="max")
     before = network.features(scene(20, 20), ["conv1_2"])["conv1_2"]
-    weight, bias = network.convolutions[2].weight, network.convolutions[2].bias
+    weight, bias = network.convolutions[2].forth, network.convolutions[2].bias
     expected = nn.functional.conv2d(nn.functional.max_pool2d(before, 2), weight, bias, padding=1).relu()
     torch.testing.assert_close(network.features(scene(20, 20), ["conv2_1"])["conv2_1"], expected)
 

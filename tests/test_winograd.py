@@ -50,10 +50,9 @@ def test_it_is_conv2d_and_its_derivative(shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_with_its_rectification(shape: tuple[int, ...], use_filters: bool, wrap: bool) -> None:
     image, weight, bias = case(shape)
-    filters = winograd.transform(weight) if use_filters else None
     padded = F.pad(image, (1, 1, 1, 1), mode="circular" if wrap else "constant")
     expected = F.relu(F.conv2d(padded, weight, bias))
-    convolution = Convolution(weight, bias, filters)
+    convolution = Convolution.of(weight, bias, fast=use_filters)
     found = rectified(image, convolution, wrap=wrap)
     torch.testing.assert_close(found, expected)
     assert found.is_contiguous(memory_format=torch.channels_last)
@@ -83,7 +82,7 @@ def test_on_the_real_network_it_errs_by_rounding() -> None:
     pixels = resize(read_picture(EXAMPLES / "temple.jpg").pixels, 70, 93).clamp(0, 1)
     style = resize(read_picture(EXAMPLES / "great-wave.jpg").pixels, 64, 96).clamp(0, 1)
     layers = dict.fromkeys(("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"), 0.2)
-    exact = VGG19.build(load(), deepest_layer="conv5_1", dtype=torch.float64, direct=True)
+    exact = VGG19.build(load(), deepest_layer="conv5_1", dtype=torch.float64, fast=False)
     ours = VGG19.build(load(), deepest_layer="conv5_1")
     assert sum(one.filters is not None for one in ours.convolutions) == 10
     assert all(one.filters is None for one in exact.convolutions)

@@ -1,6 +1,5 @@
 """Where and in which precision to compute, and what the machine is."""
 
-import ctypes
 import os
 import platform
 import sys
@@ -120,31 +119,6 @@ def use_threads(count: int) -> None:
     """Compute with that many processor threads; 0 leaves torch's choice, one per core."""
     if count:
         torch.set_num_threads(count)
-
-
-_TRIM_THRESHOLD, _MMAP_MAX = -1, -4
-"""Names of settings in glibc's malloc.h."""
-
-
-@contextmanager
-def memory_kept() -> Iterator[None]:
-    """Keep freed memory in the process for the next step, and give it back at the end.
-
-    An evaluation frees and asks for the same large buffers every time. glibc hands such buffers to the system
-    and back, which clears each page anew. Elsewhere than on Linux with glibc nothing is changed.
-    """
-    if platform.libc_ver()[0] != "glibc":
-        yield
-        return
-    libc = ctypes.CDLL(None)
-    libc.mallopt(_MMAP_MAX, 0)
-    libc.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
-    try:
-        yield
-    finally:
-        libc.mallopt(_MMAP_MAX, 65536)  # the defaults
-        libc.mallopt(_TRIM_THRESHOLD, 128 * 1024)
-        libc.malloc_trim(0)
 
 
 @contextmanager

@@ -103,7 +103,7 @@ def painting_facts(step: "Step") -> str:
     rate = step.evaluations / step.seconds if step.seconds else 0.0
     return (
         f"scale {step.scale}/{step.scales} · step {step.step}/{step.steps} · loss {step.loss:.4g} · "
-        f"{rate:.1f} it/s · {clock(step.eta)} left"
+        f"{rate:.1f} it/s · {step.precision} · {clock(step.eta)} left"
     )
 
 

@@ -20,24 +20,30 @@ class Convolution:
     all that the way back needs.
 
     Attributes:
-        weight: (N, C, 3, 3), channels-last.
         bias: (N,).
+        forth: (N, C, 3, 3), channels-last, the weights; None where `filters` serve.
+        back: (C, N, 3, 3), channels-last: the weights turned around, with which a gradient is convolved.
         filters: the weights as `winograd.transform` has them where that is faster, else None.
     """
 
-    weight: Float[Tensor, "N C 3 3"]
     bias: Float[Tensor, " N"]
+    forth: Float[Tensor, "N C 3 3"] | None
+    back: Float[Tensor, "C N 3 3"] | None
     filters: Float[Tensor, "36 C N"] | None
 
     @classmethod
-    def of(cls, weight: Tensor, bias: Tensor, *, direct: bool = False) -> "Convolution":
-        """The convolution with these weights, on their device and in their type.
+    def of(cls, weight: Tensor, bias: Tensor, *, fast: bool | None = None) -> "Convolution":
+        """The convolution with these weights, (N, C, 3, 3), on their device and in their type.
 
         Args:
-            direct: sum every product as it is written, also where `winograd` would be faster.
+            fast: whether through `winograd`, or summing every product as it is written; default: as is
+                quicker.
         """
-        fast = not direct and weight.device.type == "cpu" and weight.dtype == torch.float32
-        return cls(weight, bias, winograd.transform(weight) if fast and winograd.pays(weight) else None)
+        if fast is None:
+            fast = weight.device.type == "cpu" and weight.dtype == torch.float32 and winograd.pays(weight)
+        if fast:
+            return cls(bias, None, None, winograd.transform(weight))
+        return cls(bias, _channels_last(weight), _channels_last(weight.flip(2, 3).transpose(0, 1)), None)
 
     def respond(self, image: Features, *, wrap: bool = False) -> Float[Tensor, "B _ h w"]:
         """Responses of the image, ≥ 0, the image's rows and columns.
@@ -51,7 +57,8 @@ class Convolution:
             return _channels_last(self.respond(_channels_last(margin))[:, :, 1:-1, 1:-1])
         if self.filters is not None:
             return winograd.convolve(image, self.filters, self.bias)
-        return F.conv2d(image, self.weight, self.bias, padding=1).clamp_(min=0)
+        assert self.forth is not None
+        return F.conv2d(image, self.forth, self.bias, padding=1).clamp_(min=0)
 
     def pull_back(
         self, gradient: Tensor, response: Tensor, *, wrap: bool = False, overwrite: bool = False
@@ -77,13 +84,8 @@ class Convolution:
         """`pull_back` without the rectification."""
         if self.filters is not None:
             return winograd.pull_back(gradient, self.filters)
-        batch, _, height, width = gradient.shape
-        shape = (batch, self.weight.shape[1], height, width)
-        image = gradient.new_empty(1).expand(shape)  # only its shape is looked at
-        found: Tensor = torch.ops.aten.convolution_backward(
-            gradient, image, self.weight, None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1, [True, False, False]
-        )[0]
-        return found
+        assert self.back is not None
+        return F.conv2d(gradient, self.back, padding=1)
 
 
 def rectified(image: Features, convolution: Convolution, *, wrap: bool = False) -> Float[Tensor, "B _ h w"]:

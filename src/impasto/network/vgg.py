@@ -17,6 +17,10 @@ from impasto.network.records import CAFFE_MEAN_BGR
 from impasto.network.weights import Weights
 from impasto.shapes import Features, Image
 
+FIRST = CONVOLUTIONS[0]
+KEPT = frozenset(LAYERS) - {FIRST}
+"""The layers whose responses the way back needs."""
+
 AddDerivative: TypeAlias = Callable[[str, Tensor, Tensor | None], Tensor]
 """See `VGG19.pull_back`."""
 
@@ -50,14 +54,14 @@ class VGG19:
         deepest_layer: str = "conv5_4",
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
-        direct: bool = False,
+        fast: bool | None = None,
     ) -> "VGG19":
         """Put the convolutions up to `deepest_layer` on the device, in the type that features shall have.
 
         Weights are laid out channels-last, which is what the fast kernels of CPUs and GPUs want.
 
         Args:
-            direct: sum every product as it is written, also where `winograd` would be faster.
+            fast: False sums every product as it is written, also where `winograd` would be faster.
         Raises:
             SettingsError: unknown layer.
         """
@@ -65,9 +69,9 @@ class VGG19:
         return cls(
             tuple(
                 Convolution.of(
-                    weights.layers[name][0].to(device, dtype, memory_format=torch.channels_last),
+                    weights.layers[name][0].to(device, dtype),
                     weights.layers[name][1].to(device, dtype),
-                    direct=direct,
+                    fast=fast,
                 )
                 for name in names
             ),
@@ -81,12 +85,12 @@ class VGG19:
     @property
     def dtype(self) -> torch.dtype:
         """The type of the features."""
-        return self.convolutions[0].weight.dtype
+        return self.convolutions[0].bias.dtype
 
     @property
     def device(self) -> torch.device:
         """Where the network stands."""
-        return self.convolutions[0].weight.device
+        return self.convolutions[0].bias.device
 
     def features(self, image: Image, layers: Iterable[str]) -> dict[str, Features]:
         """Responses of the layers asked for, after rectification or pooling (the paper's F^l).
@@ -114,8 +118,18 @@ class VGG19:
         responses = self.responses(image, last, wanted)
         return {name: responses[known] for known, name in wanted.items()}
 
-    def responses(self, image: Image, last: Layer, wanted: Container[str] = LAYERS) -> dict[str, Features]:
-        """Responses of the wanted layers up to `last`, in the order of the network."""
+    def responses(
+        self,
+        image: Image,
+        last: Layer,
+        wanted: Container[str] = LAYERS,
+        see: Callable[[str, Features], None] | None = None,
+    ) -> dict[str, Features]:
+        """Responses of the wanted layers up to `last`, in the order of the network.
+
+        Args:
+            see: shown every layer's name and response as it comes, wanted or not.
+        """
         found: dict[str, Features] = {}
         response = _caffe_input(image, self.dtype)  # (B, 3, H, W), BGR
         convolutions = iter(self.convolutions)
@@ -124,28 +138,33 @@ class VGG19:
                 response = self._pool(response)  # (B, N, ⌈h/2⌉, ⌈w/2⌉)
             else:
                 response = rectified(response, next(convolutions), wrap=self.wrap)
+            if see is not None:
+                see(here.name, response)
             if here.name in wanted:
                 found[here.name] = response
             if here is last:
                 break
         return found
 
-    def pull_back(self, responses: dict[str, Features], add: AddDerivative) -> Image:
+    def pull_back(self, image: Image, responses: dict[str, Features], add: AddDerivative) -> Image:
         """The derivative of a loss with respect to the image, from those with respect to the responses.
 
-        What autograd would find, in less memory: each response is let go of as soon as it has served, and
-        gradients are written over.
+        What autograd would find, in less memory: each response is let go of as soon as it has served,
+        gradients are written over, and the first layer, which is large and cheap, is computed again.
 
         Args:
-            responses: from `responses`; empty afterwards.
+            image: what the responses are of.
+            responses: from `responses`, all `KEPT` ones up to the deepest; empty afterwards.
             add: given a layer's name, its response and the gradient that came back from deeper layers (None
                 at the deepest), gives the gradient with the layer's own added, perhaps in the same memory.
         Returns:
             (B, 3, H, W), float32 at least, per unit of the image's 0..1.
         """
         gradient: Tensor | None = None
-        for name in reversed(list(responses)):
-            here, response = LAYERS[name], responses.pop(name)
+        for name in reversed([FIRST, *responses]):
+            here, response = LAYERS[name], responses.pop(name, None)
+            if response is None:
+                response = self.convolutions[0].respond(_caffe_input(image, self.dtype), wrap=self.wrap)
             gradient = add(name, response, gradient)
             if here.is_pooling:
                 gradient = self._pull_back_pool(gradient, next(reversed(responses.values())))

@@ -9,9 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from impasto.network.layers import deepest
-from impasto.network.vgg import VGG19
+from impasto.network.vgg import KEPT, VGG19
 from impasto.objective.objective import Objective
-from impasto.objective.terms import IMAGE
+from impasto.objective.terms import IMAGE, Term
 from impasto.shapes import Image, Scalar
 
 
@@ -50,27 +50,31 @@ def measure(network: VGG19, objective: Objective, image: Image) -> list[Tensor]:
 
 def whole(network: VGG19, objective: Objective) -> Evaluate:
     """Evaluation of the whole image at once: measure, score, and the way back."""
+    by_layer: dict[str, list[tuple[int, Term]]] = {}
+    for place, term in enumerate(objective.terms):
+        by_layer.setdefault(term.layer, []).append((place, term))
+    last = deepest(objective.layers) if objective.layers else None
 
     @torch.no_grad()
     def evaluate(image: Image) -> Evaluation:
-        responses = network.responses(image, deepest(objective.layers)) if objective.layers else {}
-        sources = {**responses, IMAGE: image}
-        totals = [term.measure(sources[term.layer]) for term in objective.terms]
-        values, derivatives = _scored(objective, totals)
-        del sources, totals
-        ways = list(zip(objective.terms, derivatives, strict=True))
+        totals: dict[int, Tensor] = {}
+
+        def see(name: str, features: Tensor) -> None:
+            for place, term in by_layer.get(name, ()):
+                totals[place] = term.measure(features)
+
+        see(IMAGE, image)
+        responses = network.responses(image, last, KEPT, see) if last else {}
+        values, derivatives = _scored(objective, [totals[place] for place in range(len(totals))])
 
         def add(name: str, features: Tensor, gradient: Tensor | None) -> Tensor:
-            for term, derivative in ways:
-                if term.layer == name:
-                    gradient = term.pull_back(features, derivative, gradient)
+            for place, term in by_layer.get(name, ()):
+                gradient = term.pull_back(features, derivatives[place], gradient)
             assert gradient is not None, "the deepest layer has a term"
             return gradient
 
-        gradient = network.pull_back(responses, add) if responses else torch.zeros_like(image)
-        for term, derivative in ways:
-            if term.layer == IMAGE:
-                gradient = term.pull_back(image, derivative, gradient)
+        gradient = network.pull_back(image, responses, add) if last else torch.zeros_like(image)
+        gradient = add(IMAGE, image, gradient)
         return Evaluation(values.sum(), gradient, objective.names, values)
 
     return evaluate

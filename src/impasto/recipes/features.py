@@ -71,7 +71,7 @@ def features(
         pooling=settings.pooling,
         deepest_layer=settings.layer,
         device=compute.device,
-        direct=True,
+        fast=False,
     )
     with torch.no_grad():
         pixels = fitted(picture, *size, compute.device)

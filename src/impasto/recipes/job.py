@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from impasto.choices import Optimizer
-from impasto.device import memory_errors, memory_kept, peak_memory
+from impasto.device import memory_errors, peak_memory
 from impasto.image.picture import Picture
 from impasto.image.resize import fit, resize
 from impasto.network.vgg import VGG19
@@ -19,7 +19,7 @@ from impasto.recipes.progress import Painting, Progress
 from impasto.recipes.settings import RunSettings
 from impasto.shapes import Image, Mask
 from impasto.solve import descent
-from impasto.solve.pyramid import Scale
+from impasto.solve.pyramid import Scale, carry
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,9 @@ class Job:
         scales: the plan, coarse to fine.
         network: on its device.
         objective: gives the objective at a scale.
-        first: gives the image to start from at the coarsest scale.
+        first: gives the image to start from at a scale.
+        detailed: whether the finer scales take up the fine detail of their `first` (see `carry`), as is good
+            for pictures. Noise has none that one would want.
         inputs: the pictures as read, by role.
         manifest: what is known before the run.
         alpha: of the result, at any size, or None.
@@ -46,7 +48,9 @@ class Job:
     inputs: Mapping[str, Picture]
     manifest: dict[str, Any]
     optimizer: Optimizer = "lbfgs"
+    detailed: bool = False
     history: int = 20
+    tolerance: float = 0.0
     alpha: Mask | None = None
     judge: Callable[[Image], dict[str, float]] | None = None
 
@@ -61,12 +65,16 @@ def run(job: Job) -> Iterator[Progress]:
     image = None
     spent = 0
     for index, scale in enumerate(job.scales):
-        with memory_errors(scale.height, scale.width), memory_kept():
-            image = job.first(scale) if image is None else resize(image, scale.height, scale.width)
+        with memory_errors(scale.height, scale.width):
+            if image is None or job.detailed:
+                first = job.first(scale)
+                image = first if image is None else carry(image, first)
+            else:
+                image = resize(image, scale.height, scale.width)
             evaluate = whole(job.network, job.objective(scale))
             state = descent.start(evaluate, image, method=job.optimizer, history=job.history)
             for step in range(1, scale.steps + 1):
-                state = descent.step(evaluate, state)
+                state = descent.step(evaluate, state, tolerance=job.tolerance)
                 clock.tick(index, step)
                 yield _progress(job, index, step, state, spent, clock)
                 if state.finished:
@@ -133,6 +141,7 @@ def _progress(job: Job, index: int, step: int, state: descent.Descent, spent: in
         evaluations=spent + state.solver.evaluations,
         seconds=clock.seconds,
         eta=0.0 if last else clock.eta,
+        precision=job.manifest["precision"],
         peak_memory=peak_memory(job.network.device),
         image=lambda: image.detach().float().clamp(0, 1).cpu(),
         note=state.note,

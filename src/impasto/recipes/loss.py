@@ -83,7 +83,7 @@ def paper_loss(
         pooling=settings.pooling,
         deepest_layer=deepest(names).name,
         device=compute.device,
-        direct=True,
+        fast=False,
     )
     style_size = fit(pictures["style"].height, pictures["style"].width, max(canvas))
     pixels = {

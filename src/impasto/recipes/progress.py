@@ -24,6 +24,7 @@ class Progress:
         evaluations: value-and-gradients so far, over all scales.
         seconds: since the run began.
         eta: seconds still to go, as estimated.
+        precision: type of the features, "float32" or "bfloat16"; pixels and losses are float32.
         peak_memory: bytes.
         image: gives the picture as it is, (1, 3, height, width), 0..1, on the CPU, when called.
         note: anything out of the ordinary, else "".
@@ -40,6 +41,7 @@ class Progress:
     evaluations: int
     seconds: float
     eta: float
+    precision: str
     peak_memory: int
     image: Callable[[], Image]
     note: str = ""

@@ -103,6 +103,7 @@ def prepare_content(
         manifest=new("reconstruct content", settings, {"content": picture}, weights, compute),
         optimizer=settings.optimizer,
         history=settings.history,
+        tolerance=settings.tolerance,
         judge=judge,
     )
 
@@ -164,6 +165,7 @@ def prepare_style(
         manifest=new("reconstruct style", settings, paintings.inputs, weights, compute),
         optimizer=settings.optimizer,
         history=settings.history,
+        tolerance=settings.tolerance,
     )
 
 

@@ -19,7 +19,7 @@ PAPER_CONTENT_LAYERS = ("conv4_2",)
 PAPER_RATIO = 1e-3
 """α/β of Gatys et al. 2015, Fig. 2 B, C and D."""
 
-STYLE_AT_HALF = 5.0
+STYLE_AT_HALF = 8.0
 """β/α of the balanced formula at strength 0.5; chosen by eye over the pairs of docs/gallery.md."""
 
 STEEPNESS = 1.5
@@ -34,6 +34,7 @@ PRESETS: dict[str, dict[str, object]] = {
         "noise": 1.0,
         "scales": 1,
         "steps": 500,
+        "tolerance": 0.0,
     },
 }
 """Settings under one name. gatys2015: the paper's choices to the letter: white noise, one scale, average
@@ -75,6 +76,10 @@ class RunSettings:
     )
     optimizer: Optimizer = option("lbfgs", "the solver", advanced=True)
     history: int = option(20, "steps that L-BFGS remembers", low=1, high=1000, advanced=True)
+    tolerance: float = option(
+        1e-3, "a scale ends when ten L-BFGS steps lower the loss by less than this share; 0: never",
+        low=0, high=1, advanced=True,
+    )  # fmt: skip
     precision: Precision = option(
         "auto", "type of the features; auto: bfloat16 where the processor has it", advanced=True
     )
@@ -102,9 +107,9 @@ class StylizeSettings(RunSettings):
     content_layers: Mapping[str, float] = option(
         dict.fromkeys(PAPER_CONTENT_LAYERS, 1.0), CONTENT_LAYERS_HELP, advanced=True
     )
-    steps: int = option(60, "solver steps at the coarsest scale", low=1, high=100_000)
+    steps: int = option(50, "solver steps at the coarsest scale", low=1, high=100_000)
     finest_steps: int = option(
-        12, "solver steps at the finest scale, if there is more than one", low=1, high=100_000, advanced=True
+        10, "solver steps at the finest scale, if there is more than one", low=1, high=100_000, advanced=True
     )
     scales: int = option(
         0, "sizes from coarse to fine, doubling; 1 works at the full size only, 0 starts near 128 px",

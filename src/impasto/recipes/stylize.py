@@ -92,10 +92,12 @@ def prepare(
         network=network,
         objective=lambda scale: _objective(network, photo, paintings, settings, scale),
         first=first,
+        detailed=start is not None,
         inputs=inputs,
         manifest=new("stylize", settings, inputs, weights, compute),
         optimizer=settings.optimizer,
         history=settings.history,
+        tolerance=settings.tolerance,
         alpha=photo.alpha,
     )
 

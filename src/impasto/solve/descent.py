@@ -8,6 +8,9 @@ from impasto.objective.evaluate import Evaluate, Evaluation
 from impasto.shapes import Image
 from impasto.solve import adam, lbfgs
 
+PATIENCE = 10
+"""Steps of L-BFGS over which the fall of the loss is judged."""
+
 MOST_RESTARTS = 4
 """Adam's rate is cut to a quarter at each; after these, 50 steps move a pixel by less than 1/255."""
 
@@ -22,7 +25,8 @@ class Descent:
         here: the objective there.
         restarts: Adam's so far.
         note: what went wrong in the last step and what was done about it, else "".
-        finished: nothing further can be gained.
+        finished: nothing further can be gained, or too little.
+        losses: the last `PATIENCE` + 1, oldest first.
     """
 
     solver: lbfgs.State | adam.State
@@ -31,6 +35,7 @@ class Descent:
     restarts: int = 0
     note: str = ""
     finished: bool = False
+    losses: tuple[float, ...] = ()
 
 
 def start(evaluate: Evaluate, image: Image, *, method: Optimizer = "lbfgs", history: int = 20) -> Descent:
@@ -50,16 +55,23 @@ def start(evaluate: Evaluate, image: Image, *, method: Optimizer = "lbfgs", hist
     return Descent(solver, image, solver.here)
 
 
-def step(evaluate: Evaluate, descent: Descent) -> Descent:
+def step(evaluate: Evaluate, descent: Descent, *, tolerance: float = 0.0) -> Descent:
     """One step. A step that fails leaves the best image as it was, says so in `note`, and prepares the next.
 
     L-BFGS first forgets its history; failing again, it gives way to Adam. Adam, failing, goes back to the
     best image with a quarter of its rate, and after `MOST_RESTARTS` of these the run is finished.
+
+    Args:
+        tolerance: L-BFGS is finished when `PATIENCE` steps together lower the loss by less than this share
+            of it. (Adam's loss goes up and down, so that a rest proves nothing.)
     """
     solver = descent.solver
-    if isinstance(solver, lbfgs.State):
-        return _after_lbfgs(descent, lbfgs.step(evaluate, solver))
-    return _after_adam(descent, adam.step(evaluate, solver))
+    if not isinstance(solver, lbfgs.State):
+        return _after_adam(descent, adam.step(evaluate, solver))
+    after = _after_lbfgs(descent, lbfgs.step(evaluate, solver))
+    losses = (*descent.losses, float(after.here.loss))[-PATIENCE - 1 :]
+    settled = len(losses) > PATIENCE and losses[0] - losses[-1] < tolerance * losses[0]
+    return replace(after, losses=losses, finished=after.finished or settled)
 
 
 def _after_lbfgs(descent: Descent, state: lbfgs.State) -> Descent:

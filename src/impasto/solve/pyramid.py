@@ -2,7 +2,11 @@
 
 from dataclasses import dataclass
 
-from impasto.image.resize import fit
+from jaxtyping import Float
+from torch import Tensor
+
+from impasto.image.resize import fit, resize
+from impasto.shapes import Image
 
 
 @dataclass(frozen=True)
@@ -38,3 +42,21 @@ def plan(
         Scale(*size, round(steps * (finest / steps) ** (index / last if last else 0.0)))
         for index, size in enumerate(reversed(sizes))
     )
+
+
+def carry(image: Float[Tensor, "B 3 _ _"], start: Image) -> Image:
+    """What was reached at a coarser scale, enlarged to the size of `start`, with the fine detail of `start`.
+
+    Enlarging alone gives a picture without fine detail, and the solver spends most of its steps at the new
+    scale on growing it from nothing. The detail is what `start` loses when it is brought to the coarser size
+    and back.
+
+    Args:
+        image: (B, 3, h, w).
+        start: (B, 3, H, W), what one would start from if there were no coarser scales.
+    Returns:
+        (B, 3, H, W).
+    """
+    height, width = start.shape[2:]
+    coarse = resize(start, *image.shape[2:])
+    return start + resize(image - coarse, height, width)
