@@ -9,10 +9,11 @@ import torch
 from scipy.optimize import minimize
 
 from impasto.errors import DeviceError
+from impasto.image.resize import resize
 from impasto.objective.evaluate import Evaluate, Evaluation
 from impasto.shapes import Image
 from impasto.solve import adam, descent, lbfgs
-from impasto.solve.pyramid import Scale, plan
+from impasto.solve.pyramid import Scale, carry, plan
 
 SHAPE = (1, 3, 4, 5)
 Loss = Callable[[torch.Tensor], torch.Tensor]
@@ -237,3 +238,32 @@ def test_plan_of_scales() -> None:
     assert plan(384, 512, scales=1, steps=60, finest=12) == (Scale(384, 512, 60),)
     assert [s.width for s in plan(60, 120, scales=0, steps=5, finest=5)] == [120]
     assert [s.width for s in plan(3, 7, scales=5, steps=5, finest=5)][-1] == 7
+
+
+def test_what_was_not_repainted_comes_back_as_it_was() -> None:
+    """A change at the coarse scale is all that is added to the start, and none leaves it as it is."""
+    start = torch.rand(1, 3, 34, 51, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    coarse = resize(start, 17, 26)
+    torch.testing.assert_close(carry(coarse, start), start)
+    torch.testing.assert_close(carry(coarse + 0.1, start), start + 0.1)
+    change = torch.zeros(1, 3, 17, 26, dtype=torch.float64)
+    change[:, :, 5:9, 8:14] = 0.3
+    torch.testing.assert_close(carry(coarse + change, start) - start, resize(change, 34, 51))
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_a_run_ends_when_the_loss_rests(scale: float) -> None:
+    """After ten steps that gain less than the tolerance, and not before; at any scale of the loss."""
+    evaluate, tolerance = evaluator(lambda image: quadratic(image) + 10, scale), 0.01
+    run, losses = descent.start(evaluate, begin()), []
+    while not run.finished:
+        run = descent.step(evaluate, run, tolerance=tolerance)
+        losses.append(float(run.here.loss))
+    falls = [1 - later / earlier for earlier, later in zip(losses, losses[10:], strict=False)]
+    assert falls[-1] < tolerance
+    assert all(fall >= tolerance for fall in falls[:-1])
+    endless = descent.start(evaluate, begin())
+    for _ in range(len(losses)):
+        endless = descent.step(evaluate, endless)
+    assert not endless.finished
+    assert float(endless.here.loss) == losses[-1]
