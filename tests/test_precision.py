@@ -26,7 +26,7 @@ PAIRS = [
 
 def small_picture(name: str) -> Image:
     picture = read_picture(EXAMPLES / f"{name}.jpg")
-    return resize(picture.pixels, *fit(picture.height, picture.width, 48)).clamp(0, 1)
+    return resize(picture.pixels, *fit(picture.height, picture.width, 40)).clamp(0, 1)
 
 
 def literal(network: VGG19, content: Image, style: Image) -> Evaluate:
@@ -39,7 +39,7 @@ def literal(network: VGG19, content: Image, style: Image) -> Evaluate:
 
 @pytest.mark.weights
 def test_bfloat16_ends_where_float32_does() -> None:
-    """The paper's loss, judged in float32, after 80 steps: 2 % on average over four pairs.
+    """The paper's loss, judged in float32, after 40 steps: 2 % on average over four pairs.
 
     A single pair may differ by some per cent either way: rounding changes the way down.
     """
@@ -53,10 +53,10 @@ def test_bfloat16_ends_where_float32_does() -> None:
         for network in networks:
             evaluate = literal(network, content, style)
             run = descent.start(evaluate, content.clone())
-            for _ in range(80):
+            for _ in range(40):
                 run = descent.step(evaluate, run)
             losses.append(float(judge(run.image).loss))
-        assert losses[0] < 0.03 * float(judge(content).loss)
+        assert losses[0] < 0.05 * float(judge(content).loss)
         ratios.append(losses[1] / losses[0])
     assert statistics.geometric_mean(ratios) < 1.02, ratios
     assert all(0.9 < ratio < 1.1 for ratio in ratios), ratios
