@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,12 @@ def test_a_run_is_a_stream_of_progress(photo: str, painting: str, quick: Stylize
         "variation",
         "gamut",
     }
+
+
+def test_tiles_paint_the_same_picture(photo: str, painting: str, quick: StylizeSettings) -> None:
+    whole, tiled = (impasto.stylize(photo, painting, replace(quick, tile=tile)) for tile in (0, 32))
+    assert float((whole.picture.pixels - tiled.picture.pixels).abs().max()) < 1 / 255
+    assert tiled.manifest["settings"]["tile"] == 32
 
 
 def test_images_of_earlier_steps_stay_what_they_were(

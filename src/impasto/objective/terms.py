@@ -5,7 +5,7 @@ Because totals add up, an image can be measured whole, by tiles or by several pr
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -135,6 +135,14 @@ class Term(Protocol):
         """
 
 
+@runtime_checkable
+class LayerTerm(Term, Protocol):
+    """A term on features of the network, which can be cut into tiles. (Pixels are always measured whole.)"""
+
+    def part(self, rows: slice, columns: slice) -> "LayerTerm":
+        """The term as it measures those rows and columns of its layer's grid alone."""
+
+
 @dataclass(frozen=True)
 class ContentTerm:
     """Content of one layer: ½ Σ (F − P)², Eq. 1, as in the paper. The target is P, (1, N, h, w)."""
@@ -155,6 +163,10 @@ class ContentTerm:
     def score(self, total: Scalar) -> Scalar:
         """½ Σ (F − P)²."""
         return content_distance(total)
+
+    def part(self, rows: slice, columns: slice) -> "ContentTerm":
+        """With that part of the target."""
+        return replace(self, target=self.target[:, :, rows, columns])
 
     def pull_back(self, features: Features, derivative: Scalar, gradient: Tensor | None) -> Features:
         """Of Σ (F − P)²: 2 (F − P), which is Eq. 2 of the paper where F > 0."""
@@ -186,6 +198,10 @@ class StyleTerm:
     def score(self, total: Gram) -> Scalar:
         """E_l."""
         return style_distance(total, self.positions, self.target)
+
+    def part(self, rows: slice, columns: slice) -> "StyleTerm":
+        """The same: `measure` adds up over any positions."""
+        return self
 
     def pull_back(self, features: Features, derivative: Gram, gradient: Tensor | None) -> Features:
         """Of G = F Fᵀ along D: (D + Dᵀ) F, which is Eq. 6 of the paper where F > 0."""

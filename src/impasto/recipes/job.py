@@ -12,7 +12,7 @@ from impasto.device import memory_errors, peak_memory
 from impasto.image.picture import Picture
 from impasto.image.resize import fit, resize
 from impasto.network.vgg import VGG19
-from impasto.objective.evaluate import whole
+from impasto.objective.evaluate import tiled, whole
 from impasto.objective.objective import Objective
 from impasto.recipes.clock import Clock
 from impasto.recipes.progress import Painting, Progress
@@ -51,6 +51,7 @@ class Job:
     detailed: bool = False
     history: int = 20
     tolerance: float = 0.0
+    tile: int = 0
     alpha: Mask | None = None
     judge: Callable[[Image], dict[str, float]] | None = None
 
@@ -71,7 +72,9 @@ def run(job: Job) -> Iterator[Progress]:
                 image = first if image is None else carry(image, first)
             else:
                 image = resize(image, scale.height, scale.width)
-            evaluate = whole(job.network, job.objective(scale))
+            objective = job.objective(scale)
+            tiles = job.tile and job.tile < max(scale.height, scale.width)
+            evaluate = tiled(job.network, objective, job.tile) if tiles else whole(job.network, objective)
             state = descent.start(evaluate, image, method=job.optimizer, history=job.history)
             for step in range(1, scale.steps + 1):
                 state = descent.step(evaluate, state, tolerance=job.tolerance)

@@ -104,6 +104,7 @@ def prepare_content(
         optimizer=settings.optimizer,
         history=settings.history,
         tolerance=settings.tolerance,
+        tile=settings.tile,
         judge=judge,
     )
 
@@ -166,6 +167,7 @@ def prepare_style(
         optimizer=settings.optimizer,
         history=settings.history,
         tolerance=settings.tolerance,
+        tile=settings.tile,
     )
 
 

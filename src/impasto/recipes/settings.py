@@ -83,6 +83,10 @@ class RunSettings:
     precision: Precision = option(
         "auto", "type of the features; auto: bfloat16 where the processor has it", advanced=True
     )
+    tile: int = option(
+        0, "compute in tiles of this side: less memory, more time, the same picture to rounding; 0: whole",
+        unit="px", low=0, high=100_000, advanced=True,
+    )  # fmt: skip
     device: str = option("auto", DEVICE_HELP, advanced=True)
     threads: int = option(0, "processor threads; 0: one per core", low=0, high=4096, advanced=True)
     weights: str = option("", WEIGHTS_HELP, advanced=True)

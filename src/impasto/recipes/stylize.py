@@ -98,6 +98,7 @@ def prepare(
         optimizer=settings.optimizer,
         history=settings.history,
         tolerance=settings.tolerance,
+        tile=settings.tile,
         alpha=photo.alpha,
     )
 

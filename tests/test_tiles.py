@@ -1,0 +1,124 @@
+"""Tiled = whole: the same loss and gradient, whatever the sizes of image and tile."""
+
+import pytest
+import torch
+
+from impasto.choices import Pooling
+from impasto.network.layers import LAYERS
+from impasto.objective.evaluate import Evaluation, tiled, whole
+from impasto.objective.objective import Objective, content_terms, prior_terms, style_terms
+from impasto.objective.tiles import cut, halo
+from impasto.recipes.settings import PAPER_STYLE_LAYERS
+from small import scene, small_network, stripes
+
+SIZES = [
+    (16, 17),
+    (31, 47),
+    (49, 50),
+    (64, 96),
+    (65, 97),
+    (77, 33),
+    (101, 40),
+    (53, 127),
+    (112, 19),
+    (90, 90),
+]
+"""Height and width; hardly one is a multiple of anything."""
+
+SUBSETS = [PAPER_STYLE_LAYERS[:count] for count in range(1, 6)]
+"""The rows of the paper's Figure 2."""
+
+
+def both(
+    size: tuple[int, int],
+    tile: int,
+    pooling: Pooling,
+    layers: tuple[str, ...],
+    dtype: torch.dtype,
+    wrap: bool = False,
+) -> tuple[Evaluation, Evaluation]:
+    """Whole and tiled: content, style on those layers, total variation and gamut together."""
+    network = small_network(dtype=dtype, pooling=pooling)
+    network = network.wrapping() if wrap else network
+    content, style = scene(*size, seed=1).to(dtype), stripes(40, 60).to(dtype)
+    objective = Objective(
+        (
+            *content_terms(network, content, {"conv4_2": 1.0}, weight=1.0, formula="balanced"),
+            *style_terms(
+                network,
+                [(style, 1.0)],
+                dict.fromkeys(layers, 1 / len(layers)),
+                canvas=size,
+                weight=5.0,
+                formula="balanced",
+            ),
+            *prior_terms(size, variation=0.5, gamut=3.0, wrap=wrap),
+        )
+    )
+    image = 1.2 * scene(*size).to(dtype) - 0.1
+    return whole(network, objective)(image), tiled(network, objective, tile)(image)
+
+
+def distance(found: torch.Tensor, expected: torch.Tensor) -> float:
+    return float((found - expected).norm() / expected.norm())
+
+
+@pytest.mark.parametrize("pooling", ["average", "max"])
+@pytest.mark.parametrize("tile", [16, 48, 70])
+@pytest.mark.parametrize("size", SIZES)
+def test_tiled_is_whole(size: tuple[int, int], tile: int, pooling: Pooling) -> None:
+    """To 1e-10 in float64: the same sums in another order."""
+    layers = SUBSETS[(SIZES.index(size) + tile) % 5]
+    expected, found = both(size, tile, pooling, layers, torch.float64)
+    torch.testing.assert_close(found.values, expected.values, rtol=1e-10, atol=0)
+    assert distance(found.gradient, expected.gradient) < 1e-10
+
+
+@pytest.mark.parametrize("layers", SUBSETS)
+def test_tiled_is_whole_for_every_row_of_figure_2_in_float32(layers: tuple[str, ...]) -> None:
+    expected, found = both((77, 101), 48, "average", layers, torch.float32)
+    assert float(found.loss) == pytest.approx(float(expected.loss), rel=1e-6)
+    assert distance(found.gradient, expected.gradient) < 1e-5
+
+
+@pytest.mark.parametrize("pooling", ["average", "max"])
+def test_a_torus_is_cut_into_tiles_too(pooling: Pooling) -> None:
+    expected, found = both((48, 80), 32, pooling, PAPER_STYLE_LAYERS, torch.float64, wrap=True)
+    torch.testing.assert_close(found.values, expected.values, rtol=1e-10, atol=0)
+    assert distance(found.gradient, expected.gradient) < 1e-10
+
+
+@pytest.mark.parametrize("name", ["conv1_1", "pool1", "conv2_1", "conv3_1", "conv4_2", "conv5_1"])
+def test_the_halo_is_what_a_position_sees(name: str) -> None:
+    """The support of a gradient reaches as far as the layer's table says, and not beyond the halo."""
+    layer = LAYERS[name]
+    network = small_network(dtype=torch.float64)
+    side = 2 * layer.support + 3 * layer.stride
+    image = torch.rand(1, 3, side, side, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    middle = side // 2 // layer.stride
+    # every rectification open: what is asked is what a position can see
+    image.requires_grad_(True)
+    (gradient,) = torch.autograd.grad(
+        network.features(image, [name])[name][0, :, middle, middle].sum(), image
+    )
+    rows = gradient.abs().sum((0, 1, 3)).nonzero().flatten()
+    seen = int(rows[-1] - rows[0]) + 1
+    start, stop = middle * layer.stride, (middle + 1) * layer.stride
+    assert seen <= layer.support
+    assert start - halo(layer) <= int(rows[0]) <= int(rows[-1]) < stop + halo(layer)
+    assert seen > layer.support / 2
+    assert halo(layer) - (layer.support - layer.stride) / 2 < layer.stride
+
+
+@pytest.mark.parametrize("wrap", [False, True])
+@pytest.mark.parametrize(
+    ("size", "tile"), [((96, 160), 64), ((97, 33), 16), ((16, 16), 500), ((300, 20), 90)]
+)
+def test_cores_cover_the_image_once(size: tuple[int, int], tile: int, wrap: bool) -> None:
+    last = LAYERS["conv5_1"]
+    count = torch.zeros(size)
+    for one in cut(*size, tile, last, wrap=wrap):
+        count[one.rows.start : one.rows.stop, one.columns.start : one.columns.stop] += 1
+        assert one.rows.stop - one.rows.start <= max(tile, last.stride)
+        assert one.rows.start % last.stride == 0
+    assert bool((count == 1).all())
