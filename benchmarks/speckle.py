@@ -40,11 +40,13 @@ RECIPES: dict[str, dict[str, object]] = {
 
 
 def brightness(image: Image) -> Float[Tensor, "1 1 H W"]:
+    """Of sRGB pixels, 0..1, with the weights of Rec. 709."""
     weights = torch.tensor([0.2126, 0.7152, 0.0722]).view(1, 3, 1, 1)
     return (image * weights).sum(1, keepdim=True)
 
 
 def surroundings(image: Float[Tensor, "1 1 H W"], side: int) -> Float[Tensor, "1 1 H W"]:
+    """Mean over the square of that side around each pixel; edges are repeated outward."""
     return F.avg_pool2d(F.pad(image, (side // 2,) * 4, mode="replicate"), side, 1)
 
 
@@ -67,6 +69,7 @@ def repeated(light: Float[Tensor, "1 1 H W"], where: Bool[Tensor, "1 1 H W"], ce
 
 
 def measured(image: Image, where: Bool[Tensor, "1 1 H W"]) -> dict[str, float]:
+    """The three figures that this module's text explains, over the pixels of `where`."""
     light = 255 * brightness(image)
     detail = light - surroundings(light, 33)
     grid = repeated(detail, where, 16)

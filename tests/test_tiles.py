@@ -4,12 +4,16 @@ import pytest
 import torch
 
 from impasto.choices import Pooling
+from impasto.image.files import read_picture
+from impasto.image.resize import resize
 from impasto.network.layers import LAYERS
+from impasto.network.vgg import VGG19
+from impasto.network.weights import load
 from impasto.objective.evaluate import Evaluation, tiled, whole
 from impasto.objective.objective import Objective, content_terms, prior_terms, style_terms
 from impasto.objective.tiles import cut, halo
 from impasto.recipes.settings import PAPER_STYLE_LAYERS
-from small import scene, small_network, stripes
+from small import EXAMPLES, scene, small_network, stripes
 
 SIZES = [
     (16, 17),
@@ -96,7 +100,6 @@ def test_the_halo_is_what_a_position_sees(name: str) -> None:
     side = 2 * layer.support + 3 * layer.stride
     image = torch.rand(1, 3, side, side, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     middle = side // 2 // layer.stride
-    # every rectification open: what is asked is what a position can see
     image.requires_grad_(True)
     (gradient,) = torch.autograd.grad(
         network.features(image, [name])[name][0, :, middle, middle].sum(), image
@@ -122,3 +125,24 @@ def test_cores_cover_the_image_once(size: tuple[int, int], tile: int, wrap: bool
         assert one.rows.stop - one.rows.start <= max(tile, last.stride)
         assert one.rows.start % last.stride == 0
     assert bool((count == 1).all())
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize("pooling", ["average", "max"])
+def test_tiled_is_whole_on_the_real_network(pooling: Pooling) -> None:
+    """Float32, Winograd's convolutions and all: loss to 1e-6, gradient to 1e-5 of its norm."""
+    size = (117, 150)
+    network = VGG19.build(load(), pooling=pooling, deepest_layer="conv5_1")
+    content, image = (
+        resize(read_picture(EXAMPLES / f"{name}.jpg").pixels, *size).clamp(0, 1)
+        for name in ("temple", "dandelion")
+    )
+    shares = dict.fromkeys(PAPER_STYLE_LAYERS, 0.2)
+    contents = content_terms(network, content, {"conv4_2": 1.0}, weight=1.0, formula="balanced")
+    styles = style_terms(
+        network, [(stripes(64, 96), 1.0)], shares, canvas=size, weight=5.0, formula="balanced"
+    )
+    objective = Objective((*contents, *styles, *prior_terms(size, variation=2.0, gamut=100.0)))
+    expected, found = whole(network, objective)(image), tiled(network, objective, 64)(image)
+    assert float(found.loss) == pytest.approx(float(expected.loss), rel=1e-6)
+    assert distance(found.gradient, expected.gradient) < 1e-5

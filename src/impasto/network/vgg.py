@@ -18,6 +18,8 @@ from impasto.network.weights import Weights
 from impasto.shapes import Features, Image
 
 FIRST = CONVOLUTIONS[0]
+"""The largest responses and the cheapest: not kept for the way back, but computed again."""
+
 KEPT = frozenset(LAYERS) - {FIRST}
 """The layers whose responses the way back needs."""
 

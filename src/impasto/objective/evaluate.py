@@ -75,7 +75,9 @@ def whole(network: VGG19, objective: Objective) -> Evaluate:
 
 
 def tiled(network: VGG19, objective: Objective, size: int) -> Evaluate:
-    """The same evaluation tile by tile, in memory that depends on the tile and not on the image.
+    """The same evaluation tile by tile: no more features are held at a time than those of one tile.
+
+    (Image, gradient and the content terms' targets stay whole: for conv4_2 8 numbers a pixel.)
 
     Two passes: totals are added up over tiles and scored once; then the derivative of the score, now fixed,
     is pulled back to the pixels tile by tile. Each tile is computed with as much around it as its features

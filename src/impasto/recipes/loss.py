@@ -90,16 +90,12 @@ def paper_loss(
         role: resize(picture.pixels.to(compute.device), *(style_size if role == "style" else canvas))
         for role, picture in pictures.items()
     }
+    contents, styles = (dict.fromkeys(layers, 1.0) for layers in (held, shares))
     objective = Objective(
         (
-            *content_terms(network, pixels["content"], dict.fromkeys(held, 1.0), weight=1.0, formula="paper"),
+            *content_terms(network, pixels["content"], contents, weight=1.0, formula="paper"),
             *style_terms(
-                network,
-                [(pixels["style"], 1.0)],
-                dict.fromkeys(shares, 1.0),
-                canvas=canvas,
-                weight=1.0,
-                formula="paper",
+                network, [(pixels["style"], 1.0)], styles, canvas=canvas, weight=1.0, formula="paper"
             ),
         )
     )
