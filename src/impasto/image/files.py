@@ -1,9 +1,7 @@
 """Reading pictures from files, and writing them whole."""
 
-import difflib
 import hashlib
 import os
-import secrets
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
@@ -16,6 +14,7 @@ from torch import Tensor
 from impasto.errors import ImageError, ImpastoWarning, SettingsError
 from impasto.image import heic
 from impasto.image.arrays import check_pixels, from_array, from_pil, from_tensor, to_numpy
+from impasto.image.disk import check_place, reading, replacing
 from impasto.image.formats import (
     AVIF,
     HEAD,
@@ -124,7 +123,8 @@ def write_picture(
     except pyvips.Error as error:
         raise ImageError(f"cannot make {known.name} for '{name}': {reason(error)}. Try .png.") from error
     try:
-        _write_whole(target, data)
+        with replacing(target) as file:
+            file.write(data)
     except OSError as error:
         raise ImageError(
             f"cannot write '{name}': {error.strerror or error}. Free some space or choose another folder."
@@ -171,28 +171,9 @@ def check_output(path: "str | os.PathLike[str]", *, bits: int = 8, longest: int 
     if known is HEIC:
         heic.load(f"'{name}': {heic.NEEDED}, or choose .avif.")
     try:
-        _check_place(name)
+        check_place(name)
     except OSError as error:  # a name too long, a loop of links
         raise ImageError(f"cannot write '{name}': {error.strerror or error}. Choose another name.") from error
-
-
-def _check_place(name: str) -> None:
-    """The half of `check_output` that looks at the disk."""
-    target = Path(os.path.realpath(name))
-    if target.is_dir():
-        raise ImageError(f"'{name}' is a folder. Add a file name, such as '{Path(name) / 'out.png'}'.")
-    if not target.parent.is_dir():
-        raise ImageError(f"the folder of '{name}' does not exist. Make it first: {target.parent}")
-    if not _writable(target.parent):
-        raise ImageError(f"the folder of '{name}' may not be written to. Choose another: {target.parent}")
-    # root may write anything; a file without a single write bit was protected on purpose
-    if target.exists() and not (target.stat().st_mode & 0o222 and _writable(target)):
-        raise ImageError(f"'{name}' is read-only. Choose another name, or allow writing to it.")
-
-
-def _writable(path: Path) -> bool:
-    effective = os.access in os.supports_effective_ids
-    return os.access(path, os.W_OK, effective_ids=effective)
 
 
 def _output_format(name: str) -> Format:
@@ -221,19 +202,10 @@ def _read_file(name: str, role: str, max_pixels: int) -> Picture:
 def _read_bytes(name: str, who: str) -> tuple[bytes, Format]:
     """All bytes of a file that starts like a picture; of another only the start is read."""
     suffix = Path(name).suffix
-    try:
-        with open(name, "rb") as file:
-            head = file.read(HEAD)
-            known = sniff(head, suffix)
-            data = head + file.read() if known else head
-    except FileNotFoundError as error:
-        raise ImageError(f"{who} does not exist.{_near(name)}") from error
-    except IsADirectoryError as error:
-        raise ImageError(f"{who} is a folder; name a picture in it.") from error
-    except PermissionError as error:
-        raise ImageError(f"{who} may not be read: {error.strerror}. Change its permissions.") from error
-    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
-        raise ImageError(f"{who} cannot be read: {error}.") from error
+    with reading(name, who), open(name, "rb") as file:
+        head = file.read(HEAD)
+        known = sniff(head, suffix)
+        data = head + file.read() if known else head
     if not data:
         raise ImageError(f"{who} is empty (0 bytes). Copy or export it again.")
     if known is None:
@@ -242,20 +214,6 @@ def _read_bytes(name: str, who: str) -> tuple[bytes, Format]:
             f"Export it as one of {READABLE}."
         )
     return data, known
-
-
-def _near(name: str) -> str:
-    """The way out of a missing file: the name most like it, or the folder that is missing."""
-    path = Path(name)
-    if not path.parent.is_dir():
-        return f" Neither does its folder, {path.parent.absolute()}."
-    try:
-        close = difflib.get_close_matches(path.name, os.listdir(path.parent), 1)
-    except OSError:
-        close = []
-    return (
-        f" Did you mean '{path.with_name(close[0])}'?" if close else f" Looked in {path.parent.absolute()}."
-    )
 
 
 def _open(data: bytes, known: Format, who: str) -> VipsImage:
@@ -325,18 +283,3 @@ def _encode(values: NDArray[Any], known: Format, quality: int, packet: bytes | N
     }
     encoded = image.write_to_buffer(known.suffixes[0], keep="xmp", profile="srgb", **options.get(known, {}))
     return bytes(encoded)
-
-
-def _write_whole(target: Path, data: bytes) -> None:
-    """Write beside the target under a hidden name, then rename over it; nothing is left of a failure."""
-    temporary = target.with_name(f".impasto-{secrets.token_hex(8)}{target.suffix}")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if target.exists():
-            temporary.chmod(target.stat().st_mode & 0o777)
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
