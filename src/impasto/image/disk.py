@@ -23,6 +23,8 @@ def reading(name: str, who: str) -> Iterator[None]:
     """
     try:
         yield
+    except ImageError:  # is a ValueError too
+        raise
     except FileNotFoundError as error:
         raise ImageError(f"{who} does not exist.{_near(name)}") from error
     except IsADirectoryError as error:

@@ -14,13 +14,16 @@ from torch import Tensor
 from impasto.errors import ImageError, ImpastoWarning, SettingsError
 from impasto.image import heic
 from impasto.image.arrays import check_pixels, from_array, from_pil, from_tensor, to_numpy
+from impasto.image.deepzoom import check_pyramid, read_pyramid_manifest, write_pyramid
 from impasto.image.disk import check_place, reading, replacing
 from impasto.image.formats import (
     AVIF,
+    DEEP_ZOOM,
     HEAD,
     HEIC,
     JPEG,
     READABLE,
+    SZI,
     TIFF,
     WEBP,
     WRITABLE,
@@ -41,6 +44,8 @@ pyvips.block_untrusted_set(True)
 
 Source: TypeAlias = Union[str, "os.PathLike[str]", Picture, "PIL.Image.Image", NDArray[Any], Tensor]
 """Whatever a picture can be read from."""
+
+_PYRAMIDS = (DEEP_ZOOM, SZI)
 
 
 def read_picture(source: Source, *, role: str = "image", max_pixels: int = 400_000_000) -> Picture:
@@ -96,11 +101,15 @@ def write_picture(
     its place under a hidden name and renamed, so a file of that name stays as it was until the new one is
     complete. The same pixels give the same bytes. JPEG and AVIF keep full colour resolution from quality 90.
 
+    .dz (or .dzi) writes a deep-zoom pyramid, `out.dzi` and its tiles in `out_files`, and .szi the same in one
+    zip file; see `deepzoom.write_pyramid` for how two names are replaced. The tiles are JPEG, or PNG if the
+    picture has alpha, and the manifest lies beside them as JSON.
+
     Args:
         picture: one picture; values outside 0..1 are clipped, then rounded.
         path: where to.
         bits: 8, or 16 for PNG and TIFF.
-        quality: 1..100 for JPEG, WebP, AVIF and HEIC; at 100 WebP and AVIF lose nothing.
+        quality: 1..100 for JPEG, also in tiles, WebP, AVIF and HEIC; at 100 WebP and AVIF lose nothing.
         manifest: JSON text to embed. JPEG holds 60,000 bytes; a longer one is compressed there.
     Raises:
         SettingsError: an unknown ending, bits that the format has not, a quality out of range.
@@ -119,12 +128,14 @@ def write_picture(
     if not known.alpha:
         picture = _over_white(picture, known)
     try:
+        if known in _PYRAMIDS:
+            write_pyramid(to_numpy(picture), name, quality, manifest)
+            return
         data = _encode(to_numpy(picture, bits), known, quality, packet)
-    except pyvips.Error as error:
-        raise ImageError(f"cannot make {known.name} for '{name}': {reason(error)}. Try .png.") from error
-    try:
         with replacing(target) as file:
             file.write(data)
+    except pyvips.Error as error:
+        raise ImageError(f"cannot make {known.name} for '{name}': {reason(error)}. Try .png.") from error
     except OSError as error:
         raise ImageError(
             f"cannot write '{name}': {error.strerror or error}. Free some space or choose another folder."
@@ -134,11 +145,15 @@ def write_picture(
 def read_manifest(path: "str | os.PathLike[str]") -> str | None:
     """The manifest (JSON text) that `write_picture` embedded in a file; None if it has none.
 
+    Args:
+        path: the picture; of a deep-zoom pyramid the name it was written under, or its .dzi.
     Raises:
         ImageError: the file cannot be read or is no picture.
     """
     name = os.fspath(path)
     who = f"picture '{name}'"
+    if by_suffix(Path(name).suffix) in _PYRAMIDS:
+        return read_pyramid_manifest(name, who)
     data, known = _read_bytes(name, who)
     header = _open(data, known, who)
     return unpack(header.get("xmp-data")) if header.get_typeof("xmp-data") else None
@@ -154,7 +169,8 @@ def check_output(path: "str | os.PathLike[str]", *, bits: int = 8, longest: int 
     Raises:
         SettingsError: an unknown ending, or bits that the format has not.
         ImageError: no such folder, a folder in its place, a folder or file that may not be written, a
-            picture too large for the format, or HEIC without its package.
+            picture too large for the format, HEIC without its package, or other things where the tiles of a
+            pyramid would go.
     """
     name = os.fspath(path)
     known = _output_format(name)
@@ -171,7 +187,10 @@ def check_output(path: "str | os.PathLike[str]", *, bits: int = 8, longest: int 
     if known is HEIC:
         heic.load(f"'{name}': {heic.NEEDED}, or choose .avif.")
     try:
-        check_place(name)
+        if known is DEEP_ZOOM:
+            check_pyramid(name)
+        else:
+            check_place(name)
     except OSError as error:  # a name too long, a loop of links
         raise ImageError(f"cannot write '{name}': {error.strerror or error}. Choose another name.") from error
 
