@@ -52,7 +52,8 @@ def download_bar(title: str) -> Iterator[Callable[[int, int], None]]:
 class RunBar:
     """One bar over a run, from its first step on: how far it is, and the facts of the newest step."""
 
-    def __init__(self, console: Console = err) -> None:
+    def __init__(self, console: Console = err, *, quiet: bool = False) -> None:
+        self.quiet = quiet
         self.bar = Progress(
             TextColumn("[bold]{task.description}"),
             BarColumn(bar_width=24),
@@ -85,6 +86,8 @@ class RunBar:
         )
 
     def _show(self, done: float, total: float, description: str, facts: str, note: str) -> None:
+        if self.quiet:
+            return
         if self.task is None:
             self.bar.start()
             self.task = self.bar.add_task(description, total=total, facts="")

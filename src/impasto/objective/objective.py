@@ -99,9 +99,22 @@ def style_terms(
             squared relative error of the Gram matrix, which depends on neither size, layer nor contrast.
         tile: see `style_targets`.
     """
+    targets = style_targets(network, styles, list(layers), tile=tile)
+    return style_terms_towards(targets, layers, canvas=canvas, weight=weight, formula=formula)
+
+
+def style_terms_towards(
+    targets: Mapping[str, Gram],
+    layers: Mapping[str, float],
+    *,
+    canvas: tuple[int, int],
+    weight: float,
+    formula: Formula,
+) -> tuple[StyleTerm, ...]:
+    """The terms of `style_terms`, from targets that are measured already."""
     shares = {layer(name).name: share for name, share in layers.items()}
     terms = []
-    for name, target in style_targets(network, styles, list(shares), tile=tile).items():
+    for name, target in targets.items():
         positions = math.prod(layer(name).grid(*canvas))
         unit = _style_unit(target, formula)
         terms.append(StyleTerm(name, target, positions, weight * shares[name] / unit))

@@ -12,10 +12,12 @@ from impasto.objective.objective import Objective, content_terms, prior_terms, s
 from impasto.recipes.job import Job, complete, fitted, run, white_noise
 from impasto.recipes.machine import compute_for, network_for
 from impasto.recipes.manifest import new
+from impasto.recipes.planning import planned
 from impasto.recipes.progress import Painting, Progress
 from impasto.recipes.settings import StylizeSettings
 from impasto.recipes.styles import Sources, Styles, read_styles
 from impasto.shapes import Image
+from impasto.solve.plan import Layout, Needs
 from impasto.solve.pyramid import Scale, plan
 
 
@@ -80,7 +82,8 @@ def prepare(
             return white_noise(scale, settings, compute.device)
         return fitted(start, scale.height, scale.width, compute.device)
 
-    return Job(
+    least = deepest(settings.layers).stride
+    job = Job(
         canvas=canvas,
         scales=plan(
             *canvas,
@@ -90,40 +93,47 @@ def prepare(
             least=last.stride,
         ),
         network=network,
-        objective=lambda scale: _objective(network, photo, paintings, settings, scale),
+        objective=lambda scale, layout: _objective(network, photo, paintings, settings, scale, layout),
         first=first,
         detailed=start is not None,
         inputs=inputs,
         manifest=new("stylize", settings, inputs, weights, compute),
+        needs=Needs.of(network, settings.layers, settings.content_layers, settings.optimizer),
+        others=lambda scale: paintings.sizes(max(scale.height, scale.width), least),
         optimizer=settings.optimizer,
-        history=settings.history,
         tolerance=settings.tolerance,
-        tile=settings.tile,
         alpha=photo.alpha,
     )
+    return planned(job, settings)
 
 
 def _objective(
-    network: VGG19, photo: Picture, paintings: Styles, settings: StylizeSettings, scale: Scale
+    network: VGG19,
+    photo: Picture,
+    paintings: Styles,
+    settings: StylizeSettings,
+    scale: Scale,
+    layout: Layout,
 ) -> Objective:
     """Targets of this scale: the style keeps its aspect ratio and is brought to the same long side."""
     canvas = (scale.height, scale.width)
-    content = fitted(photo, *canvas, network.device)
-    painted = paintings.at(max(canvas), deepest(settings.layers).stride, network.device)
     contents = content_terms(
         network,
-        content,
+        fitted(photo, *canvas, network.device),
         settings.content_layers,
         weight=settings.content_weight,
         formula=settings.formula,
+        tile=layout.tile,
+        keep=layout.keep,
     )
     styles = style_terms(
         network,
-        painted,
+        paintings.at(max(canvas), deepest(settings.layers).stride, network.device),
         settings.layers,
         canvas=canvas,
         weight=settings.style_weight,
         formula=settings.formula,
+        tile=layout.tile,
     )
     priors = prior_terms(canvas, variation=settings.variation_weight, gamut=settings.gamut_weight)
     return Objective((*contents, *styles, *priors))
