@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from impasto.choices import Pooling
+from impasto.choices import Keep, Pooling
 from impasto.image.files import read_picture
 from impasto.image.resize import resize
 from impasto.network.layers import LAYERS
@@ -11,8 +11,10 @@ from impasto.network.vgg import VGG19
 from impasto.network.weights import load
 from impasto.objective.evaluate import Evaluation, evaluator
 from impasto.objective.objective import Objective, content_terms, prior_terms, style_terms
+from impasto.objective.targets import content_targets
 from impasto.objective.tiles import cut, halos
 from impasto.recipes.settings import PAPER_STYLE_LAYERS
+from impasto.shapes import Image
 from small import EXAMPLES, scene, small_network, stripes
 
 SIZES = [
@@ -33,6 +35,34 @@ SUBSETS = [PAPER_STYLE_LAYERS[:count] for count in range(1, 6)]
 """The rows of the paper's Figure 2."""
 
 
+KEEPS: tuple[Keep, ...] = ("memory", "disk", "again")
+
+
+def objective_for(
+    size: tuple[int, int],
+    pooling: Pooling,
+    layers: tuple[str, ...],
+    dtype: torch.dtype,
+    *,
+    wrap: bool = False,
+    tile: int = 0,
+    keep: Keep = "memory",
+) -> tuple[VGG19, Objective, Image]:
+    """Content, style on those layers, total variation and gamut together, and an image to evaluate."""
+    network = small_network(dtype=dtype, pooling=pooling)
+    content, style = scene(*size, seed=1).to(dtype), stripes(40, 60).to(dtype)
+    shares = dict.fromkeys(layers, 1 / len(layers))
+    contents = content_terms(
+        network, content, {"conv4_2": 1.0}, weight=1.0, formula="balanced", tile=tile, keep=keep
+    )
+    styles = style_terms(
+        network, [(style, 1.0)], shares, canvas=size, weight=5.0, formula="balanced", tile=tile
+    )
+    priors = prior_terms(size, variation=0.5, gamut=3.0, wrap=wrap)
+    terms = (*(() if wrap else contents), *styles, *priors)
+    return network.wrapping() if wrap else network, Objective(terms), 1.2 * scene(*size).to(dtype) - 0.1
+
+
 def both(
     size: tuple[int, int],
     tile: int,
@@ -40,27 +70,13 @@ def both(
     layers: tuple[str, ...],
     dtype: torch.dtype,
     wrap: bool = False,
+    keep: Keep = "memory",
 ) -> tuple[Evaluation, Evaluation]:
-    """Whole and tiled: content, style on those layers, total variation and gamut together."""
-    network = small_network(dtype=dtype, pooling=pooling)
-    network = network.wrapping() if wrap else network
-    content, style = scene(*size, seed=1).to(dtype), stripes(40, 60).to(dtype)
-    objective = Objective(
-        (
-            *content_terms(network, content, {"conv4_2": 1.0}, weight=1.0, formula="balanced"),
-            *style_terms(
-                network,
-                [(style, 1.0)],
-                dict.fromkeys(layers, 1 / len(layers)),
-                canvas=size,
-                weight=5.0,
-                formula="balanced",
-            ),
-            *prior_terms(size, variation=0.5, gamut=3.0, wrap=wrap),
-        )
-    )
-    image = 1.2 * scene(*size).to(dtype) - 0.1
-    return evaluator(network, objective)(image), evaluator(network, objective, tile=tile)(image)
+    """Whole and by tiles, the targets as well."""
+    network, objective, image = objective_for(size, pooling, layers, dtype, wrap=wrap)
+    expected = evaluator(network, objective)(image)
+    network, objective, image = objective_for(size, pooling, layers, dtype, wrap=wrap, tile=tile, keep=keep)
+    return expected, evaluator(network, objective, tile=tile)(image)
 
 
 def distance(found: torch.Tensor, expected: torch.Tensor) -> float:
@@ -73,9 +89,27 @@ def distance(found: torch.Tensor, expected: torch.Tensor) -> float:
 def test_tiled_is_whole(size: tuple[int, int], tile: int, pooling: Pooling) -> None:
     """To 1e-10 in float64: the same sums in another order."""
     layers = SUBSETS[(SIZES.index(size) + tile) % 5]
-    expected, found = both(size, tile, pooling, layers, torch.float64)
+    keep = KEEPS[(SIZES.index(size) + tile // 2) % 3]
+    expected, found = both(size, tile, pooling, layers, torch.float64, keep=keep)
     torch.testing.assert_close(found.values, expected.values, rtol=1e-10, atol=0)
     assert distance(found.gradient, expected.gradient) < 1e-10
+
+
+@pytest.mark.parametrize("keep", KEEPS)
+@pytest.mark.parametrize("pooling", ["average", "max"])
+def test_targets_by_tiles_are_those_of_the_whole(pooling: Pooling, keep: Keep) -> None:
+    """Kept in memory, on disk or found again: the same numbers, in the network's own type too."""
+    size, content = (77, 101), scene(77, 101)
+    network = small_network(pooling=pooling, dtype=torch.bfloat16)
+    whole, half = content_targets(network, content, ["conv3_2"])["conv3_2"]
+    parts, same = content_targets(network, content, ["conv3_2"], tile=48, keep=keep)["conv3_2"]
+    assert same == pytest.approx(half, rel=1e-3)
+    height, width = LAYERS["conv3_2"].grid(*size)
+    for rows, columns in ((slice(0, height), slice(0, width)), (slice(3, 9), slice(11, width))):
+        wanted, found = whole.at(rows, columns), parts.at(rows, columns)
+        assert found.shape == wanted.shape
+        assert found.dtype == torch.bfloat16
+        torch.testing.assert_close(found, wanted, rtol=0.02, atol=0.02)
 
 
 @pytest.mark.parametrize("layers", SUBSETS)

@@ -101,7 +101,8 @@ def content_targets(
             return
         rows, columns = tile.inside(name)
         core = features[:, :, rows, columns]
-        squares[name] += float(core.float().square().sum())
+        wide = torch.promote_types(core.dtype, torch.float32)
+        squares[name] += float(core.to(wide).square().sum())
         if keep == "again":
             return
         if name not in targets:

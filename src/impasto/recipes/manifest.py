@@ -92,9 +92,11 @@ def find_input(manifest: Mapping[str, Any], role: str, beside: str | os.PathLike
     )
 
 
-def check_input(manifest: Mapping[str, Any], role: str, picture: Picture) -> None:
+def check_input(manifest: Mapping[str, Any], role: str, picture: Picture, *, otherwise: str = ".") -> None:
     """Refuse an input that is not the one the manifest was made from.
 
+    Args:
+        otherwise: the end of the message, with other ways out.
     Raises:
         CheckpointError: naming both hashes.
     """
@@ -102,5 +104,5 @@ def check_input(manifest: Mapping[str, Any], role: str, picture: Picture) -> Non
     if recorded is not None and recorded != picture.sha256:
         raise CheckpointError(
             f"the {role} image {picture.name} has changed: SHA-256 was {recorded[:12]}…, now "
-            f"{(picture.sha256 or 'none')[:12]}…. Give the original with --{role.partition('-')[0]} FILE."
+            f"{(picture.sha256 or 'none')[:12]}…. Give the original with --{role.partition('-')[0]} FILE{otherwise}"
         )

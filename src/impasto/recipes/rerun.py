@@ -49,7 +49,7 @@ def prepare_rerun(
         ImpastoError: as in `prepare`.
     """
     moved = {"content": content, "style": style, "weights": weights}
-    return _prepare(manifests.read(path), path, moved, False, on_download)
+    return _prepare(manifests.read(path), path, moved, on_download)
 
 
 def prepare_resume(
@@ -75,7 +75,8 @@ def prepare_resume(
     """
     facts = checkpoint.read_facts(path)
     moved = {"content": content, "style": style, "weights": weights}
-    job = _prepare(facts["manifest"], path, moved, changed, on_download)
+    otherwise = ", or go on with what is there: --changed."
+    job = _prepare(facts["manifest"], path, moved, on_download, changed=changed, otherwise=otherwise)
     scales = [(scale.height, scale.width) for scale in job.scales]
     bands = {size: Band.of(*size, wrap=job.network.wrap) for size in scales}
     snapshot = checkpoint.load(path, bands, job.network.device)
@@ -86,10 +87,12 @@ def _prepare(
     manifest: Mapping[str, Any],
     path: str | os.PathLike[str],
     moved: Mapping[str, str | Sequence[str]],
-    changed: bool,
     on_download: ByteProgress | None,
+    *,
+    changed: bool = False,
+    otherwise: str = ".",
 ) -> Job:
-    """The job of a manifest, with its inputs found and compared."""
+    """The job of a manifest, with its inputs found and, unless they may have changed, compared."""
     if manifest["command"] not in RECIPES:
         raise CheckpointError(f"{path} was made by {manifest['command']!r}, which cannot be run again.")
     settings_class, recipe = RECIPES[manifest["command"]]
@@ -106,7 +109,7 @@ def _prepare(
     job = recipe(*inputs, replace(settings, **changes), on_download=on_download)
     if not changed:
         for role, picture in job.inputs.items():
-            manifests.check_input(manifest, role, picture)
+            manifests.check_input(manifest, role, picture, otherwise=otherwise)
         _check_weights(manifest, job.manifest, path)
     layouts = [Layout(**layout) for layout in manifest.get("layouts", ())]
     return with_layouts(job, layouts) if layouts else job

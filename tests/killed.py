@@ -1,0 +1,56 @@
+"""Runs that are killed at random moments and resumed; test_checkpoint.py starts it.
+
+Everything is loaded once; each run is a fork of that.
+"""
+
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+import impasto.app.painting
+import impasto.recipes.rerun
+from impasto.app.cli import app
+
+
+def fork(arguments: list[str]) -> int:
+    """A run in a process of its own."""
+    child = os.fork()
+    if child:
+        return child
+    result = CliRunner().invoke(app, arguments)
+    if result.exit_code:
+        sys.stderr.write(f"{result.output} {result.exception}")
+    os._exit(result.exit_code)
+
+
+def main(kills: int, *job: str) -> None:
+    """Paint whole.png in one go, then killed.png with that many kills; say how many runs it took."""
+    assert os.waitpid(fork([*job, "-o", "whole.png"]), 0)[1] == 0
+    checkpoint = Path("run.checkpoint")
+    first = [*job, "-o", "killed.png", "--checkpoint", str(checkpoint), "--checkpoint-every", "1"]
+    moments, runs, ended = random.Random(0), 0, False
+    while not ended:
+        runs += 1
+        child = fork(["resume", str(checkpoint)] if checkpoint.exists() else first)
+        if runs > kills:
+            ended = os.waitpid(child, 0)[1] == 0
+            assert ended, "a run that nobody killed failed"
+            break
+        while not checkpoint.exists():
+            time.sleep(0.001)
+        time.sleep(moments.uniform(0.05, 0.5))
+        os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        assert status == signal.SIGKILL, f"the run ended with {status} before it was killed"
+    sys.stdout.write(str(runs))
+
+
+if __name__ == "__main__":
+    assert impasto.app.painting
+    assert impasto.recipes.rerun
+    main(int(sys.argv[1]), *sys.argv[2:])

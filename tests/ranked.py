@@ -1,0 +1,56 @@
+"""What several processes compute of one picture; test_ranks.py starts it under torchrun and compares."""
+
+import sys
+
+import torch
+
+from impasto.device import join, leave, rank
+from impasto.objective.bands import Band
+from impasto.objective.evaluate import evaluator
+from impasto.solve import descent
+from test_tiles import KEEPS, SIZES, SUBSETS, objective_for
+
+TORI = [((48, 80), True), ((96, 32), True)]
+
+CASES = [
+    (size, (0, 16, 48)[index % 3], ("average", "max")[index % 2], SUBSETS[index % 5], dtype, wrap, keep)
+    for index, (size, wrap) in enumerate([*((size, False) for size in SIZES), *TORI])
+    for dtype in (torch.float32, torch.float64)
+    for keep in KEEPS[index % 3 : index % 3 + 1]
+]
+"""Size, tile, pooling, style layers, type, torus, where targets are kept."""
+
+
+def evaluations() -> list[dict[str, torch.Tensor]]:
+    """Loss and whole gradient of each case."""
+    found = []
+    for size, tile, pooling, layers, dtype, wrap, keep in CASES:
+        options = {"wrap": wrap, "tile": 0 if wrap else tile, "keep": keep}
+        network, objective, image = objective_for(size, pooling, layers, dtype, **options)  # type: ignore[arg-type]
+        band = Band.of(*size, wrap=wrap)
+        here = evaluator(network, objective, tile=tile, band=band)(band.own(image))
+        found.append({"values": here.values, "gradient": band.gather(here.gradient)})
+    return found
+
+
+def runs() -> list[torch.Tensor]:
+    """The images after five steps of each solver, in float64."""
+    found = []
+    size = (49, 50)
+    network, objective, image = objective_for(size, "average", SUBSETS[4], torch.float64)
+    band = Band.of(*size)
+    evaluate = evaluator(network, objective, band=band)
+    for method in ("lbfgs", "adam"):
+        state = descent.start(evaluate, band.own(image).clone(), method=method, history=4)  # type: ignore[arg-type]
+        for _ in range(5):
+            state = descent.step(evaluate, state)
+        found.append(band.gather(state.image))
+    return found
+
+
+if __name__ == "__main__":
+    join()
+    report = {"evaluations": evaluations(), "runs": runs()}
+    if rank() == 0:
+        torch.save(report, sys.argv[1])
+    leave()

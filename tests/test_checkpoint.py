@@ -1,0 +1,176 @@
+"""Resumed = uninterrupted, and what happens to checkpoints that cannot be used."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from typer.testing import CliRunner
+
+from impasto import CheckpointError, StylizeSettings
+from impasto.app.cli import app
+from impasto.image.files import read_picture
+from impasto.objective.bands import Band
+from impasto.recipes import manifest as manifests
+from impasto.recipes.job import finish, run
+from impasto.recipes.rerun import prepare_resume
+from impasto.recipes.stylize import prepare
+from impasto.solve import checkpoint
+from impasto.solve.checkpoint import Snapshot
+from small import save, scene, stripes
+
+RUNNER = CliRunner()
+HERE = Path(__file__).parent
+
+
+@pytest.fixture
+def quick(small_file: str) -> StylizeSettings:
+    return StylizeSettings(
+        size=64, scales=2, steps=8, finest_steps=6, weights=small_file, precision="float32", history=4
+    )
+
+
+@pytest.fixture
+def stopped(photo: str, painting: str, quick: StylizeSettings, small_file: str) -> str:
+    """A checkpoint of a run at its second scale."""
+    arguments = ["stylize", photo, painting, "-o", "out.png", "--weights", small_file, "--size", "64"]
+    more = ["--scales", "2", "--steps", "8", "--finest-steps", "6", "--precision", "float32"]
+    ran = RUNNER.invoke(app, [*arguments, *more, "--checkpoint", "c", "--checkpoint-every", "3"])
+    assert ran.exit_code == 0, ran.output
+    return "c"
+
+
+def test_killed_ten_times_and_resumed_is_uninterrupted(photo: str, painting: str, small_file: str) -> None:
+    """SIGKILL at random moments, while a checkpoint is written at every step."""
+    job = ["stylize", photo, painting, "--weights", small_file, "--precision", "float32", "--scales", "2"]
+    sizes = ["--size", "128", "--steps", "60", "--finest-steps", "60", "--tolerance", "0"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE)}
+    done = subprocess.run(
+        [sys.executable, str(HERE / "killed.py"), "10", *job, *sizes],
+        capture_output=True, text=True, env=environment, timeout=280,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) == 11
+    assert torch.equal(read_picture("whole.png").pixels, read_picture("killed.png").pixels)
+    result = manifests.read("killed.png")["result"]
+    assert result["complete"]
+    assert result["evaluations"] == manifests.read("whole.png")["result"]["evaluations"]
+    assert not Path(".run.checkpoint.part").exists()
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+@pytest.mark.parametrize("place", [0, 7, 12])
+def test_every_number_of_the_rest_is_the_same(
+    photo: str, painting: str, quick: StylizeSettings, place: int, optimizer: str
+) -> None:
+    """Losses to the last bit, from a checkpoint at any step of either scale."""
+    job = prepare(photo, painting, replace(quick, optimizer=optimizer))  # type: ignore[arg-type]
+    whole = list(run(job))
+    checkpoint.save("c", whole[place].snapshot(), {"any": ["thing", 1.5]})
+    assert checkpoint.read_facts("c") == {"any": ["thing", 1.5]}
+    bands = {(s.height, s.width): Band.of(s.height, s.width) for s in job.scales}
+    rest = list(run(job, checkpoint.load("c", bands, torch.device("cpu"))))
+    assert [step.loss for step in rest] == [step.loss for step in whole[place:]]
+    assert [step.step for step in rest] == [step.step for step in whole[place:]]
+    assert torch.equal(rest[-1].image(), whole[-1].image())
+    assert finish(job, rest[-1]).manifest["result"]["complete"]
+    assert all(step.eta > 0 for step in rest[:-1])
+    assert rest[-1].seconds > whole[place].seconds
+
+
+def test_a_checkpoint_before_the_first_step(photo: str, painting: str, quick: StylizeSettings) -> None:
+    job = prepare(photo, painting, quick)
+    checkpoint.save("c", Snapshot(layouts=job.layouts), {})
+    again = checkpoint.load("c", {}, torch.device("cpu"))
+    assert again.descent is None
+    assert again.layouts == job.layouts
+    assert len(list(run(job, again))) == 14
+
+
+def test_ctrl_c_leaves_a_checkpoint_of_the_last_step(
+    photo: str, painting: str, small_file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from impasto.app.bars import RunBar
+
+    shown = RunBar.painting
+
+    def interrupted(self: RunBar, step: object) -> None:
+        shown(self, step)  # type: ignore[arg-type]
+        if step.step == 4:  # type: ignore[attr-defined]
+            raise KeyboardInterrupt
+
+    job = ["stylize", photo, painting, "-o", "a.png", "--weights", small_file, "--size", "48", "--steps", "9"]
+    with monkeypatch.context() as patch:
+        patch.setattr(RunBar, "painting", interrupted)
+        ran = RUNNER.invoke(app, [*job, "--checkpoint", "c", "--checkpoint-every", "100"])
+    assert ran.exit_code == 130
+    assert "Go on with: impasto resume c" in ran.output
+    assert not manifests.read("a.png")["result"]["complete"]
+    assert RUNNER.invoke(app, ["resume", "c"]).exit_code == 0
+    assert RUNNER.invoke(app, [*job[:4], "b.png", *job[5:]]).exit_code == 0
+    assert torch.equal(read_picture("a.png").pixels, read_picture("b.png").pixels)
+
+
+def test_a_damaged_byte_anywhere_is_found(stopped: str) -> None:
+    whole = Path(stopped).read_bytes()
+    head = 8 + int.from_bytes(whole[:8], "little")
+    for place in (head, (head + len(whole)) // 2, len(whole) - 1):
+        broken = bytearray(whole)
+        broken[place] ^= 1
+        Path(stopped).write_bytes(broken)
+        with pytest.raises(CheckpointError, match="the checkpoint c is damaged: SHA-256 of its tensors is"):
+            prepare_resume(stopped)
+    for cut in (0, 5, head - 3, head + 100, len(whole) - 1):
+        Path(stopped).write_bytes(whole[:cut])
+        with pytest.raises(CheckpointError, match="c is no checkpoint, or one that is damaged"):
+            prepare_resume(stopped)
+
+
+def test_foreign_files_are_refused(photo: str) -> None:
+    with pytest.raises(CheckpointError, match="there is no checkpoint nowhere"):
+        prepare_resume("nowhere")
+    with pytest.raises(CheckpointError, match="is no checkpoint, or one that is damaged"):
+        prepare_resume(photo)
+    save_file({"x": torch.zeros(3)}, "other.safetensors")
+    with pytest.raises(CheckpointError, match="safetensors file, but no checkpoint of Impasto's"):
+        prepare_resume("other.safetensors")
+    later = {"format": "impasto checkpoint 99", "impasto": "9.0", "said": json.dumps({})}
+    save_file({"x": torch.zeros(3)}, "later", metadata=later)
+    with pytest.raises(CheckpointError, match=r"has format 99; this Impasto \(.*\) reads 1. Use Impasto 9.0"):
+        prepare_resume("later")
+
+
+def test_changed_inputs_are_refused_unless_told_otherwise(
+    small_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo, painting = save(scene(36, 48), tmp_path / "p.png"), save(stripes(40, 40), tmp_path / "s.png")
+    job = ["stylize", "p.png", "s.png", "-o", "a.png", "--weights", small_file, "--size", "48"]
+    ran = RUNNER.invoke(app, [*job, "--steps", "4", "--checkpoint", "c", "--checkpoint-every", "2"])
+    assert ran.exit_code == 0, ran.output
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")  # paths in a checkpoint do not depend on the folder
+    assert RUNNER.invoke(app, ["resume", "../c", "-o", "b.png"]).exit_code == 0
+    save(scene(36, 48, seed=5), Path(photo))
+    refused = RUNNER.invoke(app, ["resume", "../c"])
+    assert refused.exit_code == 1
+    assert "the content image" in refused.output
+    assert "has changed: SHA-256 was" in refused.output
+    assert "--changed" in refused.output
+    assert RUNNER.invoke(app, ["resume", "../c", "--changed", "-o", "b.png"]).exit_code == 0
+    Path(painting).unlink()
+    gone = RUNNER.invoke(app, ["resume", "../c", "--changed"])
+    assert gone.exit_code == 1
+    assert "is no longer there. Say where it is with --style FILE" in gone.output
+
+
+def test_places_that_cannot_be_written(photo: str, painting: str, small_file: str) -> None:
+    job = ["stylize", photo, painting, "-o", "a.png", "--weights", small_file, "--size", "48"]
+    refused = RUNNER.invoke(app, [*job, "--checkpoint", "no/such/folder/c"])
+    assert refused.exit_code == 1
+    assert "no checkpoint can be written: the folder of" in refused.output
+    assert not Path("a.png").exists()
