@@ -1,5 +1,6 @@
 """How much memory there is, how much is used, and what to say when it does not suffice."""
 
+import ctypes
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -99,10 +100,29 @@ def peak_memory(device: torch.device) -> int:
     return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, Linux kilobytes
 
 
-@contextmanager
-def memory_errors(height: int, width: int) -> Iterator[None]:
-    """Say in words that the memory did not suffice for a picture of that many pixels.
+def hand_back() -> None:
+    """From now on give freed memory back to the system at once, where the C library is GNU's.
 
+    By itself it keeps buffers below 32 MB for the next ones of their size, which is quicker, but many sizes of
+    tiles in turn leave it with hundreds of megabytes that nobody uses.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError, TypeError):
+        return  # another C library
+    mallopt(_MMAP_THRESHOLD, 4 << 20)
+
+
+_MMAP_THRESHOLD = -3
+"""The number of that option in malloc.h."""
+
+
+@contextmanager
+def memory_errors(what: str, way_out: str) -> Iterator[None]:
+    """Say in words that the memory did not suffice.
+
+    Args:
+        what: for what; way_out: a sentence.
     Raises:
         OutOfMemoryError: in place of the several things that torch and NumPy raise.
     """
@@ -116,10 +136,7 @@ def memory_errors(height: int, width: int) -> Iterator[None]:
         )
         if not short or isinstance(error, DeviceError):
             raise
-        raise OutOfMemoryError(
-            f"the memory does not suffice for a picture of {width}×{height}. "
-            "Use a smaller --size, a shorter --history or --precision bfloat16."
-        ) from error
+        raise OutOfMemoryError(f"the memory does not suffice for {what}. {way_out}") from error
 
 
 _SAID = ("alloc", "could not create a primitive", "could not create a memory")

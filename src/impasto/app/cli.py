@@ -216,6 +216,9 @@ def plan(
     style: Annotated[list[str], typer.Argument(metavar="STYLE...", help="The painting, or several.")],
     settings: StylizeSettings,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Measure this machine's speed again; it is remembered.")
+    ] = False,
 ) -> None:
     """Say how much memory and time `stylize` would take here, and in which layout it would fit."""
     from impasto.app.bars import clock
@@ -225,7 +228,7 @@ def plan(
 
     with downloading("fetching VGG-19") as on_download:
         job = prepare(content, style, settings, on_download=on_download)
-    found = examine(job, settings)
+    found = examine(job, settings, again=again)
     if as_json:
         console.out.print_json(json.dumps(dataclasses.asdict(found)))
         return

@@ -12,7 +12,7 @@ from impasto.device import ranks
 from impasto.errors import OutOfMemoryError
 from impasto.image.picture import Picture
 from impasto.image.resize import resize
-from impasto.memory import memory_errors, peak_memory
+from impasto.memory import hand_back, memory_errors, peak_memory
 from impasto.network.vgg import VGG19
 from impasto.objective.bands import Band
 from impasto.objective.evaluate import Evaluate, evaluator
@@ -25,6 +25,9 @@ from impasto.solve import descent
 from impasto.solve.checkpoint import Snapshot
 from impasto.solve.plan import Layout, Needs, smaller
 from impasto.solve.pyramid import Scale, carry
+
+WAY_OUT = "Use a smaller --size, a shorter --history or --precision bfloat16."
+"""When the memory runs out in the least layout."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,8 @@ def run(job: Job, snapshot: Snapshot | None = None) -> Iterator[Progress]:
         DeviceError: the first loss is not finite, or another process of this run has ended.
     """
     at = snapshot or Snapshot(layouts=job.layouts)
+    if any(layout.tile for layout in at.layouts):
+        hand_back()
     clock = Clock(job.scales, gone=at.seconds)
     layouts, spent = list(at.layouts), at.spent
     below: Image | None = None
@@ -90,7 +95,7 @@ def run(job: Job, snapshot: Snapshot | None = None) -> Iterator[Progress]:
             yield _progress(job, at, clock, "")
         while step < scale.steps and not (state and state.finished):
             try:
-                with memory_errors(scale.height, scale.width):
+                with memory_errors(f"a picture of {scale.width}×{scale.height}", WAY_OUT):
                     if state is None:
                         state = stage.begin(below)
                     state = descent.step(stage.evaluate, state, tolerance=job.tolerance)
@@ -140,6 +145,7 @@ class _Stage:
     def step_down(self) -> bool:
         """Let go of everything and take a layout that needs less memory, if there is one."""
         self._evaluate = None
+        hand_back()
         layout = smaller(self.layout, self.scale)
         if layout is None:
             return False

@@ -1,6 +1,7 @@
 """What every run by descent computes with: a device, and the network on it."""
 
 from impasto.device import Compute, choose, use_threads
+from impasto.memory import memory_errors
 from impasto.network.fetch import ByteProgress
 from impasto.network.vgg import VGG19
 from impasto.network.weights import Weights, load
@@ -30,13 +31,15 @@ def network_for(
         on_download: called with bytes done and bytes in all while the weights are fetched.
     Raises:
         WeightsError: none, damaged, or not to be had.
+        OutOfMemoryError: the memory does not suffice even for that.
     """
-    weights = load(settings.weights or None, progress=on_download)
-    network = VGG19.build(
-        weights,
-        pooling=settings.pooling,
-        deepest_layer=deepest_layer,
-        device=compute.device,
-        dtype=compute.dtype,
-    )
+    with memory_errors("the network, which takes half a gigabyte", "Allow this process more memory."):
+        weights = load(settings.weights or None, progress=on_download)
+        network = VGG19.build(
+            weights,
+            pooling=settings.pooling,
+            deepest_layer=deepest_layer,
+            device=compute.device,
+            dtype=compute.dtype,
+        )
     return network, weights

@@ -102,7 +102,8 @@ def check_input(manifest: Mapping[str, Any], role: str, picture: Picture, *, oth
     """
     recorded = manifest["inputs"][role]["sha256"]
     if recorded is not None and recorded != picture.sha256:
+        now = (picture.sha256 or "none")[:12]
         raise CheckpointError(
-            f"the {role} image {picture.name} has changed: SHA-256 was {recorded[:12]}…, now "
-            f"{(picture.sha256 or 'none')[:12]}…. Give the original with --{role.partition('-')[0]} FILE{otherwise}"
+            f"the {role} image {picture.name} has changed: SHA-256 was {recorded[:12]}…, now {now}…. "
+            f"Give the original with --{role.partition('-')[0]} FILE{otherwise}"
         )

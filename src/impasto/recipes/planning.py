@@ -69,8 +69,12 @@ def with_layouts(job: Job, layouts: Sequence[Layout]) -> Job:
     return replace(job, layouts=tuple(layouts), manifest=manifest)
 
 
-def examine(job: Job, settings: RunSettings) -> Plan:
-    """What the job will need; measures the machine's speed if it is not known (about a second)."""
+def examine(job: Job, settings: RunSettings, *, again: bool = False) -> Plan:
+    """What the job will need; measures the machine's speed if it is not known (about a second).
+
+    Args:
+        again: measure it in any case.
+    """
     device = job.network.device
     before = used(device) + HELD
     scales = list(zip(job.scales, job.layouts, strict=True))
@@ -78,13 +82,17 @@ def examine(job: Job, settings: RunSettings) -> Plan:
         layouts=job.layouts,
         bytes=before + max(job.needs.bytes(scale, layout, job.others(scale)) for scale, layout in scales),
         limit=memory_limit(settings.memory, device),
-        seconds=STARTUP + plan.seconds(job.needs, job.scales, job.layouts, speed(job)),
+        seconds=STARTUP + plan.seconds(job.needs, job.scales, job.layouts, speed(job, again=again)),
         disk=max((job.needs.disk(scale) for scale, layout in scales if layout.keep == "disk"), default=0),
     )
 
 
-def speed(job: Job) -> float:
-    """Seconds of a value and gradient a pixel, measured once for a machine, a network and its settings."""
+def speed(job: Job, *, again: bool = False) -> float:
+    """Seconds of a value and gradient a pixel, measured once for a machine, a network and its settings.
+
+    Args:
+        again: measure it in any case.
+    """
     network = job.network
     key = json.dumps(
         {**describe(), "device": str(network.device), "dtype": str(network.dtype),
@@ -92,7 +100,7 @@ def speed(job: Job) -> float:
     )  # fmt: skip
     path = cache_folder() / "speed.json"
     known = _read(path)
-    if key not in known:
+    if again or key not in known:
         known[key] = plan.calibrate(job.needs)
         with FileLock(path.with_suffix(".lock")):
             _write(path, {**_read(path), key: known[key]})

@@ -1,0 +1,69 @@
+"""What the planner predicts, against what is measured: memory and time of six jobs.
+
+    scripts/bench plan [--jobs 0 1 2 3 4 5]
+
+For each job `impasto plan --again --json`, then `impasto stylize` with the same options, both as whole
+processes. Memory is the peak of the process; time is from its start to its end.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+from common import CONTENT, STYLE, keep
+
+JOBS = (
+    "--size 512",
+    "--size 1024",
+    "--size 1024 --memory 1GB --finest-steps 4",
+    "--size 1536 --steps 30 --finest-steps 4",
+    "--size 768 --preset gatys2015 --steps 12",
+    "--size 640 --optimizer adam --history 5 --pooling average",
+)
+
+
+def impasto(*arguments: str) -> tuple[str, float, int]:
+    """What a command prints, its seconds, and its peak of memory in bytes."""
+    with tempfile.TemporaryFile("w+") as out:
+        began = time.perf_counter()
+        process = subprocess.Popen([sys.executable, "-m", "impasto", *arguments], stdout=out)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - began
+        if status:
+            raise SystemExit(f"impasto {' '.join(arguments)} ended with {status}")
+        out.seek(0)
+        return out.read(), seconds, usage.ru_maxrss * 1024
+
+
+def job(options: str) -> dict[str, object]:
+    inputs = [str(CONTENT), str(STYLE), *options.split()]
+    predicted = json.loads(impasto("plan", *inputs, "--again", "--json")[0])
+    with tempfile.TemporaryDirectory() as folder:
+        _, seconds, peak = impasto("stylize", *inputs, "-o", f"{folder}/out.png")
+    return {
+        "layout": predicted["layouts"][-1],
+        "predicted_seconds": round(predicted["seconds"], 1),
+        "seconds": round(seconds, 1),
+        "predicted_megabytes": round(predicted["bytes"] / 1e6),
+        "megabytes": round(peak / 1e6),
+        "time_predicted_over_measured": round(predicted["seconds"] / seconds, 2),
+        "memory_predicted_over_measured": round(predicted["bytes"] / peak, 2),
+    }
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--jobs", type=int, nargs="+", default=range(len(JOBS)))
+    found = {}
+    for index in arguments.parse_args().jobs:
+        found[JOBS[index]] = job(JOBS[index])
+        print(JOBS[index], json.dumps(found[JOBS[index]]), flush=True)
+    keep("plan", {"jobs": found})
+
+
+if __name__ == "__main__":
+    main()
