@@ -1,7 +1,7 @@
 """The weighted sum of terms, and the targets that give it its meaning."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -95,12 +95,32 @@ def style_terms(
         formula: "paper", β w_l E_l; "balanced", β w_l E_l divided by its value for a featureless image, the
             squared relative error of the Gram matrix, which depends on neither size, layer nor contrast.
     """
+    targets = style_targets(network, styles, layers)
+    return style_terms_towards(targets, layers, canvas=canvas, weight=weight, formula=formula)
+
+
+def style_targets(
+    network: VGG19, styles: Sequence[tuple[Float[Tensor, "1 3 _ _"], float]], layers: Iterable[str]
+) -> dict[str, Gram]:
+    """The Gram matrices per position that `style_terms` holds an image to, by layer: all that costs time."""
     targets: dict[str, Gram] = {}
     for style, share in styles:
         with torch.no_grad():
             for name, response in network.features(style, layers).items():
                 part = gram(response) * (share / math.prod(response.shape[2:]))
                 targets[name] = targets[name] + part if name in targets else part
+    return targets
+
+
+def style_terms_towards(
+    targets: Mapping[str, Gram],
+    layers: Mapping[str, float],
+    *,
+    canvas: tuple[int, int],
+    weight: float,
+    formula: Formula,
+) -> tuple[StyleTerm, ...]:
+    """The terms of `style_terms`, from targets that are measured already."""
     terms = []
     for name, target in targets.items():
         positions = math.prod(layer(name).grid(*canvas))

@@ -1,0 +1,86 @@
+"""What one job leaves for the next: the network, and the style with what was measured of it."""
+
+import os
+from collections.abc import Hashable, Iterable
+from dataclasses import replace
+
+from impasto.device import Compute
+from impasto.network.fetch import ByteProgress
+from impasto.network.vgg import VGG19
+from impasto.network.weights import Weights
+from impasto.objective.objective import style_targets
+from impasto.recipes.machine import network_for
+from impasto.recipes.settings import StylizeSettings
+from impasto.recipes.styles import Sources, Styles, read_styles
+from impasto.shapes import Gram
+
+
+class Workshop:
+    """A network and a style, kept from one job to the next.
+
+    Only the newest of each is kept: a batch goes style by style, so one style at a time is all it needs, and
+    a folder of paintings does not fill the memory. A picture comes out the same with a shared workshop as
+    with one of its own.
+
+    Example:
+        >>> workshop = Workshop()
+        >>> for photo in photos:  # doctest: +SKIP
+        ...     job = prepare(photo, "painting.jpg", settings, workshop=workshop)
+    """
+
+    def __init__(self) -> None:
+        self._network: tuple[Hashable, VGG19, Weights] | None = None
+        self._styles: tuple[Hashable, Styles] | None = None
+        self._measured: tuple[VGG19, Styles] | None = None
+        self._targets: dict[Hashable, dict[str, Gram]] = {}
+
+    def network(
+        self,
+        settings: StylizeSettings,
+        deepest_layer: str,
+        compute: Compute,
+        on_download: ByteProgress | None,
+    ) -> tuple[VGG19, Weights]:
+        """As `network_for`; the weights come without their tensors, which the network has.
+
+        Raises:
+            WeightsError: none, damaged, or not to be had.
+        """
+        key = (settings.weights, settings.pooling, deepest_layer, compute)
+        if self._network is None or self._network[0] != key:
+            network, weights = network_for(settings, deepest_layer, compute, on_download)
+            self._network = (key, network, replace(weights, layers={}))
+        return self._network[1:]
+
+    def styles(self, style: Sources, blend: str) -> Styles:
+        """As `read_styles`; files are read once, also if they change in the meantime.
+
+        Raises:
+            ImageError, SettingsError: as `read_styles`.
+        """
+        several = list(style) if isinstance(style, (list, tuple)) else [style]
+        files = [os.fspath(one) for one in several if isinstance(one, (str, os.PathLike))]
+        if len(files) < len(several):
+            return read_styles(style, blend)
+        key = (tuple(files), blend)
+        if self._styles is None or self._styles[0] != key:
+            self._styles = (key, read_styles(style, blend))
+        return self._styles[1]
+
+    def targets(
+        self, network: VGG19, paintings: Styles, layers: Iterable[str], long: int, least: int
+    ) -> dict[str, Gram]:
+        """The style's Gram matrices at one size, measured once.
+
+        Args:
+            layers: the layers wanted.
+            long, least: the size, as in `Styles.at`.
+        Returns:
+            as `style_targets`.
+        """
+        if self._measured is None or self._measured[0] is not network or self._measured[1] is not paintings:
+            self._measured, self._targets = (network, paintings), {}
+        key = (tuple(layers), long, least)
+        if key not in self._targets:
+            self._targets[key] = style_targets(network, paintings.at(long, least, network.device), key[0])
+        return self._targets[key]
