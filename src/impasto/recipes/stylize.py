@@ -9,7 +9,7 @@ from impasto.network.fetch import ByteProgress
 from impasto.network.layers import check_size, deepest
 from impasto.network.vgg import VGG19
 from impasto.objective.objective import Objective, content_terms, prior_terms, style_terms_towards
-from impasto.recipes.job import Job, complete, fitted, run, white_noise
+from impasto.recipes.job import Job, complete, run, white_noise
 from impasto.recipes.machine import compute_for
 from impasto.recipes.manifest import new
 from impasto.recipes.progress import Painting, Progress
@@ -81,7 +81,7 @@ def prepare(
     def first(scale: Scale) -> Image:
         if start is None:
             return white_noise(scale, settings, compute.device)
-        return fitted(start, scale.height, scale.width, compute.device)
+        return workshop.fitted(start, scale.height, scale.width, compute.device)
 
     return Job(
         canvas=canvas,
@@ -116,7 +116,7 @@ def _objective(
 ) -> Objective:
     """Targets of this scale: the style keeps its aspect ratio and is brought to the same long side."""
     canvas = (scale.height, scale.width)
-    content = fitted(photo, *canvas, network.device)
+    content = workshop.fitted(photo, *canvas, network.device)
     least = deepest(settings.layers).stride
     contents = content_terms(
         network,
