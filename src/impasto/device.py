@@ -3,6 +3,7 @@
 import os
 import platform
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -119,6 +120,28 @@ def use_threads(count: int) -> None:
     """Compute with that many processor threads; 0 leaves torch's choice, one per core."""
     if count:
         torch.set_num_threads(count)
+
+
+def await_ranks() -> None:
+    """Under torchrun, return when every process of the run has got here; without it, at once.
+
+    torchrun ends all processes as soon as one exits with an error. One that has an error to report, and whose
+    work is no concern of the others', waits for them first. They meet at torchrun's own store of keys; no
+    process group is made.
+    """
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return
+    from torch.distributed.rendezvous import rendezvous
+
+    key = f"impasto/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}/arrived"
+    try:
+        store, _, count = next(rendezvous("env://"))
+        arrived = store.add(key, 1)
+        while arrived < count:
+            time.sleep(0.1)
+            arrived = store.add(key, 0)
+    except RuntimeError:
+        return  # the store has gone, and torchrun with it
 
 
 @contextmanager

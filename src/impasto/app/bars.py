@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -15,9 +16,10 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from impasto.app.console import err, warning
+from impasto.app.console import err, note, warning
 
 if TYPE_CHECKING:
+    from impasto.recipes.batch import BatchProgress
     from impasto.recipes.figures import FigureProgress
     from impasto.recipes.progress import Progress as Step
 
@@ -84,13 +86,29 @@ class RunBar:
             step.note if step else "",
         )
 
-    def _show(self, done: float, total: float, description: str, facts: str, note: str) -> None:
+    def batch(self, progress: "BatchProgress") -> None:
+        """Show the newest step of a batch's newest picture, and say which are finished."""
+        if self.task is None and progress.state != "painting":
+            return  # the weights may be yet to come, with a bar of their own
+        step, name = progress.step, Path(progress.pair.output).name
+        painting = step if progress.state == "painting" else None
+        self._show(
+            progress.done + (share(painting) if painting else 0.0),
+            progress.pairs,
+            f"picture {progress.done + bool(painting)}/{progress.pairs}",
+            f"{name} · {painting_facts(painting) if painting else progress.state}",
+            painting.note if painting else "",
+        )
+        if progress.state == "painted" and step:
+            note(f"Painted {progress.pair.output} ({step.width}×{step.height}, {step.seconds:.0f} s).")
+
+    def _show(self, done: float, total: float, description: str, facts: str, remark: str) -> None:
         if self.task is None:
             self.bar.start()
             self.task = self.bar.add_task(description, total=total, facts="")
         self.bar.update(self.task, completed=done, description=description, facts=facts)
-        if note:
-            warning(note)
+        if remark:
+            warning(remark)
 
 
 def share(step: "Step") -> float:
