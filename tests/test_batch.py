@@ -1,5 +1,6 @@
 """Many pictures in one run: each as if painted alone, none twice, and one that fails stops no other."""
 
+import io
 import shutil
 import threading
 import time
@@ -11,11 +12,13 @@ from typing import Any
 
 import pytest
 import torch
+from rich.console import Console
 from torch.distributed import TCPStore
 from typer.testing import CliRunner, Result
 
 import impasto
 from impasto import StylizeSettings
+from impasto.app.bars import RunBar
 from impasto.app.cli import app
 from impasto.device import await_ranks
 from impasto.errors import DeviceError, ImageError, ImpastoWarning, SettingsError, WeightsError
@@ -23,14 +26,16 @@ from impasto.image.files import read_picture
 from impasto.network.vgg import VGG19
 from impasto.network.weights import expected_digest, load
 from impasto.network.weights import save as save_weights
+from impasto.objective.objective import style_targets
 from impasto.recipes import batch as batches
 from impasto.recipes import contact_sheet as sheets
 from impasto.recipes import manifest as manifests
 from impasto.recipes import workshop as workshops
 from impasto.recipes.batch import BatchProgress, batch
 from impasto.recipes.contact_sheet import CELL, GAP, MISSING, contact_sheet, thumbnail
-from impasto.recipes.job import finish, run
+from impasto.recipes.job import finish, fitted, run
 from impasto.recipes.pairs import Pair, grid, placed, read_list
+from impasto.recipes.styles import read_styles
 from impasto.recipes.stylize import prepare
 from small import save, scene, small_layers, stripes
 
@@ -137,27 +142,43 @@ def test_network_and_styles_are_made_once_in_any_order(
 
 
 def test_a_workshop_gives_each_job_its_own(photo: str, painting: str, quick: StylizeSettings) -> None:
-    """Jobs with other styles, layers and sizes in turns, from files and from memory: all as if alone."""
+    """Jobs with other styles, layers, networks and sizes in turns, from files and from memory."""
     workshop = impasto.Workshop()
     other = read_picture(photo)
     jobs = [
         (painting, quick),
         (other, quick),
         (painting, replace(quick, layers={"conv2_1": 1.0})),
+        (painting, replace(quick, layers={"conv2_1": 1.0}, pooling="average")),
         ([painting, photo], replace(quick, blend="1,3")),
-        (painting, replace(quick, pooling="average")),
         (painting, replace(quick, size=48)),
     ]
     for style, settings in [*jobs, *reversed(jobs)]:
-        shared = prepare(photo, style, settings, workshop=workshop)
-        alone = prepare(photo, style, settings)
-        for scale in alone.scales:
-            pairs = zip(shared.objective(scale).terms, alone.objective(scale).terms, strict=True)
-            for mine, theirs in pairs:
-                assert (mine.name, mine.weight) == (theirs.name, theirs.weight)
-                if mine.name.startswith("style"):
-                    assert torch.equal(mine.target, theirs.target)  # type: ignore[attr-defined]
-        assert shared.manifest["weights"] == alone.manifest["weights"]
+        job = prepare(photo, style, settings, workshop=workshop)
+        assert job.network.pooling == settings.pooling
+        assert job.manifest["weights"]["sha256"] == expected_digest(settings.weights)
+        paintings = read_styles(style, settings.blend)
+        for scale in job.scales:
+            at_scale = paintings.at(scale.width, 1, job.network.device)
+            expected = style_targets(job.network, at_scale, settings.layers)
+            terms = {term.name: term for term in job.objective(scale).terms}
+            for name, target in expected.items():
+                assert torch.equal(terms[f"style {name}"].target, target)  # type: ignore[attr-defined]
+    cpu = torch.device("cpu")
+    for size in (16, 24):
+        for picture in (other, read_picture(painting)):
+            for _ in range(2):
+                found = workshop.fitted(picture, size, size, cpu)
+                assert torch.equal(found, fitted(picture, size, size, cpu))
+
+
+def test_the_bar_waits_for_the_first_painting() -> None:
+    """Until then the weights may still come down, under a bar of their own."""
+    shown = Console(file=io.StringIO(), width=200)
+    with RunBar(shown) as bar:
+        for state in ("skipped", "failed"):
+            bar.batch(BatchProgress(Pair("a.png", "b.png", "out/x.png"), 1, 1, 2, state))  # type: ignore[arg-type]
+            assert bar.task is None
 
 
 def test_what_has_changed_is_painted_again(quick: StylizeSettings, tmp_path: Path) -> None:
