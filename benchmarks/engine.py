@@ -28,7 +28,7 @@ from impasto.device import choose, peak_memory
 from impasto.network.layers import CONVOLUTIONS, LAYERS
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load
-from impasto.objective.evaluate import Evaluation, whole
+from impasto.objective.evaluate import Evaluation, evaluator
 from impasto.objective.objective import Objective, content_terms, style_terms
 
 SHARES = dict.fromkeys(baseline.STYLE_LAYERS, 0.2)
@@ -51,7 +51,7 @@ def ours(size: int, device: str, precision: Precision) -> Callable[[], Evaluatio
     content, style = (pixels(path, size).to(compute.device) for path in (CONTENT, STYLE))
     network = VGG19.build(load(), deepest_layer="conv5_1", device=compute.device, dtype=compute.dtype)
     canvas = (content.shape[2], content.shape[3])
-    evaluate = whole(
+    evaluate = evaluator(
         network,
         Objective(
             (

@@ -15,7 +15,7 @@ from common import IMAGES, keep, pixels
 from impasto.device import choose
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load
-from impasto.objective.evaluate import Evaluate, whole
+from impasto.objective.evaluate import Evaluate, evaluator
 from impasto.objective.objective import Objective, content_terms, style_terms
 from impasto.solve import descent
 
@@ -31,7 +31,7 @@ def literal(network: VGG19, content: torch.Tensor, style: torch.Tensor) -> Evalu
     """The paper's loss with the benchmark's α/β."""
     canvas = (content.shape[2], content.shape[3])
     shares = dict.fromkeys(STYLE_LAYERS, 0.2)
-    return whole(
+    return evaluator(
         network,
         Objective(
             (

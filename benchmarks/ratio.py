@@ -20,7 +20,7 @@ from impasto.device import describe
 from impasto.image.files import write_picture
 from impasto.image.picture import Picture
 from impasto.image.resize import resize
-from impasto.objective.evaluate import whole
+from impasto.objective.evaluate import evaluator
 from impasto.recipes.figures import BALANCED_PER_PAPER, RATIOS
 from impasto.recipes.job import complete
 from impasto.recipes.settings import StylizeSettings
@@ -51,7 +51,7 @@ def settings(formula: str, ratio: float, size: int) -> StylizeSettings:
 def errors(picture: Picture, size: int) -> tuple[float, float]:
     """Squared relative errors of content and style, the same measure for every picture."""
     judged = prepare(CONTENT, STYLE, settings("balanced", 1 / BALANCED_PER_PAPER, size))
-    by_term = whole(judged.network, judged.objective(judged.scales[-1]))(picture.pixels).by_term
+    by_term = evaluator(judged.network, judged.objective(judged.scales[-1]))(picture.pixels).by_term
     content = sum(value for name, value in by_term.items() if name.startswith("content"))
     return content, sum(by_term.values()) - content
 

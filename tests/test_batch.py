@@ -26,7 +26,7 @@ from impasto.image.files import read_picture
 from impasto.network.vgg import VGG19
 from impasto.network.weights import expected_digest, load
 from impasto.network.weights import save as save_weights
-from impasto.objective.objective import style_targets
+from impasto.objective.targets import style_targets
 from impasto.recipes import batch as batches
 from impasto.recipes import contact_sheet as sheets
 from impasto.recipes import manifest as manifests
@@ -160,7 +160,7 @@ def test_a_workshop_gives_each_job_its_own(photo: str, painting: str, quick: Sty
         paintings = read_styles(style, settings.blend)
         for scale in job.scales:
             at_scale = paintings.at(scale.width, 1, job.network.device)
-            expected = style_targets(job.network, at_scale, settings.layers)
+            expected = style_targets(job.network, at_scale, list(settings.layers))
             terms = {term.name: term for term in job.objective(scale).terms}
             for name, target in expected.items():
                 assert torch.equal(terms[f"style {name}"].target, target)  # type: ignore[attr-defined]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from impasto.choices import Pooling
-from impasto.objective.evaluate import measure, whole
+from impasto.objective.evaluate import evaluator, measure
 from impasto.objective.objective import Objective, content_terms, prior_terms, style_terms
 from small import scene, small_network, stripes
 
@@ -34,7 +34,7 @@ def test_loss_and_gradient_are_autograds(size: tuple[int, int], pooling: Pooling
     image = (1.2 * scene(*size).double() - 0.1).requires_grad_(True)
     values = wanted.score(measure(network, wanted, image))
     (gradient,) = torch.autograd.grad(values.sum(), image)
-    found = whole(network, wanted)(image.detach())
+    found = evaluator(network, wanted)(image.detach())
     torch.testing.assert_close(found.values, values.detach(), rtol=1e-12, atol=0)
     torch.testing.assert_close(found.gradient, gradient, rtol=1e-9, atol=1e-14)
     assert not found.gradient.requires_grad
@@ -43,7 +43,7 @@ def test_loss_and_gradient_are_autograds(size: tuple[int, int], pooling: Pooling
 def test_priors_alone_need_no_network() -> None:
     image = scene(8, 9).double()
     terms = prior_terms((8, 9), variation=1.0, gamut=1.0)
-    found = whole(small_network(dtype=torch.float64), Objective(terms))(image)
+    found = evaluator(small_network(dtype=torch.float64), Objective(terms))(image)
     assert float(found.loss) > 0
     assert found.gradient.shape == image.shape
 
@@ -51,7 +51,7 @@ def test_priors_alone_need_no_network() -> None:
 def test_an_evaluation_leaves_targets_and_image_as_they_were() -> None:
     """Gradients are written over on the way back, and nothing else."""
     network = small_network(dtype=torch.float64)
-    evaluate = whole(network, objective((48, 32), "average", False))
+    evaluate = evaluator(network, objective((48, 32), "average", False))
     image = scene(48, 32).double()
     before = image.clone()
     first, second = evaluate(image), evaluate(image)
@@ -78,7 +78,7 @@ def test_bfloat16_features_lose_no_more_than_their_bits(pooling: Pooling) -> Non
                 ),
             )
         )
-        found = whole(network, wanted)(image)
+        found = evaluator(network, wanted)(image)
         assert found.gradient.dtype == torch.float32
         losses[dtype], ours[dtype] = float(found.loss), found.gradient.flatten()
         pixels = image.clone().requires_grad_(True)

@@ -9,7 +9,7 @@ from impasto.image.files import read_picture
 from impasto.image.resize import fit, resize
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load
-from impasto.objective.evaluate import Evaluate, whole
+from impasto.objective.evaluate import Evaluate, evaluator
 from impasto.objective.objective import Objective, content_terms, style_terms
 from impasto.recipes.settings import PAPER_STYLE_LAYERS
 from impasto.shapes import Image
@@ -34,7 +34,7 @@ def literal(network: VGG19, content: Image, style: Image) -> Evaluate:
     canvas = (content.shape[2], content.shape[3])
     contents = content_terms(network, content, {"conv4_2": 1.0}, weight=1e-8, formula="paper")
     styles = style_terms(network, [(style, 1.0)], shares, canvas=canvas, weight=1.0, formula="paper")
-    return whole(network, Objective((*contents, *styles)))
+    return evaluator(network, Objective((*contents, *styles)))
 
 
 @pytest.mark.weights

@@ -17,7 +17,7 @@ from impasto import (
 from impasto.app.cli import app
 from impasto.errors import SettingsError
 from impasto.image.files import read_picture
-from impasto.objective.evaluate import whole
+from impasto.objective.evaluate import evaluator
 from impasto.objective.objective import Objective, content_terms, prior_terms, style_terms
 from impasto.recipes import manifest as manifests
 from impasto.recipes.job import run
@@ -37,7 +37,7 @@ def test_content_gradient_is_eq_2_pulled_back_through_the_network() -> None:
     published = torch.where(responses > 0, responses - target, 0.0).detach()
     (expected,) = torch.autograd.grad(responses, image, grad_outputs=published)
     torch.testing.assert_close(
-        whole(network, Objective(terms))(image).gradient, expected, rtol=1e-10, atol=1e-14
+        evaluator(network, Objective(terms))(image).gradient, expected, rtol=1e-10, atol=1e-14
     )
 
 
@@ -55,7 +55,7 @@ def test_style_gradient_is_eq_6_pulled_back_through_the_network(name: str) -> No
     published = torch.from_numpy(np.where(f > 0, published, 0.0)).reshape(responses.shape)
     (expected,) = torch.autograd.grad(responses, image, grad_outputs=published)
     torch.testing.assert_close(
-        whole(network, Objective(terms))(image).gradient, expected, rtol=1e-9, atol=1e-16
+        evaluator(network, Objective(terms))(image).gradient, expected, rtol=1e-9, atol=1e-16
     )
 
 
@@ -91,7 +91,7 @@ def test_style_is_matched_at_any_size(painting: str, small_file: str) -> None:
     job = prepare_style(painting, settings)
     assert job.canvas == (48, 80)
     scale = job.scales[-1]
-    begin = whole(job.network, job.objective(scale))(job.first(scale)).by_term
+    begin = evaluator(job.network, job.objective(scale))(job.first(scale)).by_term
     *_, last = run(job)
     for name, value in last.by_term.items():
         assert value < 0.01 * begin[name], name
@@ -104,12 +104,12 @@ def test_on_a_torus_a_shift_changes_nothing(name: str, step: int) -> None:
     terms = style_terms(
         network, [(stripes(32, 48).double(), 1.0)], {name: 1.0}, canvas=(32, 48), weight=1.0, formula="paper"
     )
-    evaluate = whole(network, Objective(terms))
+    evaluate = evaluator(network, Objective(terms))
     image = scene(32, 48).double()
     here = float(evaluate(image).loss)
     for down, right in ((step, 0), (0, step), (16, 32), (-step, step)):
         assert float(evaluate(image.roll((down, right), (2, 3))).loss) == pytest.approx(here, rel=1e-9)
-    plain = whole(small_network(dtype=torch.float64), Objective(terms))
+    plain = evaluator(small_network(dtype=torch.float64), Objective(terms))
     assert float(plain(image.roll(16, 2)).loss) != pytest.approx(float(plain(image).loss), rel=1e-6)
 
 

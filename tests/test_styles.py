@@ -10,7 +10,7 @@ from impasto import ReconstructStyleSettings, StylizeSettings, reconstruct_style
 from impasto.app.cli import app
 from impasto.errors import SettingsError
 from impasto.image.files import read_picture
-from impasto.objective.evaluate import whole
+from impasto.objective.evaluate import evaluator
 from impasto.objective.objective import Objective, style_terms
 from impasto.recipes import manifest as manifests
 from impasto.recipes.styles import read_styles
@@ -54,7 +54,7 @@ def test_between_two_styles_lies_nearer_to_the_one_with_the_larger_share(small_f
             layers=LAYERS, size="48", style_size=48, scales=1, steps=40, blend=blend, weights=small_file
         )
         pixels = reconstruct_style([a, b], settings).picture.pixels
-        distances.append([float(whole(network, only(style))(pixels).loss) for style in (a, b)])
+        distances.append([float(evaluator(network, only(style))(pixels).loss) for style in (a, b)])
     to_a, to_b = zip(*distances, strict=True)
     assert list(to_a) == sorted(to_a)
     assert list(to_b) == sorted(to_b, reverse=True)

@@ -9,9 +9,9 @@ from impasto.image.resize import resize
 from impasto.network.layers import LAYERS
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load
-from impasto.objective.evaluate import Evaluation, tiled, whole
+from impasto.objective.evaluate import Evaluation, evaluator
 from impasto.objective.objective import Objective, content_terms, prior_terms, style_terms
-from impasto.objective.tiles import cut, halo
+from impasto.objective.tiles import cut, halos
 from impasto.recipes.settings import PAPER_STYLE_LAYERS
 from small import EXAMPLES, scene, small_network, stripes
 
@@ -60,7 +60,7 @@ def both(
         )
     )
     image = 1.2 * scene(*size).to(dtype) - 0.1
-    return whole(network, objective)(image), tiled(network, objective, tile)(image)
+    return evaluator(network, objective)(image), evaluator(network, objective, tile=tile)(image)
 
 
 def distance(found: torch.Tensor, expected: torch.Tensor) -> float:
@@ -108,9 +108,9 @@ def test_the_halo_is_what_a_position_sees(name: str) -> None:
     seen = int(rows[-1] - rows[0]) + 1
     start, stop = middle * layer.stride, (middle + 1) * layer.stride
     assert seen <= layer.support
-    assert start - halo(layer) <= int(rows[0]) <= int(rows[-1]) < stop + halo(layer)
+    assert start - halos(layer)[0] <= int(rows[0]) <= int(rows[-1]) < stop + halos(layer)[0]
     assert seen > layer.support / 2
-    assert halo(layer) - (layer.support - layer.stride) / 2 < layer.stride
+    assert halos(layer)[0] - (layer.support - layer.stride) / 2 < layer.stride
 
 
 @pytest.mark.parametrize("wrap", [False, True])
@@ -120,7 +120,7 @@ def test_the_halo_is_what_a_position_sees(name: str) -> None:
 def test_cores_cover_the_image_once(size: tuple[int, int], tile: int, wrap: bool) -> None:
     last = LAYERS["conv5_1"]
     count = torch.zeros(size)
-    for one in cut(*size, tile, last, wrap=wrap):
+    for one in cut((0, size[0]), (0, size[1]), tile, last, height=size[0], width=size[1], wrap=wrap):
         count[one.rows.start : one.rows.stop, one.columns.start : one.columns.stop] += 1
         assert one.rows.stop - one.rows.start <= max(tile, last.stride)
         assert one.rows.start % last.stride == 0
@@ -143,6 +143,6 @@ def test_tiled_is_whole_on_the_real_network(pooling: Pooling) -> None:
         network, [(stripes(64, 96), 1.0)], shares, canvas=size, weight=5.0, formula="balanced"
     )
     objective = Objective((*contents, *styles, *prior_terms(size, variation=2.0, gamut=100.0)))
-    expected, found = whole(network, objective)(image), tiled(network, objective, 64)(image)
+    expected, found = evaluator(network, objective)(image), evaluator(network, objective, tile=64)(image)
     assert float(found.loss) == pytest.approx(float(expected.loss), rel=1e-6)
     assert distance(found.gradient, expected.gradient) < 1e-5

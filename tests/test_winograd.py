@@ -10,7 +10,7 @@ from impasto.network import winograd
 from impasto.network.convolution import Convolution, rectified
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load
-from impasto.objective.evaluate import whole
+from impasto.objective.evaluate import evaluator
 from impasto.objective.objective import Objective, content_terms, style_terms
 from small import EXAMPLES
 
@@ -98,7 +98,7 @@ def test_on_the_real_network_it_errs_by_rounding() -> None:
         styles = style_terms(
             network, [(style.to(dtype), 1.0)], layers, canvas=(70, 93), weight=5.0, formula="balanced"
         )
-        result = whole(network, Objective((*contents, *styles)))(image.to(dtype))
+        result = evaluator(network, Objective((*contents, *styles)))(image.to(dtype))
         return float(result.loss), result.gradient.double()
 
     (loss, gradient), (true_loss, true_gradient) = (

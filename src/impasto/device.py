@@ -3,12 +3,12 @@
 import os
 import platform
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
+import torch.distributed
 
 from impasto.choices import Precision
 from impasto.errors import DeviceError, SettingsError
@@ -42,7 +42,10 @@ def choose(device: str = "auto", precision: Precision = "auto") -> Compute:
 
 def _device(name: str) -> torch.device:
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "mps" if _has_mps() else "cpu")
+        if torch.cuda.is_available():
+            # torchrun numbers the processes of each machine: one GPU each
+            return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count())
+        return torch.device("mps" if _has_mps() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -122,28 +125,6 @@ def use_threads(count: int) -> None:
         torch.set_num_threads(count)
 
 
-def await_ranks() -> None:
-    """Under torchrun, return when every process of the run has got here; without it, at once.
-
-    torchrun ends all processes as soon as one exits with an error. One that has an error to report, and whose
-    work is no concern of the others', waits for them first. They meet at torchrun's own store of keys; no
-    process group is made.
-    """
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
-        return
-    from torch.distributed.rendezvous import rendezvous
-
-    key = f"impasto/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}/arrived"
-    try:
-        store, _, count = next(rendezvous("env://"))
-        arrived = store.add(key, 1)
-        while arrived < count:
-            time.sleep(0.1)
-            arrived = store.add(key, 0)
-    except RuntimeError:
-        return  # the store has gone, and torchrun with it
-
-
 @contextmanager
 def memory_errors(height: int, width: int) -> Iterator[None]:
     """Say in words that the memory did not suffice for a picture of that many pixels.
@@ -161,4 +142,108 @@ def memory_errors(height: int, width: int) -> Iterator[None]:
         raise DeviceError(
             f"the memory does not suffice for a picture of {width}×{height}. "
             "Use a smaller --size, a shorter --history or --precision bfloat16."
+        ) from error
+
+
+def launched() -> int:
+    """How many processes torchrun has started for this command; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def await_ranks() -> None:
+    """Under torchrun, return when every process of the run has got here; without it, at once.
+
+    torchrun ends all processes as soon as one exits with an error. One that has an error to report, and whose
+    work is no concern of the others', waits for them first. They meet at torchrun's own store of keys; no
+    process group is made.
+    """
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return
+    from time import sleep
+
+    from torch.distributed.rendezvous import rendezvous
+
+    key = f"impasto/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}/arrived"
+    try:
+        store, _, count = next(rendezvous("env://"))
+        arrived = store.add(key, 1)
+        while arrived < count:
+            sleep(0.1)
+            arrived = store.add(key, 0)
+    except RuntimeError:
+        return  # the store has gone, and torchrun with it
+
+
+def join() -> None:
+    """Work on one picture together with the other processes that torchrun has started; alone, do nothing.
+
+    Raises:
+        DeviceError: they cannot be reached.
+    """
+    if launched() == 1 or ranks() > 1:
+        return
+    with _together():
+        torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+
+
+def leave() -> None:
+    """Undo `join`."""
+    if ranks() > 1:
+        torch.distributed.destroy_process_group()
+
+
+def ranks() -> int:
+    """How many processes work on one picture together; 1 before `join`."""
+    return torch.distributed.get_world_size() if _joined() else 1
+
+
+def rank() -> int:
+    """Which of these this process is, from 0."""
+    return torch.distributed.get_rank() if _joined() else 0
+
+
+def all_sum(total: torch.Tensor) -> torch.Tensor:
+    """The sum of everybody's tensors, on every process; alone, the tensor itself."""
+    if ranks() == 1:
+        return total
+    total = total.clone()
+    with _together():
+        torch.distributed.all_reduce(total)
+    return total
+
+
+def spread(tensor: torch.Tensor, source: int) -> None:
+    """Write the tensor of process `source` over everybody's."""
+    with _together():
+        torch.distributed.broadcast(tensor, source)
+
+
+def exchange(gifts: Mapping[int, torch.Tensor], wanted: Mapping[int, torch.Tensor]) -> None:
+    """Give tensors to processes and fill those wanted from them; empty ones are not sent."""
+    operations = [
+        torch.distributed.P2POp(kind, tensor, other)
+        for kind, tensors in ((torch.distributed.isend, gifts), (torch.distributed.irecv, wanted))
+        for other, tensor in tensors.items()
+        if tensor.numel()
+    ]
+    if not operations:
+        return
+    with _together():
+        for work in torch.distributed.batch_isend_irecv(operations):
+            work.wait()
+
+
+def _joined() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
+@contextmanager
+def _together() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:  # torch.distributed's own are among them
+        reason = str(error).strip().splitlines()[0]
+        raise DeviceError(
+            f"another process of this run has ended or cannot be reached ({reason}). "
+            "If there is a checkpoint, go on from it with: impasto resume FILE."
         ) from error

@@ -49,11 +49,11 @@ def batch(
     from impasto.device import await_ranks
     from impasto.image.files import check_output
     from impasto.recipes.batch import batch as paint
-    from impasto.recipes.pairs import ranks
+    from impasto.recipes.pairs import own_share
 
     written = [output, *([str(Path(contact_sheet).parent)] if contact_sheet else [])]
     wanted = _wanted(contents or [], style or [], pairs, written)
-    rank, count = ranks()
+    rank, count = own_share()
     if contact_sheet:
         check_output(contact_sheet)
         if count > 1:

@@ -1,9 +1,7 @@
 """Reading pictures from files, and writing them whole."""
 
-import difflib
 import hashlib
 import os
-import secrets
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
@@ -16,12 +14,16 @@ from torch import Tensor
 from impasto.errors import ImageError, ImpastoWarning, SettingsError
 from impasto.image import heic
 from impasto.image.arrays import check_pixels, from_array, from_pil, from_tensor, to_numpy
+from impasto.image.deepzoom import check_pyramid, read_pyramid_manifest, write_pyramid
+from impasto.image.disk import check_place, reading, replacing
 from impasto.image.formats import (
     AVIF,
+    DEEP_ZOOM,
     HEAD,
     HEIC,
     JPEG,
     READABLE,
+    SZI,
     TIFF,
     WEBP,
     WRITABLE,
@@ -42,6 +44,8 @@ pyvips.block_untrusted_set(True)
 
 Source: TypeAlias = Union[str, "os.PathLike[str]", Picture, "PIL.Image.Image", NDArray[Any], Tensor]
 """Whatever a picture can be read from."""
+
+_PYRAMIDS = (DEEP_ZOOM, SZI)
 
 
 def read_picture(source: Source, *, role: str = "image", max_pixels: int = 400_000_000) -> Picture:
@@ -97,11 +101,15 @@ def write_picture(
     its place under a hidden name and renamed, so a file of that name stays as it was until the new one is
     complete. The same pixels give the same bytes. JPEG and AVIF keep full colour resolution from quality 90.
 
+    .dz (or .dzi) writes a deep-zoom pyramid, `out.dzi` and its tiles in `out_files`, and .szi the same in one
+    zip file; see `deepzoom.write_pyramid` for how two names are replaced. The tiles are JPEG, or PNG if the
+    picture has alpha, and the manifest lies beside them as JSON.
+
     Args:
         picture: one picture; values outside 0..1 are clipped, then rounded.
         path: where to.
         bits: 8, or 16 for PNG and TIFF.
-        quality: 1..100 for JPEG, WebP, AVIF and HEIC; at 100 WebP and AVIF lose nothing.
+        quality: 1..100 for JPEG, also in tiles, WebP, AVIF and HEIC; at 100 WebP and AVIF lose nothing.
         manifest: JSON text to embed. JPEG holds 60,000 bytes; a longer one is compressed there.
     Raises:
         SettingsError: an unknown ending, bits that the format has not, a quality out of range.
@@ -120,11 +128,14 @@ def write_picture(
     if not known.alpha:
         picture = _over_white(picture, known)
     try:
+        if known in _PYRAMIDS:
+            write_pyramid(to_numpy(picture), name, quality, manifest)
+            return
         data = _encode(to_numpy(picture, bits), known, quality, packet)
+        with replacing(target) as file:
+            file.write(data)
     except pyvips.Error as error:
         raise ImageError(f"cannot make {known.name} for '{name}': {reason(error)}. Try .png.") from error
-    try:
-        _write_whole(target, data)
     except OSError as error:
         raise ImageError(
             f"cannot write '{name}': {error.strerror or error}. Free some space or choose another folder."
@@ -134,11 +145,15 @@ def write_picture(
 def read_manifest(path: "str | os.PathLike[str]") -> str | None:
     """The manifest (JSON text) that `write_picture` embedded in a file; None if it has none.
 
+    Args:
+        path: the picture; of a deep-zoom pyramid the name it was written under, or its .dzi.
     Raises:
         ImageError: the file cannot be read or is no picture.
     """
     name = os.fspath(path)
     who = f"picture '{name}'"
+    if by_suffix(Path(name).suffix) in _PYRAMIDS:
+        return read_pyramid_manifest(name, who)
     data, known = _read_bytes(name, who)
     header = _open(data, known, who)
     return unpack(header.get("xmp-data")) if header.get_typeof("xmp-data") else None
@@ -154,7 +169,8 @@ def check_output(path: "str | os.PathLike[str]", *, bits: int = 8, longest: int 
     Raises:
         SettingsError: an unknown ending, or bits that the format has not.
         ImageError: no such folder, a folder in its place, a folder or file that may not be written, a
-            picture too large for the format, or HEIC without its package.
+            picture too large for the format, HEIC without its package, or other things where the tiles of a
+            pyramid would go.
     """
     name = os.fspath(path)
     known = _output_format(name)
@@ -171,28 +187,12 @@ def check_output(path: "str | os.PathLike[str]", *, bits: int = 8, longest: int 
     if known is HEIC:
         heic.load(f"'{name}': {heic.NEEDED}, or choose .avif.")
     try:
-        _check_place(name)
+        if known is DEEP_ZOOM:
+            check_pyramid(name)
+        else:
+            check_place(name)
     except OSError as error:  # a name too long, a loop of links
         raise ImageError(f"cannot write '{name}': {error.strerror or error}. Choose another name.") from error
-
-
-def _check_place(name: str) -> None:
-    """The half of `check_output` that looks at the disk."""
-    target = Path(os.path.realpath(name))
-    if target.is_dir():
-        raise ImageError(f"'{name}' is a folder. Add a file name, such as '{Path(name) / 'out.png'}'.")
-    if not target.parent.is_dir():
-        raise ImageError(f"the folder of '{name}' does not exist. Make it first: {target.parent}")
-    if not _writable(target.parent):
-        raise ImageError(f"the folder of '{name}' may not be written to. Choose another: {target.parent}")
-    # root may write anything; a file without a single write bit was protected on purpose
-    if target.exists() and not (target.stat().st_mode & 0o222 and _writable(target)):
-        raise ImageError(f"'{name}' is read-only. Choose another name, or allow writing to it.")
-
-
-def _writable(path: Path) -> bool:
-    effective = os.access in os.supports_effective_ids
-    return os.access(path, os.W_OK, effective_ids=effective)
 
 
 def _output_format(name: str) -> Format:
@@ -221,19 +221,10 @@ def _read_file(name: str, role: str, max_pixels: int) -> Picture:
 def _read_bytes(name: str, who: str) -> tuple[bytes, Format]:
     """All bytes of a file that starts like a picture; of another only the start is read."""
     suffix = Path(name).suffix
-    try:
-        with open(name, "rb") as file:
-            head = file.read(HEAD)
-            known = sniff(head, suffix)
-            data = head + file.read() if known else head
-    except FileNotFoundError as error:
-        raise ImageError(f"{who} does not exist.{_near(name)}") from error
-    except IsADirectoryError as error:
-        raise ImageError(f"{who} is a folder; name a picture in it.") from error
-    except PermissionError as error:
-        raise ImageError(f"{who} may not be read: {error.strerror}. Change its permissions.") from error
-    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
-        raise ImageError(f"{who} cannot be read: {error}.") from error
+    with reading(name, who), open(name, "rb") as file:
+        head = file.read(HEAD)
+        known = sniff(head, suffix)
+        data = head + file.read() if known else head
     if not data:
         raise ImageError(f"{who} is empty (0 bytes). Copy or export it again.")
     if known is None:
@@ -242,20 +233,6 @@ def _read_bytes(name: str, who: str) -> tuple[bytes, Format]:
             f"Export it as one of {READABLE}."
         )
     return data, known
-
-
-def _near(name: str) -> str:
-    """The way out of a missing file: the name most like it, or the folder that is missing."""
-    path = Path(name)
-    if not path.parent.is_dir():
-        return f" Neither does its folder, {path.parent.absolute()}."
-    try:
-        close = difflib.get_close_matches(path.name, os.listdir(path.parent), 1)
-    except OSError:
-        close = []
-    return (
-        f" Did you mean '{path.with_name(close[0])}'?" if close else f" Looked in {path.parent.absolute()}."
-    )
 
 
 def _open(data: bytes, known: Format, who: str) -> VipsImage:
@@ -325,18 +302,3 @@ def _encode(values: NDArray[Any], known: Format, quality: int, packet: bytes | N
     }
     encoded = image.write_to_buffer(known.suffixes[0], keep="xmp", profile="srgb", **options.get(known, {}))
     return bytes(encoded)
-
-
-def _write_whole(target: Path, data: bytes) -> None:
-    """Write beside the target under a hidden name, then rename over it; nothing is left of a failure."""
-    temporary = target.with_name(f".impasto-{secrets.token_hex(8)}{target.suffix}")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if target.exists():
-            temporary.chmod(target.stat().st_mode & 0o777)
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -8,11 +8,11 @@ HEAD = 4096
 
 @dataclass(frozen=True)
 class Format:
-    """A file format that pictures are read from, and perhaps written to.
+    """A file format that pictures are read from, written to, or both.
 
     Args:
         name: as people write it.
-        loader: libvips' operation that reads it; no other is ever called.
+        loader: libvips' operation that reads it; no other is ever called. Empty if it is only written.
         suffixes: endings that mean this format when writing; empty if it is only read.
         alpha: whether it holds transparency.
         bits: bits per channel that can be written.
@@ -37,10 +37,15 @@ TIFF = Format("TIFF", "tiffload_source", (".tif", ".tiff"), bits=(8, 16))
 AVIF = Format("AVIF", "heifload_source", (".avif",), longest=16_384)
 HEIC = Format("HEIC", "heifload_source", (".heic", ".heif"), longest=16_384)
 GIF = Format("GIF", "gifload_source", ())
+DEEP_ZOOM = Format("deep zoom", "", (".dz", ".dzi"))
+SZI = Format("SZI", "", (".szi",))
 
-FORMATS = (JPEG, PNG, WEBP, TIFF, AVIF, HEIC, GIF)
-READABLE = ", ".join(known.name for known in FORMATS)
+FORMATS = (JPEG, PNG, WEBP, TIFF, AVIF, HEIC, GIF, DEEP_ZOOM, SZI)
+READABLE = ", ".join(known.name for known in FORMATS if known.loader)
 WRITABLE = ", ".join(suffix for known in FORMATS for suffix in known.suffixes)
+
+DZI_NAMESPACE = b"schemas.microsoft.com/deepzoom"
+"""What every .dzi has at its start."""
 
 _MAGIC = (
     (b"\xff\xd8\xff", JPEG),
@@ -94,12 +99,16 @@ def describe(head: bytes, suffix: str = "") -> str:
     """What a file that is no picture of ours seems to be, for a message: 'text', 'a PDF document'..."""
     if suffix.lower() in _RAW:
         return "a camera raw file"
+    if head.startswith(b"PK\x03\x04") and suffix.lower() in SZI.suffixes:
+        return "a deep-zoom picture, which is only written"
     for magic, name in _FOREIGN:
         if head.startswith(magic):
             return name
     if head[4:8] == b"ftyp":
         return "a film"
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1024].lower()
+    if DZI_NAMESPACE in start:
+        return "a deep-zoom picture, which is only written"
     if b"<svg" in start:
         return "an SVG drawing"
     if start.startswith((b"<!doctype html", b"<html")):

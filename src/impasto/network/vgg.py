@@ -1,6 +1,6 @@
 """VGG-19 as named layers: the space in which content and style are measured."""
 
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -22,6 +22,11 @@ FIRST = CONVOLUTIONS[0]
 
 KEPT = frozenset(LAYERS) - {FIRST}
 """The layers whose responses the way back needs."""
+
+Trims: TypeAlias = Mapping[str, tuple[slice, slice]]
+"""By name of a pooling, the rows and columns of its grid that the layers after it are given."""
+
+NO_TRIMS: Trims = {}
 
 AddDerivative: TypeAlias = Callable[[str, Tensor, Tensor | None], Tensor]
 """See `VGG19.pull_back`."""
@@ -94,6 +99,10 @@ class VGG19:
         """Where the network stands."""
         return self.convolutions[0].bias.device
 
+    def channels(self, name: str) -> int:
+        """How many filters a layer has; a pooling as many as the convolution before it."""
+        return len(self.convolutions[LAYERS[name].convolutions - 1].bias)
+
     def features(self, image: Image, layers: Iterable[str]) -> dict[str, Features]:
         """Responses of the layers asked for, after rectification or pooling (the paper's F^l).
 
@@ -126,18 +135,20 @@ class VGG19:
         last: Layer,
         wanted: Container[str] = LAYERS,
         see: Callable[[str, Features], None] | None = None,
+        trims: Trims = NO_TRIMS,
     ) -> dict[str, Features]:
         """Responses of the wanted layers up to `last`, in the order of the network.
 
         Args:
             see: shown every layer's name and response as it comes, wanted or not.
+            trims: what to go on with after a pooling, if not with all of it.
         """
         found: dict[str, Features] = {}
         response = _caffe_input(image, self.dtype)  # (B, 3, H, W), BGR
         convolutions = iter(self.convolutions)
         for here in LAYERS.values():
             if here.is_pooling:
-                response = self._pool(response)  # (B, N, ⌈h/2⌉, ⌈w/2⌉)
+                response = _trimmed(self._pool(response), trims.get(here.name))  # (B, N, ⌈h/2⌉, ⌈w/2⌉)
             else:
                 response = rectified(response, next(convolutions), wrap=self.wrap)
             if see is not None:
@@ -148,7 +159,9 @@ class VGG19:
                 break
         return found
 
-    def pull_back(self, image: Image, responses: dict[str, Features], add: AddDerivative) -> Image:
+    def pull_back(
+        self, image: Image, responses: dict[str, Features], add: AddDerivative, trims: Trims = NO_TRIMS
+    ) -> Image:
         """The derivative of a loss with respect to the image, from those with respect to the responses.
 
         What autograd would find, in less memory: each response is let go of as soon as it has served,
@@ -159,6 +172,7 @@ class VGG19:
             responses: from `responses`, all `KEPT` ones up to the deepest; empty afterwards.
             add: given a layer's name, its response and the gradient that came back from deeper layers (None
                 at the deepest), gives the gradient with the layer's own added, perhaps in the same memory.
+            trims: as `responses` was given them.
         Returns:
             (B, 3, H, W), float32 at least, per unit of the image's 0..1.
         """
@@ -169,7 +183,8 @@ class VGG19:
                 response = self.convolutions[0].respond(_caffe_input(image, self.dtype), wrap=self.wrap)
             gradient = add(name, response, gradient)
             if here.is_pooling:
-                gradient = self._pull_back_pool(gradient, next(reversed(responses.values())))
+                before = next(reversed(responses.values()))
+                gradient = self._pull_back_pool(_untrimmed(gradient, trims.get(name), before), before)
             else:
                 convolution = self.convolutions[here.convolutions - 1]
                 gradient = convolution.pull_back(gradient, response, wrap=self.wrap, overwrite=True)
@@ -199,3 +214,19 @@ def _caffe_input(image: Image, dtype: torch.dtype) -> Float[Tensor, "B 3 H W"]:
     """What the network was trained on: BGR, 0..255, mean colour subtracted, in the network's type."""
     mean = torch.tensor(CAFFE_MEAN_BGR, dtype=image.dtype, device=image.device).view(1, 3, 1, 1)
     return (image.flip(1) * 255 - mean).to(dtype, memory_format=torch.channels_last)
+
+
+def _trimmed(response: Features, kept: tuple[slice, slice] | None) -> Float[Tensor, "B N _ _"]:
+    if kept is None:
+        return response
+    return response[:, :, kept[0], kept[1]].contiguous(memory_format=torch.channels_last)
+
+
+def _untrimmed(gradient: Tensor, kept: tuple[slice, slice] | None, before: Features) -> Tensor:
+    """The gradient on the whole grid of a pooling after `before`: 0 where nothing was kept."""
+    size = [-(-side // 2) for side in before.shape[2:]]
+    if kept is None or [*gradient.shape[2:]] == size:
+        return gradient
+    whole = gradient.new_zeros(*gradient.shape[:2], *size).contiguous(memory_format=torch.channels_last)
+    whole[:, :, kept[0], kept[1]] = gradient
+    return whole

@@ -1,6 +1,6 @@
-"""Value and gradient of an objective at an image."""
+"""Value and gradient of an objective at an image: whole, by tiles, by several processes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeAlias
@@ -9,12 +9,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from impasto.network.layers import deepest
+from impasto.device import all_sum
+from impasto.network.layers import Layer, deepest
 from impasto.network.vgg import KEPT, VGG19
+from impasto.objective.bands import Band, Frame
 from impasto.objective.objective import Objective
-from impasto.objective.terms import IMAGE, LayerTerm, Term
-from impasto.objective.tiles import Tile, cut
-from impasto.shapes import Image, Scalar
+from impasto.objective.terms import IMAGE, LayerTerm, PixelTerm, Term
+from impasto.objective.tiles import Tile, halos
+from impasto.shapes import Features, Image, Scalar
+
+STRIP = 1 << 20
+"""Pixels that terms on the image itself work on at a time."""
 
 
 @dataclass(frozen=True)
@@ -47,70 +52,143 @@ def measure(network: VGG19, objective: Objective, image: Image) -> list[Tensor]:
     """Each term's total over this image, in the order of the terms."""
     sources = network.features(image, objective.layers)
     sources[IMAGE] = image
-    return [term.measure(sources[term.layer]) for term in objective.terms]
+    return [_whole(term, sources[term.layer]).measure(sources[term.layer]) for term in objective.terms]
 
 
-def whole(network: VGG19, objective: Objective) -> Evaluate:
-    """Evaluation of the whole image at once: measure, score, and the way back."""
-    last = deepest(objective.layers) if objective.layers else None
-
-    @torch.no_grad()
-    def evaluate(image: Image) -> Evaluation:
-        totals = _Totals(objective)
-        totals.see(IMAGE, image)
-        responses = network.responses(image, last, KEPT, totals.see) if last else {}
-        values, derivatives = _scored(objective, totals.in_order())
-
-        def add(name: str, features: Tensor, gradient: Tensor | None) -> Tensor:
-            for place, term in _at(objective, name):
-                gradient = term.pull_back(features, derivatives[place], gradient)
-            assert gradient is not None, "the deepest layer has a term"
-            return gradient
-
-        gradient = network.pull_back(image, responses, add) if last else torch.zeros_like(image)
-        gradient = add(IMAGE, image, gradient)
-        return Evaluation(values.sum(), gradient, objective.names, values)
-
-    return evaluate
+def _whole(term: Term, features: Tensor) -> Term:
+    """The term as it measures every position."""
+    height, width = features.shape[2:]
+    return term.part(slice(0, height), slice(0, width)) if isinstance(term, LayerTerm) else term
 
 
-def tiled(network: VGG19, objective: Objective, size: int) -> Evaluate:
-    """The same evaluation tile by tile: no more features are held at a time than those of one tile.
+def evaluator(network: VGG19, objective: Objective, *, tile: int = 0, band: Band | None = None) -> Evaluate:
+    """Measure, score, and the way back; nothing is approximate, whatever the tiles and processes.
 
-    (Image, gradient and the content terms' targets stay whole: for conv4_2 8 numbers a pixel.)
-
-    Two passes: totals are added up over tiles and scored once; then the derivative of the score, now fixed,
-    is pulled back to the pixels tile by tile. Each tile is computed with as much around it as its features
-    can see, so that nothing is approximate; what differs from `whole` is the order of sums.
+    Two passes: totals are added up over tiles and processes and scored once; then the derivative of the
+    score, now fixed, is pulled back to the pixels tile by tile. Each tile is computed with as much around it
+    as its features can see. What differs from one tile is the order of sums. Where there is only one, what
+    the first pass has found serves the second.
 
     Args:
-        size: the longest side of a tile, in pixels, without what is around it.
+        tile: the longest side of a tile, in pixels, without what is around it: no more features are held at a
+            time than those of one tile. 0: one tile.
+        band: the rows that this process holds of the image that it will be given, if not all.
     """
-    if not objective.layers:
-        return whole(network, objective)
-    last = deepest(objective.layers)
-    inside = replace(network, wrap=False)  # a window of a torus holds its own surroundings
 
     @torch.no_grad()
     def evaluate(image: Image) -> Evaluation:
-        tiles = cut(image.shape[2], image.shape[3], size, last, wrap=network.wrap)
+        mine = band or Band.of(image.shape[2], image.shape[3], wrap=network.wrap)
         totals = _Totals(objective)
-        totals.see(IMAGE, image)
-        for tile in tiles:
-            inside.responses(tile.window(image), last, (), partial(totals.see, tile=tile))
-        values, derivatives = _scored(objective, totals.in_order())
+        features, pixels = _Features.of(network, objective, mine, tile), _Pixels(objective, mine)
+        around = features.frame.surround(image)
+        kept = features.measure(around, totals)
+        pixels.measure(image, totals)
+        values, derivatives = _scored(objective, totals.of_all(image))
 
-        gradient = torch.zeros_like(image)
-        for tile in tiles:
-            window = tile.window(image)
-            responses = inside.responses(window, last, KEPT)
-            add = partial(_add_in_core, objective, derivatives, tile)
-            tile.add(gradient, inside.pull_back(window, responses, add))
-        for place, term in _at(objective, IMAGE):
-            gradient = term.pull_back(image, derivatives[place], gradient)
+        gradient = features.frame.fold(features.pull_back(around, kept, derivatives))
+        pixels.pull_back(image, derivatives, gradient)
         return Evaluation(values.sum(), gradient, objective.names, values)
 
     return evaluate
+
+
+@dataclass(frozen=True)
+class _Features:
+    """The terms on the network's features, over this process's tiles."""
+
+    network: VGG19
+    objective: Objective
+    frame: Frame
+    tiles: tuple[Tile, ...]
+    last: Layer | None
+
+    @classmethod
+    def of(cls, network: VGG19, objective: Objective, band: Band, size: int) -> "_Features":
+        if not objective.layers:
+            return cls(network, objective, band.frame(0), (), None)
+        last = deepest(objective.layers)
+        if network.wrap and band.alone and not size:
+            flat = replace(band, wrap=False)  # the network itself joins the edges: nothing is needed around
+            return cls(network, objective, flat.frame(0), flat.tiles(0, last), last)
+        # A window of a torus holds its own surroundings.
+        inside = replace(network, wrap=False)
+        return cls(inside, objective, band.frame(halos(last)[0]), band.tiles(size, last), last)
+
+    def measure(self, around: Image, totals: "_Totals") -> dict[str, Features]:
+        """Add to the totals; what the only tile's way back needs, or nothing."""
+        kept: dict[str, Features] = {}
+        wanted = KEPT if len(self.tiles) == 1 else ()
+        for tile in self.tiles:
+            kept = self._responses(around, tile, wanted, partial(totals.see, tile=tile))
+        return kept
+
+    def pull_back(self, around: Image, kept: dict[str, Features], derivatives: tuple[Tensor, ...]) -> Image:
+        """The gradient of the surrounded image."""
+        gradient: Image | None = None
+        for tile in self.tiles:
+            rows, columns = self.frame.local(tile.window)
+            responses = kept or self._responses(around, tile, KEPT)
+            add = partial(_add_in_core, self.objective, derivatives, tile)
+            part = self.network.pull_back(around[:, :, rows, columns], responses, add, tile.trims)
+            if len(self.tiles) == 1 and part.shape == around.shape:
+                return part
+            gradient = torch.zeros_like(around) if gradient is None else gradient
+            gradient[:, :, rows, columns].add_(part)
+        return torch.zeros_like(around) if gradient is None else gradient
+
+    def _responses(
+        self,
+        around: Image,
+        tile: Tile,
+        wanted: Container[str],
+        see: Callable[[str, Features], None] | None = None,
+    ) -> dict[str, Features]:
+        assert self.last is not None, "without layers there are no tiles"
+        rows, columns = self.frame.local(tile.window)
+        return self.network.responses(around[:, :, rows, columns], self.last, wanted, see, tile.trims)
+
+
+@dataclass(frozen=True)
+class _Pixels:
+    """The terms on the image itself, over strips of this process's rows."""
+
+    objective: Objective
+    band: Band
+
+    def measure(self, image: Image, totals: "_Totals") -> None:
+        """Add to the totals."""
+        for place, term in self._terms:
+            for count, pixels in self._strips(self.band.frame(1).surround(image)):
+                totals.add(place, term.of(count, self.band.width).measure(pixels))
+
+    def pull_back(self, image: Image, derivatives: tuple[Tensor, ...], gradient: Image) -> None:
+        """Add to the image's gradient."""
+        if not self._terms:
+            return
+        edge = self.band.frame(1)
+        around = edge.surround(image)
+        found = gradient if around is image else torch.zeros_like(around)
+        for (count, pixels), (_, own) in zip(self._strips(around), self._strips(found), strict=True):
+            for place, term in self._terms:
+                term.of(count, self.band.width).pull_back(pixels, derivatives[place], own)
+        if found is not gradient:
+            gradient.add_(edge.fold(found))
+
+    @property
+    def _terms(self) -> list[tuple[int, PixelTerm]]:
+        return [
+            (place, term) for place, term in enumerate(self.objective.terms) if isinstance(term, PixelTerm)
+        ]
+
+    def _strips(self, around: Image) -> Iterator[tuple[int, Image]]:
+        """How many rows a strip counts, and its view of the surrounded band: these, and what follows them."""
+        top, bottom = self.band.rows
+        high = max(1, STRIP // self.band.width)
+        for start in range(top, bottom, high):
+            stop = min(bottom, start + high)
+            window = (slice(start, stop + 1), slice(0, self.band.width + 1))
+            rows, columns = self.band.frame(1).local(window)
+            yield stop - start, around[:, :, rows, columns]
 
 
 class _Totals:
@@ -120,19 +198,25 @@ class _Totals:
         self.objective = objective
         self.found: dict[int, Tensor] = {}
 
-    def see(self, name: str, features: Tensor, tile: Tile | None = None) -> None:
-        """Measure the features of a layer; of a tile's window only the core counts."""
-        terms = _at(self.objective, name)
-        if tile is not None:
-            rows, columns = tile.inside(name)
-            terms, features = _parts(terms, tile), features[:, :, rows, columns]
-        for place, term in terms:
-            total = term.measure(features)
-            self.found[place] = self.found[place] + total if place in self.found else total
+    def see(self, name: str, features: Tensor, tile: Tile) -> None:
+        """Measure the features of a layer in a tile's window, of which the core counts."""
+        rows, columns = tile.inside(name)
+        for place, term in _parts(self.objective, name, tile):
+            self.add(place, term.measure(features[:, :, rows, columns]))
 
-    def in_order(self) -> list[Tensor]:
-        """In the order of the terms."""
-        return [self.found[place] for place in range(len(self.objective.terms))]
+    def add(self, place: int, total: Tensor) -> None:
+        """Add to the total of the term in that place."""
+        self.found[place] = self.found[place] + total if place in self.found else total
+
+    def of_all(self, image: Image) -> list[Tensor]:
+        """In the order of the terms, over all processes; a process may have had nothing to measure."""
+        shapes = [term.total_shape for term in self.objective.terms]
+        totals = [self.found.get(place, image.new_zeros(shape)) for place, shape in enumerate(shapes)]
+        if not totals:
+            return totals
+        row = all_sum(torch.cat([total.flatten() for total in totals]))
+        parts = torch.split(row, [total.numel() for total in totals])
+        return [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
 def _add_in_core(
@@ -144,27 +228,26 @@ def _add_in_core(
     gradient: Tensor | None,
 ) -> Tensor:
     """`AddDerivative` of a window: terms speak for the positions of the core alone."""
-    if gradient is None:
-        gradient = torch.zeros_like(features)
     rows, columns = tile.inside(name)
-    for place, term in _parts(_at(objective, name), tile):
-        own = term.pull_back(features[:, :, rows, columns], derivatives[place], None)
-        gradient[:, :, rows, columns].add_(own)
+    core = features[:, :, rows, columns]
+    everything = core.shape == features.shape
+    if gradient is None and not everything:
+        gradient = torch.zeros_like(features)
+    for place, term in _parts(objective, name, tile):
+        if everything:
+            gradient = term.pull_back(features, derivatives[place], gradient)
+        else:
+            assert gradient is not None
+            gradient[:, :, rows, columns].add_(term.pull_back(core, derivatives[place], None))
+    assert gradient is not None, "the deepest layer has a term"
     return gradient
 
 
-def _at(objective: Objective, name: str) -> list[tuple[int, Term]]:
-    """The terms of one layer, with their places."""
-    return [(place, term) for place, term in enumerate(objective.terms) if term.layer == name]
-
-
-def _parts(terms: list[tuple[int, Term]], tile: Tile) -> list[tuple[int, Term]]:
-    """Those terms as they measure the core of a tile."""
-    return [
-        (place, term.part(*tile.positions(term.layer)))
-        for place, term in terms
-        if isinstance(term, LayerTerm)
-    ]
+def _parts(objective: Objective, name: str, tile: Tile) -> Iterator[tuple[int, Term]]:
+    """The terms of one layer, with their places, as they measure the core of a tile."""
+    for place, term in enumerate(objective.terms):
+        if term.layer == name and isinstance(term, LayerTerm):
+            yield place, term.part(*tile.positions(name))
 
 
 def _scored(objective: Objective, totals: list[Tensor]) -> tuple[Float[Tensor, " L"], tuple[Tensor, ...]]:

@@ -1,29 +1,28 @@
 """The weighted sum of terms, and the targets that give it its meaning."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from impasto.choices import Formula
+from impasto.choices import Formula, Keep
 from impasto.network.layers import layer
 from impasto.network.vgg import VGG19
+from impasto.objective.targets import content_targets, style_targets
 from impasto.objective.terms import (
     IMAGE,
     ContentTerm,
     PixelTerm,
     StyleTerm,
     Term,
-    gram,
     squared_differences,
-    squared_differences_around,
     squared_overshoot,
     style_distance,
 )
-from impasto.shapes import Features, Gram, Image
+from impasto.shapes import Gram, Image
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,14 @@ class Objective:
 
 
 def content_terms(
-    network: VGG19, content: Image, layers: Mapping[str, float], *, weight: float, formula: Formula
+    network: VGG19,
+    content: Image,
+    layers: Mapping[str, float],
+    *,
+    weight: float,
+    formula: Formula,
+    tile: int = 0,
+    keep: Keep = "memory",
 ) -> tuple[ContentTerm, ...]:
     """Terms that hold an image's content at some layers.
 
@@ -60,18 +66,14 @@ def content_terms(
         weight: the paper's α.
         formula: "paper", α · ½Σ(F−P)², which grows with the number of pixels; "balanced", α · ½Σ(F−P)²/½ΣP²,
             the squared relative error of the features, which depends on neither size nor layer.
+        tile, keep: see `content_targets`.
     """
-    with torch.no_grad():
-        responses = network.features(content, layers)
+    shares = {layer(name).name: share for name, share in layers.items()}
+    targets = content_targets(network, content, list(shares), tile=tile, keep=keep)
     return tuple(
-        ContentTerm(layer(name).name, response, weight * layers[name] / _content_unit(response, formula))
-        for name, response in responses.items()
+        ContentTerm(name, target, weight * shares[name] / ((half if formula == "balanced" else 1.0) or 1.0))
+        for name, (target, half) in targets.items()
     )
-
-
-def _content_unit(target: Features, formula: Formula) -> float:
-    """What a content score is divided by: 1, or its value for a featureless image."""
-    return (float(target.float().square().sum()) / 2 if formula == "balanced" else 1.0) or 1.0
 
 
 def style_terms(
@@ -82,6 +84,7 @@ def style_terms(
     canvas: tuple[int, int],
     weight: float,
     formula: Formula,
+    tile: int = 0,
 ) -> tuple[StyleTerm, ...]:
     """Terms that hold an image's style at some layers.
 
@@ -94,22 +97,10 @@ def style_terms(
         weight: the paper's β.
         formula: "paper", β w_l E_l; "balanced", β w_l E_l divided by its value for a featureless image, the
             squared relative error of the Gram matrix, which depends on neither size, layer nor contrast.
+        tile: see `style_targets`.
     """
-    targets = style_targets(network, styles, layers)
+    targets = style_targets(network, styles, list(layers), tile=tile)
     return style_terms_towards(targets, layers, canvas=canvas, weight=weight, formula=formula)
-
-
-def style_targets(
-    network: VGG19, styles: Sequence[tuple[Float[Tensor, "1 3 _ _"], float]], layers: Iterable[str]
-) -> dict[str, Gram]:
-    """The Gram matrices per position that `style_terms` holds an image to, by layer: all that costs time."""
-    targets: dict[str, Gram] = {}
-    for style, share in styles:
-        with torch.no_grad():
-            for name, response in network.features(style, layers).items():
-                part = gram(response) * (share / math.prod(response.shape[2:]))
-                targets[name] = targets[name] + part if name in targets else part
-    return targets
 
 
 def style_terms_towards(
@@ -121,14 +112,12 @@ def style_terms_towards(
     formula: Formula,
 ) -> tuple[StyleTerm, ...]:
     """The terms of `style_terms`, from targets that are measured already."""
+    shares = {layer(name).name: share for name, share in layers.items()}
     terms = []
     for name, target in targets.items():
         positions = math.prod(layer(name).grid(*canvas))
-        terms.append(
-            StyleTerm(
-                layer(name).name, target, positions, weight * layers[name] / _style_unit(target, formula)
-            )
-        )
+        unit = _style_unit(target, formula)
+        terms.append(StyleTerm(name, target, positions, weight * shares[name] / unit))
     return tuple(terms)
 
 
@@ -151,9 +140,8 @@ def prior_terms(
         wrap: whether opposite edges are neighbours.
     """
     pixels = math.prod(canvas)
-    differences = squared_differences_around if wrap else squared_differences
     terms = (
-        PixelTerm("variation", differences, pixels, variation),
+        PixelTerm("variation", squared_differences, pixels, variation, wrap),
         PixelTerm("gamut", squared_overshoot, pixels, gamut),
     )
     return tuple(term for term in terms if term.weight)

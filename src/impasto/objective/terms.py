@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -74,30 +75,32 @@ def style_distance(total: Gram, positions: int, target: Gram) -> Scalar:
     return (total / positions - target).square().sum() / (4 * channels**2)
 
 
-def squared_differences(image: Image) -> Scalar:
+def squared_differences(image: Image, rows: int | None = None, columns: int | None = None) -> Scalar:
     """Σ (x_{i+1,j} − x_{i,j})² + (x_{i,j+1} − x_{i,j})², the total variation with exponent 2.
 
     Mahendran and Vedaldi 2015 (arXiv:1412.0035), Sec. 2, β = 2. Not in Gatys et al. 2015.
+
+    Args:
+        rows, columns: count the first ones alone; what follows them is only looked at. Default: all.
     """
-    down = (image[:, :, 1:] - image[:, :, :-1]).square().sum()
-    right = (image[:, :, :, 1:] - image[:, :, :, :-1]).square().sum()
-    return down + right
+    rows, columns = rows or image.shape[2], columns or image.shape[3]
+    below, right = image[:, :, 1 : rows + 1, :columns], image[:, :, :rows, 1 : columns + 1]
+    down = below - image[:, :, : below.shape[2], :columns]
+    along = right - image[:, :, :rows, : right.shape[3]]
+    return down.square().sum() + along.square().sum()
 
 
-def squared_differences_around(image: Image) -> Scalar:
-    """`squared_differences` of an image that wraps around: the last row is the first one's neighbour."""
-    down = (image.roll(-1, 2) - image).square().sum()
-    right = (image.roll(-1, 3) - image).square().sum()
-    return down + right
-
-
-def squared_overshoot(image: Image) -> Scalar:
+def squared_overshoot(image: Image, rows: int | None = None, columns: int | None = None) -> Scalar:
     """Σ (x − clamp(x, 0, 1))²: how far pixels stand outside what can be shown. Not in Gatys et al. 2015.
 
     Without it highlights are painted brighter than white, and what was painted there is lost when the picture
     is clamped; with it they get strokes.
+
+    Args:
+        rows, columns: as in `squared_differences`.
     """
-    return (image - image.clamp(0, 1)).square().sum()
+    own = image[:, :, :rows, :columns]
+    return (own - own.clamp(0, 1)).square().sum()
 
 
 @runtime_checkable
@@ -115,6 +118,10 @@ class Term(Protocol):
     @property
     def weight(self) -> float:
         """What its score is multiplied by in the sum."""
+
+    @property
+    def total_shape(self) -> tuple[int, ...]:
+        """The shape of what it measures."""
 
     def measure(self, features: Float[Tensor, "B N h w"]) -> Tensor:
         """A total that adds up over positions."""
@@ -137,18 +144,29 @@ class Term(Protocol):
 
 @runtime_checkable
 class LayerTerm(Term, Protocol):
-    """A term on features of the network, which can be cut into tiles. (Pixels are always measured whole.)"""
+    """A term on features of the network, which can be cut into tiles."""
 
     def part(self, rows: slice, columns: slice) -> "LayerTerm":
         """The term as it measures those rows and columns of its layer's grid alone."""
 
 
+@runtime_checkable
+class Target(Protocol):
+    """Responses of a layer that are wanted, kept or found anew by parts."""
+
+    def at(self, rows: slice, columns: slice) -> Features:
+        """Those rows and columns of the layer's grid of the whole image."""
+
+
 @dataclass(frozen=True)
 class ContentTerm:
-    """Content of one layer: ½ Σ (F − P)², Eq. 1, as in the paper. The target is P, (1, N, h, w)."""
+    """Content of one layer: ½ Σ (F − P)², Eq. 1, as in the paper.
+
+    The target is P, (1, N, h, w), or a `Target` that has to be asked for it by `part`.
+    """
 
     layer: str
-    target: Features
+    target: "Features | Target"
     weight: float
 
     @property
@@ -156,9 +174,19 @@ class ContentTerm:
         """`content` and the layer."""
         return f"content {self.layer}"
 
+    @property
+    def _responses(self) -> Features:
+        assert isinstance(self.target, Tensor), "a Target is asked by part"
+        return self.target
+
+    @property
+    def total_shape(self) -> tuple[int, ...]:
+        """A number."""
+        return ()
+
     def measure(self, features: Features) -> Scalar:
         """Σ (F − P)²."""
-        return squared_error(features, self.target)
+        return squared_error(features, self._responses)
 
     def score(self, total: Scalar) -> Scalar:
         """½ Σ (F − P)²."""
@@ -166,11 +194,13 @@ class ContentTerm:
 
     def part(self, rows: slice, columns: slice) -> "ContentTerm":
         """With that part of the target."""
-        return replace(self, target=self.target[:, :, rows, columns])
+        if isinstance(self.target, Tensor):
+            return replace(self, target=self.target[:, :, rows, columns])
+        return replace(self, target=self.target.at(rows, columns))
 
     def pull_back(self, features: Features, derivative: Scalar, gradient: Tensor | None) -> Features:
         """Of Σ (F − P)²: 2 (F − P), which is Eq. 2 of the paper where F > 0."""
-        own = (features - self.target).mul_(2 * derivative)
+        own = (features - self._responses).mul_(2 * derivative)
         return own if gradient is None else gradient.add_(own)
 
 
@@ -190,6 +220,11 @@ class StyleTerm:
     def name(self) -> str:
         """`style` and the layer."""
         return f"style {self.layer}"
+
+    @property
+    def total_shape(self) -> tuple[int, ...]:
+        """(1, N, N)."""
+        return tuple(self.target.shape)
 
     def measure(self, features: Features) -> Gram:
         """G = Σ F F over positions."""
@@ -221,19 +256,37 @@ class PixelTerm:
 
     Attributes:
         name: what the report calls it.
-        statistic: a sum over pixels, such as `squared_differences` or `squared_overshoot`.
+        statistic: a sum over the first rows and columns of an image, such as `squared_differences`; it may
+            look at the row and the column that follow.
         pixels: how many the whole image has.
+        wrap: whether the first row and column follow the last.
+        counted: the rows and columns that are counted of what is measured; None: it is the whole image.
     """
 
     name: str
-    statistic: Callable[[Image], Scalar]
+    statistic: Callable[[Image, int, int], Scalar]
     pixels: int
     weight: float
+    wrap: bool = False
+    counted: tuple[int, int] | None = None
     layer: str = IMAGE
+
+    @property
+    def total_shape(self) -> tuple[int, ...]:
+        """A number."""
+        return ()
+
+    def of(self, rows: int, columns: int) -> "PixelTerm":
+        """The term as it measures those first rows and columns of what it is shown."""
+        return replace(self, counted=(rows, columns))
 
     def measure(self, features: Image) -> Scalar:
         """The statistic of the pixels."""
-        return self.statistic(features)
+        height, width = features.shape[2:]
+        if self.counted is not None:
+            return self.statistic(features, *self.counted)
+        margin = F.pad(features, (0, 1, 0, 1), mode="circular") if self.wrap else features
+        return self.statistic(margin, height, width)
 
     def score(self, total: Scalar) -> Scalar:
         """Its mean over pixels."""
@@ -243,6 +296,6 @@ class PixelTerm:
         """Of the statistic, by autograd: it is small beside the network."""
         pixels = features.detach().requires_grad_(True)
         with torch.enable_grad():
-            total = self.statistic(pixels)
+            total = self.measure(pixels)
         own: Tensor = torch.autograd.grad(total, pixels, derivative)[0]
         return own if gradient is None else gradient.add_(own)

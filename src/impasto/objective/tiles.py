@@ -3,29 +3,28 @@
 from dataclasses import dataclass
 from itertools import pairwise
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
-
 from impasto.network.layers import LAYERS, Layer
-from impasto.shapes import Image
 
 
 @dataclass(frozen=True)
 class Span:
-    """A tile along one side of the image, in pixels.
+    """A tile along one side of the image, in pixels of the whole image.
 
     Attributes:
         start, stop: the core: what the tile stands for. Cores share nothing and leave nothing out.
-        before, after: pixels around the core that are computed with it.
-        length: of the image's side.
+        margins: by block of the network, pixels before and after the core whose responses are computed there:
+            less and less, as what is left of the network sees less.
     """
 
     start: int
     stop: int
-    before: int
-    after: int
-    length: int
+    margins: tuple[tuple[int, int], ...]
+
+    @property
+    def window(self) -> slice:
+        """The pixels that are computed; on a torus perhaps beyond the image's edges."""
+        before, after = self.margins[0]
+        return slice(self.start - before, self.stop + after)
 
     def positions(self, name: str) -> slice:
         """The core's positions on that layer's grid of the whole image."""
@@ -33,13 +32,18 @@ class Span:
         return slice(self.start // stride, -(-self.stop // stride))
 
     def inside(self, name: str) -> slice:
-        """The same on the grid of the window."""
-        whole, skipped = self.positions(name), (self.start - self.before) // LAYERS[name].stride
+        """The same on the grid that is computed of the window."""
+        layer, whole = LAYERS[name], self.positions(name)
+        skipped = (self.start - self.margins[_block(layer)][0]) // layer.stride
         return slice(whole.start - skipped, whole.stop - skipped)
 
-    def pixels(self, device: torch.device) -> Tensor:
-        """Where the window's pixels lie in the image, (h,); beyond an edge follows the opposite one."""
-        return torch.arange(self.start - self.before, self.stop + self.after, device=device) % self.length
+    def kept(self, name: str) -> slice:
+        """Of the positions of a pooling's grid those that the next block needs."""
+        layer = LAYERS[name]
+        block = _block(layer)
+        (wide, _), (before, after) = self.margins[block - 1], self.margins[block]
+        first = (wide - before) // layer.stride
+        return slice(first, first - (self.start - before - self.stop - after) // layer.stride)
 
 
 @dataclass(frozen=True)
@@ -49,60 +53,75 @@ class Tile:
     rows: Span
     columns: Span
 
-    def window(self, image: Image) -> Float[Tensor, "B 3 _ _"]:
-        """The window's pixels, a copy."""
-        rows, columns = (span.pixels(image.device) for span in (self.rows, self.columns))
-        return image.index_select(2, rows).index_select(3, columns)
+    @property
+    def window(self) -> tuple[slice, slice]:
+        """Rows and columns of pixels that are computed."""
+        return self.rows.window, self.columns.window
 
-    def add(self, gradient: Image, part: Float[Tensor, "B 3 _ _"]) -> None:
-        """Add the window's gradient to the image's, in place."""
-        rows, columns = (span.pixels(gradient.device) for span in (self.rows, self.columns))
-        spread = part.new_zeros(*part.shape[:3], gradient.shape[3]).index_add_(3, columns, part)
-        gradient.index_add_(2, rows, spread)
+    @property
+    def trims(self) -> dict[str, tuple[slice, slice]]:
+        """See `VGG19.responses`: what is kept after each pooling."""
+        poolings = [name for name, layer in LAYERS.items() if layer.is_pooling]
+        used = poolings[: len(self.rows.margins) - 1]
+        return {name: (self.rows.kept(name), self.columns.kept(name)) for name in used}
 
     def positions(self, name: str) -> tuple[slice, slice]:
         """Rows and columns of the core on that layer's grid of the whole image."""
         return self.rows.positions(name), self.columns.positions(name)
 
     def inside(self, name: str) -> tuple[slice, slice]:
-        """Rows and columns of the core on that layer's grid of the window."""
+        """Rows and columns of the core on that layer's grid of what is computed."""
         return self.rows.inside(name), self.columns.inside(name)
 
 
-def halo(last: Layer) -> int:
-    """Pixels on each side of a core that its positions up to layer `last` can see, in whole cells of it."""
-    beyond = (last.support - last.stride) / 2
-    return -int(-beyond // last.stride) * last.stride
+def halos(last: Layer) -> tuple[int, ...]:
+    """By block: pixels on each side of a core that its positions up to layer `last` can see, in whole cells.
+
+    Seen from that block's input: the convolutions of that block and of deeper ones reach that far. (A pooling
+    reaches no further than its own cell.)
+    """
+    reach = [0] * (_block(last) + 1)
+    for layer in LAYERS.values():
+        if layer.index <= last.index and not layer.is_pooling:
+            for block in range(_block(layer) + 1):
+                reach[block] += layer.stride
+    return tuple(-(-pixels // last.stride) * last.stride for pixels in reach)
 
 
-def cut(height: int, width: int, size: int, last: Layer, *, wrap: bool = False) -> tuple[Tile, ...]:
-    """Tiles that cover the image, row by row.
+def cut(
+    rows: tuple[int, int], columns: tuple[int, int], size: int, last: Layer, *, height: int, width: int,
+    wrap: bool = False,
+) -> tuple[Tile, ...]:  # fmt: skip
+    """Tiles that cover those rows and columns of an image, row by row.
 
     Cores start at multiples of the deepest layer's stride, so that every pooling sees the pairs that it sees
     in the whole image.
 
     Args:
-        height, width: of the image, in pixels.
-        size: the longest side of a core, in pixels; at least one cell of `last` is taken.
+        rows, columns: first pixel and the one after the last; the first is a multiple of the stride.
+        size: the longest side of a core, in pixels; at least one cell of `last` is taken. 0: no limit.
         last: the deepest layer that will be asked for.
+        height, width: of the whole image, in pixels.
         wrap: whether opposite edges are neighbours.
     """
-    rows, columns = (_spans(side, size, last, wrap) for side in (height, width))
-    return tuple(Tile(row, column) for row in rows for column in columns)
+    across = _spans(columns, width, size, last, wrap)
+    return tuple(Tile(down, along) for down in _spans(rows, height, size, last, wrap) for along in across)
 
 
-def _spans(length: int, size: int, last: Layer, wrap: bool) -> list[Span]:
-    cells = -(-length // last.stride)
-    count = -(-cells // max(1, size // last.stride))
-    edges = [min(length, cells * index // count * last.stride) for index in range(count + 1)]
-    around = halo(last)
-    return [
-        Span(
-            start,
-            stop,
-            around if wrap else min(around, start),
-            around if wrap else min(around, length - stop),
-            length,
-        )
-        for start, stop in pairwise(edges)
-    ]
+def _spans(part: tuple[int, int], length: int, size: int, last: Layer, wrap: bool) -> list[Span]:
+    first, end = part
+    cells = -(-(end - first) // last.stride)
+    count = -(-cells // max(1, size // last.stride)) if size else min(1, cells)
+    edges = [min(end, first + cells * index // max(1, count) * last.stride) for index in range(count + 1)]
+    return [Span(start, stop, _margins(start, stop, length, last, wrap)) for start, stop in pairwise(edges)]
+
+
+def _margins(start: int, stop: int, length: int, last: Layer, wrap: bool) -> tuple[tuple[int, int], ...]:
+    if wrap:
+        return tuple((around, around) for around in halos(last))
+    return tuple((min(around, start), min(around, length - stop)) for around in halos(last))
+
+
+def _block(layer: Layer) -> int:
+    """Which block's grid a layer's positions lie on, from 0: a pooling already has the next one's."""
+    return layer.block - (0 if layer.is_pooling else 1)

@@ -3,25 +3,29 @@
 import functools
 import hashlib
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from impasto.errors import DeviceError, ImageError, ImpastoError
 from impasto.image.files import check_output, read_picture
 from impasto.network.fetch import ByteProgress
 from impasto.network.weights import expected_digest
 from impasto.recipes import manifest as manifests
-from impasto.recipes.fields import from_json
+from impasto.recipes.fields import from_json, to_json
 from impasto.recipes.job import finish, run
 from impasto.recipes.machine import compute_for
-from impasto.recipes.pairs import AnyPath, Pair, placed, ranks, style_by_style
+from impasto.recipes.pairs import AnyPath, Pair, own_share, placed, style_by_style
 from impasto.recipes.progress import Painting, Progress
 from impasto.recipes.settings import StylizeSettings
 from impasto.recipes.stylize import prepare
 from impasto.recipes.workshop import Workshop
 
 State: TypeAlias = Literal["painting", "painted", "skipped", "failed"]
+
+HOW = ("device", "threads", "tile", "memory", "weights")
+"""Settings that say where and how to compute, and leave the picture the same but for rounding. Weights are
+told apart by their digest, not by their place."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ def batch(
     """
     settings, workshop = settings or StylizeSettings(), workshop or Workshop()
     whole = placed(pairs, folder, format)
-    rank, count = ranks()
+    rank, count = own_share()
     share = style_by_style(whole)[rank::count]
     _check_all(Path(folder), settings, format)
     sha256 = functools.cache(_sha256)
@@ -171,9 +175,9 @@ def _is_there(
     return same and recorded == weights()
 
 
-def _what(settings: StylizeSettings) -> StylizeSettings:
-    """The settings without where to compute; weights are told apart by their digest, not by their place."""
-    return replace(settings, device="auto", threads=0, weights="")
+def _what(settings: StylizeSettings) -> dict[str, Any]:
+    """The settings that say what is painted."""
+    return {name: value for name, value in to_json(settings).items() if name not in HOW}
 
 
 def _sha256(path: str) -> str | None:

@@ -12,7 +12,7 @@ from impasto.device import memory_errors, peak_memory
 from impasto.image.picture import Picture
 from impasto.image.resize import fit, resize
 from impasto.network.vgg import VGG19
-from impasto.objective.evaluate import tiled, whole
+from impasto.objective.evaluate import evaluator
 from impasto.objective.objective import Objective
 from impasto.recipes.clock import Clock
 from impasto.recipes.progress import Painting, Progress
@@ -73,8 +73,7 @@ def run(job: Job) -> Iterator[Progress]:
             else:
                 image = resize(image, scale.height, scale.width)
             objective = job.objective(scale)
-            tiles = job.tile and job.tile < max(scale.height, scale.width)
-            evaluate = tiled(job.network, objective, job.tile) if tiles else whole(job.network, objective)
+            evaluate = evaluator(job.network, objective, tile=job.tile)
             state = descent.start(evaluate, image, method=job.optimizer, history=job.history)
             for step in range(1, scale.steps + 1):
                 state = descent.step(evaluate, state, tolerance=job.tolerance)

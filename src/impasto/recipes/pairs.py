@@ -134,7 +134,7 @@ def placed(pairs: Iterable[tuple[AnyPath, ...]], folder: AnyPath, format: str) -
     return found
 
 
-def ranks() -> tuple[int, int]:
+def own_share() -> tuple[int, int]:
     """Which process this is, from 0, and of how many, as torchrun says (RANK, WORLD_SIZE); alone, (0, 1).
 
     Raises:

@@ -12,7 +12,7 @@ from impasto.image.picture import Picture
 from impasto.network.fetch import ByteProgress
 from impasto.network.vgg import VGG19
 from impasto.network.weights import Weights
-from impasto.objective.objective import style_targets
+from impasto.objective.targets import style_targets
 from impasto.recipes.job import fitted
 from impasto.recipes.machine import network_for
 from impasto.recipes.settings import StylizeSettings
@@ -85,19 +85,28 @@ class Workshop:
         return self._fitted[2]
 
     def targets(
-        self, network: VGG19, paintings: Styles, layers: Iterable[str], long: int, least: int
+        self,
+        network: VGG19,
+        paintings: Styles,
+        layers: Iterable[str],
+        long: int,
+        least: int,
+        *,
+        tile: int = 0,
     ) -> dict[str, Gram]:
         """The style's Gram matrices at one size, measured once.
 
         Args:
             layers: the layers wanted.
             long, least: the size, as in `Styles.at`.
+            tile: as in `style_targets`; it changes the last digits.
         Returns:
             as `style_targets`.
         """
         if self._measured is None or self._measured[0] is not network or self._measured[1] is not paintings:
             self._measured, self._targets = (network, paintings), {}
-        key = (tuple(layers), long, least)
+        key = (tuple(layers), long, least, tile)
         if key not in self._targets:
-            self._targets[key] = style_targets(network, paintings.at(long, least, network.device), key[0])
+            at_size = paintings.at(long, least, network.device)
+            self._targets[key] = style_targets(network, at_size, key[0], tile=tile)
         return self._targets[key]

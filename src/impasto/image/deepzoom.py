@@ -1,0 +1,272 @@
+"""Deep-zoom pyramids: a picture as small tiles at every scale, for viewers that load only what is looked at.
+
+`out.dzi` says how large the picture is and `out_files/LEVEL/COLUMN_ROW.jpg` are its tiles; level 0 is one
+pixel, and every level is twice the one before. `out.szi` is the same in one zip file, uncompressed, so that a
+viewer can fetch single tiles from it. The manifest lies beside the levels as `manifest.json`.
+"""
+
+import os
+import re
+import shutil
+import warnings
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyvips
+from numpy.typing import NDArray
+
+from impasto.errors import ImageError, ImpastoWarning
+from impasto.image.disk import check_place, hidden_beside, is_protected, reading, replacing
+from impasto.image.formats import DZI_NAMESPACE, HEAD, SZI, describe
+from impasto.image.srgb import reason, wrap
+
+TILE = 254
+"""Pixels a tile is apart from its neighbours; with the overlap on both sides it is 256, as viewers expect."""
+OVERLAP = 1
+"""Pixels that a tile shows of its neighbour on each inner side, so that no seam is seen when zoomed."""
+
+_MANIFEST = "manifest.json"
+_LARGEST = 64 * 2**20  # bytes that are read of a manifest
+# libvips' own list of properties in a pyramid; it says when it was written, so no two would be alike
+_VIPS_LIST = "vips-properties.xml"
+_DESKTOP = (".DS_Store", "Thumbs.db", "desktop.ini")  # what looking at a folder leaves in it
+_TILE_NAME = re.compile(r"\d+_\d+\.(jpe?g|png|webp)")
+_SZI_LIST = (
+    '<?xml version="1.0"?>\n<image xmlns="http://www.pathozoom.com/szi" version="1.0">\n  <properties>\n'
+    "{}  </properties>\n</image>\n"
+)
+_SZI_ENTRY = '    <property>\n      <name>{}</name>\n      <value type="gint">{}</value>\n    </property>\n'
+
+
+def check_pyramid(name: str) -> None:
+    """Refuse a path whose `.dzi` or tiles could not be written, or would destroy what is no pyramid.
+
+    Args:
+        name: 'out.dz' or 'out.dzi'.
+    Raises:
+        ImageError: what `check_place` refuses, for the `.dzi`; a link, as the two would not lie side by side;
+            tiles that are read-only, or a folder of their name with anything else in it than a pyramid.
+        OSError: a name too long.
+    """
+    index, tiles = _places(name)
+    check_place(str(Path(name).with_suffix(".dzi")))
+    for part in (index, tiles):
+        if part.is_symlink():
+            raise ImageError(
+                f"'{name}': '{part.name}' is a link, and a deep-zoom picture is a file and a folder side by "
+                "side. Remove the link or choose another name."
+            )
+    try:
+        tiles.lstat()
+    except FileNotFoundError:
+        return
+    stranger = _stranger(tiles)
+    if stranger is not None:
+        raise ImageError(
+            f"'{name}': its tiles would go to '{tiles.name}', where '{stranger}' is, which is no part of a "
+            "deep-zoom picture. Choose another name, or move that away."
+        )
+    if is_protected(tiles):
+        raise ImageError(
+            f"'{name}': '{tiles.name}' is read-only. Choose another name, or allow writing to it."
+        )
+
+
+def write_pyramid(values: NDArray[np.uint8], name: str, quality: int, manifest: str | None) -> None:
+    """Write a pyramid, whole or not at all.
+
+    Everything is made in a hidden folder beside its place. A `.szi` is one file and takes its place in one
+    rename. A `.dzi` and its tiles are two, and no two names are swapped at once: the old `.dzi` is put aside,
+    then the old tiles; the new tiles come, and the new `.dzi` last. It is what a viewer opens, so that in
+    between a viewer finds no picture, never new tiles under an old size. If one of the renames fails, or
+    Ctrl-C comes, they are undone. If the process is killed or the power fails between the first and the last,
+    there is no picture of that name, and the old and the new lie in the hidden folder ('.impasto-…'). If the
+    undoing fails, the folder is kept too, and the message names it.
+
+    Args:
+        values: (H, W, 3), tiles become JPEG, or (H, W, 4), tiles become PNG.
+        name: '….dz', '….dzi' or '….szi', checked before.
+        quality: 1..100, of JPEG tiles.
+        manifest: JSON text to put in.
+    Raises:
+        ImageError: a full disk or another failure of libvips; an old picture that could not be put back.
+        OSError: a file that cannot be written.
+    Warns:
+        ImpastoWarning: what is left of the older tiles could not be removed.
+    """
+    single = Path(name).suffix.lower() in SZI.suffixes
+    target = Path(os.path.realpath(name)) if single else _places(name)[0]  # a link to a .szi stays a link
+    work = hidden_beside(target)
+    work.mkdir()
+    try:
+        _make(values, work, quality, manifest)
+        if single:
+            _zip(work, target, values.shape[1], values.shape[0])
+        else:
+            _swap(work, target, name)
+    except pyvips.Error as error:
+        said = re.search("system error: (.+)", error.detail or "")
+        raise ImageError(
+            f"cannot write '{name}': {said[1] if said else reason(error)}. "
+            "Free some space or choose another folder."
+        ) from error
+    finally:
+        _clear(work)
+
+
+def read_pyramid_manifest(name: str, who: str) -> str | None:
+    """The manifest in a pyramid; None if it has none.
+
+    Args:
+        name: '….dz' (then `….dzi` is looked for), '….dzi' or '….szi'.
+        who: what to call it in messages.
+    Raises:
+        ImageError: it cannot be read, or is no pyramid.
+    """
+    if Path(name).suffix.lower() in SZI.suffixes:
+        return _zipped_manifest(name, who)
+    index, tiles = _places(name)
+    with reading(str(index), who), open(index, "rb") as file:
+        head = file.read(HEAD)
+    if DZI_NAMESPACE not in head:
+        raise ImageError(f"{who} is no deep-zoom picture: it is {describe(head)}. Give the .dzi of one.")
+    kept = tiles / _MANIFEST
+    if not kept.exists():
+        return None
+    with reading(str(kept), f"the manifest of {who}"), open(kept, "rb") as file:
+        return file.read(_LARGEST).decode(errors="replace")
+
+
+def _places(name: str) -> tuple[Path, Path]:
+    """The `.dzi` and the folder of tiles, side by side; links among the folders above are followed."""
+    path = Path(name)
+    folder = Path(os.path.realpath(path.parent))
+    return folder / f"{path.stem}.dzi", folder / f"{path.stem}_files"
+
+
+def _stranger(tiles: Path) -> str | None:
+    """The first thing found where tiles would go that no pyramid has; None if it could be one."""
+    if not tiles.is_dir():
+        return tiles.name
+
+    def closed(error: OSError) -> None:
+        raise error
+
+    for folder, levels, files in os.walk(tiles, onerror=closed):
+        top = Path(folder) == tiles
+        odd = [level for level in levels if not (top and level.isdecimal())]
+        odd += [
+            file
+            for file in files
+            if file not in _DESKTOP
+            and not (file in (_MANIFEST, _VIPS_LIST) if top else _TILE_NAME.fullmatch(file))
+        ]
+        if odd:
+            return os.path.relpath(os.path.join(folder, odd[0]), tiles.parent)
+    return None
+
+
+def _make(values: NDArray[np.uint8], work: Path, quality: int, manifest: str | None) -> None:
+    """`new.dzi` and `new_files` in the work folder."""
+    # the profile is 480 bytes of each tile; some browsers show what has none in the colours of the screen
+    suffix = (
+        f".jpg[Q={quality},optimize_coding,profile=srgb]" if values.shape[2] == 3 else ".png[profile=srgb]"
+    )
+    options: dict[str, Any] = {"tile_size": TILE, "overlap": OVERLAP, "keep": "none"}
+    # bytes, as a folder's name need not be UTF-8
+    wrap(values, "srgb", None).dzsave(os.fsencode(work / "new"), suffix=suffix, **options)
+    tiles = work / "new_files"
+    (tiles / _VIPS_LIST).unlink(missing_ok=True)
+    if manifest is not None:
+        # what UTF-8 cannot hold, half a surrogate pair, becomes its JSON escape
+        (tiles / _MANIFEST).write_bytes(manifest.encode(errors="backslashreplace"))
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(Path(inside, file) for inside, _, files in os.walk(folder) for file in files)
+
+
+def _swap(work: Path, index: Path, name: str) -> None:
+    """The new pair in the place of the old, which is then in the work folder; see `write_pyramid`."""
+    tiles = index.with_name(f"{index.stem}_files")
+    for path in _files(work):  # all tiles are on the disk before anything points to them
+        with open(path, "r+b") as file:
+            os.fsync(file.fileno())
+    for new, old in ((work / "new.dzi", index), (work / "new_files", tiles)):
+        if old.exists():
+            new.chmod(old.stat().st_mode & 0o777)
+    last = (work / "new.dzi", index)
+    moves = [(index, work / "old.dzi"), (tiles, work / "old_files"), (work / "new_files", tiles)]
+    try:
+        for source, place in (*moves, last):
+            if source.exists():
+                os.replace(source, place)
+    except BaseException as error:
+        if not last[0].exists():  # Ctrl-C after the last move: the new picture stands
+            raise
+        try:
+            for source, place in reversed(moves):
+                if place.exists() and not source.exists():
+                    os.replace(place, source)
+        except OSError as worse:
+            raise ImageError(
+                f"cannot write '{name}', and the older picture of that name could not be put back "
+                f"({worse.strerror or worse}). Its parts are in '{work}'; move them back by hand."
+            ) from error
+        raise
+
+
+def _clear(work: Path) -> None:
+    """Remove the work folder, unless it holds an old picture that no new one has replaced."""
+    unfinished = (work / "new.dzi").exists()
+    if unfinished and ((work / "old.dzi").exists() or (work / "old_files").exists()):
+        return
+    shutil.rmtree(work, ignore_errors=True)
+    if work.exists():
+        warnings.warn(
+            f"what is left in '{work}' could not be removed; it is no longer needed.",
+            ImpastoWarning,
+            stacklevel=4,
+        )
+
+
+def _zip(work: Path, target: Path, width: int, height: int) -> None:
+    """The pair in the work folder as one zip file. A tile that is in is removed: the disk holds one copy."""
+    stem = os.fsencode(target.stem).decode(errors="replace")  # a zip file's names are UTF-8
+    listed = "".join(_SZI_ENTRY.format(*entry) for entry in (("ImageWidth", width), ("ImageHeight", height)))
+    with replacing(target) as file, zipfile.ZipFile(file, "w") as archive:
+        _add(archive, f"{stem}/scan-properties.xml", _SZI_LIST.format(listed).encode())
+        _add(archive, f"{stem}/{stem}.dzi", (work / "new.dzi").read_bytes())
+        for path in _files(work / "new_files"):
+            inside = path.relative_to(work / "new_files").as_posix()
+            _add(archive, f"{stem}/{stem}_files/{inside}", path.read_bytes())
+            path.unlink()
+
+
+def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
+    """One member, the same on every day and system, readable by everyone once unpacked."""
+    member = zipfile.ZipInfo(name)  # of 1980, stored
+    member.create_system = 3
+    member.external_attr = 0o644 << 16
+    archive.writestr(member, data)
+
+
+def _zipped_manifest(name: str, who: str) -> str | None:
+    with reading(name, who), open(name, "rb") as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                index = next((inside for inside in archive.namelist() if inside.endswith(".dzi")), None)
+                if index is None:
+                    raise ImageError(f"{who} is no deep-zoom picture: it is a zip archive without a .dzi.")
+                kept = f"{index.removesuffix('.dzi')}_files/{_MANIFEST}"
+                if kept not in archive.namelist():
+                    return None
+                with archive.open(kept) as member:
+                    return member.read(_LARGEST).decode(errors="replace")
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+            raise ImageError(
+                f"{who} is cut off or damaged (zip: {error}). Copy or export it again."
+            ) from error

@@ -1,0 +1,172 @@
+"""Rows shared out among processes: each holds a band of the image and borrows what lies around it."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from impasto.device import exchange, rank, ranks, spread
+from impasto.network.layers import Layer
+from impasto.objective.tiles import Tile, cut
+from impasto.shapes import Image
+
+CELL = 16
+"""Bands begin at multiples of the deepest layer's stride, so that every pooling sees its own pairs."""
+
+
+@dataclass(frozen=True)
+class Band:
+    """The rows of an image that this process holds; all of them if it is alone.
+
+    Attributes:
+        height, width: of the whole image, in pixels.
+        edges: the first row of each process's band, in order, and the height.
+        rank: which of them this process is.
+        wrap: whether opposite edges of the image are neighbours.
+    """
+
+    height: int
+    width: int
+    edges: tuple[int, ...]
+    rank: int = 0
+    wrap: bool = False
+
+    @classmethod
+    def of(cls, height: int, width: int, *, wrap: bool = False) -> "Band":
+        """This process's, among those that work on one picture together."""
+        cells, count = -(-height // CELL), ranks()
+        edges = tuple(min(height, cells * index // count * CELL) for index in range(count + 1))
+        return cls(height, width, edges, rank(), wrap)
+
+    @property
+    def rows(self) -> tuple[int, int]:
+        """First row and the one after the last."""
+        return self.edges[self.rank], self.edges[self.rank + 1]
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is no other process."""
+        return len(self.edges) == 2
+
+    def own(self, image: Image) -> Float[Tensor, "B 3 _ W"]:
+        """This band of the whole image."""
+        return image[:, :, slice(*self.rows)]
+
+    def gather(self, part: Image) -> Float[Tensor, "B 3 _ W"]:
+        """The whole image from everybody's bands, on every process; all have to ask for it together."""
+        if self.alone:
+            return part
+        whole = part.new_empty(*part.shape[:2], self.height, self.width)
+        for source in range(len(self.edges) - 1):
+            band = whole[:, :, self.edges[source] : self.edges[source + 1]].contiguous()
+            if source == self.rank:
+                band.copy_(part)
+            spread(band, source)
+            whole[:, :, self.edges[source] : self.edges[source + 1]] = band
+        return whole
+
+    def tiles(
+        self,
+        size: int,
+        last: Layer,
+        rows: tuple[int, int] | None = None,
+        columns: tuple[int, int] | None = None,
+    ) -> tuple[Tile, ...]:
+        """The band, or those rows and columns of the image, in tiles (see `cut`)."""
+        rows, columns = rows or self.rows, columns or (0, self.width)
+        return cut(rows, columns, size, last, height=self.height, width=self.width, wrap=self.wrap)
+
+    def frame(self, margin: int) -> "Frame":
+        """The band with that many pixels around it, as far as there are any."""
+        return Frame(self, margin)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A band, and how it gets the pixels around it and gives their gradients back."""
+
+    band: Band
+    margin: int
+
+    def surround(self, part: Image) -> Float[Tensor, "B 3 _ _"]:
+        """The band with its margin: rows from other processes, on a torus also from the other side."""
+        if self._bare:
+            return part
+        band = self.band
+        rows = self._needed(band.rank)
+        found = part.new_empty(*part.shape[:2], len(rows), band.width)
+        gifts, wanted = {}, {}
+        for other in range(len(band.edges) - 1):
+            theirs = self._needed(other)
+            gift = part.index_select(2, theirs[self._from(theirs, band.rank)].to(part.device) - band.rows[0])
+            mine = self._from(rows, other)
+            if other == band.rank:
+                found.index_copy_(2, mine.to(part.device), gift)
+                continue
+            gifts[other] = gift
+            wanted[other] = part.new_empty(*part.shape[:2], len(mine), band.width)
+        exchange(gifts, wanted)
+        for other, rest in wanted.items():
+            found.index_copy_(2, self._from(rows, other).to(part.device), rest)
+        return found.index_select(3, self._columns(part.device)) if band.wrap else found
+
+    def fold(self, gradient: Image) -> Float[Tensor, "B 3 _ _"]:
+        """The band's gradient, from that of everybody's surrounded bands: the transpose of `surround`."""
+        if self._bare:
+            return gradient
+        band = self.band
+        if band.wrap:
+            folded = gradient.new_zeros(*gradient.shape[:3], band.width)
+            gradient = folded.index_add_(3, self._columns(gradient.device), gradient)
+        rows = self._needed(band.rank)
+        own = gradient.new_zeros(*gradient.shape[:2], band.rows[1] - band.rows[0], band.width)
+        gifts, wanted = {}, {}
+        for other in range(len(band.edges) - 1):
+            gift = gradient.index_select(2, self._from(rows, other).to(gradient.device))
+            theirs = self._needed(other)
+            if other == band.rank:
+                wanted[other] = gift
+                continue
+            gifts[other] = gift
+            count = len(self._from(theirs, band.rank))
+            wanted[other] = gradient.new_empty(*gradient.shape[:2], count, band.width)
+        exchange(gifts, {other: rest for other, rest in wanted.items() if other != band.rank})
+        for other, rest in wanted.items():  # in the order of the ranks: the same sums at every run
+            theirs = self._needed(other)
+            places = theirs[self._from(theirs, band.rank)].to(gradient.device) - band.rows[0]
+            own.index_add_(2, places, rest)
+        return own
+
+    def local(self, window: tuple[slice, slice]) -> tuple[slice, slice]:
+        """Where rows and columns of the whole image lie in the surrounded band."""
+        rows, columns = window
+        if self._bare:
+            return window
+        top = self.band.rows[0] - self.margin
+        down = top if self.band.wrap else max(0, top)
+        right = -self.margin if self.band.wrap else 0
+        return slice(rows.start - down, rows.stop - down), slice(columns.start - right, columns.stop - right)
+
+    @property
+    def _bare(self) -> bool:
+        """Whether the band is the whole image, with nothing around it."""
+        return self.band.alone and (not self.band.wrap or self.margin == 0)
+
+    def _needed(self, rank: int) -> Tensor:
+        """The rows of the whole image that a process's surrounded band has, from top to bottom."""
+        top, bottom = self.band.edges[rank], self.band.edges[rank + 1]
+        if top == bottom:
+            return torch.arange(0)
+        if self.band.wrap:
+            return torch.arange(top - self.margin, bottom + self.margin) % self.band.height
+        return torch.arange(max(0, top - self.margin), min(self.band.height, bottom + self.margin))
+
+    def _from(self, rows: Tensor, owner: int) -> Tensor:
+        """The places among `rows` that belong to `owner`."""
+        top, bottom = self.band.edges[owner], self.band.edges[owner + 1]
+        return ((rows >= top) & (rows < bottom)).nonzero().flatten()
+
+    def _columns(self, device: torch.device) -> Tensor:
+        width = self.band.width
+        return torch.arange(-self.margin, width + self.margin, device=device) % width
