@@ -16,7 +16,8 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from impasto.app.console import err, note, warning
+from impasto.app.console import err, warning
+from impasto.app.console import note as say
 
 if TYPE_CHECKING:
     from impasto.recipes.batch import BatchProgress
@@ -100,15 +101,15 @@ class RunBar:
             painting.note if painting else "",
         )
         if progress.state == "painted" and step:
-            note(f"Painted {progress.pair.output} ({step.width}×{step.height}, {step.seconds:.0f} s).")
+            say(f"Painted {progress.pair.output} ({step.width}×{step.height}, {step.seconds:.0f} s).")
 
-    def _show(self, done: float, total: float, description: str, facts: str, remark: str) -> None:
+    def _show(self, done: float, total: float, description: str, facts: str, note: str) -> None:
         if self.task is None:
             self.bar.start()
             self.task = self.bar.add_task(description, total=total, facts="")
         self.bar.update(self.task, completed=done, description=description, facts=facts)
-        if remark:
-            warning(remark)
+        if note:
+            warning(note)
 
 
 def share(step: "Step") -> float:
