@@ -69,7 +69,7 @@ def ours(
     job = replace(
         jobs[-1],
         scales=tuple(replace(s, steps=n) for s, n in zip(jobs[-1].scales, STEPS, strict=True)),
-        objective=lambda scale: by_width[scale.width].objective(scale),
+        objective=lambda scale, layout: by_width[scale.width].objective(scale, layout),
     )
     waiting, reached = dict(marks), {}
     began = time.perf_counter()

@@ -24,7 +24,8 @@ from common import CONTENT, STYLE, keep, pixels
 from torch.nn.grad import conv2d_input
 
 from impasto.choices import Precision
-from impasto.device import choose, peak_memory
+from impasto.device import choose
+from impasto.memory import peak_memory
 from impasto.network.layers import CONVOLUTIONS, LAYERS
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load

@@ -25,6 +25,7 @@ from impasto.recipes.figures import BALANCED_PER_PAPER, RATIOS
 from impasto.recipes.job import complete
 from impasto.recipes.settings import StylizeSettings
 from impasto.recipes.stylize import prepare
+from impasto.solve.plan import Layout
 
 ROOT = Path(__file__).parent.parent
 CONTENT, STYLE = ROOT / "examples/images/temple.jpg", ROOT / "examples/images/langlois-bridge.jpg"
@@ -51,7 +52,7 @@ def settings(formula: str, ratio: float, size: int) -> StylizeSettings:
 def errors(picture: Picture, size: int) -> tuple[float, float]:
     """Squared relative errors of content and style, the same measure for every picture."""
     judged = prepare(CONTENT, STYLE, settings("balanced", 1 / BALANCED_PER_PAPER, size))
-    by_term = evaluator(judged.network, judged.objective(judged.scales[-1]))(picture.pixels).by_term
+    by_term = evaluator(judged.network, judged.objective(judged.scales[-1], Layout()))(picture.pixels).by_term
     content = sum(value for name, value in by_term.items() if name.startswith("content"))
     return content, sum(by_term.values()) - content
 

@@ -2,9 +2,9 @@
 
     scripts/bench size [--megapixels 1 4 16 100] [--tile 1280]
 
-Each image is synthesised and measured in a process of its own: first its targets (the content's kept on disk),
-then one value and gradient with content, style, total variation and gamut. The baseline, 1 megapixel whole, is
-measured before and after, its second evaluation both times, because the machine's speed changes meanwhile.
+Each image is synthesised and measured in a process of its own: first its targets (the content's kept on
+disk), then one value and gradient with content, style, total variation and gamut. The baseline, 1 megapixel
+whole, is measured before and after, its last evaluation of three: the machine's speed changes meanwhile.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import time
 import torch
 from common import STYLE, keep, pixels
 
-from impasto.device import peak_memory
+from impasto.memory import peak_memory
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load
 from impasto.objective.evaluate import evaluator

@@ -158,18 +158,18 @@ def test_a_workshop_gives_each_job_its_own(photo: str, painting: str, quick: Sty
         assert job.network.pooling == settings.pooling
         assert job.manifest["weights"]["sha256"] == expected_digest(settings.weights)
         paintings = read_styles(style, settings.blend)
-        for scale in job.scales:
+        for scale, layout in zip(job.scales, job.layouts, strict=True):
             at_scale = paintings.at(scale.width, 1, job.network.device)
             expected = style_targets(job.network, at_scale, list(settings.layers))
-            terms = {term.name: term for term in job.objective(scale).terms}
+            terms = {term.name: term for term in job.objective(scale, layout).terms}
             for name, target in expected.items():
                 assert torch.equal(terms[f"style {name}"].target, target)  # type: ignore[attr-defined]
     cpu = torch.device("cpu")
     for size in (16, 24):
         for picture in (other, read_picture(painting)):
-            for _ in range(2):
-                found = workshop.fitted(picture, size, size, cpu)
-                assert torch.equal(found, fitted(picture, size, size, cpu))
+            found = workshop.fitted(picture, size, size, cpu)
+            assert torch.equal(found, fitted(picture, size, size, cpu))
+            assert workshop.fitted(picture, size, size, cpu) is found
 
 
 def test_the_bar_waits_for_the_first_painting() -> None:

@@ -7,8 +7,8 @@ import pytest
 
 SOURCE = Path(__file__).parent.parent / "src" / "impasto"
 FLOORS = {
-    "errors": 0, "choices": 0, "shapes": 0, "device": 0, "image": 1, "network": 2, "objective": 3, "solve": 4,
-    "recipes": 5, "app": 6,
+    "errors": 0, "choices": 0, "shapes": 0, "device": 0, "memory": 0, "image": 1, "network": 2,
+    "objective": 3, "solve": 4, "recipes": 5, "app": 6,
 }  # fmt: skip
 GUESTS = {
     "typer": "app/",

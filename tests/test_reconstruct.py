@@ -22,6 +22,7 @@ from impasto.objective.objective import Objective, content_terms, prior_terms, s
 from impasto.recipes import manifest as manifests
 from impasto.recipes.job import run
 from impasto.recipes.reconstruct import prepare_content, prepare_style, psnr
+from impasto.solve.plan import Layout
 from small import scene, small_network, stripes
 
 STYLE = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
@@ -91,7 +92,7 @@ def test_style_is_matched_at_any_size(painting: str, small_file: str) -> None:
     job = prepare_style(painting, settings)
     assert job.canvas == (48, 80)
     scale = job.scales[-1]
-    begin = evaluator(job.network, job.objective(scale))(job.first(scale)).by_term
+    begin = evaluator(job.network, job.objective(scale, Layout()))(job.first(scale)).by_term
     *_, last = run(job)
     for name, value in last.by_term.items():
         assert value < 0.01 * begin[name], name

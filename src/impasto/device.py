@@ -2,7 +2,6 @@
 
 import os
 import platform
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -107,42 +106,10 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def peak_memory(device: torch.device) -> int:
-    """The most memory in bytes that this process has held so far: on the GPU, else in all (resident)."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    try:
-        import resource
-    except ImportError:  # Windows
-        return 0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, Linux kilobytes
-
-
 def use_threads(count: int) -> None:
     """Compute with that many processor threads; 0 leaves torch's choice, one per core."""
     if count:
         torch.set_num_threads(count)
-
-
-@contextmanager
-def memory_errors(height: int, width: int) -> Iterator[None]:
-    """Say in words that the memory did not suffice for a picture of that many pixels.
-
-    Raises:
-        DeviceError: in place of the several things that torch and NumPy raise.
-    """
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        # The CPU's allocator has no exception of its own.
-        out_of_memory = isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "alloc" in str(error)
-        if not out_of_memory or isinstance(error, DeviceError):
-            raise
-        raise DeviceError(
-            f"the memory does not suffice for a picture of {width}×{height}. "
-            "Use a smaller --size, a shorter --history or --precision bfloat16."
-        ) from error
 
 
 def launched() -> int:

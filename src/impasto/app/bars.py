@@ -55,7 +55,8 @@ def download_bar(title: str) -> Iterator[Callable[[int, int], None]]:
 class RunBar:
     """One bar over a run, from its first step on: how far it is, and the facts of the newest step."""
 
-    def __init__(self, console: Console = err) -> None:
+    def __init__(self, console: Console = err, *, quiet: bool = False) -> None:
+        self.quiet = quiet
         self.bar = Progress(
             TextColumn("[bold]{task.description}"),
             BarColumn(bar_width=24),
@@ -104,6 +105,8 @@ class RunBar:
             say(f"Painted {progress.pair.output} ({step.width}×{step.height}, {step.seconds:.0f} s).")
 
     def _show(self, done: float, total: float, description: str, facts: str, note: str) -> None:
+        if self.quiet:
+            return
         if self.task is None:
             self.bar.start()
             self.task = self.bar.add_task(description, total=total, facts="")

@@ -17,6 +17,7 @@ from impasto.app import console
 from impasto.app.batch import batch
 from impasto.app.door import door, downloading
 from impasto.app.options import with_settings
+from impasto.app.output import Output, with_output
 from impasto.app.weights import weights_app
 from impasto.recipes.paper_settings import (
     FeaturesSettings,
@@ -45,12 +46,6 @@ reconstruct_app = typer.Typer(
 )
 app.add_typer(reconstruct_app, name="reconstruct")
 
-Bits = Annotated[int, typer.Option(help="Bits per channel: 8, or 16 for PNG and TIFF.")]
-Quality = Annotated[int, typer.Option(help="1 to 100, of JPEG, WebP and AVIF.", min=1, max=100)]
-PreviewEvery = Annotated[
-    int, typer.Option(help="Write the picture so far every so many steps; 0: never.", min=0)
-]
-
 
 def main() -> None:
     """Entry point of the command."""
@@ -62,21 +57,17 @@ def main() -> None:
 
 
 def _paint(
-    prepare: Callable[[Callable[[int, int], None]], "Job"],
-    output: str,
-    bits: int,
-    quality: int,
-    preview_every: int,
-    longest: int | None = None,
+    prepare: Callable[[Callable[[int, int], None]], "Job"], output: Output, longest: int | None = None
 ) -> None:
     """Check the output, prepare the job with a bar for the download, run it with one for the painting."""
     from impasto.app.painting import paint
-    from impasto.image.files import check_output
+    from impasto.device import join
 
-    check_output(output, bits=bits, longest=longest)
+    output.check(longest)
+    join()
     with downloading("fetching VGG-19") as on_download:
         job = prepare(on_download)
-    paint(job, output, bits, quality, preview_every)
+    paint(job, output)
 
 
 def _version(wanted: bool) -> bool:
@@ -98,6 +89,7 @@ def _root(
 @app.command()
 @door
 @with_settings(StylizeSettings, presets=True)
+@with_output("File to write; its extension says the format. Default: CONTENT-STYLE.png, here.")
 def stylize(
     content: Annotated[str, typer.Argument(metavar="CONTENT", help="The photograph to repaint.")],
     style: Annotated[
@@ -105,103 +97,151 @@ def stylize(
         typer.Argument(metavar="STYLE...", help="The painting to take the style from; several are blended."),
     ],
     settings: StylizeSettings,
-    output: Annotated[
-        str,
-        typer.Option(
-            "-o",
-            "--output",
-            help="File to write; its extension says the format. Default: CONTENT-STYLE.png, here.",
-        ),
-    ] = "",
-    bits: Bits = 8,
-    quality: Quality = 92,
-    preview_every: PreviewEvery = 0,
+    output: Output,
 ) -> None:
     """Repaint CONTENT in the style of STYLE."""
     from impasto.recipes.stylize import prepare
 
-    output = output or "-".join(Path(path).stem for path in (content, *style)) + ".png"
+    default = "-".join(Path(path).stem for path in (content, *style)) + ".png"
     _paint(
         lambda on_download: prepare(content, style, settings, on_download=on_download),
-        output, bits, quality, preview_every, longest=settings.size,
-    )  # fmt: skip
+        output.named(default),
+        longest=settings.size,
+    )
 
 
 @reconstruct_app.command("content")
 @door
 @with_settings(ReconstructContentSettings)
+@with_output("File to write. Default: IMAGE-LAYER.png, here.")
 def reconstruct_content(
     image: Annotated[str, typer.Argument(metavar="IMAGE", help="The image to reconstruct.")],
     settings: ReconstructContentSettings,
-    output: Annotated[
-        str, typer.Option("-o", "--output", help="File to write. Default: IMAGE-LAYER.png, here.")
-    ] = "",
-    bits: Bits = 8,
-    quality: Quality = 92,
-    preview_every: PreviewEvery = 0,
+    output: Output,
 ) -> None:
     """From white noise, find the image that a layer cannot tell from IMAGE: what the layer keeps of it."""
     from impasto.recipes.reconstruct import prepare_content
 
-    output = output or f"{Path(image).stem}-{settings.layer}.png"
+    default = f"{Path(image).stem}-{settings.layer}.png"
     _paint(
         lambda on_download: prepare_content(image, settings, on_download=on_download),
-        output, bits, quality, preview_every, longest=settings.size,
-    )  # fmt: skip
+        output.named(default),
+        longest=settings.size,
+    )
 
 
 @reconstruct_app.command("style")
 @door
 @with_settings(ReconstructStyleSettings)
+@with_output("File to write. Default: IMAGE-texture.png, here.")
 def reconstruct_style(
     image: Annotated[
         list[str], typer.Argument(metavar="IMAGE...", help="The painting or texture; several are blended.")
     ],
     settings: ReconstructStyleSettings,
-    output: Annotated[
-        str, typer.Option("-o", "--output", help="File to write. Default: IMAGE-texture.png, here.")
-    ] = "",
-    bits: Bits = 8,
-    quality: Quality = 92,
-    preview_every: PreviewEvery = 0,
+    output: Output,
 ) -> None:
     """From white noise, find an image with the style of IMAGE: a texture, of any size."""
     from impasto.recipes.reconstruct import prepare_style
 
-    output = output or "-".join(Path(path).stem for path in image) + "-texture.png"
+    default = "-".join(Path(path).stem for path in image) + "-texture.png"
     _paint(
         lambda on_download: prepare_style(image, settings, on_download=on_download),
-        output, bits, quality, preview_every, longest=max(settings.canvas(1, 1)),
+        output.named(default), longest=max(settings.canvas(1, 1)),
     )  # fmt: skip
 
 
 @app.command()
 @door
+@with_output("File to write. Default: PICTURE-rerun beside it.")
 def rerun(
     picture: Annotated[str, typer.Argument(metavar="PICTURE", help="A picture that Impasto painted.")],
+    output: Output,
+    content: Annotated[str, typer.Option(help="Where the content image is now.")] = "",
+    style: Annotated[
+        list[str] | None, typer.Option(help="Where the style image is now; once for each if several.")
+    ] = None,
+    weights: Annotated[str, typer.Option(help="Where the network's weights are now.")] = "",
+) -> None:
+    """Paint PICTURE again from the manifest inside it; the same machine gives the same pixels."""
+    from impasto.recipes.rerun import prepare_rerun
+
+    old = Path(picture)
+    default = str(old.with_name(f"{old.stem}-rerun{old.suffix}"))
+    _paint(
+        lambda on_download: prepare_rerun(
+            picture, content=content, style=style or (), weights=weights, on_download=on_download
+        ),
+        output.named(default),
+    )  # fmt: skip
+
+
+@app.command()
+@door
+def resume(
+    checkpoint: Annotated[str, typer.Argument(metavar="CHECKPOINT", help="What --checkpoint wrote.")],
     output: Annotated[
-        str, typer.Option("-o", "--output", help="File to write. Default: PICTURE-rerun beside it.")
+        str, typer.Option("-o", "--output", help="File to write. Default: what the run was to write.")
     ] = "",
     content: Annotated[str, typer.Option(help="Where the content image is now.")] = "",
     style: Annotated[
         list[str] | None, typer.Option(help="Where the style image is now; once for each if several.")
     ] = None,
     weights: Annotated[str, typer.Option(help="Where the network's weights are now.")] = "",
-    bits: Bits = 8,
-    quality: Quality = 92,
-    preview_every: PreviewEvery = 0,
+    changed: Annotated[
+        bool, typer.Option("--changed", help="Go on although a picture or the weights have changed.")
+    ] = False,
 ) -> None:
-    """Paint PICTURE again from the manifest inside it; the same machine gives the same pixels."""
-    from impasto.recipes.rerun import prepare_rerun
+    """Go on with a run that was stopped, from its CHECKPOINT; the pixels are those of a run that was not."""
+    from impasto.app.painting import paint
+    from impasto.device import join
+    from impasto.recipes.rerun import prepare_resume
 
-    old = Path(picture)
-    output = output or str(old.with_name(f"{old.stem}-rerun{old.suffix}"))
-    _paint(
-        lambda on_download: prepare_rerun(
-            picture, content=content, style=style or (), weights=weights, on_download=on_download
-        ),
-        output, bits, quality, preview_every,
-    )  # fmt: skip
+    join()
+    with downloading("fetching VGG-19") as on_download:
+        job, snapshot, said = prepare_resume(
+            checkpoint,
+            content=content,
+            style=style or (),
+            weights=weights,
+            changed=changed,
+            on_download=on_download,
+        )
+    paint(job, Output(**{**said, "checkpoint": checkpoint, "path": output or said["path"]}), snapshot)
+
+
+@app.command()
+@door
+@with_settings(StylizeSettings, presets=True)
+def plan(
+    content: Annotated[str, typer.Argument(metavar="CONTENT", help="The photograph to repaint.")],
+    style: Annotated[list[str], typer.Argument(metavar="STYLE...", help="The painting, or several.")],
+    settings: StylizeSettings,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say how much memory and time `stylize` would take here, and in which layout it would fit."""
+    from impasto.app.bars import clock
+    from impasto.memory import in_words
+    from impasto.recipes.planning import examine
+    from impasto.recipes.stylize import prepare
+
+    with downloading("fetching VGG-19") as on_download:
+        job = prepare(content, style, settings, on_download=on_download)
+    found = examine(job, settings)
+    if as_json:
+        console.out.print_json(json.dumps(dataclasses.asdict(found)))
+        return
+    rows = [
+        (f"{scale.width}×{scale.height}", f"{scale.steps} steps", str(layout))
+        for scale, layout in zip(job.scales, job.layouts, strict=True)
+    ]
+    rows += [
+        ("memory", in_words(found.bytes), f"of {in_words(found.limit)} that may be used"),
+        ("time", clock(found.seconds), "if no scale ends early"),
+    ]
+    if found.disk:
+        rows.append(("disk", in_words(found.disk), "for the time of the run"))
+    console.table("", rows)
 
 
 @app.command()

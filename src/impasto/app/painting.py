@@ -1,60 +1,109 @@
-"""Running a job in front of a person: bar, previews, Ctrl-C, saving."""
+"""Running a job in front of a person: bar, previews, checkpoints, Ctrl-C, saving."""
 
+import os
 import tempfile
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from impasto.app import console
 from impasto.app.bars import RunBar
+from impasto.app.output import Output
 from impasto.errors import INTERRUPTED, ImageError
 
 if TYPE_CHECKING:
     from impasto.recipes.job import Job
     from impasto.recipes.progress import Painting
+    from impasto.solve.checkpoint import Snapshot
 
 
-def paint(job: "Job", output: str, bits: int, quality: int, preview_every: int) -> None:
-    """Run a job under a progress bar and save it; Ctrl-C saves what there is and exits with 130."""
-    from impasto.image.files import check_output
+def paint(job: "Job", output: Output, snapshot: "Snapshot | None" = None) -> None:
+    """Run a job under a progress bar and save it; Ctrl-C saves what there is and exits with 130.
+
+    Of several processes that work on one picture, the first shows and saves.
+    """
+    from impasto.device import rank, ranks
     from impasto.recipes.job import finish, run
 
-    check_output(output, bits=bits, longest=max(job.canvas))
-    last, stopped, count = None, False, 0
-    with RunBar() as bar:
+    output.check(max(job.canvas))
+    keep = _keeper(job, output)
+    if snapshot is None:
+        keep(None)
+    last, stopped = None, False
+    with RunBar(quiet=rank() > 0) as bar:
         try:
-            for last in run(job):
-                bar.painting(last)
-                count += 1
-                if preview_every and count % preview_every == 0:
-                    finish(job, last).save(output, bits=bits, quality=quality)
+            for count, step in enumerate(run(job, snapshot), start=1):
+                last = step
+                bar.painting(step)
+                if output.preview_every and count % output.preview_every == 0:
+                    _save(finish(job, step), output)
+                if output.checkpoint and count % output.checkpoint_every == 0:
+                    keep(step.snapshot())
         except KeyboardInterrupt:
             stopped = True
-    if last is None:  # every run has a first step, so it was stopped
-        console.note("Stopped before the first step; nothing was written.")
+    if stopped and (last is None or ranks() > 1):
+        console.note("Stopped; nothing new was written." + _way_on(output))
         raise typer.Exit(INTERRUPTED)
+    assert last is not None, "every run has a first step"
+    if stopped:
+        keep(last.snapshot())
     painting = finish(job, last)
-    _save(painting, output, bits, quality)
-    result = painting.manifest["result"]
+    _save(painting, output)
+    if rank() == 0:
+        _report(painting.manifest["result"], output, stopped)
+    if stopped:
+        raise typer.Exit(INTERRUPTED)
+
+
+def _keeper(job: "Job", output: Output) -> "Callable[[Snapshot | None], None]":
+    """What writes a checkpoint, if one is wanted; None is a run that has not begun."""
+
+    def keep(snapshot: "Snapshot | None") -> None:
+        if not output.checkpoint:
+            return
+        from impasto.solve import checkpoint
+
+        inputs = {
+            role: {**found, "path": os.path.abspath(found["path"])} if found["sha256"] else found
+            for role, found in job.manifest["inputs"].items()
+        }
+        facts = {
+            "manifest": {**job.manifest, "inputs": inputs},
+            "output": {**asdict(output), "path": os.path.abspath(output.path)},
+        }
+        checkpoint.save(output.checkpoint, snapshot or checkpoint.Snapshot(layouts=job.layouts), facts)
+
+    return keep
+
+
+def _report(result: "dict[str, Any]", output: Output, stopped: bool) -> None:
     console.note(
-        f"{'Stopped; saved what there is in' if stopped else 'Painted'} {output} "
+        f"{'Stopped; saved what there is in' if stopped else 'Painted'} {output.path} "
         f"({result['width']}×{result['height']}, {result['evaluations']} evaluations, "
-        f"{result['seconds']:.0f} s)."
+        f"{result['seconds']:.0f} s)." + (_way_on(output) if stopped else "")
     )
     if "relative_error" in result:
         console.note(
             f"Relative error of the features {result['relative_error']:.2%}; PSNR {result['psnr']:.1f} dB."
         )
-    if stopped:
-        raise typer.Exit(INTERRUPTED)
 
 
-def _save(painting: "Painting", output: str, bits: int, quality: int) -> None:
+def _way_on(output: Output) -> str:
+    return f" Go on with: impasto resume {output.checkpoint}" if output.checkpoint else ""
+
+
+def _save(painting: "Painting", output: Output) -> None:
     """Save; if the place has gone bad since it was checked, save elsewhere and say where: nothing is lost."""
+    from impasto.device import rank
+
+    if rank() > 0:
+        return
     try:
-        painting.save(output, bits=bits, quality=quality)
+        painting.save(output.path, bits=output.bits, quality=output.quality)
     except ImageError as error:
-        refuge = Path(tempfile.mkdtemp(prefix="impasto-")) / Path(output).name
-        painting.save(refuge, bits=bits, quality=quality)
+        refuge = Path(tempfile.mkdtemp(prefix="impasto-")) / Path(output.path).name
+        painting.save(refuge, bits=output.bits, quality=output.quality)
         raise ImageError(f"{error} The painting is in {refuge} instead.") from error

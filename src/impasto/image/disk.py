@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from impasto.errors import ImageError
 
@@ -86,15 +86,19 @@ def hidden_beside(target: Path, suffix: str = "") -> Path:
 
 
 @contextmanager
-def replacing(target: Path) -> Iterator[BinaryIO]:
+def replacing(target: Path, temporary: Path | None = None) -> Iterator[BinaryIO]:
     """A file to write to, which takes the target's place when the block ends; a failure leaves nothing.
 
     It is written beside the target under a hidden name and renamed over it, with the target's permissions
     if there was one.
+
+    Args:
+        temporary: that name, where one writer at most is sure. What a kill has left under it is written over.
     """
-    temporary = hidden_beside(target, target.suffix)
+    mode: Literal["wb", "xb"] = "xb" if temporary is None else "wb"
+    temporary = temporary or hidden_beside(target, target.suffix)
     try:
-        with open(temporary, "xb") as file:
+        with open(temporary, mode) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -66,6 +66,9 @@ def _table() -> dict[str, Layer]:
 LAYERS: dict[str, Layer] = _table()
 """Every layer by name, `conv1_1` … `conv5_4` with `pool1` … `pool4` between, in the order of the network."""
 
+FIRST = "conv1_1"
+"""The largest responses and the cheapest: not kept for the way back, but computed again."""
+
 CONVOLUTIONS: tuple[str, ...] = tuple(name for name in LAYERS if not LAYERS[name].is_pooling)
 """Those that have weights."""
 

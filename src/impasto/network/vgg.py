@@ -12,13 +12,10 @@ from torch import Tensor
 from impasto.choices import Pooling
 from impasto.errors import SettingsError
 from impasto.network.convolution import Convolution, rectified
-from impasto.network.layers import CONVOLUTIONS, LAYERS, Layer, check_size, deepest, layer
+from impasto.network.layers import CONVOLUTIONS, FIRST, LAYERS, Layer, check_size, deepest, layer
 from impasto.network.records import CAFFE_MEAN_BGR
 from impasto.network.weights import Weights
 from impasto.shapes import Features, Image
-
-FIRST = CONVOLUTIONS[0]
-"""The largest responses and the cheapest: not kept for the way back, but computed again."""
 
 KEPT = frozenset(LAYERS) - {FIRST}
 """The layers whose responses the way back needs."""

@@ -35,9 +35,13 @@ class Band:
     @classmethod
     def of(cls, height: int, width: int, *, wrap: bool = False) -> "Band":
         """This process's, among those that work on one picture together."""
-        cells, count = -(-height // CELL), ranks()
-        edges = tuple(min(height, cells * index // count * CELL) for index in range(count + 1))
-        return cls(height, width, edges, rank(), wrap)
+        return cls(height, width, cls.edges_for(height, ranks()), rank(), wrap)
+
+    @staticmethod
+    def edges_for(height: int, count: int) -> tuple[int, ...]:
+        """Where the bands of so many processes begin, and the height."""
+        cells = -(-height // CELL)
+        return tuple(min(height, cells * index // count * CELL) for index in range(count + 1))
 
     @property
     def rows(self) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """What an objective is measured against: a photo's responses and paintings' Gram matrices, found by tiles."""
 
 import math
+import os
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -158,7 +159,12 @@ class OnDisk:
     def empty(cls, name: str, like: Features, band: Band) -> "OnDisk":
         """A file for a band's responses."""
         first, _, width = _grid(name, band)
-        return cls(tempfile.TemporaryFile(), first, width, like.new_empty(1, like.shape[1], 0, 0))
+        return cls(
+            tempfile.TemporaryFile(dir=scratch()), first, width, like.new_empty(1, like.shape[1], 0, 0)
+        )
+
+    def __del__(self) -> None:
+        self.file.close()
 
     def put(self, part: Features, rows: slice, columns: slice) -> None:
         """Keep those rows and columns of the whole grid."""
@@ -206,6 +212,11 @@ class Again:
         response = self.network.responses(window, here, (self.layer,), None, tile.trims)[self.layer]
         rows, columns = tile.inside(self.layer)
         return response[:, :, rows, columns]
+
+
+def scratch() -> str:
+    """The folder for large temporary files: on Linux /tmp is often memory, and /var/tmp never."""
+    return "/var/tmp" if "TMPDIR" not in os.environ and os.path.isdir("/var/tmp") else tempfile.gettempdir()
 
 
 def _grid(name: str, band: Band) -> tuple[int, int, int]:

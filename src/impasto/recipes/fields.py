@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
@@ -96,6 +97,23 @@ def shares(text: str, count: int | None = None) -> tuple[float, ...]:
     if not any(weights):
         raise SettingsError(f"blend is {text!r}; one share must be above 0.")
     return tuple(weight / sum(weights) for weight in weights)
+
+
+def size_in_bytes(text: str) -> int:
+    """A size of memory.
+
+    Raises:
+        SettingsError: it is none.
+
+    >>> size_in_bytes("1.5GB"), size_in_bytes("512 MiB")
+    (1500000000, 536870912)
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?\s*", text, re.IGNORECASE)
+    if found is None:
+        raise SettingsError(f"memory is {text!r}; give a size, for instance 8GB or 500MB.")
+    number, unit, binary = found.groups()
+    size: float = float(number) * (1024 if binary else 1000) ** " KMGT".index(unit.upper() or " ")
+    return round(size)
 
 
 def check(settings: Any) -> None:

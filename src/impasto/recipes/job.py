@@ -1,24 +1,29 @@
 """A run that is ready to start, and the run: the same for every recipe that paints by descent."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from impasto.choices import Optimizer
-from impasto.device import memory_errors, peak_memory
+from impasto.device import ranks
+from impasto.errors import OutOfMemoryError
 from impasto.image.picture import Picture
-from impasto.image.resize import fit, resize
+from impasto.image.resize import resize
+from impasto.memory import memory_errors, peak_memory
 from impasto.network.vgg import VGG19
-from impasto.objective.evaluate import evaluator
+from impasto.objective.bands import Band
+from impasto.objective.evaluate import Evaluate, evaluator
 from impasto.objective.objective import Objective
 from impasto.recipes.clock import Clock
 from impasto.recipes.progress import Painting, Progress
 from impasto.recipes.settings import RunSettings
 from impasto.shapes import Image, Mask
 from impasto.solve import descent
+from impasto.solve.checkpoint import Snapshot
+from impasto.solve.plan import Layout, Needs, smaller
 from impasto.solve.pyramid import Scale, carry
 
 
@@ -30,12 +35,17 @@ class Job:
         canvas: height and width in pixels of the picture to be made.
         scales: the plan, coarse to fine.
         network: on its device.
-        objective: gives the objective at a scale.
+        objective: gives the objective at a scale in a layout.
         first: gives the image to start from at a scale.
-        detailed: whether the finer scales take up the fine detail of their `first` (see `carry`), as is good
-            for pictures. Noise has none that one would want.
         inputs: the pictures as read, by role.
         manifest: what is known before the run.
+        needs: what memory and time depend on.
+        others: gives height and width of the paintings measured for a scale, in pixels.
+        layouts: how each scale is worked on.
+        optimizer: the solver.
+        detailed: whether the finer scales take up the fine detail of their `first` (see `carry`), as is good
+            for pictures. Noise has none that one would want.
+        tolerance: when a scale ends early (see `descent.step`).
         alpha: of the result, at any size, or None.
         judge: gives what else there is to say of the result, from its pixels at the canvas's size.
     """
@@ -43,46 +53,104 @@ class Job:
     canvas: tuple[int, int]
     scales: tuple[Scale, ...]
     network: VGG19
-    objective: Callable[[Scale], Objective]
+    objective: Callable[[Scale, Layout], Objective]
     first: Callable[[Scale], Image]
     inputs: Mapping[str, Picture]
     manifest: dict[str, Any]
+    needs: Needs
+    others: Callable[[Scale], Sequence[tuple[int, int]]]
+    layouts: tuple[Layout, ...] = ()
     optimizer: Optimizer = "lbfgs"
     detailed: bool = False
-    history: int = 20
     tolerance: float = 0.0
-    tile: int = 0
     alpha: Mask | None = None
     judge: Callable[[Image], dict[str, float]] | None = None
 
 
-def run(job: Job) -> Iterator[Progress]:
+def run(job: Job, snapshot: Snapshot | None = None) -> Iterator[Progress]:
     """Descend, scale by scale; yields after every solver step.
 
+    When the memory runs out, the run goes on in a layout that takes less (see `smaller`), and says so.
+
+    Args:
+        snapshot: where an earlier run of this job stood, to go on from there.
     Raises:
-        DeviceError: the memory does not suffice, or the first loss is not finite.
+        OutOfMemoryError: the memory does not suffice for the least layout.
+        DeviceError: the first loss is not finite, or another process of this run has ended.
     """
-    clock = Clock(job.scales)
-    image = None
-    spent = 0
-    for index, scale in enumerate(job.scales):
-        with memory_errors(scale.height, scale.width):
-            if image is None or job.detailed:
-                first = job.first(scale)
-                image = first if image is None else carry(image, first)
-            else:
-                image = resize(image, scale.height, scale.width)
-            objective = job.objective(scale)
-            evaluate = evaluator(job.network, objective, tile=job.tile)
-            state = descent.start(evaluate, image, method=job.optimizer, history=job.history)
-            for step in range(1, scale.steps + 1):
-                state = descent.step(evaluate, state, tolerance=job.tolerance)
-                clock.tick(index, step)
-                yield _progress(job, index, step, state, spent, clock)
-                if state.finished:
-                    break
-        image = state.image
+    at = snapshot or Snapshot(layouts=job.layouts)
+    clock = Clock(job.scales, gone=at.seconds)
+    layouts, spent = list(at.layouts), at.spent
+    below: Image | None = None
+    for index, scale in list(enumerate(job.scales))[at.scale :]:
+        stage = _Stage(job, scale, layouts[index])
+        state, step = (at.descent, at.step) if index == at.scale else (None, 0)
+        if state is not None:
+            clock.resume(index, step)
+            yield _progress(job, at, clock, "")
+        while step < scale.steps and not (state and state.finished):
+            try:
+                with memory_errors(scale.height, scale.width):
+                    if state is None:
+                        state = stage.begin(below)
+                    state = descent.step(stage.evaluate, state, tolerance=job.tolerance)
+            except OutOfMemoryError:
+                if ranks() > 1 or not stage.step_down():
+                    raise
+                layouts[index] = stage.layout
+                state = state and descent.forgetting(state, stage.layout.history)
+                continue
+            step += 1
+            clock.tick(index, step)
+            here = Snapshot(index, step, spent, clock.seconds, tuple(layouts), state, stage.band)
+            yield _progress(job, here, clock, stage.said())
+        assert state is not None, "a scale has a step or a snapshot"
+        below = stage.band.gather(state.image)
         spent += state.solver.evaluations
+
+
+class _Stage:
+    """One scale of a run: its layout, and the evaluation in it, built when it is needed."""
+
+    def __init__(self, job: Job, scale: Scale, layout: Layout) -> None:
+        self.job, self.scale, self.layout = job, scale, layout
+        self.band = Band.of(scale.height, scale.width, wrap=job.network.wrap)
+        self._evaluate: Evaluate | None = None
+        self._note = ""
+
+    def begin(self, below: Image | None) -> descent.Descent:
+        """The descent before its first step, from what was reached at the scale below, if there was one."""
+        if below is None or self.job.detailed:
+            first = self.job.first(self.scale)
+            image = first if below is None else carry(below, first)
+        else:
+            image = resize(below, self.scale.height, self.scale.width)
+        own = self.band.own(image).clone() if not self.band.alone else image
+        return descent.start(self.evaluate, own, method=self.job.optimizer, history=self.layout.history)
+
+    @property
+    def evaluate(self) -> Evaluate:
+        """The objective of this scale in this layout."""
+        if self._evaluate is None:
+            objective = self.job.objective(self.scale, self.layout)
+            tile = self.layout.tile
+            self._evaluate = evaluator(self.job.network, objective, tile=tile, band=self.band)
+        return self._evaluate
+
+    def step_down(self) -> bool:
+        """Let go of everything and take a layout that needs less memory, if there is one."""
+        self._evaluate = None
+        layout = smaller(self.layout, self.scale)
+        if layout is None:
+            return False
+        self.layout = layout
+        self._note = f"the memory ran out; going on with {layout}"
+        return True
+
+    def said(self) -> str:
+        """What has happened since this was last asked."""
+        note, self._note = self._note, ""
+        return note
 
 
 def finish(job: Job, last: Progress) -> Painting:
@@ -128,30 +196,33 @@ def fitted(picture: Picture, height: int, width: int, device: torch.device) -> I
     return resize(picture.pixels.to(device), height, width).clamp(0, 1)
 
 
-def _progress(job: Job, index: int, step: int, state: descent.Descent, spent: int, clock: Clock) -> Progress:
-    scale, image = job.scales[index], state.image
-    last = index == len(job.scales) - 1 and (state.finished or step == scale.steps)
+def _progress(job: Job, here: Snapshot, clock: Clock, note: str) -> Progress:
+    scale, state, band = job.scales[here.scale], here.descent, here.band
+    assert state is not None, "a step has been taken"
+    assert band is not None, "in some band"
+    image = state.image
+    last = here.scale == len(job.scales) - 1 and (state.finished or here.step == scale.steps)
     return Progress(
-        scale=index + 1,
+        scale=here.scale + 1,
         scales=len(job.scales),
         height=scale.height,
         width=scale.width,
-        step=step,
+        step=here.step,
         steps=scale.steps,
         loss=float(state.here.loss),
         by_term=state.here.by_term,
-        evaluations=spent + state.solver.evaluations,
+        evaluations=here.spent + state.solver.evaluations,
         seconds=clock.seconds,
         eta=0.0 if last else clock.eta,
         precision=job.manifest["precision"],
         peak_memory=peak_memory(job.network.device),
-        image=lambda: image.detach().float().clamp(0, 1).cpu(),
-        note=state.note,
+        image=lambda: band.gather(image).detach().float().clamp(0, 1).cpu(),
+        snapshot=lambda: here,
+        note="; ".join(filter(None, (note, state.note))),
     )
 
 
-def fitted_long(picture: Picture, long: int, least: int, device: torch.device) -> Image:
-    """The picture at that long side, (1, 3, H, W), 0..1; larger if its short side would be below `least`."""
+def long_side(picture: Picture, long: int, least: int) -> int:
+    """That long side in pixels, or more if the picture's short side would be below `least`."""
     short = min(picture.height, picture.width)
-    enough = math.ceil(least * max(picture.height, picture.width) / short)
-    return fitted(picture, *fit(picture.height, picture.width, max(long, enough)), device)
+    return max(long, math.ceil(least * max(picture.height, picture.width) / short))

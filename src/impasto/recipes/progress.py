@@ -9,6 +9,7 @@ from impasto.image.files import write_picture
 from impasto.image.picture import Picture
 from impasto.recipes.manifest import to_text
 from impasto.shapes import Image
+from impasto.solve.checkpoint import Snapshot
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,9 @@ class Progress:
         eta: seconds still to go, as estimated.
         precision: type of the features, "float32" or "bfloat16"; pixels and losses are float32.
         peak_memory: bytes.
-        image: gives the picture as it is, (1, 3, height, width), 0..1, on the CPU, when called.
+        image: gives the picture as it is, (1, 3, height, width), 0..1, on the CPU, when called. Where several
+            processes paint one picture, all of them have to call it together.
+        snapshot: gives all that is needed to go on from here (see `solve/checkpoint.py`).
         note: anything out of the ordinary, else "".
     """
 
@@ -44,6 +47,7 @@ class Progress:
     precision: str
     peak_memory: int
     image: Callable[[], Image]
+    snapshot: Callable[[], Snapshot]
     note: str = ""
 
 

@@ -12,9 +12,11 @@ from impasto.recipes.job import Job, complete, fitted, white_noise
 from impasto.recipes.machine import compute_for, network_for
 from impasto.recipes.manifest import new
 from impasto.recipes.paper_settings import ReconstructContentSettings, ReconstructStyleSettings
+from impasto.recipes.planning import planned
 from impasto.recipes.progress import Painting
 from impasto.recipes.styles import Sources, read_styles
 from impasto.shapes import Image
+from impasto.solve.plan import Layout, Needs
 from impasto.solve.pyramid import Scale, plan
 
 
@@ -70,7 +72,7 @@ def prepare_content(
     network, weights = network_for(settings, settings.layer, compute, on_download)
     shown = fitted(picture, *canvas, compute.device)
 
-    def objective(scale: Scale) -> Objective:
+    def objective(scale: Scale, layout: Layout) -> Objective:
         size = (scale.height, scale.width)
         content = content_terms(
             network,
@@ -78,6 +80,8 @@ def prepare_content(
             {settings.layer: 1.0},
             weight=1.0,
             formula="balanced",
+            tile=layout.tile,
+            keep=layout.keep,
         )
         return Objective((*content, *prior_terms(size, variation=settings.tv, gamut=0.0)))
 
@@ -87,7 +91,7 @@ def prepare_content(
         error = float((found - wanted).norm() / wanted.norm())
         return {"relative_error": error, "psnr": psnr(result, shown)}
 
-    return Job(
+    job = Job(
         canvas=canvas,
         scales=plan(
             *canvas,
@@ -101,12 +105,13 @@ def prepare_content(
         first=lambda scale: white_noise(scale, settings, compute.device),
         inputs={"content": picture},
         manifest=new("reconstruct content", settings, {"content": picture}, weights, compute),
+        needs=Needs.of(network, (), (settings.layer,), settings.optimizer),
+        others=lambda scale: (),
         optimizer=settings.optimizer,
-        history=settings.history,
         tolerance=settings.tolerance,
-        tile=settings.tile,
         judge=judge,
     )
+    return planned(job, settings)
 
 
 def prepare_style(
@@ -141,22 +146,25 @@ def prepare_style(
         check_size(*measured, settings.layers, role="style image")
     network, weights = network_for(settings, last.name, compute, on_download)
 
-    def objective(scale: Scale) -> Objective:
-        shrink = max(scale.height, scale.width) / max(canvas)
+    def long(scale: Scale) -> int:
+        return round(settings.style_size * max(scale.height, scale.width) / max(canvas))
+
+    def objective(scale: Scale, layout: Layout) -> Objective:
         style = style_terms(
             network,
-            paintings.at(round(settings.style_size * shrink), last.stride, compute.device),
+            paintings.at(long(scale), last.stride, compute.device),
             settings.layers,
             canvas=(scale.height, scale.width),
             weight=1.0,
             formula="balanced",
+            tile=layout.tile,
         )
         prior = prior_terms(
             (scale.height, scale.width), variation=settings.tv, gamut=0.0, wrap=settings.tileable
         )
         return Objective((*style, *prior))
 
-    return Job(
+    job = Job(
         canvas=canvas,
         scales=scales,
         network=network.wrapping() if settings.tileable else network,
@@ -164,11 +172,12 @@ def prepare_style(
         first=lambda scale: white_noise(scale, settings, compute.device),
         inputs=paintings.inputs,
         manifest=new("reconstruct style", settings, paintings.inputs, weights, compute),
+        needs=Needs.of(network, settings.layers, (), settings.optimizer),
+        others=lambda scale: paintings.sizes(long(scale), last.stride),
         optimizer=settings.optimizer,
-        history=settings.history,
         tolerance=settings.tolerance,
-        tile=settings.tile,
     )
+    return planned(job, settings)
 
 
 def psnr(image: Image, reference: Image) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from impasto.choices import Formula, Optimizer, Pooling, Precision
 from impasto.errors import SettingsError
-from impasto.recipes.fields import check, option, shares
+from impasto.recipes.fields import check, option, shares, size_in_bytes
 
 PAPER_STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
 """Gatys et al. 2015, Methods: each with w_l = 1/5."""
@@ -48,6 +48,7 @@ CONTENT_LAYERS_HELP = "content layers, written like style layers"
 POOLING_HELP = "how the network halves its grids; the paper: average; softer on the eye: max"
 DEVICE_HELP = "where to compute: auto, cpu, cuda, cuda:1, mps"
 BLEND_HELP = "shares of several paintings, in their order: 1,3; if left out, equal"
+MEMORY_HELP = "the most memory to use, such as 8GB; if left out, what the machine and its container have free"
 WEIGHTS_HELP = "a file with the network's weights; default: the cache"
 
 
@@ -84,15 +85,18 @@ class RunSettings:
         "auto", "type of the features; auto: bfloat16 where the processor has it", advanced=True
     )
     tile: int = option(
-        0, "compute in tiles of this side: less memory, more time, the same picture to rounding; 0: whole",
+        0, "compute in tiles of this side: less memory, more time, the same picture to rounding; 0: as fits",
         unit="px", low=0, high=100_000, advanced=True,
     )  # fmt: skip
+    memory: str = option("", MEMORY_HELP, advanced=True)
     device: str = option("auto", DEVICE_HELP, advanced=True)
     threads: int = option(0, "processor threads; 0: one per core", low=0, high=4096, advanced=True)
     weights: str = option("", WEIGHTS_HELP, advanced=True)
 
     def __post_init__(self) -> None:
         check(self)
+        if self.memory:
+            size_in_bytes(self.memory)
 
 
 @dataclass(frozen=True, kw_only=True)

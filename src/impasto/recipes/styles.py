@@ -10,8 +10,9 @@ from torch import Tensor
 
 from impasto.image.files import Source, read_picture
 from impasto.image.picture import Picture
+from impasto.image.resize import fit
 from impasto.recipes.fields import shares
-from impasto.recipes.job import fitted_long
+from impasto.recipes.job import fitted, long_side
 
 Sources: TypeAlias = Source | Sequence[Source]
 """One picture, or a list or tuple of several."""
@@ -38,10 +39,14 @@ class Styles:
     def at(self, long: int, least: int, device: torch.device) -> list[tuple[Float[Tensor, "1 3 _ _"], float]]:
         """Each painting with its share, at that long side; larger if its short one would be below `least`."""
         return [
-            (fitted_long(picture, long, least, device), share)
-            for picture, share in zip(self.pictures, self.shares, strict=True)
+            (fitted(picture, *size, device), share)
+            for picture, share, size in zip(self.pictures, self.shares, self.sizes(long, least), strict=True)
             if share
         ]
+
+    def sizes(self, long: int, least: int) -> list[tuple[int, int]]:
+        """Height and width in pixels of what `at` gives."""
+        return [fit(p.height, p.width, long_side(p, long, least)) for p in self.pictures]
 
 
 def read_styles(style: Sources, blend: str) -> Styles:

@@ -12,11 +12,13 @@ from impasto.objective.objective import Objective, content_terms, prior_terms, s
 from impasto.recipes.job import Job, complete, run, white_noise
 from impasto.recipes.machine import compute_for
 from impasto.recipes.manifest import new
+from impasto.recipes.planning import planned
 from impasto.recipes.progress import Painting, Progress
 from impasto.recipes.settings import StylizeSettings
 from impasto.recipes.styles import Sources, Styles
 from impasto.recipes.workshop import Workshop
 from impasto.shapes import Image
+from impasto.solve.plan import Layout, Needs
 from impasto.solve.pyramid import Scale, plan
 
 
@@ -83,7 +85,8 @@ def prepare(
             return white_noise(scale, settings, compute.device)
         return workshop.fitted(start, scale.height, scale.width, compute.device)
 
-    return Job(
+    least = deepest(settings.layers).stride
+    job = Job(
         canvas=canvas,
         scales=plan(
             *canvas,
@@ -93,17 +96,20 @@ def prepare(
             least=last.stride,
         ),
         network=network,
-        objective=lambda scale: _objective(network, workshop, photo, paintings, settings, scale),
+        objective=lambda scale, layout: _objective(
+            network, workshop, photo, paintings, settings, scale, layout
+        ),
         first=first,
         detailed=start is not None,
         inputs=inputs,
         manifest=new("stylize", settings, inputs, weights, compute),
+        needs=Needs.of(network, settings.layers, settings.content_layers, settings.optimizer),
+        others=lambda scale: paintings.sizes(max(scale.height, scale.width), least),
         optimizer=settings.optimizer,
-        history=settings.history,
         tolerance=settings.tolerance,
-        tile=settings.tile,
         alpha=photo.alpha,
     )
+    return planned(job, settings)
 
 
 def _objective(
@@ -113,20 +119,22 @@ def _objective(
     paintings: Styles,
     settings: StylizeSettings,
     scale: Scale,
+    layout: Layout,
 ) -> Objective:
     """Targets of this scale: the style keeps its aspect ratio and is brought to the same long side."""
     canvas = (scale.height, scale.width)
-    content = workshop.fitted(photo, *canvas, network.device)
     least = deepest(settings.layers).stride
     contents = content_terms(
         network,
-        content,
+        workshop.fitted(photo, *canvas, network.device),
         settings.content_layers,
         weight=settings.content_weight,
         formula=settings.formula,
+        tile=layout.tile,
+        keep=layout.keep,
     )
     styles = style_terms_towards(
-        workshop.targets(network, paintings, settings.layers, max(canvas), least),
+        workshop.targets(network, paintings, settings.layers, max(canvas), least, tile=layout.tile),
         settings.layers,
         canvas=canvas,
         weight=settings.style_weight,

@@ -1,11 +1,13 @@
 """Adam: a first-order solver that cannot stall, one step at a time over an explicit state."""
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
 
 from impasto.objective.evaluate import Evaluate, Evaluation
 from impasto.shapes import Image
+from impasto.solve.lbfgs import norm, pixels
 
 DECAY = (0.9, 0.99)
 """β₁ and β₂. Kingma and Ba's β₂ is 0.999; 0.99 forgets sooner, which suits a few hundred steps."""
@@ -60,7 +62,7 @@ def step(evaluate: Evaluate, state: State) -> State:
     square = torch.lerp(state.here.gradient.square(), state.square, DECAY[1])
     unbiased = mean / (1 - DECAY[0] ** steps)
     spread = (square / (1 - DECAY[1] ** steps)).sqrt()
-    tiny = 1e-8 * spread.square().mean().sqrt()
+    tiny = 1e-8 * norm(spread) / pixels(spread) ** 0.5
     # A pixel whose gradient has always been 0 stays where it is: 0/0 is not a step.
     change = torch.where(spread > 0, unbiased / (spread + tiny), 0.0)
     image = state.image - state.rate * change
@@ -78,5 +80,5 @@ def step(evaluate: Evaluate, state: State) -> State:
 
 
 def _outcome(here: Evaluation) -> str:
-    finite = bool(torch.isfinite(here.loss) & torch.isfinite(here.gradient).all())
+    finite = math.isfinite(float(here.loss)) and math.isfinite(norm(here.gradient))
     return "moved" if finite else "broken"

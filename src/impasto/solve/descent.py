@@ -74,6 +74,15 @@ def step(evaluate: Evaluate, descent: Descent, *, tolerance: float = 0.0) -> Des
     return replace(after, losses=losses, finished=after.finished or settled)
 
 
+def forgetting(descent: Descent, history: int) -> Descent:
+    """The same, with no more than that many pairs of L-BFGS's history, now and later."""
+    solver = descent.solver
+    if not isinstance(solver, lbfgs.State):
+        return descent
+    shorter = replace(solver, limit=history, moves=solver.moves[-history:], turns=solver.turns[-history:])
+    return replace(descent, solver=shorter)
+
+
 def _after_lbfgs(descent: Descent, state: lbfgs.State) -> Descent:
     if state.outcome == "moved":
         return Descent(state, state.image, state.here, descent.restarts)

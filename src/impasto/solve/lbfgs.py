@@ -1,10 +1,12 @@
 """L-BFGS: a quasi-Newton solver, one step at a time over an explicit state."""
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from impasto.device import all_sum, ranks
 from impasto.objective.evaluate import Evaluate, Evaluation
 from impasto.shapes import Image, Scalar
 
@@ -56,7 +58,7 @@ def start(evaluate: Evaluate, image: Image, *, history: int = 20) -> State:
         history: pairs kept; each costs two images of memory.
     """
     here = evaluate(image)
-    finite = bool(torch.isfinite(here.loss) & torch.isfinite(here.gradient).all())
+    finite = math.isfinite(float(here.loss)) and math.isfinite(norm(here.gradient))
     return State(image, here, limit=history, outcome="moved" if finite else "broken")
 
 
@@ -75,7 +77,7 @@ def step(evaluate: Evaluate, state: State) -> State:
         return replace(state, outcome="broken" if slope != slope else "stalled")
     length = 1.0
     if not state.moves:
-        length = FIRST_MOVE * state.image.numel() ** 0.5 / float(state.here.gradient.norm())
+        length = FIRST_MOVE * pixels(state.image) ** 0.5 / norm(state.here.gradient)
 
     spent, outcome = 0, "converged"
     while spent < TRIALS:
@@ -85,7 +87,7 @@ def step(evaluate: Evaluate, state: State) -> State:
         there = evaluate(state.image + move)
         spent += 1
         turn = there.gradient - state.here.gradient
-        bend = float(turn.norm())
+        bend = norm(turn)
         value = float(there.loss)
         if value <= loss + SUFFICIENT * length * slope and bend < float("inf"):
             return _accept(state, there, move, turn, spent)
@@ -105,7 +107,7 @@ def _shrink(length: float, loss: float, slope: float, value: float) -> float:
 
 def _accept(state: State, there: Evaluation, move: Image, turn: Image, spent: int) -> State:
     moves, turns = state.moves, state.turns
-    if state.limit and float(_dot(turn, move)) > CURVED * float(turn.norm()) * float(move.norm()):
+    if state.limit and float(_dot(turn, move)) > CURVED * norm(turn) * norm(move):
         moves = (*moves, move)[-state.limit :]
         turns = (*turns, turn)[-state.limit :]
     return State(
@@ -138,4 +140,16 @@ def inverse_hessian_times(vector: Image, moves: tuple[Image, ...], turns: tuple[
 
 
 def _dot(a: Image, b: Image) -> Scalar:
-    return torch.dot(a.flatten(), b.flatten())
+    """a · b, over the bands of all processes."""
+    return all_sum(torch.dot(a.flatten(), b.flatten()))
+
+
+def norm(image: Image) -> float:
+    """‖image‖, over the bands of all processes."""
+    own = image.norm()
+    return float(own if ranks() == 1 else all_sum(own.square()).sqrt())
+
+
+def pixels(image: Image) -> int:
+    """How many numbers the image has, over the bands of all processes."""
+    return int(all_sum(torch.tensor(image.numel(), device=image.device)))
