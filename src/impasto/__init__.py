@@ -32,10 +32,13 @@ if TYPE_CHECKING:
     from impasto.image.resize import resize
     from impasto.network.vgg import VGG19
     from impasto.network.weights import load as load_weights
+    from impasto.recipes.batch import BatchProgress, batch
+    from impasto.recipes.contact_sheet import contact_sheet
     from impasto.recipes.features import Sheet, features
     from impasto.recipes.figures import figure
     from impasto.recipes.job import Job, finish, run
     from impasto.recipes.loss import PaperLoss, paper_loss
+    from impasto.recipes.pairs import Pair, grid, read_list
     from impasto.recipes.paper_settings import (
         FeaturesSettings,
         FigureSettings,
@@ -47,8 +50,10 @@ if TYPE_CHECKING:
     from impasto.recipes.reconstruct import reconstruct_content, reconstruct_style
     from impasto.recipes.settings import StylizeSettings
     from impasto.recipes.stylize import prepare, stylize, stylize_steps
+    from impasto.recipes.workshop import Workshop
 
 _HOMES = {
+    "BatchProgress": "recipes.batch",
     "CheckpointError": "errors",
     "DeviceError": "errors",
     "FeaturesSettings": "recipes.paper_settings",
@@ -59,6 +64,7 @@ _HOMES = {
     "Job": "recipes.job",
     "LossSettings": "recipes.paper_settings",
     "Painting": "recipes.progress",
+    "Pair": "recipes.pairs",
     "PaperLoss": "recipes.loss",
     "Picture": "image.picture",
     "Progress": "recipes.progress",
@@ -69,12 +75,17 @@ _HOMES = {
     "StylizeSettings": "recipes.settings",
     "VGG19": "network.vgg",
     "WeightsError": "errors",
+    "Workshop": "recipes.workshop",
+    "batch": "recipes.batch",
+    "contact_sheet": "recipes.contact_sheet",
     "features": "recipes.features",
     "figure": "recipes.figures",
     "finish": "recipes.job",
+    "grid": "recipes.pairs",
     "load_weights": "network.weights:load",
     "paper_loss": "recipes.loss",
     "prepare": "recipes.stylize",
+    "read_list": "recipes.pairs",
     "read_picture": "image.files",
     "reconstruct_content": "recipes.reconstruct",
     "reconstruct_style": "recipes.reconstruct",
@@ -87,6 +98,7 @@ _HOMES = {
 
 __all__ = [
     "VGG19",
+    "BatchProgress",
     "CheckpointError",
     "DeviceError",
     "FeaturesSettings",
@@ -97,6 +109,7 @@ __all__ = [
     "Job",
     "LossSettings",
     "Painting",
+    "Pair",
     "PaperLoss",
     "Picture",
     "Progress",
@@ -106,12 +119,17 @@ __all__ = [
     "Sheet",
     "StylizeSettings",
     "WeightsError",
+    "Workshop",
+    "batch",
+    "contact_sheet",
     "features",
     "figure",
     "finish",
+    "grid",
     "load_weights",
     "paper_loss",
     "prepare",
+    "read_list",
     "read_picture",
     "reconstruct_content",
     "reconstruct_style",

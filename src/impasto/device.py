@@ -117,6 +117,30 @@ def launched() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def await_ranks() -> None:
+    """Under torchrun, return when every process of the run has got here; without it, at once.
+
+    torchrun ends all processes as soon as one exits with an error. One that has an error to report, and whose
+    work is no concern of the others', waits for them first. They meet at torchrun's own store of keys; no
+    process group is made.
+    """
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return
+    from time import sleep
+
+    from torch.distributed.rendezvous import rendezvous
+
+    key = f"impasto/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}/arrived"
+    try:
+        store, _, count = next(rendezvous("env://"))
+        arrived = store.add(key, 1)
+        while arrived < count:
+            sleep(0.1)
+            arrived = store.add(key, 0)
+    except RuntimeError:
+        return  # the store has gone, and torchrun with it
+
+
 def join() -> None:
     """Work on one picture together with the other processes that torchrun has started; alone, do nothing.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -16,8 +17,10 @@ from rich.progress import (
 )
 
 from impasto.app.console import err, warning
+from impasto.app.console import note as say
 
 if TYPE_CHECKING:
+    from impasto.recipes.batch import BatchProgress
     from impasto.recipes.figures import FigureProgress
     from impasto.recipes.progress import Progress as Step
 
@@ -84,6 +87,22 @@ class RunBar:
             f"{progress.name} · {painting_facts(step)}" if step else f"{progress.name} was there",
             step.note if step else "",
         )
+
+    def batch(self, progress: "BatchProgress") -> None:
+        """Show the newest step of a batch's newest picture, and say which are finished."""
+        if self.task is None and progress.state != "painting":
+            return  # the weights may be yet to come, with a bar of their own
+        step, name = progress.step, Path(progress.pair.output).name
+        painting = step if progress.state == "painting" else None
+        self._show(
+            progress.done + (share(painting) if painting else 0.0),
+            progress.pairs,
+            f"picture {progress.done + bool(painting)}/{progress.pairs}",
+            f"{name} · {painting_facts(painting) if painting else progress.state}",
+            painting.note if painting else "",
+        )
+        if progress.state == "painted" and step:
+            say(f"Painted {progress.pair.output} ({step.width}×{step.height}, {step.seconds:.0f} s).")
 
     def _show(self, done: float, total: float, description: str, facts: str, note: str) -> None:
         if self.quiet:

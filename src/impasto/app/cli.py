@@ -14,6 +14,7 @@ import typer
 
 from impasto import __version__
 from impasto.app import console
+from impasto.app.batch import batch
 from impasto.app.door import door, downloading
 from impasto.app.options import with_settings
 from impasto.app.output import Output, with_output
@@ -39,6 +40,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.add_typer(weights_app, name="weights")
+app.command()(batch)
 reconstruct_app = typer.Typer(
     help="What the network's layers keep of an image: its content, or its style.", no_args_is_help=True
 )

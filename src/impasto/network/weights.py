@@ -24,6 +24,7 @@ __all__ = [
     "Weights",
     "cache_folder",
     "digest",
+    "expected_digest",
     "fetch",
     "load",
     "save",
@@ -102,6 +103,17 @@ def load(
     known = (record, *RECORDS.values())
     name = next((found.name for found in known if found.tensors_sha256 == sha256), "custom")
     return Weights(name, sha256, layers, str(file))
+
+
+def expected_digest(path: str | os.PathLike[str] | None = None) -> str:
+    """The digest of the weights that `load` would give: known for the record's, read for a file's.
+
+    Raises:
+        WeightsError: the file is not usable.
+    """
+    given = path or os.environ.get("IMPASTO_WEIGHTS")
+    record = VGG19_NORMALIZED
+    return digest(read(Path(given).expanduser(), record)) if given else record.tensors_sha256
 
 
 def fetch(

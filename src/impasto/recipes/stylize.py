@@ -8,14 +8,15 @@ from impasto.image.resize import fit
 from impasto.network.fetch import ByteProgress
 from impasto.network.layers import check_size, deepest
 from impasto.network.vgg import VGG19
-from impasto.objective.objective import Objective, content_terms, prior_terms, style_terms
-from impasto.recipes.job import Job, complete, fitted, run, white_noise
-from impasto.recipes.machine import compute_for, network_for
+from impasto.objective.objective import Objective, content_terms, prior_terms, style_terms_towards
+from impasto.recipes.job import Job, complete, run, white_noise
+from impasto.recipes.machine import compute_for
 from impasto.recipes.manifest import new
 from impasto.recipes.planning import planned
 from impasto.recipes.progress import Painting, Progress
 from impasto.recipes.settings import StylizeSettings
-from impasto.recipes.styles import Sources, Styles, read_styles
+from impasto.recipes.styles import Sources, Styles
+from impasto.recipes.workshop import Workshop
 from impasto.shapes import Image
 from impasto.solve.plan import Layout, Needs
 from impasto.solve.pyramid import Scale, plan
@@ -50,18 +51,20 @@ def prepare(
     settings: StylizeSettings | None = None,
     *,
     on_download: ByteProgress | None = None,
+    workshop: Workshop | None = None,
 ) -> Job:
     """Read and check everything, fetch the weights if they are not there, plan the scales.
 
     Args:
         on_download: called with bytes done and bytes in all while the weights are fetched.
+        workshop: what earlier jobs have left, and later ones may use; default one of its own.
     Raises:
         SettingsError, ImageError, WeightsError, DeviceError: before anything is computed.
     """
-    settings = settings or StylizeSettings()
+    settings, workshop = settings or StylizeSettings(), workshop or Workshop()
     compute = compute_for(settings)
     photo = read_picture(content, role="content image")
-    paintings = read_styles(style, settings.blend)
+    paintings = workshop.styles(style, settings.blend)
     start = {"noise": None, "content": photo}.get(settings.init, ...)
     if start is ...:
         start = read_picture(settings.init, role="init image")
@@ -72,7 +75,7 @@ def prepare(
     check_size(*canvas, layers, role="painting")
     for painting in paintings.pictures:
         check_size(painting.height, painting.width, layers, role="style image")
-    network, weights = network_for(settings, last.name, compute, on_download)
+    network, weights = workshop.network(settings, last.name, compute, on_download)
     inputs = {"content": photo, **paintings.inputs}
     if start is not None and start is not photo:
         inputs["init"] = start
@@ -80,7 +83,7 @@ def prepare(
     def first(scale: Scale) -> Image:
         if start is None:
             return white_noise(scale, settings, compute.device)
-        return fitted(start, scale.height, scale.width, compute.device)
+        return workshop.fitted(start, scale.height, scale.width, compute.device)
 
     least = deepest(settings.layers).stride
     job = Job(
@@ -93,7 +96,9 @@ def prepare(
             least=last.stride,
         ),
         network=network,
-        objective=lambda scale, layout: _objective(network, photo, paintings, settings, scale, layout),
+        objective=lambda scale, layout: _objective(
+            network, workshop, photo, paintings, settings, scale, layout
+        ),
         first=first,
         detailed=start is not None,
         inputs=inputs,
@@ -109,6 +114,7 @@ def prepare(
 
 def _objective(
     network: VGG19,
+    workshop: Workshop,
     photo: Picture,
     paintings: Styles,
     settings: StylizeSettings,
@@ -117,23 +123,22 @@ def _objective(
 ) -> Objective:
     """Targets of this scale: the style keeps its aspect ratio and is brought to the same long side."""
     canvas = (scale.height, scale.width)
+    least = deepest(settings.layers).stride
     contents = content_terms(
         network,
-        fitted(photo, *canvas, network.device),
+        workshop.fitted(photo, *canvas, network.device),
         settings.content_layers,
         weight=settings.content_weight,
         formula=settings.formula,
         tile=layout.tile,
         keep=layout.keep,
     )
-    styles = style_terms(
-        network,
-        paintings.at(max(canvas), deepest(settings.layers).stride, network.device),
+    styles = style_terms_towards(
+        workshop.targets(network, paintings, settings.layers, max(canvas), least, tile=layout.tile),
         settings.layers,
         canvas=canvas,
         weight=settings.style_weight,
         formula=settings.formula,
-        tile=layout.tile,
     )
     priors = prior_terms(canvas, variation=settings.variation_weight, gamut=settings.gamut_weight)
     return Objective((*contents, *styles, *priors))

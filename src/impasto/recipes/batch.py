@@ -1,0 +1,187 @@
+"""Many pictures in one run: what is done already is passed over, and one failure does not stop the rest."""
+
+import functools
+import hashlib
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from impasto.errors import DeviceError, ImageError, ImpastoError
+from impasto.image.files import check_output, read_picture
+from impasto.network.fetch import ByteProgress
+from impasto.network.weights import expected_digest
+from impasto.recipes import manifest as manifests
+from impasto.recipes.fields import from_json, to_json
+from impasto.recipes.job import finish, run
+from impasto.recipes.machine import compute_for
+from impasto.recipes.pairs import AnyPath, Pair, own_share, placed, style_by_style
+from impasto.recipes.progress import Painting, Progress
+from impasto.recipes.settings import StylizeSettings
+from impasto.recipes.stylize import prepare
+from impasto.recipes.workshop import Workshop
+
+State: TypeAlias = Literal["painting", "painted", "skipped", "failed"]
+
+HOW = ("device", "threads", "tile", "memory", "weights")
+"""Settings that say where and how to compute, and leave the picture the same but for rounding. Weights are
+told apart by their digest, not by their place."""
+
+
+@dataclass(frozen=True)
+class BatchProgress:
+    """Where a batch stands.
+
+    Attributes:
+        pair: the photograph, the painting, and the file that the result is (or would be) in.
+        number: which pair of those given, from 1.
+        done: how many this process has finished, in whatever way.
+        pairs: how many this process is to do: all, or its share under torchrun.
+        state: "painting" at every step; then "painted", or at once "skipped" (it was there) or "failed".
+        step: the newest step of the painting, if there is one.
+        error: what went wrong, if it failed.
+    """
+
+    pair: Pair
+    number: int
+    done: int
+    pairs: int
+    state: State
+    step: Progress | None = None
+    error: str = ""
+
+
+def batch(
+    pairs: Iterable[tuple[AnyPath, ...]],
+    folder: AnyPath,
+    settings: StylizeSettings | None = None,
+    *,
+    format: str = "png",
+    on_download: ByteProgress | None = None,
+    workshop: Workshop | None = None,
+) -> Iterator[BatchProgress]:
+    """Repaint each photograph in the style of its painting; yields after every step and every picture.
+
+    The network is loaded once, and each painting read and measured once: work goes style by style. A picture
+    is saved, with its manifest, as soon as it is finished. It is skipped if its file is there, finished, and
+    was painted from the same files with the same weights and settings, on whatever machine. A pair that fails
+    is told in the stream, and the others go on. Under torchrun each process paints its own share.
+
+    Args:
+        pairs: (content, style) or (content, style, output), files all (see `Pair`, `grid`, `read_list`).
+        folder: of the results; made if it is not there.
+        settings: the same for all; default `StylizeSettings()`.
+        format: of results whose output does not say, without its dot.
+        on_download: called with bytes done and bytes in all while the weights are fetched.
+        workshop: what earlier jobs have left; default a new one.
+    Raises:
+        SettingsError: as `placed`, or a setting that cannot be used.
+        ImageError: the folder cannot be made or written to; the init image cannot be read.
+        WeightsError, DeviceError: as `prepare`; these concern all pairs.
+    Example:
+        >>> for progress in batch(grid(["photos"], ["painting.jpg"]), "out"):  # doctest: +SKIP
+        ...     print(progress.pair, progress.state, progress.error)
+    """
+    settings, workshop = settings or StylizeSettings(), workshop or Workshop()
+    whole = placed(pairs, folder, format)
+    rank, count = own_share()
+    share = style_by_style(whole)[rank::count]
+    _check_all(Path(folder), settings, format)
+    sha256 = functools.cache(_sha256)
+    weights = functools.cache(lambda: expected_digest(settings.weights or None))
+    for before, place in enumerate(share):
+        pair, step, error = whole[place], None, ""
+        tell = functools.partial(BatchProgress, pair, place + 1, pairs=len(share))
+        if _is_there(pair, settings, sha256, weights):
+            yield tell(before + 1, state="skipped")
+            continue
+        try:
+            painting, step = yield from _paint(
+                pair, settings, on_download, workshop, functools.partial(tell, before, state="painting")
+            )
+        except (ImageError, DeviceError) as failure:
+            error = str(failure)
+        except MemoryError:  # while reading: the run's own become a DeviceError
+            error = "the memory does not suffice to read the pictures. Make them smaller first."
+        else:
+            painting.save(pair.output)  # a full disk would fail every pair: it ends the batch
+        yield tell(before + 1, state="failed" if error else "painted", step=step, error=error)
+
+
+def _paint(
+    pair: Pair,
+    settings: StylizeSettings,
+    on_download: ByteProgress | None,
+    workshop: Workshop,
+    tell: Callable[..., BatchProgress],
+) -> Generator[BatchProgress, None, tuple[Painting, Progress]]:
+    """One painting and its last step; apart, so that the pictures read for it leave the memory with it."""
+    _make(Path(pair.output).parent)
+    check_output(pair.output, longest=settings.size)
+    job = prepare(pair.content, pair.style, settings, on_download=on_download, workshop=workshop)
+    steps = run(job)
+    last = next(steps)  # every run has a first step
+    yield tell(step=last)
+    for last in steps:
+        yield tell(step=last)
+    return finish(job, last), last
+
+
+def _check_all(folder: Path, settings: StylizeSettings, format: str) -> None:
+    """Refuse at once what would fail every pair."""
+    compute_for(settings)
+    if settings.init not in ("noise", "content"):
+        read_picture(settings.init, role="init image")
+    _make(folder)
+    check_output(folder / f"CONTENT-STYLE.{format}", longest=settings.size)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImageError(f"cannot make the folder '{folder}': {error.strerror}. Choose another.") from error
+
+
+def _is_there(
+    pair: Pair,
+    settings: StylizeSettings,
+    sha256: Callable[[str], str | None],
+    weights: Callable[[], str],
+) -> bool:
+    """Whether the pair's file is its finished picture; nothing is decoded for it.
+
+    Args:
+        sha256: gives a file's digest.
+        weights: gives the digest of the network's weights.
+    """
+    if not Path(pair.output).is_file():
+        return False
+    files = {"content": pair.content, "style": pair.style}
+    if settings.init not in ("noise", "content"):
+        files["init"] = settings.init
+    try:
+        found = manifests.read(pair.output)
+        hashes = {role: entry["sha256"] for role, entry in found["inputs"].items()}
+        same = (
+            found["command"] == "stylize"
+            and found["result"]["complete"] is True
+            and _what(from_json(StylizeSettings, found["settings"])) == _what(settings)
+            and hashes == {role: sha256(path) for role, path in files.items()}
+        )
+        recorded = found["weights"]["sha256"]
+    except (ImpastoError, KeyError, TypeError, AttributeError):  # no manifest, or none that stylize wrote
+        return False
+    return same and recorded == weights()
+
+
+def _what(settings: StylizeSettings) -> dict[str, Any]:
+    """The settings that say what is painted."""
+    return {name: value for name, value in to_json(settings).items() if name not in HOW}
+
+
+def _sha256(path: str) -> str | None:
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError:
+        return None

@@ -1,0 +1,211 @@
+"""What a batch paints: pairs of a photograph and a painting, from folders or a list, and where each goes."""
+
+import csv
+import os
+import warnings
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeAlias, Union
+
+from impasto.errors import ImageError, ImpastoWarning, SettingsError
+from impasto.image.formats import HEAD, WRITABLE, by_suffix, sniff
+
+AnyPath: TypeAlias = Union[str, "os.PathLike[str]"]
+
+
+class Pair(NamedTuple):
+    """One picture to paint.
+
+    Attributes:
+        content: the photograph's file.
+        style: the painting's file.
+        output: what the result is called in the batch's folder; if empty, CONTENT-STYLE.
+    """
+
+    content: str
+    style: str
+    output: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.content} × {self.style}"
+
+
+def grid(
+    contents: Sequence[AnyPath], styles: Sequence[AnyPath], *, written: Sequence[AnyPath] = ()
+) -> list[Pair]:
+    """Every photograph with every painting, style by style.
+
+    Args:
+        contents, styles: pictures, or folders, which stand for the pictures in them (not in their
+            subfolders), in the order of their names.
+        written: folders that results will go to.
+    Raises:
+        ImageError: a folder that cannot be read or has no pictures.
+        SettingsError: results would go into one of these folders.
+    """
+    places = {_place(folder) for folder in written}
+    for given in (*contents, *styles):
+        if Path(given).is_dir() and _place(given) in places:
+            raise SettingsError(
+                f"results would go into '{given}', where the pictures are, and be taken for some of them "
+                "the next time. Choose another folder for them."
+            )
+    photos, paintings = _files(contents), _files(styles)
+    return [Pair(photo, painting) for painting in paintings for photo in photos]
+
+
+def read_list(path: AnyPath) -> list[Pair]:
+    """The pairs of a list: a text with a line `content,style` or `content,style,output` for each.
+
+    Files are looked for from the list's own folder; an output is a name in the folder of results. Between
+    them are commas, or tabs; quotes are as in CSV. Empty lines, lines that start with # and a heading
+    `content,style` are passed over.
+
+    Raises:
+        SettingsError: the list cannot be read or names no pair; lines that are none, each with its number.
+    """
+    name = os.fspath(path)
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = "it is no UTF-8 text" if isinstance(error, UnicodeDecodeError) else error.strerror
+        raise SettingsError(f"the list '{name}' cannot be read: {reason}.") from error
+    pairs: list[Pair] = []
+    bad: list[str] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        cells = csv.reader(
+            [line], delimiter="\t" if "\t" in line else ",", skipinitialspace=True, strict=True
+        )
+        try:
+            pair = _pair([cell.strip() for cell in next(cells)])
+        except (csv.Error, SettingsError) as error:
+            bad.append(f"{name}:{number}: {str(error).rstrip('.')}")
+            continue
+        if pairs or (pair.content.lower(), pair.style.lower()) != ("content", "style"):
+            pairs.append(pair)
+    if bad:
+        more = f"; and {len(bad) - 3} more" if len(bad) > 3 else ""
+        raise SettingsError(f"{'; '.join(bad[:3])}{more}. A line is content,style or content,style,output.")
+    if not pairs:
+        raise SettingsError(f"the list '{name}' names no pair. A line is content,style.")
+    beside = Path(path).parent
+    return [Pair(str(beside / pair.content), str(beside / pair.style), pair.output) for pair in pairs]
+
+
+def placed(pairs: Iterable[tuple[AnyPath, ...]], folder: AnyPath, format: str) -> list[Pair]:
+    """The pairs with the whole paths of their outputs.
+
+    Args:
+        pairs: (content, style) or (content, style, output).
+        folder: of the results.
+        format: the ending of outputs that have none, without its dot.
+    Raises:
+        SettingsError: no pairs, an unknown format, an output that is no name in the folder, two with the same
+            one, an output that is also read.
+    """
+    if by_suffix(f".{format}") is None:
+        raise SettingsError(f"format is {format!r}; results are written as one of {WRITABLE}.")
+    found = []
+    owners: dict[str, Pair] = {}
+    for given in pairs:
+        pair = _pair([os.fspath(part) for part in given])
+        name = pair.output or f"{Path(pair.content).stem}-{Path(pair.style).stem}"
+        if not (pair.output and Path(name).suffix):
+            name += f".{format}"
+        pair = pair._replace(output=str(Path(folder, name)))
+        other = owners.setdefault(_place(pair.output), pair)
+        if other is not pair:
+            raise SettingsError(
+                f"{other} and {pair} would both be painted to '{pair.output}'. "
+                "Rename one of the pictures, or say outputs in a --list."
+            )
+        found.append(pair)
+    if not found:
+        raise SettingsError("there are no pairs to paint. Name photographs and paintings.")
+    read = {_place(path) for pair in found for path in pair[:2]}
+    for place, pair in owners.items():
+        if place in read:
+            raise SettingsError(
+                f"'{pair.output}' would be painted over, and is read as well. "
+                "Choose another folder with -o, or another output."
+            )
+    return found
+
+
+def own_share() -> tuple[int, int]:
+    """Which process this is, from 0, and of how many, as torchrun says (RANK, WORLD_SIZE); alone, (0, 1).
+
+    Raises:
+        SettingsError: they are no such numbers.
+    """
+    count = os.environ.get("WORLD_SIZE", "1")
+    rank = os.environ.get("RANK", "0" if count == "1" else "")
+    if not (rank.isdecimal() and count.isdecimal() and int(rank) < int(count)):
+        raise SettingsError(
+            f"RANK is {rank!r} of WORLD_SIZE {count!r}; let torchrun set them, or set neither."
+        )
+    return int(rank), int(count)
+
+
+def style_by_style(pairs: Sequence[Pair]) -> list[int]:
+    """The places of the pairs, those with the same painting together, paintings as they first come."""
+    first: dict[str, int] = {}
+    for pair in pairs:
+        first.setdefault(pair.style, len(first))
+    return sorted(range(len(pairs)), key=lambda place: first[pairs[place].style])
+
+
+def _pair(fields: Sequence[str]) -> Pair:
+    """The fields as a pair whose output, if it has one, stays in the folder of results."""
+    if len(fields) not in (2, 3):
+        raise SettingsError(f"{len(fields)} field{'s' * (len(fields) != 1)} instead of 2 or 3.")
+    pair = Pair(*fields)
+    if not (pair.content and pair.style):
+        raise SettingsError(f"no {'style' if pair.content else 'content'} is named.")
+    output = Path(pair.output)
+    if output.is_absolute() or ".." in output.parts:
+        raise SettingsError(f"the output '{output}' leads out of the folder of results.")
+    if output.suffix and by_suffix(output.suffix) is None:
+        raise SettingsError(f"the output '{output}' has no known ending; use one of {WRITABLE}.")
+    return pair
+
+
+def _place(path: AnyPath) -> str:
+    return os.path.normcase(os.path.realpath(path))
+
+
+def _files(given: Sequence[AnyPath]) -> list[str]:
+    """Pictures as they are, and those in folders."""
+    found: list[str] = []
+    for path in given:
+        found += _in_folder(Path(path)) if Path(path).is_dir() else [os.fspath(path)]
+    return found
+
+
+def _in_folder(folder: Path) -> list[str]:
+    """The files that start or end like a picture, by name; a picture that is damaged is still one."""
+    try:
+        files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    except OSError as error:
+        raise ImageError(f"the folder '{folder}' cannot be read: {error.strerror}.") from error
+    pictures = [path for path in files if _is_picture(path)]
+    if not pictures:
+        raise ImageError(f"there are no pictures in the folder '{folder}'.")
+    if others := [path.name for path in files if path not in pictures]:
+        shown = ", ".join(others[:3]) + (", …" if len(others) > 3 else "")
+        warnings.warn(
+            f"left out of '{folder}', as no pictures that can be read: {shown}.", ImpastoWarning, stacklevel=3
+        )
+    return [str(path) for path in pictures]
+
+
+def _is_picture(path: Path) -> bool:
+    if by_suffix(path.suffix) or path.suffix.lower() == ".gif":
+        return True
+    try:
+        with path.open("rb") as file:
+            return sniff(file.read(HEAD), path.suffix) is not None
+    except OSError:
+        return False
