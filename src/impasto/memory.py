@@ -103,8 +103,8 @@ def peak_memory(device: torch.device) -> int:
 def hand_back() -> None:
     """From now on give freed memory back to the system at once, where the C library is GNU's.
 
-    By itself it keeps buffers below 32 MB for the next ones of their size, which is quicker, but many sizes of
-    tiles in turn leave it with hundreds of megabytes that nobody uses.
+    By itself it keeps buffers below 32 MB for the next ones of their size, which is quicker, but many sizes
+    of tiles in turn leave it with hundreds of megabytes that nobody uses.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
