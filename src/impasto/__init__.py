@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         ImageError,
         ImpastoError,
         ImpastoWarning,
+        OutOfMemoryError,
         SettingsError,
         WeightsError,
     )
@@ -46,8 +47,10 @@ if TYPE_CHECKING:
         ReconstructContentSettings,
         ReconstructStyleSettings,
     )
+    from impasto.recipes.planning import Plan, examine
     from impasto.recipes.progress import Painting, Progress
     from impasto.recipes.reconstruct import reconstruct_content, reconstruct_style
+    from impasto.recipes.rerun import resume
     from impasto.recipes.settings import StylizeSettings
     from impasto.recipes.stylize import prepare, stylize, stylize_steps
     from impasto.recipes.workshop import Workshop
@@ -63,10 +66,12 @@ _HOMES = {
     "ImpastoWarning": "errors",
     "Job": "recipes.job",
     "LossSettings": "recipes.paper_settings",
+    "OutOfMemoryError": "errors",
     "Painting": "recipes.progress",
     "Pair": "recipes.pairs",
     "PaperLoss": "recipes.loss",
     "Picture": "image.picture",
+    "Plan": "recipes.planning",
     "Progress": "recipes.progress",
     "ReconstructContentSettings": "recipes.paper_settings",
     "ReconstructStyleSettings": "recipes.paper_settings",
@@ -78,6 +83,7 @@ _HOMES = {
     "Workshop": "recipes.workshop",
     "batch": "recipes.batch",
     "contact_sheet": "recipes.contact_sheet",
+    "examine": "recipes.planning",
     "features": "recipes.features",
     "figure": "recipes.figures",
     "finish": "recipes.job",
@@ -90,6 +96,7 @@ _HOMES = {
     "reconstruct_content": "recipes.reconstruct",
     "reconstruct_style": "recipes.reconstruct",
     "resize": "image.resize:resize",
+    "resume": "recipes.rerun",
     "run": "recipes.job",
     "stylize": "recipes.stylize",
     "stylize_steps": "recipes.stylize",
@@ -108,10 +115,12 @@ __all__ = [
     "ImpastoWarning",
     "Job",
     "LossSettings",
+    "OutOfMemoryError",
     "Painting",
     "Pair",
     "PaperLoss",
     "Picture",
+    "Plan",
     "Progress",
     "ReconstructContentSettings",
     "ReconstructStyleSettings",
@@ -122,6 +131,7 @@ __all__ = [
     "Workshop",
     "batch",
     "contact_sheet",
+    "examine",
     "features",
     "figure",
     "finish",
@@ -134,6 +144,7 @@ __all__ = [
     "reconstruct_content",
     "reconstruct_style",
     "resize",
+    "resume",
     "run",
     "stylize",
     "stylize_steps",

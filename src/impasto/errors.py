@@ -6,7 +6,7 @@
     ├── WeightsError      1   network weights that cannot be had or trusted (also a RuntimeError)
     ├── CheckpointError   1   a saved run or manifest that cannot be used (also a RuntimeError)
     └── DeviceError       1   a processor or a memory that is not there (also a RuntimeError)
-        └── OutOfMemoryError  the memory ran out, or would
+        └── OutOfMemoryError  1   the memory ran out, or would
 
 A run stopped with Ctrl-C exits with 130 after saving what there is. A message is one or two sentences that
 name the thing, the value found, the value needed and the way out.

@@ -17,6 +17,9 @@ SPARE = 0.95
 CGROUPS = Path("/sys/fs/cgroup")
 """Where Linux shows the limits of containers."""
 
+OWN_GROUPS = Path("/proc/self/cgroup")
+"""Where it says to which of them this process belongs."""
+
 
 def resident() -> int:
     """Bytes of memory that this process has now."""
@@ -45,7 +48,7 @@ def limit(device: torch.device) -> int:
 def _free_in_containers() -> list[int]:
     """Bytes that each of Linux's control groups, of both versions, leaves to this process and its likes."""
     try:
-        lines = Path("/proc/self/cgroup").read_text().splitlines()
+        lines = OWN_GROUPS.read_text().splitlines()
     except OSError:
         return []
     found = []

@@ -102,7 +102,8 @@ def stylize(
     """Repaint CONTENT in the style of STYLE."""
     from impasto.recipes.stylize import prepare
 
-    default = "-".join(Path(path).stem for path in (content, *style)) + ".png"
+    default = "-".join(Path(path).stem for path in (content, *style))
+    default += "-preview.png" if settings.preview else ".png"
     _paint(
         lambda on_download: prepare(content, style, settings, on_download=on_download),
         output.named(default),

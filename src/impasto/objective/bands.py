@@ -11,8 +11,8 @@ from impasto.network.layers import Layer
 from impasto.objective.tiles import Tile, cut
 from impasto.shapes import Image
 
-CELL = 16
-"""Bands begin at multiples of the deepest layer's stride, so that every pooling sees its own pairs."""
+CELLS = (64, 16)
+"""Bands begin at multiples of one of these: see `cell` in `tiles.py`. The smaller is for small images."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,9 @@ class Band:
     @staticmethod
     def edges_for(height: int, count: int) -> tuple[int, ...]:
         """Where the bands of so many processes begin, and the height."""
-        cells = -(-height // CELL)
-        return tuple(min(height, cells * index // count * CELL) for index in range(count + 1))
+        unit = CELLS[0] if height >= 4 * CELLS[0] * count else CELLS[1]
+        cells = -(-height // unit)
+        return tuple(min(height, cells * index // count * unit) for index in range(count + 1))
 
     @property
     def rows(self) -> tuple[int, int]:

@@ -15,8 +15,11 @@ from impasto.network.vgg import KEPT, VGG19
 from impasto.objective.bands import Band, Frame
 from impasto.objective.objective import Objective
 from impasto.objective.terms import IMAGE, LayerTerm, PixelTerm, Term
-from impasto.objective.tiles import Tile, halos
+from impasto.objective.tiles import Tile, cell, halos
 from impasto.shapes import Features, Image, Scalar
+
+WIDER = 1.4
+"""Side of a tile on the way forth alone, against that of a tile whose responses are kept."""
 
 STRIP = 1 << 20
 """Pixels that terms on the image itself work on at a time."""
@@ -94,31 +97,41 @@ def evaluator(network: VGG19, objective: Objective, *, tile: int = 0, band: Band
 
 @dataclass(frozen=True)
 class _Features:
-    """The terms on the network's features, over this process's tiles."""
+    """The terms on the network's features, over this process's tiles.
+
+    Attributes:
+        tiles: for the way back.
+        wider: for the way forth of the first pass, which holds less than half as much per pixel.
+    """
 
     network: VGG19
     objective: Objective
     frame: Frame
     tiles: tuple[Tile, ...]
+    wider: tuple[Tile, ...]
     last: Layer | None
 
     @classmethod
     def of(cls, network: VGG19, objective: Objective, band: Band, size: int) -> "_Features":
         if not objective.layers:
-            return cls(network, objective, band.frame(0), (), None)
+            return cls(network, objective, band.frame(0), (), (), None)
         last = deepest(objective.layers)
         if network.wrap and band.alone and not size:
             flat = replace(band, wrap=False)  # the network itself joins the edges: nothing is needed around
-            return cls(network, objective, flat.frame(0), flat.tiles(0, last), last)
+            tiles = flat.tiles(0, last)
+            return cls(network, objective, flat.frame(0), tiles, tiles, last)
         # A window of a torus holds its own surroundings.
         inside = replace(network, wrap=False)
-        return cls(inside, objective, band.frame(halos(last)[0]), band.tiles(size, last), last)
+        tiles = band.tiles(size, last)
+        more = round(WIDER * size) if len(tiles) > 1 else size
+        margin = max(halos(last, cell(side, last))[0] for side in (size, more))
+        return cls(inside, objective, band.frame(margin), tiles, band.tiles(more, last), last)
 
     def measure(self, around: Image, totals: "_Totals") -> dict[str, Features]:
         """Add to the totals; what the only tile's way back needs, or nothing."""
         kept: dict[str, Features] = {}
         wanted = KEPT if len(self.tiles) == 1 else ()
-        for tile in self.tiles:
+        for tile in self.wider:
             kept = self._responses(around, tile, wanted, partial(totals.see, tile=tile))
         return kept
 

@@ -74,18 +74,39 @@ class Tile:
         return self.rows.inside(name), self.columns.inside(name)
 
 
-def halos(last: Layer) -> tuple[int, ...]:
-    """By block: pixels on each side of a core that its positions up to layer `last` can see, in whole cells.
+LARGE = 16
+"""Tiles of so many positions of the deepest layer begin at every fourth of them, and their halos as well."""
+
+
+def cell(size: int, last: Layer) -> int:
+    """Of how many pixels the edges of tiles are multiples.
+
+    Of the deepest layer's stride, so that every pooling sees its own pairs. Of large tiles, four strides:
+    then `winograd`'s tiles of 4×4 positions are the same as in the whole image, and so is their rounding, to
+    which max pooling owes the choice between nearly equal responses.
+    """
+    return last.stride * (4 if not size or size >= LARGE * last.stride else 1)
+
+
+def halos(last: Layer, cell: int) -> tuple[int, ...]:
+    """By block: pixels on each side of a core that its positions up to layer `last` can see, rounded up.
 
     Seen from that block's input: the convolutions of that block and of deeper ones reach that far. (A pooling
     reaches no further than its own cell.)
+
+    Args:
+        cell: see `cell`; where it allows, halos are multiples of four positions of their block.
     """
     reach = [0] * (_block(last) + 1)
     for layer in LAYERS.values():
         if layer.index <= last.index and not layer.is_pooling:
             for block in range(_block(layer) + 1):
                 reach[block] += layer.stride
-    return tuple(-(-pixels // last.stride) * last.stride for pixels in reach)
+    found: list[int] = []
+    for block in reversed(range(len(reach))):
+        unit = 4 << block if 4 << block <= cell else min(2 << block, last.stride)
+        found.append(-(-max([reach[block], *found]) // unit) * unit)
+    return tuple(reversed(found))
 
 
 def cut(
@@ -94,12 +115,9 @@ def cut(
 ) -> tuple[Tile, ...]:  # fmt: skip
     """Tiles that cover those rows and columns of an image, row by row.
 
-    Cores start at multiples of the deepest layer's stride, so that every pooling sees the pairs that it sees
-    in the whole image.
-
     Args:
-        rows, columns: first pixel and the one after the last; the first is a multiple of the stride.
-        size: the longest side of a core, in pixels; at least one cell of `last` is taken. 0: no limit.
+        rows, columns: first pixel and the one after the last; the first is a multiple of the `cell`.
+        size: the longest side of a core, in pixels; at least one `cell` is taken. 0: no limit.
         last: the deepest layer that will be asked for.
         height, width: of the whole image, in pixels.
         wrap: whether opposite edges are neighbours.
@@ -110,16 +128,20 @@ def cut(
 
 def _spans(part: tuple[int, int], length: int, size: int, last: Layer, wrap: bool) -> list[Span]:
     first, end = part
-    cells = -(-(end - first) // last.stride)
-    count = -(-cells // max(1, size // last.stride)) if size else min(1, cells)
-    edges = [min(end, first + cells * index // max(1, count) * last.stride) for index in range(count + 1)]
-    return [Span(start, stop, _margins(start, stop, length, last, wrap)) for start, stop in pairwise(edges)]
+    unit = cell(size, last)
+    cells = -(-(end - first) // unit)
+    count = -(-cells // max(1, size // unit)) if size else min(1, cells)
+    edges = [min(end, first + cells * index // max(1, count) * unit) for index in range(count + 1)]
+    around = halos(last, unit)
+    return [Span(start, stop, _margins(start, stop, length, around, wrap)) for start, stop in pairwise(edges)]
 
 
-def _margins(start: int, stop: int, length: int, last: Layer, wrap: bool) -> tuple[tuple[int, int], ...]:
+def _margins(
+    start: int, stop: int, length: int, halos: tuple[int, ...], wrap: bool
+) -> tuple[tuple[int, int], ...]:
     if wrap:
-        return tuple((around, around) for around in halos(last))
-    return tuple((min(around, start), min(around, length - stop)) for around in halos(last))
+        return tuple((around, around) for around in halos)
+    return tuple((min(around, start), min(around, length - stop)) for around in halos)
 
 
 def _block(layer: Layer) -> int:

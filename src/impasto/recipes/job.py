@@ -181,9 +181,9 @@ def finish(job: Job, last: Progress) -> Painting:
     return Painting(picture, {**job.manifest, "result": result})
 
 
-def complete(job: Job) -> Painting:
-    """Run a job to its end."""
-    *_, last = run(job)
+def complete(job: Job, snapshot: Snapshot | None = None) -> Painting:
+    """Run a job to its end, from where an earlier run of it stood if that is given."""
+    *_, last = run(job, snapshot)
     return finish(job, last)
 
 

@@ -11,9 +11,10 @@ from impasto.network.fetch import ByteProgress
 from impasto.objective.bands import Band
 from impasto.recipes import manifest as manifests
 from impasto.recipes.fields import from_json
-from impasto.recipes.job import Job
+from impasto.recipes.job import Job, complete
 from impasto.recipes.paper_settings import ReconstructContentSettings, ReconstructStyleSettings
 from impasto.recipes.planning import with_layouts
+from impasto.recipes.progress import Painting
 from impasto.recipes.reconstruct import prepare_content, prepare_style
 from impasto.recipes.settings import RunSettings, StylizeSettings
 from impasto.recipes.stylize import prepare
@@ -27,6 +28,18 @@ RECIPES: dict[str, tuple[type[RunSettings], Callable[..., Job]]] = {
     "reconstruct style": (ReconstructStyleSettings, prepare_style),
 }
 """Every recipe that leaves a manifest: its settings, how to prepare it."""
+
+
+def resume(path: str | os.PathLike[str]) -> Painting:
+    """Go on with a run that was stopped, to its end; nothing is written.
+
+    Args:
+        path: a checkpoint (see `solve/checkpoint.py`).
+    Raises:
+        ImpastoError: see `prepare_resume`.
+    """
+    job, snapshot, _ = prepare_resume(path)
+    return complete(job, snapshot)
 
 
 def prepare_rerun(

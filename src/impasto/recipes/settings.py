@@ -40,6 +40,9 @@ PRESETS: dict[str, dict[str, object]] = {
 """Settings under one name. gatys2015: the paper's choices to the letter: white noise, one scale, average
 pooling, conv4_2, conv1_1 … conv5_1 with w_l = 1/5, L-BFGS, the literal formulas and α/β."""
 
+PREVIEW = 256
+"""Long side of a preview, in pixels."""
+
 VARIATION, GAMUT = 2.0, 100.0
 """Weights of the two priors in the balanced formula; by eye as well. docs/design.md says what was seen."""
 
@@ -109,6 +112,9 @@ class StylizeSettings(RunSettings):
 
     size: int = option(512, "long side of the picture", unit="px", low=16, high=100_000)
     strength: float = option(0.5, "0 keeps the photo, 1 leaves only the painting's texture", low=0, high=1)
+    preview: bool = option(
+        False, "stop at 256 px, where the run to the full size would be then: strokes as large in the picture"
+    )
     init: str = option("content", "what to start from: noise, content (the photo), or an image file")
     layers: Mapping[str, float] = option(dict.fromkeys(PAPER_STYLE_LAYERS, 0.2), STYLE_LAYERS_HELP)
     blend: str = option("", BLEND_HELP)

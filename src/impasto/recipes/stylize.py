@@ -1,6 +1,7 @@
 """The main job: repaint one picture in the style of another, as a stream of Progress."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from impasto.image.files import Source, read_picture
 from impasto.image.picture import Picture
@@ -14,12 +15,12 @@ from impasto.recipes.machine import compute_for
 from impasto.recipes.manifest import new
 from impasto.recipes.planning import planned
 from impasto.recipes.progress import Painting, Progress
-from impasto.recipes.settings import StylizeSettings
+from impasto.recipes.settings import PREVIEW, StylizeSettings
 from impasto.recipes.styles import Sources, Styles
 from impasto.recipes.workshop import Workshop
 from impasto.shapes import Image
 from impasto.solve.plan import Layout, Needs
-from impasto.solve.pyramid import Scale, plan
+from impasto.solve.pyramid import Scale, first_scales, plan
 
 
 def stylize(content: Source, style: Sources, settings: StylizeSettings | None = None) -> Painting:
@@ -62,6 +63,7 @@ def prepare(
         SettingsError, ImageError, WeightsError, DeviceError: before anything is computed.
     """
     settings, workshop = settings or StylizeSettings(), workshop or Workshop()
+    asked = settings
     compute = compute_for(settings)
     photo = read_picture(content, role="content image")
     paintings = workshop.styles(style, settings.blend)
@@ -69,9 +71,19 @@ def prepare(
     if start is ...:
         start = read_picture(settings.init, role="init image")
 
-    canvas = fit(photo.height, photo.width, settings.size)
+    full = fit(photo.height, photo.width, settings.size)
     layers = [*settings.layers, *settings.content_layers]
     last = deepest(layers)
+    scales = plan(
+        *full,
+        scales=settings.scales,
+        steps=settings.steps,
+        finest=settings.finest_steps,
+        least=last.stride,
+    )
+    if settings.preview and max(full) > PREVIEW:
+        scales, settings = _preview(scales, settings)
+    canvas = (scales[-1].height, scales[-1].width)
     check_size(*canvas, layers, role="painting")
     for painting in paintings.pictures:
         check_size(painting.height, painting.width, layers, role="style image")
@@ -88,13 +100,7 @@ def prepare(
     least = deepest(settings.layers).stride
     job = Job(
         canvas=canvas,
-        scales=plan(
-            *canvas,
-            scales=settings.scales,
-            steps=settings.steps,
-            finest=settings.finest_steps,
-            least=last.stride,
-        ),
+        scales=scales,
         network=network,
         objective=lambda scale, layout: _objective(
             network, workshop, photo, paintings, settings, scale, layout
@@ -102,7 +108,7 @@ def prepare(
         first=first,
         detailed=start is not None,
         inputs=inputs,
-        manifest=new("stylize", settings, inputs, weights, compute),
+        manifest=new("stylize", asked, inputs, weights, compute),
         needs=Needs.of(network, settings.layers, settings.content_layers, settings.optimizer),
         others=lambda scale: paintings.sizes(max(scale.height, scale.width), least),
         optimizer=settings.optimizer,
@@ -110,6 +116,22 @@ def prepare(
         alpha=photo.alpha,
     )
     return planned(job, settings)
+
+
+def _preview(
+    scales: tuple[Scale, ...], settings: StylizeSettings
+) -> tuple[tuple[Scale, ...], StylizeSettings]:
+    """The first scales, and weights that balance there as at the full size.
+
+    The literal ½Σ(F−P)² grows with the number of pixels and E_l does not. A run of several scales meets its
+    coarser ones with the same α; one that has only its full size would see less content at a smaller.
+    """
+    small = first_scales(scales, PREVIEW)
+    full, last = scales[-1], small[-1]
+    if settings.formula == "paper" and len(scales) == 1:
+        fewer = full.height * full.width / (last.height * last.width)
+        settings = replace(settings, alpha=settings.content_weight * fewer)
+    return small, settings
 
 
 def _objective(

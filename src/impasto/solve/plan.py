@@ -29,8 +29,8 @@ LEAST_HISTORY = 3
 SCRATCH = 90_000_000
 """Bytes that convolutions work in and allocators keep, whatever the size; measured on CPUs."""
 
-VECTORS = 8
-"""Images that a solver holds besides its history while the objective is evaluated."""
+VECTORS = 9
+"""Images that are held besides a solver's history while the objective is evaluated."""
 
 
 @dataclass(frozen=True)

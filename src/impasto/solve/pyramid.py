@@ -44,6 +44,16 @@ def plan(
     )
 
 
+def first_scales(scales: tuple[Scale, ...], long: int) -> tuple[Scale, ...]:
+    """The coarser part of a plan, down to a long side of `long` pixels: what a run paints first anyway.
+
+    Where even the coarsest scale is larger, that scale's steps at that long side.
+    """
+    small = tuple(scale for scale in scales if max(scale.height, scale.width) <= long)
+    height, width, steps = scales[0].height, scales[0].width, scales[0].steps
+    return small or (Scale(*fit(height, width, long), steps),)
+
+
 def carry(image: Float[Tensor, "B 3 _ _"], start: Image) -> Image:
     """What was reached at a coarser scale, enlarged to the size of `start`, with the fine detail of `start`.
 
