@@ -7,7 +7,7 @@ from impasto.image.files import Source, read_picture
 from impasto.image.picture import Picture
 from impasto.image.resize import fit
 from impasto.network.fetch import ByteProgress
-from impasto.network.layers import check_size, deepest
+from impasto.network.layers import Layer, check_size, deepest
 from impasto.network.vgg import VGG19
 from impasto.objective.objective import Objective, content_terms, prior_terms, style_terms_towards
 from impasto.recipes.job import Job, complete, run, white_noise
@@ -71,18 +71,9 @@ def prepare(
     if start is ...:
         start = read_picture(settings.init, role="init image")
 
-    full = fit(photo.height, photo.width, settings.size)
     layers = [*settings.layers, *settings.content_layers]
     last = deepest(layers)
-    scales = plan(
-        *full,
-        scales=settings.scales,
-        steps=settings.steps,
-        finest=settings.finest_steps,
-        least=last.stride,
-    )
-    if settings.preview and max(full) > PREVIEW:
-        scales, settings = _preview(scales, settings)
+    scales, settings = _scales(photo, settings, last)
     canvas = (scales[-1].height, scales[-1].width)
     check_size(*canvas, layers, role="painting")
     for painting in paintings.pictures:
@@ -118,18 +109,27 @@ def prepare(
     return planned(job, settings)
 
 
-def _preview(
-    scales: tuple[Scale, ...], settings: StylizeSettings
+def _scales(
+    photo: Picture, settings: StylizeSettings, last: Layer
 ) -> tuple[tuple[Scale, ...], StylizeSettings]:
-    """The first scales, and weights that balance there as at the full size.
+    """The plan of scales; for a preview its first ones, and weights that balance there as at the full size.
 
     The literal ½Σ(F−P)² grows with the number of pixels and E_l does not. A run of several scales meets its
     coarser ones with the same α; one that has only its full size would see less content at a smaller.
     """
+    full = fit(photo.height, photo.width, settings.size)
+    scales = plan(
+        *full,
+        scales=settings.scales,
+        steps=settings.steps,
+        finest=settings.finest_steps,
+        least=last.stride,
+    )
+    if not settings.preview or max(full) <= PREVIEW:
+        return scales, settings
     small = first_scales(scales, PREVIEW)
-    full, last = scales[-1], small[-1]
     if settings.formula == "paper" and len(scales) == 1:
-        fewer = full.height * full.width / (last.height * last.width)
+        fewer = full[0] * full[1] / (small[-1].height * small[-1].width)
         settings = replace(settings, alpha=settings.content_weight * fewer)
     return small, settings
 
