@@ -43,7 +43,7 @@ def test_several_processes_are_one(count: int, alone: dict[str, list[object]], t
 
 
 def test_the_command_under_torchrun(photo: str, painting: str, small_file: str, tmp_path: Path) -> None:
-    """Two processes paint and one writes; where they stood, one process goes on, and so do three."""
+    """Two processes paint and one writes; where they stood, one process goes on."""
     quick = ["--weights", small_file, "--size", "64", "--steps", "6", "--finest-steps", "6", "--scales", "2"]
     job = ["stylize", photo, painting, *quick, "--precision", "float32"]
     alone = subprocess.run(
@@ -59,9 +59,7 @@ def test_the_command_under_torchrun(photo: str, painting: str, small_file: str, 
         capture_output=True, text=True,
     )  # fmt: skip
     assert resumed.returncode == 0, resumed.stderr
-    more = launch(3, "-m", "impasto", "resume", "run.checkpoint", "-o", "three.png")
-    assert more.returncode == 0, more.stderr[-3000:]
-    pixels = [read_picture(f"{name}.png").pixels for name in ("alone", "both", "one", "three")]
+    pixels = [read_picture(f"{name}.png").pixels for name in ("alone", "both", "one")]
     for other in pixels[1:]:
         assert float((other - pixels[0]).abs().max()) <= 2 / 255
 

@@ -122,11 +122,18 @@ def cut(
         height, width: of the whole image, in pixels.
         wrap: whether opposite edges are neighbours.
     """
-    across = _spans(columns, width, size, last, wrap)
-    return tuple(Tile(down, along) for down in _spans(rows, height, size, last, wrap) for along in across)
+    across = spans(columns, width, size, last, wrap)
+    return tuple(Tile(down, along) for down in spans(rows, height, size, last, wrap) for along in across)
 
 
-def _spans(part: tuple[int, int], length: int, size: int, last: Layer, wrap: bool) -> list[Span]:
+def spans(part: tuple[int, int], length: int, size: int, last: Layer, wrap: bool = False) -> list[Span]:
+    """The tiles of `cut` along one side.
+
+    Args:
+        part: first pixel and the one after the last.
+        length: of the whole side, in pixels.
+        size, last, wrap: see `cut`.
+    """
     first, end = part
     unit = cell(size, last)
     cells = -(-(end - first) // unit)

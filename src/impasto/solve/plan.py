@@ -17,7 +17,7 @@ from impasto.objective.bands import Band
 from impasto.objective.evaluate import evaluator
 from impasto.objective.objective import Objective, content_terms, style_terms
 from impasto.objective.targets import scratch
-from impasto.objective.tiles import Tile
+from impasto.objective.tiles import Span, spans
 from impasto.solve.pyramid import Scale
 
 TILES = (0, 1536, 1280, 1024, 768, 512, 384, 256, 192, 128)
@@ -86,37 +86,37 @@ class Needs:
         """
         picture = 12 * scale.height * scale.width
         band = picture / self.ranks
-        tiles = self._tiles(scale.height, scale.width, layout.tile)
+        window = self._windows(scale.height, scale.width, layout.tile)[0]
         target = self._target_bytes(scale.height, scale.width) / self.ranks
         target = {"memory": target, "disk": 0.0, "again": picture}[layout.keep]
         # Setting up: the first image whole, the photo or a painting at this size, and a way forth.
-        measured: list[float] = [picture + self._way_forth() * max(map(_area, tiles)) + target]
+        measured: list[float] = [picture + self._way_forth() * window + target]
         for height, width in others:
-            paintings = self._tiles(height, width, layout.tile)
-            forth = self._way_forth() * max(map(_area, paintings))
+            forth = self._way_forth() * self._windows(height, width, layout.tile)[0]
             measured.append(12 * height * width + forth + target)
         setup = picture + max(measured)
         pairs = min(layout.history, scale.steps) if self.optimizer == "lbfgs" else 0
         vectors = (VECTORS + 2 * pairs) * band
-        if len(tiles) > 1 or self.ranks > 1:
+        if layout.tile or self.ranks > 1:
             vectors += 2 * band  # gradients of tiles are added up; borrowed rows
-        step = vectors + target + self._way_back() * max(map(_area, tiles))
+        step = vectors + target + self._way_back() * window
         return int(max(setup, step)) + SCRATCH
 
     def evaluations(self, scale: Scale, layout: Layout) -> float:
         """What one evaluation costs, in evaluations of the whole image: halos, and the way forth twice."""
-        tiles = self._tiles(scale.height, scale.width, layout.tile)
-        share = sum(map(_area, tiles)) / (scale.height * scale.width / self.ranks)
-        return share * (1.5 if len(tiles) > 1 else 1.0)
+        _, total, count = self._windows(scale.height, scale.width, layout.tile)
+        return total / (scale.height * scale.width / self.ranks) * (1.5 if count > 1 else 1.0)
 
     def disk(self, scale: Scale) -> int:
         """Bytes that the photo's responses take on disk, all processes together."""
         return self._target_bytes(scale.height, scale.width)
 
-    def _tiles(self, height: int, width: int, size: int) -> tuple[Tile, ...]:
-        edges = Band.edges_for(height, self.ranks)
-        wide = max(range(self.ranks), key=lambda rank: edges[rank + 1] - edges[rank])
-        return Band(height, width, edges, wide).tiles(size, self._last)
+    def _windows(self, height: int, width: int, size: int) -> tuple[int, int, int]:
+        """Of the tiles of the widest band: pixels of the largest window, of all, and how many there are."""
+        band = max(pairwise(Band.edges_for(height, self.ranks)), key=lambda edges: edges[1] - edges[0])
+        rows = _lengths(spans(band, height, size, self._last))
+        columns = _lengths(spans((0, width), width, size, self._last))
+        return max(rows) * max(columns), sum(rows) * sum(columns), len(rows) * len(columns)
 
     @property
     def _last(self) -> Layer:
@@ -151,9 +151,8 @@ class Needs:
         return most + 36  # the pixels as given, as the network takes them, and their gradient
 
 
-def _area(tile: Tile) -> int:
-    rows, columns = tile.window
-    return int((rows.stop - rows.start) * (columns.stop - columns.start))
+def _lengths(spans: list[Span]) -> list[int]:
+    return [int(span.window.stop - span.window.start) for span in spans]
 
 
 def choose(
