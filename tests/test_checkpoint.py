@@ -64,12 +64,13 @@ def test_killed_ten_times_and_resumed_is_uninterrupted(photo: str, painting: str
 
 
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
-@pytest.mark.parametrize("place", [0, 7, 12])
+@pytest.mark.parametrize("place", [0, 3, 5])
 def test_every_number_of_the_rest_is_the_same(
     photo: str, painting: str, quick: StylizeSettings, place: int, optimizer: str
 ) -> None:
     """Losses to the last bit, from a checkpoint at any step of either scale."""
-    job = prepare(photo, painting, replace(quick, optimizer=optimizer))  # type: ignore[arg-type]
+    settings = replace(quick, optimizer=optimizer, steps=4, finest_steps=3)  # type: ignore[arg-type]
+    job = prepare(photo, painting, settings)
     whole = list(run(job))
     checkpoint.save("c", whole[place].snapshot(), {"any": ["thing", 1.5]})
     assert checkpoint.read_facts("c") == {"any": ["thing", 1.5]}
