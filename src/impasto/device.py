@@ -179,6 +179,20 @@ def all_sum(total: torch.Tensor) -> torch.Tensor:
     return total
 
 
+def least_of_all(number: int) -> int:
+    """The least of everybody's numbers, on every process; alone, the number itself."""
+    if ranks() == 1:
+        return number
+    every = torch.zeros(ranks(), dtype=torch.int64, device="cuda" if torch.cuda.is_available() else "cpu")
+    every[rank()] = number
+    return int(all_sum(every).min())
+
+
+def neighbours() -> int:
+    """How many processes of this run share this machine, itself included."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if ranks() > 1 else 1
+
+
 def spread(tensor: torch.Tensor, source: int) -> None:
     """Write the tensor of process `source` over everybody's."""
     with _together():

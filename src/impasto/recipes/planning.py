@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from filelock import FileLock
 
-from impasto.device import describe
+from impasto.device import describe, least_of_all, neighbours
 from impasto.errors import OutOfMemoryError
 from impasto.memory import in_words, limit, used
 from impasto.network.weights import cache_folder
@@ -51,6 +51,9 @@ def planned(job: Job, settings: RunSettings) -> Job:
         OutOfMemoryError: none fits; it says what is needed, what there is, and the largest size that fits.
     """
     room = memory_limit(settings.memory, job.network.device) - used(job.network.device) - HELD
+    if job.network.device.type == "cpu":
+        room //= neighbours()
+    room = least_of_all(room)  # the processes of one run have to choose alike
     layouts = []
     for scale in job.scales:
         others = job.others(scale)
