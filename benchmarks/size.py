@@ -3,12 +3,15 @@
     scripts/bench size [--megapixels 1 4 16 100] [--tile 1280]
 
 Each image is synthesised and measured in a process of its own: first its targets (the content's kept on
-disk), then one value and gradient with content, style, total variation and gamut. The baseline, 1 megapixel
-whole, is measured before and after each of them, its last evaluation of three: the machine's speed changes.
+disk), then one value and gradient with content, style, total variation and gamut. The machine's speed
+changes, so the baseline, 1 megapixel whole (its last evaluation of three), is measured before and after each
+of them and, with the long evaluation stopped meanwhile, every four minutes.
 """
 
 import argparse
 import json
+import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -22,6 +25,9 @@ from impasto.network.weights import load
 from impasto.objective.evaluate import evaluator
 from impasto.objective.objective import Objective, content_terms, prior_terms, style_terms
 from impasto.recipes.settings import PAPER_STYLE_LAYERS
+
+EVERY = 240
+"""Seconds between baselines."""
 
 
 def synthesised(side: int, seed: int) -> torch.Tensor:
@@ -61,6 +67,7 @@ def one(side: int, tile: int, evaluations: int) -> dict[str, float]:
     priors = prior_terms((side, side), variation=2.0, gamut=100.0)
     evaluate = evaluator(network, Objective((*contents, *styles, *priors)), tile=tile)
     image = synthesised(side, 2)
+    print("begins", flush=True)
     for _ in range(evaluations):
         began = time.perf_counter()
         found = evaluate(image)
@@ -74,12 +81,29 @@ def one(side: int, tile: int, evaluations: int) -> dict[str, float]:
     }
 
 
-def apart(side: int, tile: int, evaluations: int) -> dict[str, float]:
-    """`one` in a process of its own."""
+def apart(side: int, tile: int, evaluations: int) -> tuple[dict[str, float], list[dict[str, float]]]:
+    """`one` in a process of its own, without the times it was stopped; the baselines taken in those."""
     command = [sys.executable, __file__, "--one", str(side), str(tile), str(evaluations)]
-    found: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    between: list[dict[str, float]] = []
+    stopped = 0.0
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begins\n"
+        while True:
+            try:
+                process.wait(EVERY)
+                break
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGSTOP)
+                began = time.perf_counter()
+                between += apart(1000, 0, 3)[:1]
+                process.send_signal(signal.SIGCONT)
+                stopped += time.perf_counter() - began
+        found: dict[str, float] = json.loads(process.stdout.read())
+    found["seconds"] = round(found["seconds"] - stopped, 2)
+    found["microseconds_per_pixel"] = round(found["seconds"] / side**2 * 1e6, 3)
     print(f"{side}×{side}, tile {tile}:", json.dumps(found), flush=True)
-    return found
+    return found, between
 
 
 def main() -> None:
@@ -91,11 +115,14 @@ def main() -> None:
     if chosen.one:
         print(json.dumps(one(*chosen.one)))
         return
-    wholes, sizes, ratios = [apart(1000, 0, 3)], {}, {}
+    before, _ = apart(1000, 0, 3)
+    wholes, sizes, ratios = [before], {}, {}
     for size in chosen.megapixels:
-        found = apart(round(1000 * size**0.5), chosen.tile, 1)
-        wholes.append(apart(1000, 0, 3))
-        plain = (wholes[-1]["microseconds_per_pixel"] + wholes[-2]["microseconds_per_pixel"]) / 2
+        found, between = apart(round(1000 * size**0.5), chosen.tile, 1)
+        after, _ = apart(1000, 0, 3)
+        plain = statistics.mean(one["microseconds_per_pixel"] for one in (before, *between, after))
+        wholes += [*between, after]
+        before = after
         sizes[f"{size} Mpx"] = found
         ratios[f"{size} Mpx"] = round(found["microseconds_per_pixel"] / plain, 2)
         # kept after every size: the largest takes most of an hour
