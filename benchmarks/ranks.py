@@ -27,7 +27,7 @@ from impasto.network.weights import load
 from impasto.objective.bands import Band
 from impasto.objective.evaluate import evaluator
 from impasto.objective.objective import Objective, content_terms, prior_terms, style_terms
-from impasto.recipes.settings import PAPER_STYLE_LAYERS
+from impasto.recipes.presets import PAPER_STYLE_LAYERS
 from impasto.solve import descent
 
 

@@ -24,7 +24,7 @@ from impasto.network.vgg import VGG19
 from impasto.network.weights import load
 from impasto.objective.evaluate import evaluator
 from impasto.objective.objective import Objective, content_terms, prior_terms, style_terms
-from impasto.recipes.settings import PAPER_STYLE_LAYERS
+from impasto.recipes.presets import PAPER_STYLE_LAYERS
 
 EVERY = 240
 """Seconds between baselines."""

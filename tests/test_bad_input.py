@@ -13,7 +13,7 @@ from PIL import Image as PILImage
 from typer.testing import CliRunner
 
 from impasto.app.cli import app
-from small import save, scene
+from small import EXAMPLES, save, scene
 
 
 @dataclass(frozen=True)
@@ -253,6 +253,93 @@ def rerun_of_a_photo(inputs: Inputs) -> list[str]:
 def loss_of_a_tiny_image(inputs: Inputs) -> list[str]:
     tiny = save(scene(8, 8), inputs.folder / "tiny.png")
     return ["loss", inputs.photo, inputs.painting, tiny, "--weights", inputs.weights]
+
+
+def mask(inputs: Inputs, name: str, *colors: str) -> str:
+    """A mask file of 48×36 with upright stripes of those colours."""
+    picture = PILImage.new("RGB", (48, 36))
+    for place, color in enumerate(colors):
+        picture.paste(color, (48 * place // len(colors), 0, 48, 36))
+    picture.save(inputs.folder / name)
+    return str(inputs.folder / name)
+
+
+@case(1, r"mask 'nowhere\.png'")
+def missing_mask(inputs: Inputs) -> list[str]:
+    return paint(inputs, "--regions", "nowhere.png")
+
+
+@case(1, r"mask '.*temple\.jpg' has .* main colours.*each painted in one plain colour")
+def photo_as_mask(inputs: Inputs) -> list[str]:
+    return paint(inputs, "--regions", str(EXAMPLES / "temple.jpg"))
+
+
+@case(1, r"region #0000ff of mask '.*' \(50% of the photo\) has no counterpart.*--keep '#0000ff'")
+def region_without_counterpart(inputs: Inputs) -> list[str]:
+    own, other = mask(inputs, "mask.png", "red", "blue"), mask(inputs, "style.png", "red")
+    other_size = PILImage.open(other).resize((40, 40))
+    other_size.save(other)
+    return paint(inputs, "--regions", own, "--regions", other)
+
+
+@case(2, r"3 masks were given for one photo and 1 paintings")
+def too_many_masks(inputs: Inputs) -> list[str]:
+    return paint(inputs, *["--regions", mask(inputs, "mask.png", "red")] * 3)
+
+
+@case(2, r"keep is 'red', but there is no mask")
+def keep_without_mask(inputs: Inputs) -> list[str]:
+    return paint(inputs, "--keep", "red")
+
+
+@case(2, r"keep names #008000, but mask '.*' has #.*Name one of these")
+def keep_of_an_empty_region(inputs: Inputs) -> list[str]:
+    return paint(inputs, "--regions", mask(inputs, "mask.png", "red", "blue"), "--keep", "green")
+
+
+@case(2, r"'reddish' is no colour")
+def keep_of_no_colour(inputs: Inputs) -> list[str]:
+    return paint(inputs, "--regions", mask(inputs, "mask.png", "red"), "--keep", "reddish")
+
+
+@case(2, r"nothing to paint")
+def keep_of_everything(inputs: Inputs) -> list[str]:
+    return paint(inputs, "--regions", mask(inputs, "mask.png", "red"), "--keep", "red")
+
+
+@case(2, r"no painting has a share of style layer conv4_1")
+def nobody_for_a_layer(inputs: Inputs) -> list[str]:
+    return paint(inputs, "--blend", "fine")
+
+
+@case(2, r"blend is '0'; one share must be above 0")
+def shares_of_nothing(inputs: Inputs) -> list[str]:
+    return paint(inputs, "--blend", "0")
+
+
+@case(2, r"there is no layer 'conv9_1'")
+def share_at_no_layer(inputs: Inputs) -> list[str]:
+    return paint(inputs, "--blend", "1@conv9_1")
+
+
+@case(2, r"content and style both have weight 0")
+def weights_of_nothing(inputs: Inputs) -> list[str]:
+    return paint(inputs, "--content-weight", "0", "--style-weight", "0")
+
+
+@case(2, r"'sliced' is not one of 'gram', 'gaussian', 'histogram'")
+def unknown_style_loss(inputs: Inputs) -> list[str]:
+    return paint(inputs, "--style-loss", "sliced")
+
+
+@case(2, r"style-scale is 0\.0; it must be from 0\.05 to 8")
+def strokes_of_no_size(inputs: Inputs) -> list[str]:
+    return paint(inputs, "--style-scale", "0")
+
+
+@case(1, r"carries no Impasto manifest")
+def show_of_a_photo(inputs: Inputs) -> list[str]:
+    return ["show", inputs.photo]
 
 
 @pytest.mark.parametrize("name", CASES)

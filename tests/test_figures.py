@@ -13,7 +13,7 @@ from impasto.recipes import manifest as manifests
 from impasto.recipes.drawing import check_figure_output
 from impasto.recipes.figures import BALANCED_PER_PAPER, RATIOS, figure, panels_of
 from impasto.recipes.paper_settings import FigureSettings
-from impasto.recipes.settings import PAPER_STYLE_LAYERS
+from impasto.recipes.presets import PAPER_STYLE_LAYERS
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from impasto.network.vgg import VGG19
 from impasto.network.weights import load
 from impasto.objective.evaluate import Evaluate, evaluator
 from impasto.objective.objective import Objective, content_terms, style_terms
-from impasto.recipes.settings import PAPER_STYLE_LAYERS
+from impasto.recipes.presets import PAPER_STYLE_LAYERS
 from impasto.shapes import Image
 from impasto.solve import descent
 from small import EXAMPLES

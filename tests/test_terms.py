@@ -6,7 +6,8 @@ import torch
 
 from impasto.objective.evaluate import evaluator
 from impasto.objective.objective import Objective, content_terms, prior_terms, style_terms
-from impasto.objective.terms import ContentTerm, StyleTerm, gram, squared_differences, squared_overshoot
+from impasto.objective.style import StyleTerm
+from impasto.objective.terms import ContentTerm, gram, squared_differences, squared_overshoot
 from small import plain_features, scene, small_layers, small_network, stripes
 
 LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")

@@ -13,7 +13,7 @@ from impasto.objective.evaluate import Evaluation, evaluator
 from impasto.objective.objective import Objective, content_terms, prior_terms, style_terms
 from impasto.objective.targets import content_targets
 from impasto.objective.tiles import cell, cut, halos
-from impasto.recipes.settings import PAPER_STYLE_LAYERS
+from impasto.recipes.presets import PAPER_STYLE_LAYERS
 from impasto.shapes import Image
 from small import EXAMPLES, scene, small_network, stripes
 

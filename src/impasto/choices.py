@@ -5,8 +5,29 @@ from typing import Literal, TypeAlias
 Pooling: TypeAlias = Literal["average", "max"]
 """How the network halves its grids; the paper's is average, the network was trained with max."""
 
-Formula: TypeAlias = Literal["balanced", "paper"]
-"""Whether weights mean the same at any size, or the loss is the paper's to the letter."""
+Formula: TypeAlias = Literal[
+    "balanced",
+    "paper",
+    "neural-style",
+    "neural-style-pt",
+    "gatys-notebook",
+    "anishathalye",
+    "gordicaleksa",
+    "crowsonkb",
+]
+"""Whether weights mean the same at any size, or the loss is the paper's to the letter, or another tool's."""
+
+StyleLoss: TypeAlias = Literal["gram", "gaussian", "histogram"]
+"""What a style is: Gram matrices, means and covariances, or histograms of the responses."""
+
+Blending: TypeAlias = Literal["targets", "losses"]
+"""Several paintings: one style between theirs, or the styles of all of them at once."""
+
+Colors: TypeAlias = Literal["style", "photo-luminance", "photo-match"]
+"""Whose colours: the painting's, or the photo's, by painting its luminance or by recolouring the painting."""
+
+ColorMatch: TypeAlias = Literal["symmetric", "cholesky", "histogram"]
+"""How a painting is recoloured to a photo."""
 
 Optimizer: TypeAlias = Literal["lbfgs", "adam"]
 """The solver."""

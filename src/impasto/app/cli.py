@@ -6,9 +6,8 @@ Recipes are imported inside the commands, so that `impasto --help` loads no torc
 import dataclasses
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -18,18 +17,11 @@ from impasto.app.batch import batch
 from impasto.app.door import door, downloading
 from impasto.app.options import with_settings
 from impasto.app.output import Output, with_output
+from impasto.app.painting import prepared_and_painted
+from impasto.app.paper import features, figure, loss, reconstruct_app
+from impasto.app.show import show
 from impasto.app.weights import weights_app
-from impasto.recipes.paper_settings import (
-    FeaturesSettings,
-    FigureSettings,
-    LossSettings,
-    ReconstructContentSettings,
-    ReconstructStyleSettings,
-)
 from impasto.recipes.settings import StylizeSettings
-
-if TYPE_CHECKING:
-    from impasto.recipes.job import Job
 
 app = typer.Typer(
     name="impasto",
@@ -39,11 +31,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+Masks = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="MASK",
+        help="A mask of the photo, then, if they are not used whole, one of each painting: once for each. "
+        "Areas of one colour take their style from areas of the same colour.",
+    ),
+]
+Moved = Annotated[
+    list[str] | None, typer.Option(metavar="MASK", help="Where the masks are now; once for each, in order.")
+]
+
 app.add_typer(weights_app, name="weights")
-app.command()(batch)
-reconstruct_app = typer.Typer(
-    help="What the network's layers keep of an image: its content, or its style.", no_args_is_help=True
-)
 app.add_typer(reconstruct_app, name="reconstruct")
 
 
@@ -54,20 +54,6 @@ def main() -> None:
         # The first page at once: rich's help loads a Markdown parser, a third of the whole time.
         app.rich_markup_mode = None
     app()
-
-
-def _paint(
-    prepare: Callable[[Callable[[int, int], None]], "Job"], output: Output, longest: int | None = None
-) -> None:
-    """Check the output, prepare the job with a bar for the download, run it with one for the painting."""
-    from impasto.app.painting import paint
-    from impasto.device import join
-
-    output.check(longest)
-    join()
-    with downloading("fetching VGG-19") as on_download:
-        job = prepare(on_download)
-    paint(job, output)
 
 
 def _version(wanted: bool) -> bool:
@@ -98,58 +84,18 @@ def stylize(
     ],
     settings: StylizeSettings,
     output: Output,
+    regions: Masks = None,
 ) -> None:
     """Repaint CONTENT in the style of STYLE."""
     from impasto.recipes.stylize import prepare
 
     default = "-".join(Path(path).stem for path in (content, *style))
     default += "-preview.png" if settings.preview else ".png"
-    _paint(
-        lambda on_download: prepare(content, style, settings, on_download=on_download),
+    prepared_and_painted(
+        lambda on_download: prepare(content, style, settings, regions=regions or (), on_download=on_download),
         output.named(default),
         longest=settings.size,
     )
-
-
-@reconstruct_app.command("content")
-@door
-@with_settings(ReconstructContentSettings)
-@with_output("File to write. Default: IMAGE-LAYER.png, here.")
-def reconstruct_content(
-    image: Annotated[str, typer.Argument(metavar="IMAGE", help="The image to reconstruct.")],
-    settings: ReconstructContentSettings,
-    output: Output,
-) -> None:
-    """From white noise, find the image that a layer cannot tell from IMAGE: what the layer keeps of it."""
-    from impasto.recipes.reconstruct import prepare_content
-
-    default = f"{Path(image).stem}-{settings.layer}.png"
-    _paint(
-        lambda on_download: prepare_content(image, settings, on_download=on_download),
-        output.named(default),
-        longest=settings.size,
-    )
-
-
-@reconstruct_app.command("style")
-@door
-@with_settings(ReconstructStyleSettings)
-@with_output("File to write. Default: IMAGE-texture.png, here.")
-def reconstruct_style(
-    image: Annotated[
-        list[str], typer.Argument(metavar="IMAGE...", help="The painting or texture; several are blended.")
-    ],
-    settings: ReconstructStyleSettings,
-    output: Output,
-) -> None:
-    """From white noise, find an image with the style of IMAGE: a texture, of any size."""
-    from impasto.recipes.reconstruct import prepare_style
-
-    default = "-".join(Path(path).stem for path in image) + "-texture.png"
-    _paint(
-        lambda on_download: prepare_style(image, settings, on_download=on_download),
-        output.named(default), longest=max(settings.canvas(1, 1)),
-    )  # fmt: skip
 
 
 @app.command()
@@ -162,6 +108,7 @@ def rerun(
     style: Annotated[
         list[str] | None, typer.Option(help="Where the style image is now; once for each if several.")
     ] = None,
+    regions: Moved = None,
     weights: Annotated[str, typer.Option(help="Where the network's weights are now.")] = "",
 ) -> None:
     """Paint PICTURE again from the manifest inside it; the same machine gives the same pixels."""
@@ -169,9 +116,10 @@ def rerun(
 
     old = Path(picture)
     default = str(old.with_name(f"{old.stem}-rerun{old.suffix}"))
-    _paint(
+    prepared_and_painted(
         lambda on_download: prepare_rerun(
-            picture, content=content, style=style or (), weights=weights, on_download=on_download
+            picture, content=content, style=style or (), regions=regions or (), weights=weights,
+            on_download=on_download,
         ),
         output.named(default),
     )  # fmt: skip
@@ -188,6 +136,7 @@ def resume(
     style: Annotated[
         list[str] | None, typer.Option(help="Where the style image is now; once for each if several.")
     ] = None,
+    regions: Moved = None,
     weights: Annotated[str, typer.Option(help="Where the network's weights are now.")] = "",
     changed: Annotated[
         bool, typer.Option("--changed", help="Go on although a picture or the weights have changed.")
@@ -204,6 +153,7 @@ def resume(
             checkpoint,
             content=content,
             style=style or (),
+            regions=regions or (),
             weights=weights,
             changed=changed,
             on_download=on_download,
@@ -218,6 +168,7 @@ def plan(
     content: Annotated[str, typer.Argument(metavar="CONTENT", help="The photograph to repaint.")],
     style: Annotated[list[str], typer.Argument(metavar="STYLE...", help="The painting, or several.")],
     settings: StylizeSettings,
+    regions: Masks = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     again: Annotated[
         bool, typer.Option("--again", help="Measure this machine's speed again; it is remembered.")
@@ -230,7 +181,7 @@ def plan(
     from impasto.recipes.stylize import prepare
 
     with downloading("fetching VGG-19") as on_download:
-        job = prepare(content, style, settings, on_download=on_download)
+        job = prepare(content, style, settings, regions=regions or (), on_download=on_download)
     found = examine(job, settings, again=again)
     if as_json:
         console.out.print_json(json.dumps(dataclasses.asdict(found)))
@@ -250,91 +201,12 @@ def plan(
 
 @app.command()
 @door
-@with_settings(LossSettings)
-def loss(
-    content: Annotated[str, typer.Argument(metavar="CONTENT", help="The photograph.")],
-    style: Annotated[str, typer.Argument(metavar="STYLE", help="The painting.")],
-    image: Annotated[str, typer.Argument(metavar="IMAGE", help="The image whose loss is wanted.")],
-    settings: LossSettings,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """Print every term of the paper's literal loss of IMAGE, at its own size."""
-    from impasto.recipes.loss import paper_loss
-
-    with downloading("fetching VGG-19") as on_download:
-        report = paper_loss(content, style, image, settings, on_download=on_download)
-    if as_json:
-        console.out.print_json(json.dumps(dataclasses.asdict(report)))
-        return
-    rows = [("L_content", name, f"{value:.6g}", "") for name, value in report.content.items()]
-    rows += [
-        ("E_l", name, f"{value:.6g}", f"w_l {report.layer_weights[name]:g}")
-        for name, value in report.style.items()
-    ]
-    rows += [
-        ("L_style", "", f"{report.total_style:.6g}", ""),
-        ("L_total", "", f"{report.total:.6g}", f"α {report.alpha:g}, β {report.beta:g}"),
-    ]
-    console.table(f"{report.width}×{report.height}", rows)
-
-
-@app.command()
-@door
-@with_settings(FigureSettings)
-def figure(
-    number: Annotated[int, typer.Argument(metavar="1|2", help="Which figure of the paper.", min=1, max=2)],
-    content: Annotated[str, typer.Argument(metavar="CONTENT", help="The photograph.")],
-    style: Annotated[str, typer.Argument(metavar="STYLE", help="The painting.")],
-    settings: FigureSettings,
-    output: Annotated[
-        str,
-        typer.Option("-o", "--output", help="PNG, PDF or SVG. Default: figure-1.png or -2, here."),
-    ] = "",
-    panels: Annotated[str, typer.Option(help="A folder that keeps every panel.")] = "",
-) -> None:
-    """Redo Figure 1 or 2 of the paper from your images; stopped, it goes on where it was."""
-    from impasto.app.bars import RunBar
-    from impasto.recipes.drawing import check_figure_output
-    from impasto.recipes.figures import figure as compute
-
-    output = output or f"figure-{number}.png"
-    check_figure_output(output)
-    with downloading("fetching VGG-19") as on_download, RunBar() as bar:
-        for progress in compute(
-            number, content, style, output, settings, panels=panels, on_download=on_download
-        ):
-            bar.figure(progress)
-    console.note(f"Wrote {output}.")
-
-
-@app.command()
-@door
-@with_settings(FeaturesSettings)
-def features(
-    image: Annotated[str, typer.Argument(metavar="IMAGE", help="The image to look at.")],
-    settings: FeaturesSettings,
-    output: Annotated[
-        str, typer.Option("-o", "--output", help="File to write. Default: IMAGE-LAYER-features.png, here.")
-    ] = "",
-) -> None:
-    """Show what a layer's filters respond to, strongest first, or its Gram matrix."""
-    from impasto.image.files import check_output, write_picture
-    from impasto.recipes.features import features as show
-
-    kind = "gram" if settings.gram else "features"
-    output = output or f"{Path(image).stem}-{settings.layer}-{kind}.png"
-    check_output(output)
-    with downloading("fetching VGG-19") as on_download:
-        sheet = show(image, settings, on_download=on_download)
-    write_picture(sheet.picture, output)
-    named = ", ".join(f"{c} ({s:.2f})" for c, s in zip(sheet.channels, sheet.strengths, strict=True))
-    console.note(f"Wrote {output}. Channels with their mean responses, across, then down: {named}.")
-
-
-@app.command()
-@door
 def doctor() -> None:
     """Say what this machine has: versions, device, threads, bfloat16, cache, weights."""
     from impasto.recipes.doctor import examine
 
     console.table("", [(name, str(value)) for name, value in examine().items()])
+
+
+for command in (show, batch, loss, figure, features):
+    app.command()(command)

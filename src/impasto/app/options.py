@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from impasto.recipes.fields import choices, layer_weights
-from impasto.recipes.settings import PRESETS, preset_values
+from impasto.recipes.presets import PRESETS, preset_values
 
 
 def with_settings(
@@ -80,8 +80,9 @@ def _parameter(field: "dataclasses.Field[Any]") -> inspect.Parameter:
     kind: Any = field.type
     if field.default_factory is not dataclasses.MISSING:  # layers with weights are typed as text
         default, kind = as_text(field.default_factory()), str
+    names = filter(None, (field.name, field.metadata["also"]))
     info = typer.Option(
-        f"--{field.name.replace('_', '-')}",
+        *(f"--{name.replace('_', '-')}" for name in names),
         help=describe(field),
         show_default=default not in ("", None),
         rich_help_panel="Advanced" if field.metadata["advanced"] else None,

@@ -20,6 +20,7 @@ class Output:
         preview_every: write the picture so far every so many steps; 0: never.
         checkpoint: a file to go on from after a stop; "": none.
         checkpoint_every: steps between two of them.
+        trace: a file that gets a line of JSON for every step; "": none.
     """
 
     path: str = ""
@@ -28,6 +29,7 @@ class Output:
     preview_every: int = 0
     checkpoint: str = ""
     checkpoint_every: int = 10
+    trace: str = ""
 
     def named(self, default: str) -> "Output":
         """The same, under that name if it has none."""
@@ -41,6 +43,7 @@ class Output:
         Raises:
             ImageError, SettingsError, CheckpointError: naming the way out.
         """
+        from impasto.image.disk import check_place
         from impasto.image.files import check_output
 
         check_output(self.path, bits=self.bits, longest=longest)
@@ -48,6 +51,8 @@ class Output:
             from impasto.solve import checkpoint
 
             checkpoint.check(self.checkpoint)
+        if self.trace:
+            check_place(self.trace)
 
 
 HELP = {
@@ -56,6 +61,7 @@ HELP = {
     "preview_every": "Write the picture so far every so many steps; 0: never.",
     "checkpoint": "A file from which the run can go on after a stop (impasto resume FILE).",
     "checkpoint_every": "Steps between two checkpoints.",
+    "trace": "A file that gets a line of JSON for every step: losses, seconds, memory.",
 }
 BOUNDS = {"quality": (1, 100), "preview_every": (0, None), "checkpoint_every": (1, None)}
 

@@ -1,5 +1,6 @@
 """Running a job in front of a person: bar, previews, checkpoints, Ctrl-C, saving."""
 
+import json
 import os
 import tempfile
 from collections.abc import Callable
@@ -11,13 +12,27 @@ import typer
 
 from impasto.app import console
 from impasto.app.bars import RunBar
+from impasto.app.door import downloading
 from impasto.app.output import Output
 from impasto.errors import INTERRUPTED, ImageError
 
 if TYPE_CHECKING:
     from impasto.recipes.job import Job
-    from impasto.recipes.progress import Painting
+    from impasto.recipes.progress import Painting, Progress
     from impasto.solve.checkpoint import Snapshot
+
+
+def prepared_and_painted(
+    prepare: "Callable[[Callable[[int, int], None]], Job]", output: Output, longest: int | None = None
+) -> None:
+    """Check the output, prepare the job with a bar for the download, run it with one for the painting."""
+    from impasto.device import join
+
+    output.check(longest)
+    join()
+    with downloading("fetching VGG-19") as on_download:
+        job = prepare(on_download)
+    paint(job, output)
 
 
 def paint(job: "Job", output: Output, snapshot: "Snapshot | None" = None) -> None:
@@ -32,12 +47,16 @@ def paint(job: "Job", output: Output, snapshot: "Snapshot | None" = None) -> Non
     keep = _keeper(job, output)
     if snapshot is None:
         keep(None)
+        if output.trace and rank() == 0:
+            Path(output.trace).write_text("")
     last, stopped = None, False
     with RunBar(quiet=rank() > 0) as bar:
         try:
             for count, step in enumerate(run(job, snapshot), start=1):
                 last = step
                 bar.painting(step)
+                if output.trace and rank() == 0:
+                    _trace(step, output.trace)
                 if output.preview_every and count % output.preview_every == 0:
                     _save(finish(job, step), output)
                 if output.checkpoint and count % output.checkpoint_every == 0:
@@ -70,13 +89,37 @@ def _keeper(job: "Job", output: Output) -> "Callable[[Snapshot | None], None]":
             role: {**found, "path": os.path.abspath(found["path"])} if found["sha256"] else found
             for role, found in job.manifest["inputs"].items()
         }
+        settings = dict(job.manifest["settings"])
+        if settings["weights"]:
+            settings["weights"] = os.path.abspath(settings["weights"])
         facts = {
-            "manifest": {**job.manifest, "inputs": inputs},
+            "manifest": {**job.manifest, "settings": settings, "inputs": inputs},
             "output": {**asdict(output), "path": os.path.abspath(output.path)},
         }
         checkpoint.save(output.checkpoint, snapshot or checkpoint.Snapshot(layouts=job.layouts), facts)
 
     return keep
+
+
+def _trace(step: "Progress", path: str) -> None:
+    """Add a line of JSON: one step's facts."""
+    facts = {
+        "scale": step.scale,
+        "scales": step.scales,
+        "width": step.width,
+        "height": step.height,
+        "step": step.step,
+        "steps": step.steps,
+        "loss": step.loss,
+        "by_term": step.by_term,
+        "evaluations": step.evaluations,
+        "seconds": round(step.seconds, 3),
+        "eta": round(step.eta, 3),
+        "peak_memory": step.peak_memory,
+        "note": step.note,
+    }
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(json.dumps(facts, ensure_ascii=False) + "\n")
 
 
 def _report(result: "dict[str, Any]", output: Output, stopped: bool) -> None:

@@ -171,8 +171,8 @@ class _Pixels:
     def measure(self, image: Image, totals: "_Totals") -> None:
         """Add to the totals."""
         for place, term in self._terms:
-            for count, pixels in self._strips(self.band.frame(1).surround(image)):
-                totals.add(place, term.of(count, self.band.width).measure(pixels))
+            for count, first, pixels in self._strips(self.band.frame(1).surround(image)):
+                totals.add(place, term.of(count, self.band.width, first=first).measure(pixels))
 
     def pull_back(self, image: Image, derivatives: tuple[Tensor, ...], gradient: Image) -> None:
         """Add to the image's gradient."""
@@ -181,9 +181,10 @@ class _Pixels:
         edge = self.band.frame(1)
         around = edge.surround(image)
         found = gradient if around is image else torch.zeros_like(around)
-        for (count, pixels), (_, own) in zip(self._strips(around), self._strips(found), strict=True):
+        for (count, first, pixels), (*_, own) in zip(self._strips(around), self._strips(found), strict=True):
             for place, term in self._terms:
-                term.of(count, self.band.width).pull_back(pixels, derivatives[place], own)
+                part = term.of(count, self.band.width, first=first)
+                part.pull_back(pixels, derivatives[place], own)
         if found is not gradient:
             gradient.add_(edge.fold(found))
 
@@ -193,15 +194,18 @@ class _Pixels:
             (place, term) for place, term in enumerate(self.objective.terms) if isinstance(term, PixelTerm)
         ]
 
-    def _strips(self, around: Image) -> Iterator[tuple[int, Image]]:
-        """How many rows a strip counts, and its view of the surrounded band: these, and what follows them."""
+    def _strips(self, around: Image) -> Iterator[tuple[int, bool, Image]]:
+        """How many rows a strip counts, whether it is the first, and its view of the surrounded band.
+
+        The view has these rows and what follows them.
+        """
         top, bottom = self.band.rows
         high = max(1, STRIP // self.band.width)
         for start in range(top, bottom, high):
             stop = min(bottom, start + high)
             window = (slice(start, stop + 1), slice(0, self.band.width + 1))
             rows, columns = self.band.frame(1).local(window)
-            yield stop - start, around[:, :, rows, columns]
+            yield stop - start, start == 0, around[:, :, rows, columns]
 
 
 class _Totals:

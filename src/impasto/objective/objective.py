@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
@@ -11,18 +11,12 @@ from torch import Tensor
 from impasto.choices import Formula, Keep
 from impasto.network.layers import layer
 from impasto.network.vgg import VGG19
+from impasto.objective.formulas import CONVENTIONS
+from impasto.objective.guides import Area
+from impasto.objective.style import GRAM, Statistic, StyleTerm
 from impasto.objective.targets import content_targets, style_targets
-from impasto.objective.terms import (
-    IMAGE,
-    ContentTerm,
-    PixelTerm,
-    StyleTerm,
-    Term,
-    squared_differences,
-    squared_overshoot,
-    style_distance,
-)
-from impasto.shapes import Gram, Image
+from impasto.objective.terms import IMAGE, ContentTerm, PixelTerm, Term, squared_overshoot
+from impasto.shapes import Image
 
 
 @dataclass(frozen=True)
@@ -65,13 +59,19 @@ def content_terms(
         layers: each layer's share; shares are used as they are, the paper has one layer with share 1.
         weight: the paper's α.
         formula: "paper", α · ½Σ(F−P)², which grows with the number of pixels; "balanced", α · ½Σ(F−P)²/½ΣP²,
-            the squared relative error of the features, which depends on neither size nor layer.
+            the squared relative error of the features, which depends on neither size nor layer. Others: see
+            `CONVENTIONS`.
         tile, keep: see `content_targets`.
     """
     shares = {layer(name).name: share for name, share in layers.items()}
     targets = content_targets(network, content, list(shares), tile=tile, keep=keep)
+    unit, canvas = CONVENTIONS[formula].content, (content.shape[2], content.shape[3])
     return tuple(
-        ContentTerm(name, target, weight * shares[name] / ((half if formula == "balanced" else 1.0) or 1.0))
+        ContentTerm(
+            name,
+            target,
+            weight * shares[name] * unit(network.channels(name), math.prod(layer(name).grid(*canvas)), half),
+        )
         for name, (target, half) in targets.items()
     )
 
@@ -97,51 +97,90 @@ def style_terms(
         weight: the paper's β.
         formula: "paper", β w_l E_l; "balanced", β w_l E_l divided by its value for a featureless image, the
             squared relative error of the Gram matrix, which depends on neither size, layer nor contrast.
+            Others: see `CONVENTIONS`.
         tile: see `style_targets`.
     """
     targets = style_targets(network, styles, list(layers), tile=tile)
-    return style_terms_towards(targets, layers, canvas=canvas, weight=weight, formula=formula)
+    wanted = [Wanted(targets)]
+    return style_terms_towards(wanted, layers, canvas=canvas, weight=weight, formula=formula)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A style that is wanted somewhere in a picture.
+
+    Attributes:
+        means: by layer, what is wanted of its statistic per position.
+        shares: by layer, how much of the style's weight; a layer that is not named has all of it.
+        statistics: by layer; Gram matrices if not named.
+        area: where; None everywhere.
+        label: for the report.
+    """
+
+    means: Mapping[str, Tensor]
+    shares: Mapping[str, float] = field(default_factory=dict)
+    statistics: Mapping[str, Statistic] = field(default_factory=dict)
+    area: Area | None = None
+    label: str = ""
 
 
 def style_terms_towards(
-    targets: Mapping[str, Gram],
+    wanted: Sequence[Wanted],
     layers: Mapping[str, float],
     *,
     canvas: tuple[int, int],
     weight: float,
     formula: Formula,
 ) -> tuple[StyleTerm, ...]:
-    """The terms of `style_terms`, from targets that are measured already."""
-    shares = {layer(name).name: share for name, share in layers.items()}
+    """The terms of `style_terms`, from styles that are measured already; none where a share is 0."""
+    convention = CONVENTIONS[formula]
+    w = {layer(name).name: share for name, share in layers.items()}
     terms = []
-    for name, target in targets.items():
-        positions = math.prod(layer(name).grid(*canvas))
-        unit = _style_unit(target, formula)
-        terms.append(StyleTerm(name, target, positions, weight * shares[name] / unit))
+    for one in wanted:
+        for name, mean in one.means.items():
+            share = one.shares.get(name, 1.0)
+            if not share:
+                continue
+            statistic = one.statistics.get(name, GRAM)
+            positions = math.prod(layer(name).grid(*canvas))
+            target = statistic.target(mean)
+            channels = statistic.channels(mean)
+            nothing = statistic.measure(mean.new_zeros(1, channels, 1, 1))  # what a featureless image has
+            unit = convention.style(channels, float(statistic.distance(nothing, 1, target)))
+            terms.append(
+                StyleTerm(
+                    name,
+                    target,
+                    positions if one.area is None else one.area.positions(name),
+                    weight * w[name] * share * unit,
+                    statistic,
+                    one.area,
+                    one.label,
+                )
+            )
     return tuple(terms)
 
 
-def _style_unit(target: Gram, formula: Formula) -> float:
-    """What a style score is divided by: 1, or its value for a featureless image."""
-    return (
-        float(style_distance(torch.zeros_like(target), 1, target)) if formula == "balanced" else 1.0
-    ) or 1.0
-
-
 def prior_terms(
-    canvas: tuple[int, int], *, variation: float, gamut: float, wrap: bool = False
+    canvas: tuple[int, int],
+    *,
+    variation: float,
+    gamut: float,
+    wrap: bool = False,
+    formula: Formula = "balanced",
 ) -> tuple[PixelTerm, ...]:
     """What is asked of any picture: neighbours alike, colours that can be shown; nothing at weight 0.
 
     Args:
         canvas: height and width in pixels of the image to be painted.
-        variation: weight of the mean of `squared_differences`.
+        variation: weight of the formula's smoothness; of "balanced" and "paper" it is the mean over pixels of
+            `squared_differences`.
         gamut: weight of the mean of `squared_overshoot`.
         wrap: whether opposite edges are neighbours.
     """
-    pixels = math.prod(canvas)
+    statistic, factor = CONVENTIONS[formula].smoothness(canvas)
     terms = (
-        PixelTerm("variation", squared_differences, pixels, variation, wrap),
-        PixelTerm("gamut", squared_overshoot, pixels, gamut),
+        PixelTerm("variation", statistic, 1 / factor, variation, wrap),
+        PixelTerm("gamut", squared_overshoot, math.prod(canvas), gamut),
     )
     return tuple(term for term in terms if term.weight)

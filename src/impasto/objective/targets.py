@@ -3,8 +3,8 @@
 import math
 import os
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import IO
 
@@ -17,7 +17,9 @@ from impasto.device import all_sum
 from impasto.network.layers import LAYERS, Layer, deepest, layer
 from impasto.network.vgg import VGG19
 from impasto.objective.bands import Band
-from impasto.objective.terms import Target, gram
+from impasto.objective.guides import Area
+from impasto.objective.style import GRAM, Statistic
+from impasto.objective.terms import Target
 from impasto.objective.tiles import Tile
 from impasto.shapes import Features, Gram, Image
 
@@ -61,23 +63,74 @@ def style_targets(
         one (1, N, N) per layer.
     """
     targets: dict[str, Gram] = {}
-    names = [layer(name).name for name in layers]
+    statistics: dict[str, Statistic] = {layer(name).name: GRAM for name in layers}
     for style, share in styles:
-        totals: dict[str, Tensor] = {}
-
-        def see(name: str, features: Features, tile: Tile, totals: dict[str, Tensor] = totals) -> None:
-            if name in names:
-                rows, columns = tile.inside(name)
-                own = gram(features[:, :, rows, columns])
-                totals[name] = totals[name] + own if name in totals else own
-
-        each_tile(network, style, deepest(names), tile, see)
-        for name in names:
-            channels = network.channels(name)
-            found = all_sum(totals.get(name, style.new_zeros(1, channels, channels)))
-            part = found * (share / math.prod(LAYERS[name].grid(style.shape[2], style.shape[3])))
+        (means,) = style_means(network, style, statistics, tile=tile)
+        for name, mean in means.items():
+            part = mean * share
             targets[name] = targets[name] + part if name in targets else part
     return targets
+
+
+def style_means(
+    network: VGG19,
+    style: Image,
+    statistics: Mapping[str, Statistic],
+    *,
+    areas: Sequence[Area | None] = (None,),
+    tile: int = 0,
+) -> list[dict[str, Tensor]]:
+    """What a painting's responses are per position, in each of some areas of it; the network sees it once.
+
+    Args:
+        style: the painting, (1, 3, H', W').
+        statistics: what is measured, by layer.
+        areas: where; None is the whole painting. One that is too thin for a layer's positions to see mostly
+            it is measured with all that see any of it.
+        tile: see `each_tile`.
+    Returns:
+        for each area, by layer, the statistic's total divided by the positions.
+    """
+    chosen = [_inner(area, statistics) for area in areas]
+    totals: dict[tuple[int, str], Tensor] = {}
+
+    def see(name: str, features: Features, tile: Tile) -> None:
+        if name not in statistics:
+            return
+        rows, columns = tile.inside(name)
+        core = features[:, :, rows, columns]
+        for place, by_layer in enumerate(chosen):
+            area = by_layer[name]
+            weights = None if area is None else area.at(name, *tile.positions(name))
+            own = statistics[name].measure(core, weights)
+            totals[place, name] = totals[place, name] + own if (place, name) in totals else own
+
+    each_tile(network, style, deepest(statistics), tile, see)
+    return [
+        {
+            name: _mean(network, style, statistic, name, by_layer[name], totals.get((place, name)))
+            for name, statistic in statistics.items()
+        }
+        for place, by_layer in enumerate(chosen)
+    ]
+
+
+def _inner(area: Area | None, layers: Iterable[str]) -> dict[str, Area | None]:
+    """By layer, the area without its border, or with it where nothing else would be left."""
+    if area is None:
+        return dict.fromkeys(layers)
+    inner = replace(area, inner=True)
+    return {name: inner if inner.positions(name) > 0 else area for name in layers}
+
+
+def _mean(
+    network: VGG19, style: Image, statistic: Statistic, name: str, area: Area | None, total: Tensor | None
+) -> Tensor:
+    """The total of all processes per position; this one may have had nothing to measure."""
+    if total is None:
+        total = style.new_zeros(statistic.shape(network.channels(name)))
+    grid = math.prod(LAYERS[name].grid(style.shape[2], style.shape[3]))
+    return all_sum(total) / (grid if area is None else area.positions(name))
 
 
 def content_targets(

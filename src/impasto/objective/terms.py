@@ -4,7 +4,6 @@ Every term is a *measure*, a statistic of features that adds up over positions, 
 Because totals add up, an image can be measured whole, by tiles or by several processes, and scored once.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
@@ -57,7 +56,7 @@ def content_distance(total: Scalar) -> Scalar:
     return total / 2
 
 
-def style_distance(total: Gram, positions: int, target: Gram) -> Scalar:
+def style_distance(total: Gram, positions: float, target: Gram) -> Scalar:
     """E_l = 1/(4 N² M²) Σ_ij (G_ij − A_ij)², Eq. 4 of Gatys et al. 2015, from Gram matrices per position.
 
     Differs: the paper's images have one size, so its M serves both; here each Gram matrix is divided by its
@@ -75,32 +74,52 @@ def style_distance(total: Gram, positions: int, target: Gram) -> Scalar:
     return (total / positions - target).square().sum() / (4 * channels**2)
 
 
-def squared_differences(image: Image, rows: int | None = None, columns: int | None = None) -> Scalar:
+def squared_differences(
+    image: Image,
+    rows: int | None = None,
+    columns: int | None = None,
+    *,
+    first: bool = True,
+    down: float = 1.0,
+    along: float = 1.0,
+) -> Scalar:
     """Σ (x_{i+1,j} − x_{i,j})² + (x_{i,j+1} − x_{i,j})², the total variation with exponent 2.
 
     Mahendran and Vedaldi 2015 (arXiv:1412.0035), Sec. 2, β = 2. Not in Gatys et al. 2015.
 
     Args:
         rows, columns: count the first ones alone; what follows them is only looked at. Default: all.
+        first: whether the image's first row is the whole image's.
+        down, along: what the sums over pairs above one another and side by side are multiplied by.
     """
     rows, columns = rows or image.shape[2], columns or image.shape[3]
     below, right = image[:, :, 1 : rows + 1, :columns], image[:, :, :rows, 1 : columns + 1]
-    down = below - image[:, :, : below.shape[2], :columns]
-    along = right - image[:, :, :rows, : right.shape[3]]
-    return down.square().sum() + along.square().sum()
+    under = below - image[:, :, : below.shape[2], :columns]
+    beside = right - image[:, :, :rows, : right.shape[3]]
+    return down * under.square().sum() + along * beside.square().sum()
 
 
-def squared_overshoot(image: Image, rows: int | None = None, columns: int | None = None) -> Scalar:
+def squared_overshoot(
+    image: Image, rows: int | None = None, columns: int | None = None, *, first: bool = True
+) -> Scalar:
     """Σ (x − clamp(x, 0, 1))²: how far pixels stand outside what can be shown. Not in Gatys et al. 2015.
 
     Without it highlights are painted brighter than white, and what was painted there is lost when the picture
     is clamped; with it they get strokes.
 
     Args:
-        rows, columns: as in `squared_differences`.
+        rows, columns, first: as in `squared_differences`.
     """
     own = image[:, :, :rows, :columns]
     return (own - own.clamp(0, 1)).square().sum()
+
+
+@runtime_checkable
+class PixelStatistic(Protocol):
+    """A sum over the pixels of an image, such as `squared_differences`."""
+
+    def __call__(self, image: Image, rows: int, columns: int, *, first: bool) -> Scalar:
+        """Over the first rows and columns; it may look at the row and the column that follow."""
 
 
 @runtime_checkable
@@ -205,70 +224,24 @@ class ContentTerm:
 
 
 @dataclass(frozen=True)
-class StyleTerm:
-    """Style of one layer: E_l of Eq. 4 (see `style_distance` for what differs).
-
-    The target is A/M_style, (1, N, N); `positions` is M, the positions of the whole image to be painted.
-    """
-
-    layer: str
-    target: Gram
-    positions: int
-    weight: float
-
-    @property
-    def name(self) -> str:
-        """`style` and the layer."""
-        return f"style {self.layer}"
-
-    @property
-    def total_shape(self) -> tuple[int, ...]:
-        """(1, N, N)."""
-        return tuple(self.target.shape)
-
-    def measure(self, features: Features) -> Gram:
-        """G = Σ F F over positions."""
-        return gram(features)
-
-    def score(self, total: Gram) -> Scalar:
-        """E_l."""
-        return style_distance(total, self.positions, self.target)
-
-    def part(self, rows: slice, columns: slice) -> "StyleTerm":
-        """The same: `measure` adds up over any positions."""
-        return self
-
-    def pull_back(self, features: Features, derivative: Gram, gradient: Tensor | None) -> Features:
-        """Of G = F Fᵀ along D: (D + Dᵀ) F, which is Eq. 6 of the paper where F > 0."""
-        both = (derivative + derivative.transpose(1, 2)).to(features.dtype)
-        flat = features.permute(0, 2, 3, 1).flatten(1, 2)  # (B, M, N), a view
-        batch, count, height, width = features.shape
-        if gradient is None:
-            own = (flat @ both).view(batch, height, width, count)
-            return own.permute(0, 3, 1, 2)
-        gradient.permute(0, 2, 3, 1).view(batch, -1, count).baddbmm_(flat, both)
-        return gradient
-
-
-@dataclass(frozen=True)
 class PixelTerm:
-    """The mean over pixels of a statistic of the image itself, so that it does not grow with the image.
+    """A statistic of the image itself, by default its mean over pixels, so that it does not grow with them.
 
     Attributes:
         name: what the report calls it.
-        statistic: a sum over the first rows and columns of an image, such as `squared_differences`; it may
-            look at the row and the column that follow.
-        pixels: how many the whole image has.
+        statistic: a sum over pixels.
+        pixels: what the sum is divided by: how many the whole image has, for a mean.
         wrap: whether the first row and column follow the last.
-        counted: the rows and columns that are counted of what is measured; None: it is the whole image.
+        counted: the rows and columns that are counted of what is measured, and whether its first row is the
+            whole image's; None: it is the whole image.
     """
 
     name: str
-    statistic: Callable[[Image, int, int], Scalar]
-    pixels: int
+    statistic: PixelStatistic
+    pixels: float
     weight: float
     wrap: bool = False
-    counted: tuple[int, int] | None = None
+    counted: tuple[int, int, bool] | None = None
     layer: str = IMAGE
 
     @property
@@ -276,20 +249,20 @@ class PixelTerm:
         """A number."""
         return ()
 
-    def of(self, rows: int, columns: int) -> "PixelTerm":
+    def of(self, rows: int, columns: int, *, first: bool) -> "PixelTerm":
         """The term as it measures those first rows and columns of what it is shown."""
-        return replace(self, counted=(rows, columns))
+        return replace(self, counted=(rows, columns, first))
 
     def measure(self, features: Image) -> Scalar:
         """The statistic of the pixels."""
-        height, width = features.shape[2:]
         if self.counted is not None:
-            return self.statistic(features, *self.counted)
+            rows, columns, first = self.counted
+            return self.statistic(features, rows, columns, first=first)
         margin = F.pad(features, (0, 1, 0, 1), mode="circular") if self.wrap else features
-        return self.statistic(margin, height, width)
+        return self.statistic(margin, features.shape[2], features.shape[3], first=True)
 
     def score(self, total: Scalar) -> Scalar:
-        """Its mean over pixels."""
+        """The sum, divided."""
         return total / self.pixels
 
     def pull_back(self, features: Image, derivative: Scalar, gradient: Tensor | None) -> Image:

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +79,35 @@ def draw_figure_2(pictures: Mapping[str, Picture], photo: Picture, painting: Pic
             if column == 0:
                 upto = layer if row == 0 else f"… {layer}"
                 axes.set_ylabel(f"{'ABCDE'[row]}   {upto}", fontsize=11)
+    _write(figure, path)
+
+
+def draw_losses(columns: Sequence[str], rows: Sequence[Sequence[float]], path: Path) -> None:
+    """The loss and its summands, step by step, over all scales; a line where the next scale begins.
+
+    Args:
+        columns: scale, step, seconds, loss, and the summands' names.
+        rows: a row for every step.
+        path: PNG, PDF or SVG by its ending; written whole.
+    """
+    figure = _figure(9, 5)
+    axes = figure.add_subplot()
+    steps = range(1, len(rows) + 1)
+    for place, name in enumerate(columns[3:], start=3):
+        bold = name == "loss"
+        values = [row[place] for row in rows]
+        if any(value > 0 for value in values):
+            axes.plot(
+                steps, values, label=name, linewidth=2.4 if bold else 1.1, color="black" if bold else None
+            )
+    for step in steps[1:]:
+        if rows[step - 1][0] != rows[step - 2][0]:
+            axes.axvline(step - 0.5, color="0.8", linewidth=0.8)
+    axes.set_yscale("log")
+    axes.set_xlabel("step")
+    axes.set_ylabel("loss, weighted")
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=9, frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
     _write(figure, path)
 
 

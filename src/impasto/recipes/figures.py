@@ -18,9 +18,10 @@ from impasto.recipes.paper_settings import (
     ReconstructContentSettings,
     ReconstructStyleSettings,
 )
+from impasto.recipes.presets import PAPER_STYLE_LAYERS
 from impasto.recipes.progress import Progress
 from impasto.recipes.reconstruct import prepare_content, prepare_style
-from impasto.recipes.settings import PAPER_STYLE_LAYERS, StylizeSettings
+from impasto.recipes.settings import StylizeSettings
 from impasto.recipes.stylize import prepare
 
 RATIOS = (1e-5, 1e-4, 1e-3, 1e-2)

@@ -15,7 +15,8 @@ from impasto.image.resize import resize
 from impasto.memory import hand_back, memory_errors, peak_memory
 from impasto.network.vgg import VGG19
 from impasto.objective.bands import Band
-from impasto.objective.evaluate import Evaluate, evaluator
+from impasto.objective.constraint import FREE, Constraint
+from impasto.objective.evaluate import Evaluate, Evaluation, evaluator
 from impasto.objective.objective import Objective
 from impasto.recipes.clock import Clock
 from impasto.recipes.progress import Painting, Progress
@@ -51,6 +52,8 @@ class Job:
         tolerance: when a scale ends early (see `descent.step`).
         alpha: of the result, at any size, or None.
         judge: gives what else there is to say of the result, from its pixels at the canvas's size.
+        constraint: gives what may not move at a scale; `first` has it already.
+        finishing: what is done to an image, (1, 3, H, W) of any size on the CPU, before it is shown or saved.
     """
 
     canvas: tuple[int, int]
@@ -68,6 +71,8 @@ class Job:
     tolerance: float = 0.0
     alpha: Mask | None = None
     judge: Callable[[Image], dict[str, float]] | None = None
+    constraint: Callable[[Scale], Constraint] = lambda scale: FREE
+    finishing: Callable[[Image], Image] = lambda image: image
 
 
 def run(job: Job, snapshot: Snapshot | None = None) -> Iterator[Progress]:
@@ -85,7 +90,7 @@ def run(job: Job, snapshot: Snapshot | None = None) -> Iterator[Progress]:
     if any(layout.tile for layout in at.layouts):
         hand_back()
     clock = Clock(job.scales, gone=at.seconds)
-    layouts, spent = list(at.layouts), at.spent
+    layouts, spent, trace = list(at.layouts), at.spent, at.trace
     below: Image | None = None
     for index, scale in list(enumerate(job.scales))[at.scale :]:
         stage = _Stage(job, scale, layouts[index])
@@ -107,7 +112,8 @@ def run(job: Job, snapshot: Snapshot | None = None) -> Iterator[Progress]:
                 continue
             step += 1
             clock.tick(index, step)
-            here = Snapshot(index, step, spent, clock.seconds, tuple(layouts), state, stage.band)
+            trace = (*trace, _row(index, step, clock.seconds, state.here))
+            here = Snapshot(index, step, spent, clock.seconds, tuple(layouts), state, stage.band, trace)
             yield _progress(job, here, clock, stage.said())
         assert state is not None, "a scale has a step or a snapshot"
         below = stage.band.gather(state.image)
@@ -120,16 +126,22 @@ class _Stage:
     def __init__(self, job: Job, scale: Scale, layout: Layout) -> None:
         self.job, self.scale, self.layout = job, scale, layout
         self.band = Band.of(scale.height, scale.width, wrap=job.network.wrap)
+        self.constraint = job.constraint(scale)
         self._evaluate: Evaluate | None = None
         self._note = ""
 
     def begin(self, below: Image | None) -> descent.Descent:
         """The descent before its first step, from what was reached at the scale below, if there was one."""
-        if below is None or self.job.detailed:
-            first = self.job.first(self.scale)
-            image = first if below is None else carry(below, first)
+        first = self.job.first(self.scale) if below is None or self.job.detailed or self.constraint else None
+        if below is None:
+            assert first is not None, "a run starts from something"
+            image = first
+        elif first is not None and self.job.detailed:
+            image = carry(below, first)
         else:
             image = resize(below, self.scale.height, self.scale.width)
+        if first is not None:
+            image = self.constraint.held(image, first)
         own = self.band.own(image).clone() if not self.band.alone else image
         return descent.start(self.evaluate, own, method=self.job.optimizer, history=self.layout.history)
 
@@ -139,7 +151,8 @@ class _Stage:
         if self._evaluate is None:
             objective = self.job.objective(self.scale, self.layout)
             tile = self.layout.tile
-            self._evaluate = evaluator(self.job.network, objective, tile=tile, band=self.band)
+            free = evaluator(self.job.network, objective, tile=tile, band=self.band)
+            self._evaluate = self.constraint.applied(free, self.band)
         return self._evaluate
 
     def step_down(self) -> bool:
@@ -162,8 +175,12 @@ class _Stage:
 def finish(job: Job, last: Progress) -> Painting:
     """The picture as it stands at `last`, at the size that was asked for, with its alpha and manifest."""
     height, width = job.canvas
+    here = last.snapshot()
+    assert here.descent is not None, "a step has been taken"
+    assert here.band is not None, "in some band"
+    image = here.band.gather(here.descent.image).detach().float().cpu()
     picture = Picture(
-        pixels=resize(last.image(), height, width).clamp(0, 1),
+        pixels=job.finishing(resize(image.clamp(0, 1), height, width).clamp(0, 1)),
         alpha=None if job.alpha is None else resize(job.alpha, height, width).clamp(0, 1),
         name="painting",
     )
@@ -178,7 +195,23 @@ def finish(job: Job, last: Progress) -> Painting:
     }
     if job.judge is not None:
         result |= job.judge(picture.pixels.to(job.network.device))
-    return Painting(picture, {**job.manifest, "result": result})
+    trace = {"columns": ["scale", "step", "seconds", "loss", *last.by_term], "rows": _thinned(here.trace)}
+    return Painting(picture, {**job.manifest, "result": result, "trace": trace})
+
+
+ROWS = 400
+"""Of the trace that goes into a manifest, at most; longer ones are thinned."""
+
+
+def _row(index: int, step: int, seconds: float, here: Evaluation) -> tuple[float, ...]:
+    values = (float(here.loss), *here.by_term.values())
+    return (index + 1, step, round(seconds, 2), *(float(f"{value:.5g}") for value in values))
+
+
+def _thinned(rows: Sequence[tuple[float, ...]]) -> list[tuple[float, ...]]:
+    """The last row and as many before it, evenly, as there is room for."""
+    every = -(-len(rows) // ROWS)
+    return [row for place, row in enumerate(rows, start=1) if (len(rows) - place) % every == 0]
 
 
 def complete(job: Job, snapshot: Snapshot | None = None) -> Painting:
@@ -222,7 +255,7 @@ def _progress(job: Job, here: Snapshot, clock: Clock, note: str) -> Progress:
         eta=0.0 if last else clock.eta,
         precision=job.manifest["precision"],
         peak_memory=peak_memory(job.network.device),
-        image=lambda: band.gather(image).detach().float().clamp(0, 1).cpu(),
+        image=lambda: job.finishing(band.gather(image).detach().float().clamp(0, 1).cpu()),
         snapshot=lambda: here,
         note="; ".join(filter(None, (note, state.note))),
     )

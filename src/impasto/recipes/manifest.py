@@ -71,6 +71,11 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     return dict(manifest)
 
 
+def option_of(role: str) -> str:
+    """The option that gives an input: style-2 is another --style, style-2-regions another --regions."""
+    return "regions" if role.endswith("regions") else role.partition("-")[0]
+
+
 def find_input(manifest: Mapping[str, Any], role: str, beside: str | os.PathLike[str]) -> str:
     """Where an input of the manifest lies now: where it was, or beside the picture.
 
@@ -78,7 +83,7 @@ def find_input(manifest: Mapping[str, Any], role: str, beside: str | os.PathLike
         CheckpointError: it came from memory, or is in neither place.
     """
     recorded = manifest["inputs"][role]
-    option = role.partition("-")[0]  # style-2 is another --style
+    option = option_of(role)
     if recorded["sha256"] is None:
         raise CheckpointError(
             f"the {role} image of {beside} came from memory, not from a file. Give the file with --{option}."
@@ -105,5 +110,5 @@ def check_input(manifest: Mapping[str, Any], role: str, picture: Picture, *, oth
         now = (picture.sha256 or "none")[:12]
         raise CheckpointError(
             f"the {role} image {picture.name} has changed: SHA-256 was {recorded[:12]}…, now {now}…. "
-            f"Give the original with --{role.partition('-')[0]} FILE{otherwise}"
+            f"Give the original with --{option_of(role)} FILE{otherwise}"
         )

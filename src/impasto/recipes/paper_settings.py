@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from impasto.choices import Pooling, Precision
 from impasto.errors import SettingsError
 from impasto.network.layers import layer
-from impasto.recipes.fields import check, option, shares
+from impasto.recipes.fields import blend_shares, check, option
+from impasto.recipes.presets import PAPER_CONTENT_LAYERS, PAPER_RATIO, PAPER_STYLE_LAYERS
 from impasto.recipes.settings import (
     BLEND_HELP,
     CONTENT_LAYERS_HELP,
     DEVICE_HELP,
-    PAPER_CONTENT_LAYERS,
-    PAPER_RATIO,
-    PAPER_STYLE_LAYERS,
     POOLING_HELP,
     STYLE_LAYERS_HELP,
     WEIGHTS_HELP,
@@ -86,7 +84,7 @@ class ReconstructStyleSettings(RunSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.canvas(1, 1)
-        shares(self.blend)
+        blend_shares(self.blend)
 
     def canvas(self, height: int, width: int) -> tuple[int, int]:
         """Height and width in pixels of the picture, for a style image of that height and width.

@@ -7,7 +7,7 @@ from impasto.image.files import Source, read_picture
 from impasto.image.resize import fit
 from impasto.network.fetch import ByteProgress
 from impasto.network.layers import check_size, deepest, layer
-from impasto.objective.objective import Objective, content_terms, prior_terms, style_terms
+from impasto.objective.objective import Objective, content_terms, prior_terms, style_terms_towards
 from impasto.recipes.job import Job, complete, fitted, white_noise
 from impasto.recipes.machine import compute_for, network_for
 from impasto.recipes.manifest import new
@@ -128,6 +128,7 @@ def prepare_style(
     settings = settings or ReconstructStyleSettings()
     compute = compute_for(settings)
     paintings = read_styles(image, settings.blend)
+    paintings.check(settings.layers)
     first = paintings.pictures[0]
     canvas = settings.canvas(first.height, first.width)
     last = deepest(settings.layers)
@@ -150,18 +151,12 @@ def prepare_style(
         return round(settings.style_size * max(scale.height, scale.width) / max(canvas))
 
     def objective(scale: Scale, layout: Layout) -> Objective:
-        style = style_terms(
-            network,
-            paintings.at(long(scale), last.stride, compute.device),
-            settings.layers,
-            canvas=(scale.height, scale.width),
-            weight=1.0,
-            formula="balanced",
-            tile=layout.tile,
+        (wanted,) = paintings.wanted(
+            network, "gram", settings.layers, long=long(scale), least=last.stride, tile=layout.tile
         )
-        prior = prior_terms(
-            (scale.height, scale.width), variation=settings.tv, gamut=0.0, wrap=settings.tileable
-        )
+        canvas = (scale.height, scale.width)
+        style = style_terms_towards(wanted, settings.layers, canvas=canvas, weight=1.0, formula="balanced")
+        prior = prior_terms(canvas, variation=settings.tv, gamut=0.0, wrap=settings.tileable)
         return Objective((*style, *prior))
 
     job = Job(

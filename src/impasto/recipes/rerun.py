@@ -47,6 +47,7 @@ def prepare_rerun(
     *,
     content: str = "",
     style: str | Sequence[str] = "",
+    regions: Sequence[str] = (),
     weights: str = "",
     on_download: ByteProgress | None = None,
 ) -> Job:
@@ -56,12 +57,13 @@ def prepare_rerun(
 
     Args:
         path: a picture that Impasto wrote.
-        content, style, weights: where these files lie now, if not where they were; several styles in order.
+        content, style, regions, weights: where these files lie now, if not where they were; several styles
+            and masks in order.
     Raises:
         CheckpointError: no manifest, an input that is gone or has changed, other weights.
         ImpastoError: as in `prepare`.
     """
-    moved = {"content": content, "style": style, "weights": weights}
+    moved = {"content": content, "style": style, "regions": regions, "weights": weights}
     return _prepare(manifests.read(path), path, moved, on_download)
 
 
@@ -70,6 +72,7 @@ def prepare_resume(
     *,
     content: str = "",
     style: str | Sequence[str] = "",
+    regions: Sequence[str] = (),
     weights: str = "",
     changed: bool = False,
     on_download: ByteProgress | None = None,
@@ -78,7 +81,7 @@ def prepare_resume(
 
     Args:
         path: a checkpoint.
-        content, style, weights: as in `prepare_rerun`.
+        content, style, regions, weights: as in `prepare_rerun`.
         changed: whether to go on though an input or the weights have changed.
     Returns:
         the job, its state, and what was said of its output when the checkpoint was written.
@@ -87,7 +90,7 @@ def prepare_resume(
         ImpastoError: as in `prepare`.
     """
     facts = checkpoint.read_facts(path)
-    moved = {"content": content, "style": style, "weights": weights}
+    moved = {"content": content, "style": style, "regions": regions, "weights": weights}
     otherwise = ", or go on with what is there: --changed."
     job = _prepare(facts["manifest"], path, moved, on_download, changed=changed, otherwise=otherwise)
     scales = [(scale.height, scale.width) for scale in job.scales]
@@ -118,8 +121,14 @@ def _prepare(
         changes |= {"device": manifest["device"], "threads": manifest["machine"]["threads"]}
     if "init" in manifest["inputs"]:
         changes["init"] = manifests.find_input(manifest, "init", path)
-    inputs = _inputs(manifest, path, moved["content"], moved["style"])
-    job = recipe(*inputs, replace(settings, **changes), on_download=on_download)
+    inputs: list[Any] = []
+    if "content" in manifest["inputs"]:
+        inputs.append(moved["content"] or manifests.find_input(manifest, "content", path))
+    if styles := _several(manifest, path, "style", moved["style"]):
+        inputs.append(styles)
+    masks = _several(manifest, path, "regions", moved["regions"])
+    more: dict[str, Any] = {"regions": masks} if masks else {}
+    job = recipe(*inputs, replace(settings, **changes), on_download=on_download, **more)
     if not changed:
         for role, picture in job.inputs.items():
             manifests.check_input(manifest, role, picture, otherwise=otherwise)
@@ -128,22 +137,16 @@ def _prepare(
     return with_layouts(job, layouts) if layouts else job
 
 
-def _inputs(
-    manifest: Mapping[str, Any],
-    path: str | os.PathLike[str],
-    content: str | Sequence[str],
-    style: str | Sequence[str],
-) -> list[Any]:
-    """Where the photo and the paintings lie now."""
-    inputs: list[Any] = []
-    if "content" in manifest["inputs"]:
-        inputs.append(content or manifests.find_input(manifest, "content", path))
-    if roles := [role for role in manifest["inputs"] if role.startswith("style")]:
-        given = [style] if isinstance(style, str) and style else list(style)
-        if given and len(given) != len(roles):
-            raise CheckpointError(f"{path} has {len(roles)} style images; {len(given)} were given. Give all.")
-        inputs.append(given or [manifests.find_input(manifest, role, path) for role in roles])
-    return inputs
+def _several(
+    manifest: Mapping[str, Any], path: str | os.PathLike[str], option: str, given: str | Sequence[str]
+) -> list[str]:
+    """Where the paintings or the masks lie now, in their order."""
+    roles = [role for role in manifest["inputs"] if manifests.option_of(role) == option]
+    files = [given] if isinstance(given, str) and given else list(given)
+    if files and len(files) != len(roles):
+        what = {"style": "style images", "regions": "masks"}[option]
+        raise CheckpointError(f"{path} has {len(roles)} {what}; {len(files)} were given. Give all.")
+    return files or [manifests.find_input(manifest, role, path) for role in roles]
 
 
 def _check_weights(manifest: Mapping[str, Any], now: Mapping[str, Any], path: str | os.PathLike[str]) -> None:

@@ -6,64 +6,55 @@ The options of the command, the table in the docs and the JSON in the manifest c
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from impasto.choices import Formula, Optimizer, Pooling, Precision
+from impasto.choices import (
+    Blending,
+    ColorMatch,
+    Colors,
+    Formula,
+    Optimizer,
+    Pooling,
+    Precision,
+    StyleLoss,
+)
 from impasto.errors import SettingsError
-from impasto.recipes.fields import check, option, shares, size_in_bytes
-
-PAPER_STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
-"""Gatys et al. 2015, Methods: each with w_l = 1/5."""
-
-PAPER_CONTENT_LAYERS = ("conv4_2",)
-"""Gatys et al. 2015, Fig. 2."""
-
-PAPER_RATIO = 1e-3
-"""α/β of Gatys et al. 2015, Fig. 2 B, C and D."""
-
-STYLE_AT_HALF = 8.0
-"""β/α of the balanced formula at strength 0.5; chosen by eye over the pairs of docs/gallery.md."""
+from impasto.recipes.fields import blend_shares, check, option, size_in_bytes
+from impasto.recipes.presets import (
+    PAPER_CONTENT_LAYERS,
+    PAPER_RATIO,
+    PAPER_STYLE_LAYERS,
+    preset_values,
+)
 
 STEEPNESS = 1.5
 """How fast β/α moves with strength. At 1.5, strength 0.1 leaves the photo nearly as it is, 0.95 is nearly
 texture."""
 
-PRESETS: dict[str, dict[str, object]] = {
-    "gatys2015": {
-        "formula": "paper",
-        "pooling": "average",
-        "init": "noise",
-        "noise": 1.0,
-        "scales": 1,
-        "steps": 500,
-        "tolerance": 0.0,
-    },
+OWN_WEIGHTS: dict[Formula, tuple[float, float, float, float]] = {
+    "balanced": (1.0, 8.0, 2.0, 100.0),
+    "paper": (PAPER_RATIO, 1.0, 0.0, 0.0),
+    "neural-style": (5.0, 100.0, 1e-3, 0.0),
+    "neural-style-pt": (5.0, 100.0, 1e-3, 0.0),
+    "gatys-notebook": (1.0, 1.0, 0.0, 0.0),
+    "anishathalye": (5.0, 500.0, 100.0, 0.0),
+    "gordicaleksa": (1e5, 3e4, 1.0, 0.0),
+    "crowsonkb": (0.015, 1.0, 2.0, 0.0),
 }
-"""Settings under one name. gatys2015: the paper's choices to the letter: white noise, one scale, average
-pooling, conv4_2, conv1_1 … conv5_1 with w_l = 1/5, L-BFGS, the literal formulas and α/β."""
+"""By formula: weights of content, style, smoothness and gamut at strength 0.5, if none are given. Of the
+balanced formula chosen by eye over the pairs of docs/gallery.md; of the others their tools' defaults."""
 
 PREVIEW = 256
 """Long side of a preview, in pixels."""
-
-VARIATION, GAMUT = 2.0, 100.0
-"""Weights of the two priors in the balanced formula; by eye as well. docs/design.md says what was seen."""
 
 STYLE_LAYERS_HELP = "style layers, with weights w_l if not equal: conv1_1,pool2 or conv1_1=0.5,pool2=0.1"
 CONTENT_LAYERS_HELP = "content layers, written like style layers"
 POOLING_HELP = "how the network halves its grids; the paper: average; softer on the eye: max"
 DEVICE_HELP = "where to compute: auto, cpu, cuda, cuda:1, mps"
-BLEND_HELP = "shares of several paintings, in their order: 1,3; if left out, equal"
+BLEND_HELP = (
+    "shares of several paintings, in their order: 1,3; or which layers each gives: fine,coarse, "
+    "1@conv1_1+conv2_1,2@conv4_1; if left out, equal"
+)
 MEMORY_HELP = "the most memory to use, such as 8GB; if left out, what the machine and its container have free"
 WEIGHTS_HELP = "a file with the network's weights; default: the cache"
-
-
-def preset_values(name: str) -> dict[str, object]:
-    """What a preset sets.
-
-    Raises:
-        SettingsError: no preset of that name.
-    """
-    if name not in PRESETS:
-        raise SettingsError(f"there is no preset {name!r}; known: {', '.join(PRESETS)}.")
-    return PRESETS[name]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,8 +107,31 @@ class StylizeSettings(RunSettings):
         False, "stop at 256 px, where the run to the full size would be then: strokes as large in the picture"
     )
     init: str = option("content", "what to start from: noise, content (the photo), or an image file")
+    style_scale: float = option(
+        1.0, "size of the painting, and so of its strokes, against the picture's", low=0.05, high=8
+    )
+    colors: Colors = option(
+        "style", "whose colours: the painting's; or the photo's, by painting its luminance or by recolouring "
+        "the painting",
+    )  # fmt: skip
+    color_match: ColorMatch = option(
+        "symmetric",
+        "how photo-match recolours: mean and covariance (two forms), or histograms",
+        advanced=True,
+    )
+    keep: str = option(
+        "", "colours of the photo's mask (--regions) whose areas stay as they are: black;#ff0000"
+    )
     layers: Mapping[str, float] = option(dict.fromkeys(PAPER_STYLE_LAYERS, 0.2), STYLE_LAYERS_HELP)
     blend: str = option("", BLEND_HELP)
+    blending: Blending = option(
+        "targets",
+        "several paintings: one style between theirs, or all of them at once (losses)",
+        advanced=True,
+    )
+    style_loss: StyleLoss = option(
+        "gram", "what a style is: Gram matrices; means and covariances; histograms", advanced=True
+    )
     content_layers: Mapping[str, float] = option(
         dict.fromkeys(PAPER_CONTENT_LAYERS, 1.0), CONTENT_LAYERS_HELP, advanced=True
     )
@@ -130,27 +144,29 @@ class StylizeSettings(RunSettings):
         low=0, high=12, advanced=True,
     )  # fmt: skip
     formula: Formula = option(
-        "balanced", "balanced: weights mean the same at any size; paper: the literal formulas", advanced=True
-    )
+        "balanced", "what the weights multiply; balanced: they mean the same at any size; paper: the literal "
+        "formulas; others: those of other tools (docs/presets.md)", advanced=True,
+    )  # fmt: skip
     alpha: float | None = option(
-        None, "weight of content; follows from strength if left out", low=0, advanced=True
-    )
+        None, "weight of content; follows from strength if left out", low=0, advanced=True,
+        also="content_weight",
+    )  # fmt: skip
     beta: float | None = option(
-        None, "weight of style; follows from strength if left out", low=0, advanced=True
+        None, "weight of style; follows from strength if left out", low=0, advanced=True, also="style_weight"
     )
     tv: float | None = option(
-        None, "weight of smoothness (total variation); if left out, 2, in the paper's formula 0",
-        low=0, advanced=True,
+        None, "weight of smoothness (total variation); if left out, 2, in other formulas their own",
+        low=0, advanced=True, also="tv_weight",
     )  # fmt: skip
     gamut: float | None = option(
-        None, "weight against colours that no screen shows; if left out, 100, in the paper's formula 0",
+        None, "weight against colours that no screen shows; if left out, 100, in other formulas 0",
         low=0, advanced=True,
     )  # fmt: skip
     pooling: Pooling = option("max", POOLING_HELP, advanced=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        shares(self.blend)
+        blend_shares(self.blend)
         if self.content_weight == 0 and not (self.style_weight and any(self.layers.values())):
             raise SettingsError("there is nothing to paint towards: content and style both have weight 0.")
 
@@ -165,29 +181,24 @@ class StylizeSettings(RunSettings):
 
     @property
     def content_weight(self) -> float:
-        """The paper's α: as given, else from strength (balanced) or α/β of the paper's Fig. 2 (paper)."""
+        """The paper's α: as given, else the formula's own, more or less by strength."""
         if self.alpha is not None:
             return self.alpha
-        return PAPER_RATIO if self.formula == "paper" else (2 * (1 - self.strength)) ** STEEPNESS
+        return OWN_WEIGHTS[self.formula][0] * float((2 * (1 - self.strength)) ** STEEPNESS)
 
     @property
     def style_weight(self) -> float:
-        """The paper's β: as given, else from strength (balanced) or 1 (paper)."""
+        """The paper's β: as given, else the formula's own, more or less by strength."""
         if self.beta is not None:
             return self.beta
-        return 1.0 if self.formula == "paper" else STYLE_AT_HALF * (2 * self.strength) ** STEEPNESS
+        return OWN_WEIGHTS[self.formula][1] * float((2 * self.strength) ** STEEPNESS)
 
     @property
     def variation_weight(self) -> float:
-        """Of the total variation, as given or as the formula has it."""
-        return self._prior(self.tv, VARIATION)
+        """Of smoothness, as given or the formula's own."""
+        return OWN_WEIGHTS[self.formula][2] if self.tv is None else self.tv
 
     @property
     def gamut_weight(self) -> float:
-        """Of the overshoot of colours, as given or as the formula has it."""
-        return self._prior(self.gamut, GAMUT)
-
-    def _prior(self, given: float | None, balanced: float) -> float:
-        if given is not None:
-            return given
-        return 0.0 if self.formula == "paper" else balanced
+        """Of the overshoot of colours, as given or the formula's own."""
+        return OWN_WEIGHTS[self.formula][3] if self.gamut is None else self.gamut

@@ -1,20 +1,34 @@
 """The main job: repaint one picture in the style of another, as a stream of Progress."""
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
+import torch
+
+from impasto.image.color import grey, luminance, matched, matched_luminance, with_luminance
 from impasto.image.files import Source, read_picture
 from impasto.image.picture import Picture
 from impasto.image.resize import fit
 from impasto.network.fetch import ByteProgress
 from impasto.network.layers import Layer, check_size, deepest
 from impasto.network.vgg import VGG19
-from impasto.objective.objective import Objective, content_terms, prior_terms, style_terms_towards
+from impasto.objective.constraint import Constraint
+from impasto.objective.formulas import CONVENTIONS
+from impasto.objective.guides import Area
+from impasto.objective.objective import (
+    Objective,
+    Wanted,
+    content_terms,
+    prior_terms,
+    style_terms_towards,
+)
+from impasto.objective.style import GRAM
 from impasto.recipes.job import Job, complete, run, white_noise
 from impasto.recipes.machine import compute_for
 from impasto.recipes.manifest import new
 from impasto.recipes.planning import planned
 from impasto.recipes.progress import Painting, Progress
+from impasto.recipes.regions import Regions, read_regions
 from impasto.recipes.settings import PREVIEW, StylizeSettings
 from impasto.recipes.styles import Sources, Styles
 from impasto.recipes.workshop import Workshop
@@ -23,7 +37,13 @@ from impasto.solve.plan import Layout, Needs
 from impasto.solve.pyramid import Scale, first_scales, plan
 
 
-def stylize(content: Source, style: Sources, settings: StylizeSettings | None = None) -> Painting:
+def stylize(
+    content: Source,
+    style: Sources,
+    settings: StylizeSettings | None = None,
+    *,
+    regions: Sequence[Source] = (),
+) -> Painting:
     """Repaint `content` in the style of `style`, and wait for it.
 
     Gatys, Ecker and Bethge 2015, "A Neural Algorithm of Artistic Style" (arXiv:1508.06576), Eq. 7.
@@ -33,17 +53,23 @@ def stylize(content: Source, style: Sources, settings: StylizeSettings | None = 
         content: a file, a `PIL.Image`, a NumPy array or a tensor (see `read_picture`).
         style: the same, or a list of several, whose styles are blended (see `StylizeSettings.blend`).
         settings: how; default `StylizeSettings()`.
+        regions: masks: the photo's, then one for each painting; areas of the photo take their style from
+            areas of the same colour (see `read_regions`).
     Raises:
         ImpastoError: see `prepare`.
     """
-    return complete(prepare(content, style, settings))
+    return complete(prepare(content, style, settings, regions=regions))
 
 
 def stylize_steps(
-    content: Source, style: Sources, settings: StylizeSettings | None = None
+    content: Source,
+    style: Sources,
+    settings: StylizeSettings | None = None,
+    *,
+    regions: Sequence[Source] = (),
 ) -> Iterator[Progress]:
     """The same, step by step. Leaving the loop early is an ordinary end; keep the last `progress.image()`."""
-    return run(prepare(content, style, settings))
+    return run(prepare(content, style, settings, regions=regions))
 
 
 def prepare(
@@ -51,29 +77,27 @@ def prepare(
     style: Sources,
     settings: StylizeSettings | None = None,
     *,
+    regions: Sequence[Source] = (),
     on_download: ByteProgress | None = None,
     workshop: Workshop | None = None,
 ) -> Job:
     """Read and check everything, fetch the weights if they are not there, plan the scales.
 
     Args:
+        regions: as in `stylize`.
         on_download: called with bytes done and bytes in all while the weights are fetched.
         workshop: what earlier jobs have left, and later ones may use; default one of its own.
     Raises:
         SettingsError, ImageError, WeightsError, DeviceError: before anything is computed.
     """
-    settings, workshop = settings or StylizeSettings(), workshop or Workshop()
-    asked = settings
-    compute = compute_for(settings)
+    asked, workshop = settings or StylizeSettings(), workshop or Workshop()
+    compute = compute_for(asked)
     photo = read_picture(content, role="content image")
-    paintings = workshop.styles(style, settings.blend)
-    start = {"noise": None, "content": photo}.get(settings.init, ...)
-    if start is ...:
-        start = read_picture(settings.init, role="init image")
-
-    layers = [*settings.layers, *settings.content_layers]
+    paintings = _paintings(workshop, style, asked, photo, regions)
+    start = _start(asked, photo)
+    layers = [*asked.layers, *asked.content_layers]
     last = deepest(layers)
-    scales, settings = _scales(photo, settings, last)
+    scales, settings = _scales(photo, asked, last)
     canvas = (scales[-1].height, scales[-1].width)
     check_size(*canvas, layers, role="painting")
     for painting in paintings.pictures:
@@ -82,31 +106,57 @@ def prepare(
     inputs = {"content": photo, **paintings.inputs}
     if start is not None and start is not photo:
         inputs["init"] = start
-
-    def first(scale: Scale) -> Image:
-        if start is None:
-            return white_noise(scale, settings, compute.device)
-        return workshop.fitted(start, scale.height, scale.width, compute.device)
-
-    least = deepest(settings.layers).stride
+    if paintings.regions:
+        inputs |= paintings.regions.inputs
+    scene = _Scene(network, workshop, photo, paintings, settings, start)
     job = Job(
         canvas=canvas,
         scales=scales,
         network=network,
-        objective=lambda scale, layout: _objective(
-            network, workshop, photo, paintings, settings, scale, layout
-        ),
-        first=first,
+        objective=scene.objective,
+        first=scene.first,
         detailed=start is not None,
         inputs=inputs,
         manifest=new("stylize", asked, inputs, weights, compute),
-        needs=Needs.of(network, settings.layers, settings.content_layers, settings.optimizer),
-        others=lambda scale: paintings.sizes(max(scale.height, scale.width), least),
+        needs=replace(
+            Needs.of(network, settings.layers, settings.content_layers, settings.optimizer),
+            besides=paintings.regions.bytes if paintings.regions else 0.0,
+        ),
+        others=lambda scale: paintings.sizes(scene.long(scale), scene.least),
         optimizer=settings.optimizer,
         tolerance=settings.tolerance,
         alpha=photo.alpha,
+        constraint=scene.constraint,
+        finishing=scene.finishing,
     )
     return planned(job, settings)
+
+
+def _paintings(
+    workshop: Workshop, style: Sources, settings: StylizeSettings, photo: Picture, masks: Sequence[Source]
+) -> Styles:
+    """The paintings, with what is done to their colours and which regions they are for."""
+    paintings = workshop.styles(style, settings.blend)
+    regions = read_regions(masks, settings.keep, photo, paintings.pictures)
+    if settings.colors == "photo-match":
+        recolors = tuple(
+            matched(painting.pixels, photo.pixels, settings.color_match) for painting in paintings.pictures
+        )
+        paintings = replace(paintings, recolors=recolors)
+    elif settings.colors == "photo-luminance":
+        recolors = tuple(matched_luminance(painting.pixels, photo.pixels) for painting in paintings.pictures)
+        paintings = replace(paintings, recolors=recolors)
+    if regions:
+        paintings = replace(paintings, regions=regions)
+    paintings.check(settings.layers)
+    return paintings
+
+
+def _start(settings: StylizeSettings, photo: Picture) -> Picture | None:
+    """What the run starts from; None is white noise."""
+    if settings.init == "noise":
+        return None
+    return photo if settings.init == "content" else read_picture(settings.init, role="init image")
 
 
 def _scales(
@@ -134,33 +184,108 @@ def _scales(
     return small, settings
 
 
-def _objective(
-    network: VGG19,
-    workshop: Workshop,
-    photo: Picture,
-    paintings: Styles,
-    settings: StylizeSettings,
-    scale: Scale,
-    layout: Layout,
-) -> Objective:
-    """Targets of this scale: the style keeps its aspect ratio and is brought to the same long side."""
-    canvas = (scale.height, scale.width)
-    least = deepest(settings.layers).stride
-    contents = content_terms(
-        network,
-        workshop.fitted(photo, *canvas, network.device),
-        settings.content_layers,
-        weight=settings.content_weight,
-        formula=settings.formula,
-        tile=layout.tile,
-        keep=layout.keep,
-    )
-    styles = style_terms_towards(
-        workshop.targets(network, paintings, settings.layers, max(canvas), least, tile=layout.tile),
-        settings.layers,
-        canvas=canvas,
-        weight=settings.style_weight,
-        formula=settings.formula,
-    )
-    priors = prior_terms(canvas, variation=settings.variation_weight, gamut=settings.gamut_weight)
-    return Objective((*contents, *styles, *priors))
+@dataclass(frozen=True, eq=False)
+class _Scene:
+    """What is painted, at any of its scales."""
+
+    network: VGG19
+    workshop: Workshop
+    photo: Picture
+    paintings: Styles
+    settings: StylizeSettings
+    start: Picture | None
+
+    @property
+    def least(self) -> int:
+        """The shortest side of a painting that the deepest style layer can see, in pixels."""
+        return deepest(self.settings.layers).stride
+
+    def long(self, scale: Scale) -> int:
+        """The long side of the paintings for a scale, in pixels."""
+        return max(1, round(max(scale.height, scale.width) * self.settings.style_scale))
+
+    def first(self, scale: Scale) -> Image:
+        """The image to start from, with what is fixed as it is in the photo."""
+        size, device = (scale.height, scale.width), self.network.device
+        if self.start is None:
+            image = white_noise(scale, self.settings, device)
+        else:
+            image = self.workshop.fitted(self.start, *size, device)
+        image = grey(image) if self._grey else image
+        constraint = self.constraint(scale)
+        return constraint.held(image, self._content(scale)) if constraint.fixed is not None else image
+
+    def constraint(self, scale: Scale) -> Constraint:
+        """Regions that are kept, and one luminance instead of three colours."""
+        fixed = self._regions.fixed(scale.height, scale.width) if self._regions else None
+        return Constraint(None if fixed is None else fixed[0, 0] > 0.5, self._grey)
+
+    def objective(self, scale: Scale, layout: Layout) -> Objective:
+        """Targets of this scale: the paintings keep their shape and are brought to their long side."""
+        settings, canvas = self.settings, (scale.height, scale.width)
+        contents = content_terms(
+            self.network,
+            self._content(scale),
+            settings.content_layers,
+            weight=settings.content_weight,
+            formula=settings.formula,
+            tile=layout.tile,
+            keep=layout.keep,
+        )
+        own = CONVENTIONS[settings.formula].statistic
+        by_region = self.workshop.wanted(
+            self.network,
+            self.paintings,
+            settings.style_loss if own is GRAM else dict.fromkeys(settings.layers, own),
+            settings.layers,
+            long=self.long(scale),
+            least=self.least,
+            blending=settings.blending,
+            tile=layout.tile,
+        )
+        areas = self._regions.of_photo(*canvas, self.network.device) if self._regions else [None]
+        styles = style_terms_towards(
+            [_placed(one, area) for area, several in zip(areas, by_region, strict=True) for one in several],
+            settings.layers,
+            canvas=canvas,
+            weight=settings.style_weight,
+            formula=settings.formula,
+        )
+        priors = prior_terms(
+            canvas,
+            variation=settings.variation_weight,
+            gamut=settings.gamut_weight,
+            formula=settings.formula,
+        )
+        return Objective((*contents, *styles, *priors))
+
+    def finishing(self, image: Image) -> Image:
+        """The photo's chroma, if its colours are kept, and its kept regions, over what was painted."""
+        size = (image.shape[2], image.shape[3])
+        kept = self._regions.fixed(*size) if self._regions else None
+        if not self._grey and kept is None:
+            return image
+        photo = self.workshop.fitted(self.photo, *size, torch.device("cpu"))
+        if self._grey:
+            image = with_luminance(photo, luminance(image))
+        return image if kept is None else torch.lerp(image, photo, kept)
+
+    @property
+    def _grey(self) -> bool:
+        return self.settings.colors == "photo-luminance"
+
+    @property
+    def _regions(self) -> Regions | None:
+        return self.paintings.regions
+
+    def _content(self, scale: Scale) -> Image:
+        image = self.workshop.fitted(self.photo, scale.height, scale.width, self.network.device)
+        return grey(image) if self._grey else image
+
+
+def _placed(one: Wanted, area: Area | None) -> Wanted:
+    """A style in its region; it counts by the region's share of the picture, so that each pixel counts."""
+    if area is None:
+        return one
+    shares = {name: one.shares.get(name, 1.0) * area.share for name in one.means}
+    return replace(one, area=area, shares=shares)

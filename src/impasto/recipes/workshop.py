@@ -2,22 +2,24 @@
 
 import os
 import weakref
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import replace
 
 import torch
 
+from impasto.choices import Blending, StyleLoss
 from impasto.device import Compute
 from impasto.image.picture import Picture
 from impasto.network.fetch import ByteProgress
 from impasto.network.vgg import VGG19
 from impasto.network.weights import Weights
-from impasto.objective.targets import style_targets
+from impasto.objective.objective import Wanted
+from impasto.objective.style import Statistic
 from impasto.recipes.job import fitted
 from impasto.recipes.machine import network_for
 from impasto.recipes.settings import StylizeSettings
 from impasto.recipes.styles import Sources, Styles, read_styles
-from impasto.shapes import Gram, Image
+from impasto.shapes import Image
 
 
 class Workshop:
@@ -38,7 +40,7 @@ class Workshop:
         self._styles: tuple[Hashable, Styles] | None = None
         self._measured: tuple[VGG19, Styles] | None = None
         self._fitted: tuple[weakref.ref[Picture], Hashable, weakref.ref[Image]] | None = None
-        self._targets: dict[Hashable, dict[str, Gram]] = {}
+        self._wanted: dict[Hashable, list[list[Wanted]]] = {}
 
     def network(
         self,
@@ -88,29 +90,25 @@ class Workshop:
         self._fitted = (weakref.ref(picture), key, weakref.ref(made))
         return made
 
-    def targets(
+    def wanted(
         self,
         network: VGG19,
         paintings: Styles,
+        statistics: Mapping[str, Statistic] | StyleLoss,
         layers: Iterable[str],
+        *,
         long: int,
         least: int,
-        *,
+        blending: Blending = "targets",
         tile: int = 0,
-    ) -> dict[str, Gram]:
-        """The style's Gram matrices at one size, measured once.
-
-        Args:
-            layers: the layers wanted.
-            long, least: the size, as in `Styles.at`.
-            tile: as in `style_targets`; it changes the last digits.
-        Returns:
-            as `style_targets`.
-        """
+    ) -> list[list[Wanted]]:
+        """As `Styles.wanted`, measured once."""
         if self._measured is None or self._measured[0] is not network or self._measured[1] is not paintings:
-            self._measured, self._targets = (network, paintings), {}
-        key = (tuple(layers), long, least, tile)
-        if key not in self._targets:
-            at_size = paintings.at(long, least, network.device)
-            self._targets[key] = style_targets(network, at_size, key[0], tile=tile)
-        return self._targets[key]
+            self._measured, self._wanted = (network, paintings), {}
+        named = statistics if isinstance(statistics, str) else tuple(statistics.items())
+        key = (named, tuple(layers), long, least, blending, tile)
+        if key not in self._wanted:
+            self._wanted[key] = paintings.wanted(
+                network, statistics, key[1], long=long, least=least, blending=blending, tile=tile
+            )
+        return self._wanted[key]

@@ -51,6 +51,7 @@ class Snapshot:
         layouts: of all scales, as they are now.
         descent: the solver's state; None before the first step of all.
         band: the rows of the image that this process's tensors have.
+        trace: a row for every step so far: scale and step from 1, seconds, the loss and its summands.
     """
 
     scale: int = 0
@@ -60,6 +61,7 @@ class Snapshot:
     layouts: tuple[Layout, ...] = ()
     descent: Descent | None = None
     band: Band | None = None
+    trace: tuple[tuple[float, ...], ...] = ()
 
 
 def save(path: str | os.PathLike[str], snapshot: Snapshot, facts: Mapping[str, Any]) -> None:
@@ -82,6 +84,7 @@ def save(path: str | os.PathLike[str], snapshot: Snapshot, facts: Mapping[str, A
         "seconds": snapshot.seconds,
         "layouts": _to_json(snapshot.layouts, []),
         "descent": tree,
+        "trace": snapshot.trace,
     }
     target = Path(os.path.realpath(path))
     head = _head(tensors, snapshot.band, {"run": said, "facts": dict(facts)})
@@ -154,6 +157,7 @@ def load(
         layouts,
         descent,
         used[0] if used else None,
+        tuple(tuple(row) for row in said.get("trace", ())),
     )
 
 

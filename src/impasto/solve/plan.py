@@ -62,6 +62,7 @@ class Needs:
         content_layers: those among them whose responses are a target.
         optimizer: the solver.
         ranks: processes that share the picture.
+        besides: bytes per pixel of the picture that every process holds in any layout: masks.
     """
 
     network: VGG19
@@ -69,6 +70,7 @@ class Needs:
     content_layers: tuple[str, ...]
     optimizer: Optimizer = "lbfgs"
     ranks: int = 1
+    besides: float = 0.0
 
     @classmethod
     def of(
@@ -100,7 +102,7 @@ class Needs:
         if layout.tile or self.ranks > 1:
             vectors += 2 * band  # gradients of tiles are added up; borrowed rows
         step = vectors + target + self._way_back() * window
-        return int(max(setup, step)) + SCRATCH
+        return int(max(setup, step) + self.besides * scale.height * scale.width) + SCRATCH
 
     def evaluations(self, scale: Scale, layout: Layout) -> float:
         """What one evaluation costs, in evaluations of the whole image: halos, and the way forth twice."""

@@ -1,0 +1,124 @@
+"""Masks: pictures of a few areas, each of one colour."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, UInt8
+from PIL import ImageColor
+from torch import Tensor
+
+from impasto.errors import ImageError, SettingsError
+from impasto.image.picture import Picture
+from impasto.shapes import Image, Mask
+
+Color = tuple[int, int, int]
+"""Red, green and blue, 0..255."""
+
+LEAST = 0.001
+"""Share of a mask's pixels, inside something of that colour, below which it is no area."""
+
+STRANGE = 0.25
+"""Share of a mask's pixels, at soft edges, that may have none of its areas' colours."""
+
+MOST = 16
+"""Areas in a mask."""
+
+NEAR = 60.0
+"""Distance, of 0..255, within which two colours are the same: JPEG and soft brushes blur them."""
+
+
+@dataclass(frozen=True)
+class Areas:
+    """A mask, read.
+
+    Attributes:
+        colors: of its areas, the largest first.
+        labels: which of them each pixel belongs to.
+        name: what the user typed.
+    """
+
+    colors: tuple[Color, ...]
+    labels: UInt8[Tensor, "H W"]
+    name: str
+
+    def find(self, color: Color) -> int | None:
+        """Which area has that colour, or nearly."""
+        near = [(_distance(color, own), place) for place, own in enumerate(self.colors)]
+        distance, place = min(near)
+        return place if distance < NEAR else None
+
+    def share(self, place: int) -> float:
+        """Of the mask's pixels that an area has."""
+        return float((self.labels == place).double().mean())
+
+    def soft(self, place: int, height: int, width: int) -> Mask:
+        """An area at that size, (1, 1, height, width), 0..1; the areas of a mask sum to 1 everywhere."""
+        own = (self.labels == place).float()[None, None]
+        if own.shape[2:] == (height, width):
+            return own
+        found = F.interpolate(own, (height, width), mode="bilinear", align_corners=False, antialias=True)
+        return found.clamp_(0, 1)
+
+
+def read_areas(picture: Picture, *, role: str = "mask") -> Areas:
+    """The areas of a mask. Pixels whose colour is none of the main ones, as at soft edges, go to the nearest.
+
+    Raises:
+        ImageError: it has too many colours, as a photograph has.
+    """
+    levels = (picture.pixels[0] * 255).round().clamp(0, 255).long()
+    codes, where = torch.unique((levels[0] << 16) | (levels[1] << 8) | levels[2], return_inverse=True)
+    counts = torch.bincount(where.flatten(), minlength=len(codes))
+    flat = torch.bincount(where[_flat(picture.pixels)], minlength=len(codes))
+    every = torch.stack([codes >> 16, (codes >> 8) & 255, codes & 255], dim=1).double()
+    palette: list[int] = []
+    for place in flat.argsort(descending=True, stable=True).tolist():
+        if int(flat[place]) < LEAST * where.numel():
+            break
+        if all(float((every[place] - every[known]).norm()) >= NEAR for known in palette):
+            palette.append(place)
+    far = torch.ones(len(codes), dtype=torch.bool)
+    nearest = torch.zeros(len(codes), dtype=torch.uint8)
+    if palette:
+        distances = torch.cdist(every, every[palette])
+        far, nearest = distances.amin(1) >= NEAR, distances.argmin(1).to(torch.uint8)
+    strange = float(counts[far].sum()) / where.numel()
+    if len(palette) > MOST or strange > STRANGE:
+        raise ImageError(
+            f"{role} '{picture.name}' has {len(palette)} main colours, and {strange:.0%} of its pixels have "
+            f"none of them. A mask has at most {MOST} areas, each painted in one plain colour."
+        )
+    colors = tuple((int(r), int(g), int(b)) for r, g, b in every[palette].tolist())
+    return Areas(colors, nearest[where], picture.name)
+
+
+def read_color(text: str) -> Color:
+    """A colour as people write it: black, #ff0000, rgb(255, 0, 0).
+
+    Raises:
+        SettingsError: it is none.
+    """
+    try:
+        red, green, blue = ImageColor.getrgb(text.strip())[:3]
+    except ValueError:
+        raise SettingsError(
+            f"{text!r} is no colour. Write it like black, red or #ff0000; several with semicolons."
+        ) from None
+    return red, green, blue
+
+
+def written(color: Color) -> str:
+    """As in #ff0000."""
+    return "#{:02x}{:02x}{:02x}".format(*color)
+
+
+def _flat(pixels: Image) -> Bool[Tensor, "H W"]:
+    """Where a pixel's neighbours have nearly its colour: not on an edge, however soft."""
+    most, least = F.max_pool2d(pixels, 3, 1, 1), -F.max_pool2d(-pixels, 3, 1, 1)
+    return ((most - least) < 0.1).all(1)[0]
+
+
+def _distance(one: Color, other: Color) -> float:
+    return math.dist(one, other)

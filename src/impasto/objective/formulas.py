@@ -1,0 +1,133 @@
+"""What the weights of content, style and smoothness multiply: the paper's formulas, ours, other tools'."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeAlias
+
+from torch import Tensor
+
+from impasto.choices import Formula
+from impasto.objective.statistics import Moments
+from impasto.objective.style import GRAM, Statistic
+from impasto.objective.terms import PixelStatistic, squared_differences
+from impasto.shapes import Image, Scalar
+
+Canvas: TypeAlias = tuple[int, int]
+"""Height and width of the image, in pixels."""
+
+
+@dataclass(frozen=True)
+class Convention:
+    """What each weight multiplies, as multiples of the paper's terms.
+
+    Attributes:
+        content: of α, given channels N and positions M of the layer and ½ Σ P²: what ½ Σ (F − P)² counts.
+        style: of β w_l, given N and the distance of a featureless image: what the style's distance counts,
+            which for Gram matrices is E_l.
+        smoothness: of the third weight, given the canvas: a sum over pixels and what it is multiplied by.
+        statistic: the only one that the tool has, where it is not the Gram matrix.
+    """
+
+    content: Callable[[int, int, float], float]
+    style: Callable[[int, float], float]
+    smoothness: Callable[[Canvas], tuple[PixelStatistic, float]]
+    statistic: Statistic = field(default=GRAM)
+
+
+def _per_pixel(canvas: Canvas) -> tuple[PixelStatistic, float]:
+    """The mean over pixels of squared differences of neighbours."""
+    return squared_differences, 1 / (canvas[0] * canvas[1])
+
+
+def _half_squares(canvas: Canvas) -> tuple[PixelStatistic, float]:
+    """½ Σ d² over colours of 0..256, the function whose gradient `neural-style` adds."""
+    return squared_differences, 256**2 / 2
+
+
+def _absolute(range: float, canvas: Canvas) -> tuple[PixelStatistic, float]:
+    """Σ |d| over colours of 0..range."""
+    return absolute_differences, range
+
+
+def _two_means(canvas: Canvas) -> tuple[PixelStatistic, float]:
+    """The mean of d² over the pairs above one another, plus that over the pairs side by side; of 0..255."""
+    height, width = canvas
+    down, along = 1 / max(1, 3 * (height - 1) * width), 1 / max(1, 3 * height * (width - 1))
+    return partial(squared_differences, down=down, along=along), 255**2
+
+
+def _nine_points(canvas: Canvas) -> tuple[PixelStatistic, float]:
+    """The nine-point stencil of `style-transfer-pytorch`, of 0..1."""
+    return partial(nine_point_differences, canvas=canvas), 1.0
+
+
+def absolute_differences(
+    image: Image, rows: int | None = None, columns: int | None = None, *, first: bool = True
+) -> Scalar:
+    """Σ |x_{i+1,j} − x_{i,j}| + |x_{i,j+1} − x_{i,j}|, the total variation of Rudin, Osher and Fatemi 1992.
+
+    Args:
+        rows, columns, first: as in `squared_differences`.
+    """
+    rows, columns = rows or image.shape[2], columns or image.shape[3]
+    below, right = image[:, :, 1 : rows + 1, :columns], image[:, :, :rows, 1 : columns + 1]
+    down = below - image[:, :, : below.shape[2], :columns]
+    along = right - image[:, :, :rows, : right.shape[3]]
+    return down.abs().sum() + along.abs().sum()
+
+
+def nine_point_differences(
+    image: Image,
+    rows: int | None = None,
+    columns: int | None = None,
+    *,
+    first: bool = True,
+    canvas: Canvas,
+) -> Scalar:
+    """⅔ of the mean d² of direct neighbours and ⅙ of that of diagonal ones, with the border repeated.
+
+    Args:
+        rows, columns, first: as in `squared_differences`.
+        canvas: height and width of the whole image, whose numbers of pairs the sums are divided by.
+    """
+    rows, columns = rows or image.shape[2], columns or image.shape[3]
+    last = image.shape[2] <= rows
+    own = image[:, :, :rows, :columns]
+    below = image[:, :, 1 : rows + 1, :columns]
+    down = (below - own[:, :, : below.shape[2]]).square().sum()
+    along = _sides(own)
+    one, other = below[:, :, :, 1:], below[:, :, :, :-1]
+    upper = own[:, :, : below.shape[2]]
+    slanted = (one - upper[:, :, :, :-1]).square().sum() + (other - upper[:, :, :, 1:]).square().sum()
+    # With the border repeated, a diagonal pair across it is a pair along it; across a corner it is none.
+    edges = (below - upper)[:, :, :, [0, -1]].square().sum()
+    edges = edges + (_sides(own[:, :, :1]) if first else 0) + (_sides(own[:, :, -1:]) if last else 0)
+    pixels, corners = 3 * canvas[0] * canvas[1], 3 * (canvas[0] + 1) * (canvas[1] + 1)
+    return (down + along) * (2 / 3 / pixels) + (slanted + 2 * edges) * (1 / 6 / corners)
+
+
+def _sides(image: Tensor) -> Scalar:
+    return (image[:, :, :, 1:] - image[:, :, :, :-1]).square().sum()
+
+
+CONVENTIONS: dict[Formula, Convention] = {
+    "paper": Convention(lambda n, m, half: 1.0, lambda n, unit: 1.0, _per_pixel),
+    "balanced": Convention(lambda n, m, half: 1 / (half or 1), lambda n, unit: 1 / (unit or 1), _per_pixel),
+    "neural-style": Convention(lambda n, m, half: 2 / (n * m), lambda n, unit: 4 / n**2, _half_squares),
+    "neural-style-pt": Convention(
+        lambda n, m, half: 2 / (n * m), lambda n, unit: 4 / n**2, partial(_absolute, 256.0)
+    ),
+    "gatys-notebook": Convention(lambda n, m, half: 2 / (n * m), lambda n, unit: 4e3 / n**2, _per_pixel),
+    "anishathalye": Convention(lambda n, m, half: 2 / (n * m), lambda n, unit: 4 / n**2, _two_means),
+    "gordicaleksa": Convention(
+        lambda n, m, half: 2 / (n * m), lambda n, unit: 4.0, partial(_absolute, 255.0)
+    ),
+    "crowsonkb": Convention(
+        lambda n, m, half: 2 / (n * m),
+        lambda n, unit: 1 / n,
+        _nine_points,
+        Moments(ridge=1e-4, relative=False),
+    ),
+}
+"""By name of the formula. docs/presets.md has the tools' own formulas beside these."""

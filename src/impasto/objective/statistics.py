@@ -1,0 +1,214 @@
+"""Statistics of a style besides the Gram matrix: two Gaussians compared, histograms along directions."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from impasto.objective.style import Weights, through
+from impasto.shapes import Features, Scalar
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean and covariance of the channels, compared as two Gaussians by their Wasserstein-2 distance.
+
+    W₂² = |μ − ν|² + tr C + tr T − 2 tr (T^½ C T^½)^½ (Dowson and Landau 1982). Not in Gatys et al. 2015. A
+    total is (B, N + 1, N): Σ F in the first row, Σ F Fᵀ below.
+
+    Attributes:
+        ridge: what is added to the diagonals of both covariances, so that their roots have a derivative where
+            there are fewer positions than channels.
+        relative: whether that is a share of the target's mean variance.
+    """
+
+    ridge: float = 1e-4
+    relative: bool = True
+
+    def shape(self, channels: int) -> tuple[int, ...]:
+        """(1, N + 1, N)."""
+        return (1, channels + 1, channels)
+
+    def channels(self, total: Float[Tensor, "1 _ N"]) -> int:
+        """N."""
+        return int(total.shape[-1])
+
+    def measure(self, features: Features, weights: Weights | None = None) -> Float[Tensor, "B _ N"]:
+        """Σ w F above Σ w F Fᵀ."""
+        wide = torch.promote_types(features.dtype, torch.float32)
+        flat = features.permute(0, 2, 3, 1).flatten(1, 2).to(wide)  # (B, M, N)
+        if weights is None:
+            return torch.cat([flat.sum(1, keepdim=True), flat.transpose(1, 2) @ flat], dim=1)
+        own = flat * weights.flatten(1)[..., None].to(wide)
+        return torch.cat([own.sum(1, keepdim=True), own.transpose(1, 2) @ flat], dim=1)
+
+    def target(self, mean: Float[Tensor, "1 _ N"]) -> Float[Tensor, "1 _ N"]:
+        """ν above T^½, the root of the covariance with its ridge."""
+        middle, covariance = _centred(mean)
+        identity = torch.eye(covariance.shape[-1], dtype=mean.dtype, device=mean.device)
+        ridge = self.ridge * (float(_trace(covariance)) / len(identity) if self.relative else 1.0)
+        values, vectors = torch.linalg.eigh(covariance + ridge * identity)
+        root = vectors * values.clamp(min=0).sqrt()[:, None] @ vectors.transpose(1, 2)
+        return torch.cat([middle, root], dim=1)
+
+    def distance(
+        self, total: Float[Tensor, "1 _ N"], positions: float, target: Float[Tensor, "1 _ N"]
+    ) -> Scalar:
+        """W₂² between the two Gaussians."""
+        middle, covariance = _centred(total / positions)
+        wanted, root = target[:, :1], target[:, 1:]
+        spread, channels = root.square().sum(), root.shape[-1]
+        ridge = self.ridge * (spread / (channels * (1 + self.ridge)) if self.relative else 1.0)
+        covariance = covariance + ridge * torch.eye(channels, dtype=total.dtype, device=total.device)
+        mixed: Tensor = _RootTrace.apply(root @ covariance @ root, (ridge / 100) ** 2)  # type: ignore[no-untyped-call]
+        return (middle - wanted).square().sum() + _trace(covariance) + spread - 2 * mixed
+
+    def pull_back(
+        self,
+        features: Features,
+        weights: Weights | None,
+        derivative: Float[Tensor, "1 _ N"],
+        gradient: Tensor | None,
+    ) -> Features:
+        """Of Σ F along d: d; of Σ F Fᵀ along D: (D + Dᵀ) F."""
+        first, rest = derivative[:, :1], derivative[:, 1:]
+        both = (rest + rest.transpose(1, 2)).to(features.dtype)
+        return through(features, weights, both, first.to(features.dtype), gradient)
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Histograms of the responses along fixed directions: their cumulative distributions, compared.
+
+    The mean over directions of ∫ (C(x) − T(x))² dx, a sliced Cramér distance: what sliced Wasserstein
+    (Heitz et al. 2021, arXiv:2006.07229) is for quantiles, for counts, because counts add up over positions.
+    Each response counts in the two bins beside it by its distance to them, also beyond the last: so
+    the total is differentiable everywhere. Not in Gatys et al. 2015. A total is (1, K, bins).
+
+    Attributes:
+        directions: (K, N), of length 1.
+        low: (K,), the first bin's middle, in units of the features.
+        step: (K,), from one bin to the next.
+        bins: how many.
+    """
+
+    directions: Float[Tensor, "K N"]
+    low: Float[Tensor, " K"]
+    step: Float[Tensor, " K"]
+    bins: int = 128
+
+    @classmethod
+    def around(cls, moments: Float[Tensor, "1 _ N"], *, bins: int = 128) -> "Histogram":
+        """Bins over five standard deviations on both sides of the mean of what is wanted.
+
+        Args:
+            moments: mean total of `Moments.measure`.
+        """
+        middle, covariance = _centred(moments)
+        channels = covariance.shape[-1]
+        generator = torch.Generator().manual_seed(channels)
+        noise = torch.randn(channels, channels, generator=generator, dtype=torch.float64)
+        directions = torch.linalg.qr(noise)[0].T.to(moments)
+        mean = directions @ middle[0, 0]
+        spread = ((directions @ covariance[0]) * directions).sum(1).clamp(min=0).sqrt()
+        spread = spread.clamp(min=1e-6 * float(spread.max()) + 1e-12)
+        return cls(directions, mean - 5 * spread, 10 * spread / (bins - 1), bins)
+
+    def shape(self, channels: int) -> tuple[int, ...]:
+        """(1, K, bins)."""
+        return (1, len(self.directions), self.bins)
+
+    def channels(self, total: Float[Tensor, "1 K bins"]) -> int:
+        """N."""
+        return int(self.directions.shape[1])
+
+    def measure(self, features: Features, weights: Weights | None = None) -> Float[Tensor, "1 K bins"]:
+        """Counts per direction and bin."""
+        counts = self.low.new_zeros(len(self.directions) * self.bins)
+        for flat, own in _pieces(features, weights, self.low.dtype):
+            place, beyond = self._places(flat)
+            upper = beyond if own is None else beyond * own
+            lower = (1 - beyond) if own is None else (1 - beyond) * own
+            index = place + torch.arange(len(self.directions), device=place.device) * self.bins
+            counts.index_add_(0, index.flatten(), lower.flatten())
+            counts.index_add_(0, index.flatten() + 1, upper.flatten())
+        return counts.view(1, len(self.directions), self.bins)
+
+    def target(self, mean: Float[Tensor, "1 K bins"]) -> Float[Tensor, "1 K bins"]:
+        """The cumulative distribution."""
+        return mean.cumsum(2)
+
+    def distance(
+        self, total: Float[Tensor, "1 K bins"], positions: float, target: Float[Tensor, "1 K bins"]
+    ) -> Scalar:
+        """The mean over directions of ∫ (C − T)²."""
+        apart = (total.cumsum(2) / positions - target).square()
+        return (apart.sum(2) * self.step).mean()
+
+    def pull_back(
+        self,
+        features: Features,
+        weights: Weights | None,
+        derivative: Float[Tensor, "1 K bins"],
+        gradient: Tensor | None,
+    ) -> Features:
+        """The slope of the derivative between the two bins beside a response, along each direction."""
+        slopes = (derivative[0, :, 1:] - derivative[0, :, :-1]) / self.step[:, None]
+        rows = torch.arange(len(self.directions), device=slopes.device)
+        parts = []
+        for flat, own in _pieces(features, weights, self.low.dtype):
+            place, _ = self._places(flat)
+            along = slopes[rows, place]
+            parts.append((along if own is None else along * own) @ self.directions)
+        _, channels, height, width = features.shape
+        found = torch.cat(parts).to(features.dtype).view(1, height, width, channels).permute(0, 3, 1, 2)
+        return found if gradient is None else gradient.add_(found)
+
+    def _places(self, flat: Float[Tensor, "M N"]) -> tuple[Tensor, Tensor]:
+        """The bin at or below each response along each direction, and how far it is beyond it, in bins."""
+        at = (flat @ self.directions.T - self.low) / self.step
+        place = at.floor().clamp(0, self.bins - 2)
+        return place.long(), at - place
+
+
+class _RootTrace(torch.autograd.Function):
+    """tr X^½ of a symmetric X, whose derivative is ½ X^-½; a little is added to X's eigenvalues in both."""
+
+    @staticmethod
+    def forward(context, matrix, little):  # type: ignore[no-untyped-def]
+        values, vectors = torch.linalg.eigh(matrix)
+        roots = (values.clamp(min=0) + little).sqrt()
+        context.save_for_backward(roots, vectors)
+        return roots.sum()
+
+    @staticmethod
+    def backward(context, above):  # type: ignore[no-untyped-def]
+        roots, vectors = context.saved_tensors
+        return above * (vectors / (2 * roots)[:, None] @ vectors.transpose(1, 2)), None
+
+
+PIECE = 1 << 15
+"""Positions whose histograms are counted at a time."""
+
+
+def _pieces(
+    features: Features, weights: Weights | None, dtype: torch.dtype
+) -> Iterator[tuple[Float[Tensor, "_ N"], Float[Tensor, "_ 1"] | None]]:
+    """Responses of one image and their weights, some positions at a time."""
+    flat = features.permute(0, 2, 3, 1).flatten(0, 2)
+    own = None if weights is None else weights.flatten()[:, None].to(dtype)
+    for start in range(0, len(flat), PIECE):
+        chosen = slice(start, start + PIECE)
+        yield flat[chosen].to(dtype), None if own is None else own[chosen]
+
+
+def _centred(mean: Float[Tensor, "1 _ N"]) -> tuple[Float[Tensor, "1 1 N"], Float[Tensor, "1 N N"]]:
+    """μ and the covariance, from the means of F and of F Fᵀ."""
+    middle, second = mean[:, :1], mean[:, 1:]
+    return middle, second - middle.transpose(1, 2) @ middle
+
+
+def _trace(matrix: Float[Tensor, "1 N N"]) -> Scalar:
+    return matrix.diagonal(dim1=-2, dim2=-1).sum()

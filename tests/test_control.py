@@ -1,0 +1,195 @@
+"""The controls together: from the command and from Python the same picture; what a picture says of itself."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image as PILImage
+from typer.testing import CliRunner
+
+import impasto
+from impasto import StylizeSettings
+from impasto.app.cli import app
+from impasto.errors import CheckpointError
+from impasto.image.files import read_picture
+from impasto.recipes import manifest as manifests
+from impasto.recipes.fields import from_json
+from impasto.recipes.job import ROWS, _thinned
+from impasto.recipes.show import loss_curves
+from small import EXAMPLES, save, scene, stripes
+
+PAGE = EXAMPLES.parent.parent / "docs" / "guide.md"
+RUNNER = CliRunner()
+
+
+def cells(kind: str) -> list[str]:
+    return re.findall(rf"```{kind}\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_the_guide_runs_and_writes_every_picture_it_shows(
+    small_file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cells and commands, tiny; each command's picture is what Python paints with the same settings."""
+    monkeypatch.setenv("IMPASTO_WEIGHTS", small_file)
+    session: dict[str, object] = {}
+    for cell in cells("python"):
+        short = cell.replace('"examples/images/', f'"{EXAMPLES}/').replace("SIZE = 320", "SIZE = 48")
+        exec(short.replace('"size": SIZE', '"size": SIZE, "steps": 1, "finest_steps": 1'), session)
+    few = ["--size", "48", "--steps", "2", "--finest-steps", "1"]
+    for line in "".join(cells("sh")).splitlines():
+        words = shlex.split(line)[1:]
+        words = [str(EXAMPLES / word) if (EXAMPLES / word).is_file() else word for word in words]
+        words = [
+            word for word, before in zip(words, ["", *words], strict=False) if "--steps" not in (word, before)
+        ]
+        result = RUNNER.invoke(app, [*words, *(few if words[0] == "stylize" else [])])
+        assert result.exit_code == 0, result.output
+        if words[0] == "stylize":
+            same_from_python(words[words.index("-o") + 1])
+    shown = set(re.findall(r"\]\(guide/([^)]*)\)", PAGE.read_text(encoding="utf-8")))
+    assert shown <= {path.name for path in Path().iterdir()}
+    assert shown <= {path.name for path in (PAGE.parent / "guide").iterdir()}
+
+
+def same_from_python(path: str) -> None:
+    found = manifests.read(path)
+    settings = from_json(StylizeSettings, found["settings"])
+    files = {role: entry["path"] for role, entry in found["inputs"].items()}
+    styles = [file for role, file in files.items() if re.fullmatch(r"style(-\d+)?", role)]
+    masks = [file for role, file in files.items() if role.endswith("regions")]
+    impasto.stylize(files["content"], styles, settings, regions=masks).save("python.jpg")
+    assert torch.equal(read_picture("python.jpg").pixels, read_picture(path).pixels), path
+
+
+def test_ten_combinations_are_in_the_guide() -> None:
+    assert len(cells("sh")[-1].splitlines()) == 10
+
+
+def quick(*more: str) -> list[str]:
+    return ["stylize", "photo.png", "painting.png", "-o", "out.png", "--size", "48", "--steps", "3", *more]
+
+
+@pytest.fixture
+def here(small_file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMPASTO_WEIGHTS", small_file)
+    save(scene(36, 48), Path("photo.png"))
+    save(stripes(40, 40), Path("painting.png"))
+
+
+def test_a_picture_says_how_it_was_painted(here: None) -> None:
+    assert RUNNER.invoke(app, quick("--strength", "0.7", "--trace", "trace.jsonl")).exit_code == 0
+    result = RUNNER.invoke(app, ["show", "out.png", "--curves", "losses.svg"])
+    assert result.exit_code == 0, result.output
+    text = " ".join(result.output.split())
+    for part in ("impasto stylize", "photo.png", "strength", "0.7", "result loss", "loss content conv4_2"):
+        assert part in text
+    assert "<svg" in Path("losses.svg").read_text()[:1000]
+    found = json.loads(RUNNER.invoke(app, ["show", "out.png", "--json"]).output)
+    assert found == manifests.read("out.png")
+    rows = found["trace"]["rows"]
+    lines = [json.loads(line) for line in Path("trace.jsonl").read_text().splitlines()]
+    assert [(row[0], row[1]) for row in rows] == [(line["scale"], line["step"]) for line in lines]
+    for row, line in zip(rows, lines, strict=True):
+        assert row[3] == pytest.approx(line["loss"], rel=1e-4)
+        assert dict(zip(found["trace"]["columns"][4:], row[4:], strict=True)) == pytest.approx(
+            line["by_term"], rel=1e-4, abs=1e-12
+        )
+    assert rows[-1][3] == pytest.approx(found["result"]["loss"], rel=1e-4)
+
+
+def test_the_trace_of_a_resumed_run_is_whole(here: None) -> None:
+    """Rows from before the stop are in the checkpoint."""
+    whole = quick("--scales", "1", "--checkpoint", "run", "--checkpoint-every", "2")
+    assert RUNNER.invoke(app, whole).exit_code == 0
+    rows = manifests.read("out.png")["trace"]["rows"]
+    result = RUNNER.invoke(app, ["resume", "run", "-o", "again.png"])
+    assert result.exit_code == 0, result.output
+    again = manifests.read("again.png")["trace"]["rows"]
+    assert [row[:2] + row[3:] for row in again] == [row[:2] + row[3:] for row in rows]
+
+
+def test_long_traces_are_thinned_and_keep_their_end() -> None:
+    rows = [(1.0, float(step)) for step in range(1, 5001)]
+    thin = _thinned(rows)
+    assert len(thin) <= ROWS
+    assert thin[-1] == rows[-1]
+    assert _thinned(rows[:7]) == rows[:7]
+
+
+def test_a_picture_without_losses_says_so(here: None) -> None:
+    RUNNER.invoke(app, quick("--scales", "1"))
+    found = manifests.read("out.png")
+    del found["trace"]
+    picture = impasto.Painting(read_picture("out.png"), found)
+    picture.save("old.png")
+    with pytest.raises(CheckpointError, match="no losses in its manifest"):
+        loss_curves("old.png", "losses.png")
+
+
+def test_other_tools_names_for_the_weights(here: None) -> None:
+    flags = ["--content-weight", "7", "--style-weight", "9", "--tv-weight", "0.5", "--preset", "neural-style"]
+    result = RUNNER.invoke(app, quick("--scales", "1", *flags))
+    assert result.exit_code == 0, result.output
+    settings = manifests.read("out.png")["settings"]
+    assert (settings["alpha"], settings["beta"], settings["tv"]) == (7, 9, 0.5)
+    assert (settings["formula"], settings["steps"], settings["history"]) == ("neural-style", 3, 100)
+
+
+def test_broader_strokes_from_a_larger_painting(here: None) -> None:
+    """The painting is measured at style-scale times the picture's size."""
+    from impasto.recipes.stylize import prepare
+
+    for scale, size in ((0.5, (24, 24)), (1.0, (48, 48)), (2.0, (96, 96))):
+        job = prepare(
+            "photo.png", "painting.png", StylizeSettings(size=48, style_scale=scale, layers={"conv1_1": 1.0})
+        )
+        assert job.others(job.scales[-1]) == [size]
+
+
+def test_fine_and_coarse_come_from_their_paintings(here: None) -> None:
+    """With strokes from one painting and shapes from another, each target is that painting's alone."""
+    from impasto.recipes.stylize import prepare
+    from impasto.solve.plan import Layout
+
+    def targets(style: list[object], blend: str = "") -> dict[str, torch.Tensor]:
+        job = prepare("photo.png", style, StylizeSettings(size=48, blend=blend))  # type: ignore[arg-type]
+        terms = job.objective(job.scales[-1], Layout()).terms
+        return {term.layer: term.target for term in terms if term.name.startswith("style")}  # type: ignore[attr-defined]
+
+    one, other = stripes(40, 40), scene(50, 50, seed=4)
+    mixed, first, second = targets([one, other], "fine,coarse"), targets([one]), targets([other])
+    for layer in ("conv1_1", "conv2_1", "conv3_1"):
+        assert torch.equal(mixed[layer], first[layer])
+    for layer in ("conv4_1", "conv5_1"):
+        assert torch.equal(mixed[layer], second[layer])
+
+
+def test_summed_losses_are_each_paintings_loss_in_shares(here: None) -> None:
+    from impasto.objective.evaluate import evaluator
+    from impasto.recipes.stylize import prepare
+    from impasto.solve.plan import Layout
+
+    image = scene(36, 48, seed=7)
+
+    def style_loss(style: list[object], **how: str) -> float:
+        job = prepare("photo.png", style, StylizeSettings(size=48, **how))  # type: ignore[arg-type]
+        terms = evaluator(job.network, job.objective(job.scales[-1], Layout()))(image).by_term
+        return sum(value for name, value in terms.items() if name.startswith("style"))
+
+    one, other = stripes(40, 40), scene(50, 50, seed=4)
+    both = style_loss([one, other], blending="losses", blend="1,3")
+    assert both == pytest.approx(0.25 * style_loss([one]) + 0.75 * style_loss([other]), rel=1e-5)
+
+
+def test_masks_are_files_on_the_command_line_too(here: None) -> None:
+    mask = PILImage.new("RGB", (48, 36), "red")
+    mask.paste("blue", (24, 0, 48, 36))
+    mask.save("mask.png")
+    result = RUNNER.invoke(app, quick("--scales", "1", "--regions", "mask.png", "--keep", "blue"))
+    assert result.exit_code == 0, result.output
+    assert manifests.read("out.png")["inputs"]["regions"]["path"] == "mask.png"
+    assert RUNNER.invoke(app, ["rerun", "out.png", "-o", "again.png"]).exit_code == 0
+    assert torch.equal(read_picture("again.png").pixels, read_picture("out.png").pixels)

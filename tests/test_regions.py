@@ -1,0 +1,184 @@
+"""Regions: each takes its own style; what is kept stays; bad masks are said."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image as PILImage
+
+import impasto
+from impasto import StylizeSettings
+from impasto.errors import ImageError, ImpastoWarning, SettingsError
+from impasto.image.areas import read_areas, read_color
+from impasto.image.files import read_picture
+from impasto.objective.evaluate import evaluator
+from impasto.objective.objective import Objective
+from impasto.recipes.job import complete
+from impasto.recipes.regions import read_regions
+from impasto.recipes.rerun import prepare_rerun
+from impasto.recipes.stylize import prepare
+from impasto.solve.plan import Layout
+from small import scene, small_network, stripes
+
+RED, BLUE, GREEN = (255, 0, 0), (0, 0, 255), (0, 255, 0)
+
+
+def mask(*colors: tuple[int, int, int], height: int = 64, width: int = 64) -> np.ndarray:
+    """Upright stripes of those colours."""
+    columns = np.arange(width) * len(colors) // width
+    return np.broadcast_to(np.array(colors, np.uint8)[columns], (height, width, 3)).copy()
+
+
+def spots(height: int, width: int) -> torch.Tensor:
+    """A painting unlike `stripes`: dark, with bright dots."""
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    dots = ((x % 9 - 4) ** 2 + (y % 9 - 4) ** 2 < 6).float()
+    return torch.stack([0.1 + 0.8 * dots, 0.2 + 0.1 * dots, 0.3 - 0.2 * dots])[None]
+
+
+@pytest.fixture
+def quick(small_file: str) -> StylizeSettings:
+    return StylizeSettings(size=64, steps=40, scales=1, strength=0.97, weights=small_file, tolerance=0)
+
+
+def test_each_region_is_nearer_to_its_own_style(quick: StylizeSettings) -> None:
+    """At least five times nearer than with the two styles swapped."""
+    photo, styles = scene(64, 64), [stripes(64, 64), spots(64, 64)]
+    masks = [mask(RED, BLUE), mask(RED), mask(BLUE)]
+    quick = replace(quick, strength=1.0, layers=dict.fromkeys(("conv1_1", "conv2_1", "conv3_1"), 1 / 3))
+    painted = impasto.stylize(photo, styles, quick, regions=masks).picture.pixels
+
+    def distances(paintings: list[torch.Tensor]) -> list[float]:
+        job = prepare(photo, paintings, quick, regions=masks)
+        objective = job.objective(job.scales[0], Layout())
+        terms = evaluator(job.network, objective)(painted).by_term
+        return [
+            sum(v for name, v in terms.items() if f" {color} " in name) for color in ("#ff0000", "#0000ff")
+        ]
+
+    own, swapped = distances(styles), distances(styles[::-1])
+    for near, far in zip(own, swapped, strict=True):
+        assert far > 5 * near
+
+
+def test_a_mask_of_one_colour_is_no_mask(quick: StylizeSettings) -> None:
+    few = replace(quick, steps=4)
+    photo, style = scene(64, 64), stripes(40, 40)
+    plain = impasto.stylize(photo, style, few).picture.pixels
+    for masks in ([mask(RED)], [mask(RED), mask(RED, height=40, width=40)]):
+        found = impasto.stylize(photo, style, few, regions=masks).picture.pixels
+        torch.testing.assert_close(found, plain, rtol=0, atol=1e-4)
+
+
+def test_a_kept_region_is_the_photo_to_the_last_bit(quick: StylizeSettings) -> None:
+    few = replace(quick, steps=6, keep="blue", scales=2, finest_steps=6)
+    photo = scene(64, 64).clamp(0, 1)
+    for init in ("content", "noise"):
+        found = impasto.stylize(
+            photo, stripes(40, 40), replace(few, init=init), regions=[mask(RED, BLUE)]
+        ).picture.pixels
+        assert torch.equal(found[..., 32:], photo[..., 32:])
+        assert float((found[..., :32] - photo[..., :32]).abs().max()) > 0.05
+
+
+def test_what_is_kept_never_moves(quick: StylizeSettings) -> None:
+    photo = scene(64, 64).clamp(0, 1)
+    for optimizer in ("lbfgs", "adam"):
+        settings = replace(quick, steps=5, keep="blue", optimizer=optimizer)  # type: ignore[arg-type]
+        for step in impasto.stylize_steps(photo, stripes(40, 40), settings, regions=[mask(RED, BLUE)]):
+            here = step.snapshot().descent
+            assert here is not None
+            assert torch.equal(here.image[..., 32:], photo[..., 32:])
+
+
+def test_the_manifest_paints_regions_again(quick: StylizeSettings, photo: str, painting: str) -> None:
+    PILImage.fromarray(mask(RED, BLUE, height=36, width=48)).save("mask.png")
+    PILImage.fromarray(mask(BLUE, RED, height=40, width=40)).save("style-mask.png")
+    few = replace(quick, size=48, steps=3, keep="")
+    first = impasto.stylize(photo, painting, few, regions=["mask.png", "style-mask.png"])
+    first.save("out.png")
+    again = complete(prepare_rerun("out.png"))
+    again.save("again.png")
+    assert torch.equal(read_picture("again.png").pixels, read_picture("out.png").pixels)
+    assert list(first.manifest["inputs"]) == ["content", "style", "regions", "style-regions"]
+    Path("mask.png").rename("moved.png")
+    with pytest.raises(impasto.CheckpointError, match="--regions FILE"):
+        prepare_rerun("out.png")
+    prepare_rerun("out.png", regions=["moved.png", "style-mask.png"])
+
+
+def test_soft_and_compressed_masks_have_their_areas(tmp_path: Path) -> None:
+    """JPEG and a soft brush blur colours; small mixtures go to the nearest area."""
+    picture = PILImage.fromarray(mask(RED, BLUE, GREEN, height=90, width=90))
+    soft = picture.resize((120, 120), PILImage.Resampling.BICUBIC)
+    soft.save(tmp_path / "mask.jpg", quality=70)
+    areas = read_areas(read_picture(tmp_path / "mask.jpg"))
+    assert len(areas.colors) == 3
+    for color in (RED, BLUE, GREEN):
+        place = areas.find(color)
+        assert place is not None
+        assert areas.share(place) == pytest.approx(1 / 3, abs=0.02)
+
+
+def test_areas_at_any_size_are_everywhere_exactly_once() -> None:
+    areas = read_areas(read_picture(mask(RED, BLUE, GREEN)))
+    for size in ((64, 64), (31, 17), (100, 90)):
+        total = sum(areas.soft(place, *size) for place in range(3))
+        torch.testing.assert_close(total, torch.ones(1, 1, *size), rtol=0, atol=1e-6)
+
+
+def test_a_painting_without_the_colour_gives_nothing_to_the_region(quick: StylizeSettings) -> None:
+    photo, styles = scene(64, 64), [stripes(64, 64), spots(64, 64)]
+    job = prepare(photo, styles, quick, regions=[mask(RED, BLUE), mask(RED), mask(RED, BLUE)])
+    names = job.objective(job.scales[0], Layout()).names
+    assert sum("#ff0000" in name for name in names) == sum("#0000ff" in name for name in names) == 5
+
+
+def paintings(count: int = 1) -> list[impasto.Picture]:
+    return [read_picture(stripes(64, 64)) for _ in range(count)]
+
+
+def test_a_mask_of_another_size_is_resized_with_a_warning() -> None:
+    with pytest.warns(ImpastoWarning, match="32×20 and .* is 64×64; the mask is resized"):
+        read_regions([mask(RED, BLUE, height=20, width=32)], "", read_picture(scene(64, 64)), paintings())
+
+
+@pytest.mark.parametrize(
+    ("masks", "keep", "message"),
+    [
+        ([mask(RED, BLUE), mask(RED)], "", r"#0000ff .*\(50% of the photo\) has no counterpart.*#ff0000"),
+        ([mask(RED), mask(RED), mask(RED)], "", "3 masks were given for one photo and 1 paintings"),
+        ([mask(RED, BLUE)], "green", "keep names #008000, but mask .* has #.*Name one of these"),
+        ([mask(RED, BLUE)], "colourful", "'colourful' is no colour"),
+        ([mask(RED)], "red", "nothing to paint"),
+        ([], "red", "there is no mask"),
+        ([np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)], "", "each painted in one plain"),
+    ],
+)  # fmt: skip
+def test_masks_that_cannot_be(masks: list[np.ndarray], keep: str, message: str) -> None:
+    with pytest.raises((ImageError, SettingsError), match=message):
+        read_regions(masks, keep, read_picture(scene(64, 64)), paintings())
+
+
+def test_colours_as_people_write_them() -> None:
+    assert read_color("black") == (0, 0, 0)
+    assert read_color(" #FF8000 ") == (255, 128, 0)
+
+
+def test_the_gradient_of_a_kept_picture_is_the_free_one() -> None:
+    from impasto.objective.bands import Band
+    from impasto.objective.constraint import Constraint
+    from impasto.objective.objective import style_terms
+
+    network, image = small_network(), scene(40, 48)
+    terms = style_terms(
+        network, [(stripes(40, 40), 1.0)], {"conv2_1": 1.0}, canvas=(40, 48), weight=1.0, formula="balanced"
+    )
+    evaluate = evaluator(network, Objective(terms))
+    fixed = torch.zeros(40, 48, dtype=torch.bool)
+    fixed[:10] = True
+    found = Constraint(fixed).applied(evaluate, Band.of(40, 48))(image).gradient
+    assert bool((found[:, :, :10] == 0).all())
+    assert torch.equal(found[:, :, 10:], evaluate(image).gradient[:, :, 10:])
