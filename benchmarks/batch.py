@@ -25,7 +25,7 @@ from impasto.device import choose
 from impasto.image.files import read_picture, write_picture
 from impasto.image.picture import Picture
 from impasto.image.resize import resize
-from impasto.recipes import stylize, workshop
+from impasto.recipes import styles, stylize
 from impasto.recipes.batch import batch
 from impasto.recipes.pairs import grid
 from impasto.recipes.settings import StylizeSettings
@@ -113,7 +113,7 @@ def main() -> None:
     watch_solver("start")
     watch_solver("step")
     watch(stylize, "content_terms", "content targets")
-    watch(workshop, "style_targets", "style targets")
+    watch(styles, "style_means", "style targets")
     with tempfile.TemporaryDirectory() as folder:
         photos = [*PHOTOS, camera_photo(folder)]
         pictures = paint(folder, settings, photos)

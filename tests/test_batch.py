@@ -30,6 +30,7 @@ from impasto.objective.targets import style_targets
 from impasto.recipes import batch as batches
 from impasto.recipes import contact_sheet as sheets
 from impasto.recipes import manifest as manifests
+from impasto.recipes import styles
 from impasto.recipes import workshop as workshops
 from impasto.recipes.batch import BatchProgress, batch
 from impasto.recipes.contact_sheet import CELL, GAP, MISSING, contact_sheet, thumbnail
@@ -124,21 +125,21 @@ def test_network_and_styles_are_made_once_in_any_order(
     quick: StylizeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: Counter[str] = Counter()
-    for name in ("network_for", "read_styles", "style_targets"):
+    for home, name in ((workshops, "network_for"), (workshops, "read_styles"), (styles, "style_means")):
 
         def counted(
-            *arguments: Any, _name: str = name, _whole: Any = getattr(workshops, name), **more: Any
+            *arguments: Any, _name: str = name, _whole: Any = getattr(home, name), **more: Any
         ) -> Any:
             made[_name] += 1
             return _whole(*arguments, **more)
 
-        monkeypatch.setattr(workshops, name, counted)
+        monkeypatch.setattr(home, name, counted)
     photos, paintings = pictures("a", 3), pictures("b", 2, stripes)
     mixed = [(photo, style) for photo in photos for style in paintings]
     stream = [p for p in batch(mixed, "out", quick) if p.state != "painting"]
     assert [p.state for p in stream] == ["painted"] * 6
     assert [p.number for p in stream] == [1, 3, 5, 2, 4, 6]
-    assert made == {"network_for": 1, "read_styles": 2, "style_targets": 2 * 2}  # styles × scales
+    assert made == {"network_for": 1, "read_styles": 2, "style_means": 2 * 2}  # styles × scales
 
 
 def test_a_workshop_gives_each_job_its_own(photo: str, painting: str, quick: StylizeSettings) -> None:
@@ -158,8 +159,14 @@ def test_a_workshop_gives_each_job_its_own(photo: str, painting: str, quick: Sty
         assert job.network.pooling == settings.pooling
         assert job.manifest["weights"]["sha256"] == expected_digest(settings.weights)
         paintings = read_styles(style, settings.blend)
+        total = sum(share.weight for share in paintings.shares)
         for scale, layout in zip(job.scales, job.layouts, strict=True):
-            at_scale = paintings.at(scale.width, 1, job.network.device)
+            at_scale = [
+                (paintings.at(number, size, job.network.device), share.weight / total)
+                for number, (size, share) in enumerate(
+                    zip(paintings.sizes(scale.width, 1), paintings.shares, strict=True)
+                )
+            ]
             expected = style_targets(job.network, at_scale, list(settings.layers))
             terms = {term.name: term for term in job.objective(scale, layout).terms}
             for name, target in expected.items():

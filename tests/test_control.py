@@ -193,3 +193,52 @@ def test_masks_are_files_on_the_command_line_too(here: None) -> None:
     assert manifests.read("out.png")["inputs"]["regions"]["path"] == "mask.png"
     assert RUNNER.invoke(app, ["rerun", "out.png", "-o", "again.png"]).exit_code == 0
     assert torch.equal(read_picture("again.png").pixels, read_picture("out.png").pixels)
+
+
+def reached(strength: float, small_file: str) -> tuple[float, float]:
+    """Relative errors of content and style at the end, as the dial means them: without their weights."""
+    settings = StylizeSettings(
+        size=64,
+        scales=1,
+        steps=60,
+        strength=strength,
+        weights=small_file,
+        tolerance=0,
+    )
+    *_, last = impasto.stylize_steps(scene(48, 64), stripes(40, 40), settings)
+    balance = last.snapshot().balance
+    kinds = {
+        kind: sum(v for n, v in last.by_term.items() if n.startswith(kind)) for kind in ("content", "style")
+    }
+    return kinds["content"] / settings.content_weight, kinds["style"] / settings.style_weight / balance
+
+
+def test_strength_is_how_much_of_the_content_is_given_up(small_file: str) -> None:
+    """A half at 0.5, and both losses are monotone in it."""
+    found = [reached(strength, small_file) for strength in (0.1, 0.3, 0.5, 0.7, 0.9)]
+    content, style = zip(*found, strict=True)
+    assert list(content) == sorted(content)
+    assert list(style) == sorted(style, reverse=True)
+    assert content[2] == pytest.approx(0.5, rel=0.25)
+
+
+def test_weights_that_are_said_are_taken(small_file: str) -> None:
+    for how in ({"alpha": 1.0}, {"beta": 8.0}, {"formula": "paper"}, {"strength": 1.0}):
+        settings = StylizeSettings(size=48, scales=1, steps=24, weights=small_file, **how)  # type: ignore[arg-type]
+        *_, last = impasto.stylize_steps(scene(36, 48), stripes(40, 40), settings)
+        assert last.snapshot().balance == 1.0
+
+
+def test_a_run_whose_weights_were_set_goes_on_exactly(small_file: str) -> None:
+    """Stopped at any step, before, at and after the weighings, it ends with the same pixels."""
+    from impasto.recipes.job import run
+    from impasto.recipes.stylize import prepare
+
+    settings = StylizeSettings(size=64, scales=2, steps=24, finest_steps=3, weights=small_file)
+    job = prepare(scene(48, 64), stripes(40, 40), settings)
+    steps = list(run(job))
+    assert steps[-1].snapshot().balance != 1.0
+    for stop in (4, 5, 11, 12, 20, 24):
+        *_, last = run(job, steps[stop].snapshot())
+        assert torch.equal(last.image(), steps[-1].image())
+        assert last.evaluations == steps[-1].evaluations

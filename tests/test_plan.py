@@ -1,8 +1,8 @@
 """Before a run starts: what fits, what is refused, and what happens when the memory runs out all the same."""
 
 import json
-import resource
 import os
+import resource
 import subprocess
 import sys
 from dataclasses import replace
@@ -188,7 +188,7 @@ job = ["--weights", {small_file!r}, "--precision", "float32", "--scales", "1"]
 app(["stylize", {small!r}, {painting!r}, "-o", "48.png", "--size", "48", "--steps", "1", *job],
     standalone_mode=False)
 size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (size + 410_000_000,) * 2)
+resource.setrlimit(resource.RLIMIT_AS, (size + 330_000_000,) * 2)
 app(["stylize", {large!r}, {painting!r}, "-o", "out.png", "--size", "800", "--steps", "14", *job])
 """
     # Each thread may reserve 64 MB of addresses that it never touches; here they would count.

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float
@@ -34,6 +34,11 @@ class Objective:
     def layers(self) -> tuple[str, ...]:
         """The layers whose features are needed."""
         return tuple(dict.fromkeys(term.layer for term in self.terms if term.layer != IMAGE))
+
+    def with_style_times(self, factor: float) -> "Objective":
+        """The same with every style term's weight multiplied."""
+        terms = [replace(t, weight=t.weight * factor) if isinstance(t, StyleTerm) else t for t in self.terms]
+        return Objective(tuple(terms))
 
     def score(self, totals: Sequence[Tensor]) -> Float[Tensor, " L"]:
         """Each term's weighted score, from the totals over the whole image in the order of the terms."""

@@ -53,6 +53,9 @@ class Job:
         alpha: of the result, at any size, or None.
         judge: gives what else there is to say of the result, from its pixels at the canvas's size.
         constraint: gives what may not move at a scale; `first` has it already.
+        content_error: what the content terms together, divided by their weight, are to reach: the style's
+            weight is set by it at the coarsest scale. None: it is as it is.
+        content_weight: of all content terms.
         finishing: what is done to an image, (1, 3, H, W) of any size on the CPU, before it is shown or saved.
     """
 
@@ -73,6 +76,8 @@ class Job:
     judge: Callable[[Image], dict[str, float]] | None = None
     constraint: Callable[[Scale], Constraint] = lambda scale: FREE
     finishing: Callable[[Image], Image] = lambda image: image
+    content_error: float | None = None
+    content_weight: float = 1.0
 
 
 def run(job: Job, snapshot: Snapshot | None = None) -> Iterator[Progress]:
@@ -90,10 +95,10 @@ def run(job: Job, snapshot: Snapshot | None = None) -> Iterator[Progress]:
     if any(layout.tile for layout in at.layouts):
         hand_back()
     clock = Clock(job.scales, gone=at.seconds)
-    layouts, spent, trace = list(at.layouts), at.spent, at.trace
+    layouts, spent, trace, balance = list(at.layouts), at.spent, at.trace, at.balance
     below: Image | None = None
     for index, scale in list(enumerate(job.scales))[at.scale :]:
-        stage = _Stage(job, scale, layouts[index])
+        stage = _Stage(job, scale, layouts[index], balance)
         state, step = (at.descent, at.step) if index == at.scale else (None, 0)
         if state is not None:
             clock.resume(index, step)
@@ -113,7 +118,12 @@ def run(job: Job, snapshot: Snapshot | None = None) -> Iterator[Progress]:
             step += 1
             clock.tick(index, step)
             trace = (*trace, _row(index, step, clock.seconds, state.here))
-            here = Snapshot(index, step, spent, clock.seconds, tuple(layouts), state, stage.band, trace)
+            if index == 0 and step in _weighings(scale.steps) and not state.finished:
+                spent += state.solver.evaluations
+                state, balance = stage.weighed(state), stage.balance
+            here = Snapshot(
+                index, step, spent, clock.seconds, tuple(layouts), state, stage.band, trace, balance
+            )
             yield _progress(job, here, clock, stage.said())
         assert state is not None, "a scale has a step or a snapshot"
         below = stage.band.gather(state.image)
@@ -123,10 +133,11 @@ def run(job: Job, snapshot: Snapshot | None = None) -> Iterator[Progress]:
 class _Stage:
     """One scale of a run: its layout, and the evaluation in it, built when it is needed."""
 
-    def __init__(self, job: Job, scale: Scale, layout: Layout) -> None:
-        self.job, self.scale, self.layout = job, scale, layout
+    def __init__(self, job: Job, scale: Scale, layout: Layout, balance: float) -> None:
+        self.job, self.scale, self.layout, self.balance = job, scale, layout, balance
         self.band = Band.of(scale.height, scale.width, wrap=job.network.wrap)
         self.constraint = job.constraint(scale)
+        self._objective: Objective | None = None
         self._evaluate: Evaluate | None = None
         self._note = ""
 
@@ -149,15 +160,33 @@ class _Stage:
     def evaluate(self) -> Evaluate:
         """The objective of this scale in this layout."""
         if self._evaluate is None:
-            objective = self.job.objective(self.scale, self.layout)
-            tile = self.layout.tile
+            if self._objective is None:
+                self._objective = self.job.objective(self.scale, self.layout)
+            objective, tile = self._objective.with_style_times(self.balance), self.layout.tile
             free = evaluator(self.job.network, objective, tile=tile, band=self.band)
             self._evaluate = self.constraint.applied(free, self.band)
         return self._evaluate
 
+    def weighed(self, state: descent.Descent) -> descent.Descent:
+        """With the style's weight brought nearer to where the content reaches its aim; from the same image.
+
+        The content's error was seen to grow with the style's weight to the power of 0.5 where half of the
+        features are given up, of 1.5 where hardly any are.
+        """
+        content = sum(v for name, v in state.here.by_term.items() if name.startswith("content "))
+        if self.job.content_error is None or not content:
+            return state
+        reached = content / self.job.content_weight
+        power = min(1.5, max(0.5, 0.5 * (0.5 / self.job.content_error) ** 0.45))
+        factor = (self.job.content_error / reached) ** (1 / power)
+        self.balance = min(4.0, max(1 / 16, self.balance * min(4.0, max(0.25, factor))))
+        self._evaluate = None
+        method, history = self.job.optimizer, self.layout.history
+        return descent.start(self.evaluate, state.image, method=method, history=history)
+
     def step_down(self) -> bool:
         """Let go of everything and take a layout that needs less memory, if there is one."""
-        self._evaluate = None
+        self._evaluate = self._objective = None
         hand_back()
         layout = smaller(self.layout, self.scale)
         if layout is None:
@@ -192,6 +221,7 @@ def finish(job: Job, last: Progress) -> Painting:
         "by_term": last.by_term,
         "evaluations": last.evaluations,
         "seconds": round(last.seconds, 3),
+        "balance": here.balance,
     }
     if job.judge is not None:
         result |= job.judge(picture.pixels.to(job.network.device))
@@ -201,6 +231,11 @@ def finish(job: Job, last: Progress) -> Painting:
 
 ROWS = 400
 """Of the trace that goes into a manifest, at most; longer ones are thinned."""
+
+
+def _weighings(steps: int) -> tuple[int, ...]:
+    """After which steps of the coarsest scale its reached losses are looked at."""
+    return (steps // 4, steps // 2, steps * 3 // 4) if steps >= 20 else ()
 
 
 def _row(index: int, step: int, seconds: float, here: Evaluation) -> tuple[float, ...]:

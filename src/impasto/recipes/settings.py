@@ -180,6 +180,15 @@ class StylizeSettings(RunSettings):
         return cls(**{**preset_values(name), **changes})  # type: ignore[arg-type]
 
     @property
+    def content_error(self) -> float | None:
+        """The relative squared error of the photo's features that strength asks for: √2 s^1.5, a half at 0.5.
+
+        None where weights are said, or mean what another formula says.
+        """
+        said = self.formula != "balanced" or self.alpha is not None or self.beta is not None
+        return None if said or self.strength in (0, 1) else 2**0.5 * float(self.strength**STEEPNESS)
+
+    @property
     def content_weight(self) -> float:
         """The paper's α: as given, else the formula's own, more or less by strength."""
         if self.alpha is not None:

@@ -128,6 +128,8 @@ def prepare(
         alpha=photo.alpha,
         constraint=scene.constraint,
         finishing=scene.finishing,
+        content_error=None if paintings.regions else settings.content_error,
+        content_weight=settings.content_weight * sum(settings.content_layers.values()),
     )
     return planned(job, settings)
 

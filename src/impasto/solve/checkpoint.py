@@ -52,6 +52,7 @@ class Snapshot:
         descent: the solver's state; None before the first step of all.
         band: the rows of the image that this process's tensors have.
         trace: a row for every step so far: scale and step from 1, seconds, the loss and its summands.
+        balance: what the style's weight is multiplied by.
     """
 
     scale: int = 0
@@ -62,6 +63,7 @@ class Snapshot:
     descent: Descent | None = None
     band: Band | None = None
     trace: tuple[tuple[float, ...], ...] = ()
+    balance: float = 1.0
 
 
 def save(path: str | os.PathLike[str], snapshot: Snapshot, facts: Mapping[str, Any]) -> None:
@@ -85,6 +87,7 @@ def save(path: str | os.PathLike[str], snapshot: Snapshot, facts: Mapping[str, A
         "layouts": _to_json(snapshot.layouts, []),
         "descent": tree,
         "trace": snapshot.trace,
+        "balance": snapshot.balance,
     }
     target = Path(os.path.realpath(path))
     head = _head(tensors, snapshot.band, {"run": said, "facts": dict(facts)})
@@ -158,6 +161,7 @@ def load(
         descent,
         used[0] if used else None,
         tuple(tuple(row) for row in said.get("trace", ())),
+        said.get("balance", 1.0),
     )
 
 
