@@ -4,6 +4,7 @@ import sys
 
 import torch
 
+from guided import guided
 from impasto.device import join, leave, rank
 from impasto.objective.bands import Band
 from impasto.objective.evaluate import evaluator
@@ -32,6 +33,17 @@ def evaluations() -> list[dict[str, torch.Tensor]]:
     return found
 
 
+def controls() -> list[dict[str, torch.Tensor]]:
+    """The same with regions, for every statistic, in float64."""
+    found = []
+    for kind, tile in (("gram", 0), ("gaussian", 48), ("histogram", 0)):
+        network, objective, image = guided((77, 65), kind, torch.float64, tile=tile)
+        band = Band.of(77, 65)
+        here = evaluator(network, objective, tile=tile, band=band)(band.own(image))
+        found.append({"values": here.values, "gradient": band.gather(here.gradient)})
+    return found
+
+
 def runs() -> list[torch.Tensor]:
     """The images after five steps of each solver, in float64."""
     found = []
@@ -49,7 +61,7 @@ def runs() -> list[torch.Tensor]:
 
 if __name__ == "__main__":
     join()
-    report = {"evaluations": evaluations(), "runs": runs()}
+    report = {"evaluations": evaluations(), "controls": controls(), "runs": runs()}
     if rank() == 0:
         torch.save(report, sys.argv[1])
     leave()

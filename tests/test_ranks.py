@@ -26,7 +26,11 @@ def launch(count: int, *command: str, **options: object) -> subprocess.Completed
 
 @pytest.fixture(scope="module")
 def alone() -> dict[str, list[object]]:
-    return {"evaluations": ranked.evaluations(), "runs": ranked.runs()}  # type: ignore[dict-item]
+    return {
+        "evaluations": ranked.evaluations(),  # type: ignore[dict-item]
+        "controls": ranked.controls(),  # type: ignore[dict-item]
+        "runs": ranked.runs(),  # type: ignore[dict-item]
+    }
 
 
 @pytest.mark.parametrize("count", [2, 3])
@@ -38,6 +42,9 @@ def test_several_processes_are_one(count: int, alone: dict[str, list[object]], t
         wide = case[4] == torch.float64
         torch.testing.assert_close(found["values"], expected["values"], rtol=1e-10 if wide else 2e-6, atol=0)
         assert distance(found["gradient"], expected["gradient"]) < (1e-10 if wide else 1e-5), case
+    for found, expected in zip(report["controls"], alone["controls"], strict=True):
+        torch.testing.assert_close(found["values"], expected["values"], rtol=1e-9, atol=1e-15)
+        assert distance(found["gradient"], expected["gradient"]) < 1e-9
     for found, expected in zip(report["runs"], alone["runs"], strict=True):
         assert distance(found, expected) < 1e-8
 

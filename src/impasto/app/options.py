@@ -80,9 +80,8 @@ def _parameter(field: "dataclasses.Field[Any]") -> inspect.Parameter:
     kind: Any = field.type
     if field.default_factory is not dataclasses.MISSING:  # layers with weights are typed as text
         default, kind = as_text(field.default_factory()), str
-    names = filter(None, (field.name, field.metadata["also"]))
     info = typer.Option(
-        *(f"--{name.replace('_', '-')}" for name in names),
+        *names(field),
         help=describe(field),
         show_default=default not in ("", None),
         rich_help_panel="Advanced" if field.metadata["advanced"] else None,
@@ -91,6 +90,11 @@ def _parameter(field: "dataclasses.Field[Any]") -> inspect.Parameter:
     return inspect.Parameter(
         field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, info]
     )
+
+
+def names(field: "dataclasses.Field[Any]") -> list[str]:
+    """What the option of a field is called, other tools' name for it last."""
+    return [f"--{name.replace('_', '-')}" for name in (field.name, field.metadata["also"]) if name]
 
 
 def describe(field: "dataclasses.Field[Any]") -> str:

@@ -4,7 +4,7 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from impasto.app.options import as_text, describe, in_order
+from impasto.app.options import as_text, describe, in_order, names
 from impasto.recipes.fields import choices
 from impasto.recipes.paper_settings import (
     FeaturesSettings,
@@ -43,7 +43,7 @@ def _row(field: "dataclasses.Field[object]") -> str:
     if field.default_factory is not dataclasses.MISSING:
         default = as_text(field.default_factory())  # type: ignore[arg-type]
     shown = "" if default in ("", None) else f"`{default}`"
-    return f"| `--{field.name.replace('_', '-')}` | {shown} | {_allowed(field)} | {describe(field)} |\n"
+    return f"| {', '.join(f'`{name}`' for name in names(field))} | {shown} | {_allowed(field)} | {describe(field)} |\n"
 
 
 def _allowed(field: "dataclasses.Field[object]") -> str:

@@ -185,8 +185,22 @@ class StylizeSettings(RunSettings):
 
         None where weights are said, or mean what another formula says.
         """
-        said = self.formula != "balanced" or self.alpha is not None or self.beta is not None
-        return None if said or self.strength in (0, 1) else 2**0.5 * float(self.strength**STEEPNESS)
+        if not self._dialled or self.strength in (0, 1):
+            return None
+        return 2**0.5 * float(self.strength**STEEPNESS)
+
+    @property
+    def noise_share(self) -> float:
+        """Of the start from the photo: none up to strength 0.9; beyond, hardly anything of it is wanted.
+
+        All at 1. Weights alone do not take the photo away in the steps there are.
+        """
+        return float(max(0.0, (self.strength - 0.9) / 0.1) ** 0.5) if self._dialled else 0.0
+
+    @property
+    def _dialled(self) -> bool:
+        """Whether strength alone says how content and style are weighed."""
+        return self.formula == "balanced" and self.alpha is None and self.beta is None
 
     @property
     def content_weight(self) -> float:

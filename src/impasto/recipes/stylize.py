@@ -213,6 +213,9 @@ class _Scene:
             image = white_noise(scale, self.settings, device)
         else:
             image = self.workshop.fitted(self.start, *size, device)
+            if self.start is self.photo and self.settings.noise_share:
+                noise = white_noise(scale, self.settings, device)
+                image = torch.lerp(image, noise, self.settings.noise_share)
         image = grey(image) if self._grey else image
         constraint = self.constraint(scale)
         return constraint.held(image, self._content(scale)) if constraint.fixed is not None else image
