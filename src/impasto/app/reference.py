@@ -43,7 +43,8 @@ def _row(field: "dataclasses.Field[object]") -> str:
     if field.default_factory is not dataclasses.MISSING:
         default = as_text(field.default_factory())  # type: ignore[arg-type]
     shown = "" if default in ("", None) else f"`{default}`"
-    return f"| {', '.join(f'`{name}`' for name in names(field))} | {shown} | {_allowed(field)} | {describe(field)} |\n"
+    called = ", ".join(f"`{name}`" for name in names(field))
+    return f"| {called} | {shown} | {_allowed(field)} | {describe(field)} |\n"
 
 
 def _allowed(field: "dataclasses.Field[object]") -> str:
