@@ -36,9 +36,9 @@ def test_the_guide_runs_and_writes_every_picture_it_shows(
     monkeypatch.setenv("IMPASTO_WEIGHTS", small_file)
     session: dict[str, object] = {}
     for cell in cells("python"):
-        short = cell.replace('"examples/images/', f'"{EXAMPLES}/').replace("SIZE = 320", "SIZE = 32")
+        short = cell.replace('"examples/images/', f'"{EXAMPLES}/').replace("SIZE = 320", "SIZE = 40")
         exec(short.replace('"size": SIZE', '"size": SIZE, "steps": 1, "finest_steps": 1'), session)
-    few = ["--size", "32", "--steps", "2", "--finest-steps", "1"]
+    few = ["--size", "40", "--steps", "2", "--finest-steps", "1"]
     for line in "".join(cells("sh")).splitlines():
         words = shlex.split(line)[1:]
         words = [str(EXAMPLES / word) if (EXAMPLES / word).is_file() else word for word in words]

@@ -33,7 +33,7 @@ def test_none_is_left_out() -> None:
 @pytest.mark.parametrize("name", WRITES)
 def test_example(name: str, small_file: str) -> None:
     subprocess.run(
-        [sys.executable, str(EXAMPLES / name), "40"],
+        [sys.executable, str(EXAMPLES / name), "64"],
         check=True,
         env={**os.environ, "IMPASTO_WEIGHTS": small_file},
     )
