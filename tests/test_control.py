@@ -37,6 +37,7 @@ def test_the_guide_runs_and_writes_every_picture_it_shows(
     session: dict[str, object] = {}
     for cell in cells("python"):
         short = cell.replace('"examples/images/', f'"{EXAMPLES}/').replace("SIZE = 320", "SIZE = 40")
+        short = short.replace("(0.1, 0.25, 0.4, 0.5, 0.65, 0.8, 0.95)", "(0.1, 0.95)")
         exec(short.replace('"size": SIZE', '"size": SIZE, "steps": 1, "finest_steps": 1'), session)
     few = ["--size", "40", "--steps", "2", "--finest-steps", "1"]
     for line in "".join(cells("sh")).splitlines():
@@ -215,11 +216,11 @@ def reached(strength: float, small_file: str) -> tuple[float, float]:
 
 def test_strength_is_how_much_of_the_content_is_given_up(small_file: str) -> None:
     """A half at 0.5, and both losses are monotone in it."""
-    found = [reached(strength, small_file) for strength in (0.1, 0.3, 0.5, 0.7, 0.9)]
+    found = [reached(strength, small_file) for strength in (0.1, 0.5, 0.9)]
     content, style = zip(*found, strict=True)
     assert list(content) == sorted(content)
     assert list(style) == sorted(style, reverse=True)
-    assert content[2] == pytest.approx(0.5, rel=0.25)
+    assert content[1] == pytest.approx(0.5, rel=0.25)
 
 
 def test_weights_that_are_said_are_taken(small_file: str) -> None:

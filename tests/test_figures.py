@@ -84,7 +84,7 @@ def test_panels_of_other_settings_or_inputs_are_computed_again(
 def test_print_formats(photo: str, painting: str, small_file: str) -> None:
     own = ["--size", "32", "--steps", "1", "--weights", small_file, "--panels", "kept"]
     for name, start in (("f.pdf", b"%PDF"), ("f.svg", b"<?xml"), ("f.png", b"\x89PNG")):
-        result = CliRunner().invoke(app, ["figure", "2", photo, painting, "-o", name, *own])
+        result = CliRunner().invoke(app, ["figure", "1", photo, painting, "-o", name, *own])
         assert result.exit_code == 0, result.output
         assert Path(name).read_bytes().startswith(start)
 
