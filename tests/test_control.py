@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -239,6 +240,9 @@ def test_a_run_whose_weights_were_set_goes_on_exactly(small_file: str) -> None:
     job = prepare(scene(48, 64), stripes(40, 40), settings)
     steps = list(run(job))
     assert steps[-1].snapshot().balance != 1.0
+    counts = [step.evaluations for step in steps[:24]]
+    assert all(1 <= after - before <= 8 for before, after in pairwise(counts))
+    assert counts[6] - counts[5] >= 2  # a weighing costs one besides the step's own
     for stop in (4, 5, 11, 12, 20, 24):
         *_, last = run(job, steps[stop].snapshot())
         assert torch.equal(last.image(), steps[-1].image())

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -97,6 +97,7 @@ def run(job: Job, snapshot: Snapshot | None = None) -> Iterator[Progress]:
     clock = Clock(job.scales, gone=at.seconds)
     layouts, spent, trace, balance = list(at.layouts), at.spent, at.trace, at.balance
     below: Image | None = None
+    weighed = 0
     for index, scale in list(enumerate(job.scales))[at.scale :]:
         stage = _Stage(job, scale, layouts[index], balance)
         state, step = (at.descent, at.step) if index == at.scale else (None, 0)
@@ -108,6 +109,8 @@ def run(job: Job, snapshot: Snapshot | None = None) -> Iterator[Progress]:
                 with memory_errors(f"a picture of {scale.width}×{scale.height}", WAY_OUT):
                     if state is None:
                         state = stage.begin(below)
+                    if index == 0 and step in _weighings(scale.steps) and step != weighed:
+                        state, weighed = stage.weighed(state), step
                     state = descent.step(stage.evaluate, state, tolerance=job.tolerance)
             except OutOfMemoryError:
                 if ranks() > 1 or not stage.step_down():
@@ -118,9 +121,7 @@ def run(job: Job, snapshot: Snapshot | None = None) -> Iterator[Progress]:
             step += 1
             clock.tick(index, step)
             trace = (*trace, _row(index, step, clock.seconds, state.here))
-            if index == 0 and step in _weighings(scale.steps) and not state.finished:
-                spent += state.solver.evaluations
-                state, balance = stage.weighed(state), stage.balance
+            balance = stage.balance
             here = Snapshot(
                 index, step, spent, clock.seconds, tuple(layouts), state, stage.band, trace, balance
             )
@@ -182,7 +183,9 @@ class _Stage:
         self.balance = min(4.0, max(1 / 16, self.balance * min(4.0, max(0.25, factor))))
         self._evaluate = None
         method, history = self.job.optimizer, self.layout.history
-        return descent.start(self.evaluate, state.image, method=method, history=history)
+        fresh = descent.start(self.evaluate, state.image, method=method, history=history)
+        evaluations = state.solver.evaluations + fresh.solver.evaluations
+        return replace(fresh, solver=replace(fresh.solver, evaluations=evaluations))
 
     def step_down(self) -> bool:
         """Let go of everything and take a layout that needs less memory, if there is one."""
@@ -234,7 +237,7 @@ ROWS = 400
 
 
 def _weighings(steps: int) -> tuple[int, ...]:
-    """After which steps of the coarsest scale its reached losses are looked at."""
+    """After which steps of the coarsest scale its losses decide on the style's weight."""
     return (steps // 4, steps // 2, steps * 3 // 4) if steps >= 20 else ()
 
 
