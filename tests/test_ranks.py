@@ -75,9 +75,10 @@ def test_a_process_that_dies_ends_the_run(tmp_path: Path) -> None:
     """The others say so in a sentence instead of waiting for ever."""
     script = tmp_path / "dying.py"
     script.write_text(
-        "import os, torch\n"
+        "import os, signal, torch\n"
         "from impasto.device import all_sum, join, rank\n"
         "from impasto.errors import DeviceError\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"  # torchrun ends the others as soon as it looks
         "join()\n"
         "all_sum(torch.ones(1))\n"
         "if rank() == 1: os._exit(9)\n"
