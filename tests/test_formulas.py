@@ -10,6 +10,7 @@ from scipy.linalg import sqrtm
 from impasto import StylizeSettings
 from impasto.objective.bands import Band
 from impasto.objective.evaluate import evaluator
+from impasto.objective.style import StyleTerm
 from impasto.recipes.presets import PRESETS
 from impasto.recipes.stylize import prepare
 from impasto.solve.plan import Layout
@@ -161,3 +162,14 @@ def test_a_presets_numbers_are_its_flags(small_file: str) -> None:
         objective = job.objective(job.scales[0], Layout())
         losses.append(evaluator(job.network, objective)(scene(36, 48, seed=5)).by_term["content conv4_2"])
     assert losses[1] == pytest.approx(2 * losses[0], rel=1e-6)
+
+
+def test_a_statistic_that_is_asked_for_wins_over_the_tools(small_file: str) -> None:
+    """`crowsonkb` compares Gaussians by itself; asked for histograms it compares histograms."""
+    kinds = {}
+    for style_loss in ("gram", "gaussian", "histogram"):
+        settings = StylizeSettings.preset("crowsonkb", style_loss=style_loss, size=48, weights=small_file)
+        job = prepare(scene(36, 48), stripes(40, 40), settings)
+        terms = job.objective(job.scales[0], Layout()).terms
+        kinds[style_loss] = {type(t.statistic).__name__ for t in terms if isinstance(t, StyleTerm)}
+    assert kinds == {"gram": {"Moments"}, "gaussian": {"Moments"}, "histogram": {"Histogram"}}

@@ -26,7 +26,7 @@ class Convention:
         style: of β w_l, given N and the distance of a featureless image: what the style's distance counts,
             which for Gram matrices is E_l.
         smoothness: of the third weight, given the canvas: a sum over pixels and what it is multiplied by.
-        statistic: the only one that the tool has, where it is not the Gram matrix.
+        statistic: what the tool compares where no other is asked for.
     """
 
     content: Callable[[int, int, float], float]

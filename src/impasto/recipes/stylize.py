@@ -238,10 +238,11 @@ class _Scene:
             keep=layout.keep,
         )
         own = CONVENTIONS[settings.formula].statistic
+        theirs = settings.style_loss == "gram" and own is not GRAM
         by_region = self.workshop.wanted(
             self.network,
             self.paintings,
-            settings.style_loss if own is GRAM else dict.fromkeys(settings.layers, own),
+            dict.fromkeys(settings.layers, own) if theirs else settings.style_loss,
             settings.layers,
             long=self.long(scale),
             least=self.least,
