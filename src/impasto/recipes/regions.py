@@ -13,6 +13,9 @@ from impasto.image.picture import Picture
 from impasto.objective.guides import Area
 from impasto.shapes import Mask
 
+NOTHING = -1
+"""In `Regions.sources`: the painting has no area of that colour."""
+
 
 @dataclass(frozen=True, eq=False)
 class Regions:
@@ -23,8 +26,8 @@ class Regions:
         paintings: each painting's, or None for one that gives its whole style to every region.
         painted: by region, which of the photo's areas it is.
         kept: the photo's areas that stay as they are.
-        sources: by region and painting, which area of the painting gives the style: None is all of it, -1
-            is none.
+        sources: by region and painting, which area of the painting gives the style: None is all of it, or
+            `NOTHING`.
         inputs: the masks as read, by role.
     """
 
@@ -60,7 +63,7 @@ class Regions:
         found: dict[int, Area] = {}
         for source in self.sources:
             place = source[number]
-            if place is not None and place >= 0 and place not in found:
+            if place is not None and place != NOTHING and place not in found:
                 found[place] = Area(_bytes(areas.soft(place, height, width), device))
         chosen = [source[number] for source in self.sources]
         return [None if place is None else found.get(place) for place in chosen]
@@ -139,8 +142,8 @@ def _sources(own: Areas, place: int, others: Sequence[Areas | None]) -> tuple[in
     found: list[int | None] = []
     for areas in others:
         there = None if areas is None else areas.find(color)
-        found.append(None if areas is None else -1 if there is None else there)
-    if all(source == -1 for source in found):
+        found.append(None if areas is None else NOTHING if there is None else there)
+    if all(source == NOTHING for source in found):
         have = sorted({written(known) for areas in others if areas is not None for known in areas.colors})
         raise ImageError(
             f"the region {written(color)} of mask '{own.name}' ({own.share(place):.0%} of the photo) has no "

@@ -22,7 +22,7 @@ from impasto.objective.style import GRAM, Statistic
 from impasto.objective.targets import style_means
 from impasto.recipes.fields import Share, blend_shares
 from impasto.recipes.job import fitted, long_side
-from impasto.recipes.regions import Regions
+from impasto.recipes.regions import NOTHING, Regions
 from impasto.shapes import Image
 
 Sources: TypeAlias = Source | Sequence[Source]
@@ -119,7 +119,7 @@ class Styles:
 
     def _share(self, place: int, number: int, name: str) -> float:
         """Of one painting in one region at one layer."""
-        if self.regions and self.regions.sources[place][number] == -1:
+        if self.regions and self.regions.sources[place][number] == NOTHING:
             return 0.0
         return self.shares[number].at(name)
 
