@@ -4,6 +4,7 @@ import os
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 import torch
@@ -159,6 +160,27 @@ def leave() -> None:
         torch.distributed.destroy_process_group()
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """What is computed inside is this process's own, whatever others there are: no picture is shared."""
+    token = _ALONE.set(True)
+    try:
+        yield
+    finally:
+        _ALONE.reset(token)
+
+
+_ALONE: ContextVar[bool] = ContextVar("alone", default=False)
+
+
+def in_step(module: torch.nn.Module) -> torch.nn.Module:
+    """The module, its gradients averaged over all processes at every way back; alone, the module itself."""
+    if ranks() == 1:
+        return module
+    with _together():
+        return torch.nn.parallel.DistributedDataParallel(module)
+
+
 def ranks() -> int:
     """How many processes work on one picture together; 1 before `join`."""
     return torch.distributed.get_world_size() if _joined() else 1
@@ -215,6 +237,8 @@ def exchange(gifts: Mapping[int, torch.Tensor], wanted: Mapping[int, torch.Tenso
 
 
 def _joined() -> bool:
+    if _ALONE.get():
+        return False
     return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 

@@ -1,0 +1,132 @@
+"""A network that paints in one pass (Johnson et al. 2016), in several styles (Dumoulin et al. 2017)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from impasto.shapes import Image
+
+EPSILON = 1e-5
+"""Added to variances, which a flat picture has none of."""
+
+
+@dataclass
+class Moments:
+    """Mean and standard deviation of every layer's responses, in the order in which they are needed.
+
+    Instance normalisation takes them from the picture itself. Where only a part of a picture is at hand, they
+    are taken from `known` instead, which an earlier pass over all of it, or over samples, has filled.
+    """
+
+    known: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    replay: bool = False
+
+    def __post_init__(self) -> None:
+        self._next: Iterator[tuple[Tensor, Tensor]] = iter(self.known)
+
+    def again(self) -> "Moments":
+        """The same numbers, from the first layer on."""
+        return Moments(self.known, replay=True)
+
+    def of(self, response: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and deviation by channel, (B or 1, N, 1, 1), of a response or as they were."""
+        if self.replay:
+            return next(self._next)
+        wide = response.float()
+        mean = wide.mean((0, 2, 3), keepdim=True)
+        found = mean, ((wide - mean).square().mean((0, 2, 3), keepdim=True) + EPSILON).sqrt()
+        self.known.append(found)
+        return found
+
+
+class Painter(nn.Module):
+    """A photograph in, a painting out: 9×9, two halvings, residual blocks, two doublings, 9×9.
+
+    Johnson, Alahi and Fei-Fei 2016, "Perceptual Losses for Real-Time Style Transfer" (arXiv:1603.08155), with
+    conditional instance normalisation (Dumoulin, Shlens and Kudlur 2017, arXiv:1610.07629): each style has
+    its own scale and shift after every normalisation, and shares of several are between them.
+    Differs: grids are doubled by nearest neighbours and convolved (Odena, Dumoulin and Olah 2016), where
+    transposed convolutions leave a checkerboard; edges are mirrored; a sigmoid ends it.
+
+    Args:
+        width: filters of the first layer; the innermost have four times as many.
+        blocks: residual blocks.
+        styles: how many it paints in.
+    """
+
+    def __init__(self, width: int = 32, blocks: int = 5, styles: int = 1) -> None:
+        super().__init__()
+        self.width, self.blocks, self.styles = width, blocks, styles
+        inner = 4 * width
+        self.down = nn.ModuleList(
+            [
+                Layer(3, width, 9, styles),
+                Layer(width, 2 * width, 3, styles, stride=2),
+                Layer(2 * width, inner, 3, styles, stride=2),
+            ]
+        )
+        self.middle = nn.ModuleList([Layer(inner, inner, 3, styles) for _ in range(2 * blocks)])
+        self.up = nn.ModuleList([Layer(inner, 2 * width, 3, styles), Layer(2 * width, width, 3, styles)])
+        self.last = nn.Conv2d(width, 3, 9)
+        nn.init.normal_(self.last.weight, std=0.5 / (81 * width) ** 0.5)
+        assert self.last.bias is not None
+        nn.init.zeros_(self.last.bias)
+
+    @property
+    def shape(self) -> dict[str, int]:
+        """What it was built with."""
+        return {"width": self.width, "blocks": self.blocks, "styles": self.styles}
+
+    def forward(self, image: Image, shares: Float[Tensor, "_ S"], moments: Moments | None = None) -> Image:
+        """Paint.
+
+        Args:
+            image: 0..1, at least 16 px a side.
+            shares: of the styles, for each picture or for all of them, (B or 1, S); they sum to 1.
+            moments: where the normalisations' means and deviations are from; None: from each picture itself.
+        """
+        response = image * 2 - 1
+        sizes = []
+        for layer in self.down:
+            sizes.append(response.shape[2:])
+            response = layer(response, shares, moments).relu()
+        pairs = iter(self.middle)
+        for first, second in zip(pairs, pairs, strict=True):
+            response = response + second(first(response, shares, moments).relu(), shares, moments)
+        for layer, (height, width) in zip(self.up, (sizes[2], sizes[1]), strict=True):
+            doubled = F.interpolate(response, scale_factor=2.0, mode="nearest")[:, :, :height, :width]
+            response = layer(doubled, shares, moments).relu()
+        return torch.sigmoid(self.last(mirrored(response, 4)))
+
+
+class Layer(nn.Module):
+    """A convolution over mirrored edges, and conditional instance normalisation."""
+
+    def __init__(self, channels: int, filters: int, side: int, styles: int, stride: int = 1) -> None:
+        super().__init__()
+        self.side, self.stride = side, stride
+        self.weight = nn.Parameter(torch.empty(filters, channels, side, side))
+        self.scale = nn.Parameter(torch.ones(styles, filters))
+        self.shift = nn.Parameter(torch.zeros(styles, filters))
+        nn.init.kaiming_normal_(self.weight)
+
+    def forward(self, image: Tensor, shares: Tensor, moments: Moments | None) -> Tensor:
+        """Before its rectification. No bias: the normalisation would take it away."""
+        response = F.conv2d(mirrored(image, self.side // 2), self.weight, stride=self.stride)
+        if moments is None:
+            mean = response.float().mean((2, 3), keepdim=True)
+            deviation = ((response - mean).square().mean((2, 3), keepdim=True) + EPSILON).sqrt()
+        else:
+            mean, deviation = moments.of(response)
+        scale = (shares @ self.scale)[:, :, None, None] / deviation
+        shift = (shares @ self.shift)[:, :, None, None] - mean * scale
+        return response * scale.to(response.dtype) + shift.to(response.dtype)
+
+
+def mirrored(image: Tensor, margin: int) -> Tensor:
+    """The image with a margin in which it is reflected."""
+    return F.pad(image, (margin,) * 4, mode="reflect")

@@ -1,0 +1,371 @@
+"""Training a network that paints in one pass, against the same objective as everything else here."""
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from impasto.device import alone, in_step, rank, ranks
+from impasto.errors import CheckpointError, DeviceError, SettingsError
+from impasto.image.files import Source
+from impasto.network import sealed
+from impasto.network.fetch import ByteProgress
+from impasto.network.layers import check_size, deepest
+from impasto.network.models import Model
+from impasto.network.painter import Painter
+from impasto.network.vgg import VGG19
+from impasto.objective.evaluate import Evaluation, evaluator
+from impasto.objective.objective import Objective, content_terms, prior_terms, style_terms_towards
+from impasto.objective.style import StyleTerm
+from impasto.recipes.fast_settings import TrainSettings
+from impasto.recipes.fields import Share, to_json
+from impasto.recipes.machine import compute_for, network_for
+from impasto.recipes.manifest import new
+from impasto.recipes.photos import Photos
+from impasto.recipes.settings import StylizeSettings
+from impasto.recipes.styles import Styles, read_styles
+from impasto.shapes import Image
+
+KIND, VERSION = "Impasto training", 1
+WARMING = 20
+"""Steps in which the rate rises to its height."""
+
+
+@dataclass(frozen=True)
+class TrainProgress:
+    """One training step.
+
+    Attributes:
+        step, steps: which, from 1, and how many at most.
+        loss, by_term: over this step's photos, weighted as the settings say.
+        held_out: the mean loss over photos that are not trained on, when last looked at.
+        seconds, eta: since the run began, and still to go.
+        photos, broken: how many there are to train on, and how many of those seen could not be read.
+        finished: whether this is the last step.
+        preview: gives the photos that are not trained on above what the painter makes of them, as one image.
+        model: gives the best painter so far.
+        save: writes all that is needed to go on from here.
+        note: anything out of the ordinary, else "".
+    """
+
+    step: int
+    steps: int
+    loss: float
+    by_term: dict[str, float]
+    held_out: float
+    seconds: float
+    eta: float
+    photos: int
+    broken: int
+    finished: bool
+    preview: Callable[[], Image]
+    model: Callable[[], Model]
+    save: Callable[[str | os.PathLike[str]], None]
+    note: str = ""
+
+
+def train(
+    style: Source | Sequence[Source],
+    images: str | os.PathLike[str],
+    settings: TrainSettings | None = None,
+    *,
+    resume: str | os.PathLike[str] = "",
+) -> Model:
+    """Train a painter for one painting or several, and wait for it.
+
+    Johnson, Alahi and Fei-Fei 2016, "Perceptual Losses for Real-Time Style Transfer" (arXiv:1603.08155).
+    Differs: several styles in one network (Dumoulin et al. 2017, arXiv:1610.07629), and the losses are those
+    of this house, in which weights mean the same at any size.
+
+    Args:
+        style: paintings, each of which becomes a style of the painter.
+        images: a folder of photographs, the more the better; some hundreds do.
+        resume: what `TrainProgress.save` wrote, to go on from there.
+    Raises:
+        ImpastoError: see `train_steps`.
+    """
+    *_, last = train_steps(style, images, settings, resume=resume)
+    return last.model()
+
+
+def train_steps(
+    style: Source | Sequence[Source],
+    images: str | os.PathLike[str],
+    settings: TrainSettings | None = None,
+    *,
+    resume: str | os.PathLike[str] = "",
+    on_download: ByteProgress | None = None,
+) -> Iterator[TrainProgress]:
+    """The same, step by step. Everything is read and checked before the first.
+
+    Raises:
+        SettingsError, ImageError, WeightsError, DeviceError: before anything is computed.
+        CheckpointError: `resume` is none, is damaged, or is of another training.
+    """
+    run = _Training(style, images, settings or TrainSettings(), on_download)
+    if resume:
+        run.take_up(resume)
+    return run.steps()
+
+
+class _Training:
+    """A run of training and where it stands."""
+
+    def __init__(
+        self,
+        style: Source | Sequence[Source],
+        images: str | os.PathLike[str],
+        settings: TrainSettings,
+        on_download: ByteProgress | None,
+    ) -> None:
+        self.settings = settings
+        if settings.batch % ranks():
+            raise SettingsError(
+                f"batch is {settings.batch}, which {ranks()} processes cannot share. "
+                f"Use a multiple of {ranks()}."
+            )
+        self.compute = compute_for(settings)
+        paintings = read_styles(style, "")
+        self.photos = Photos(images, settings.size, seed=settings.seed)
+        layers = [*settings.layers, *settings.content_layers]
+        last = deepest(layers)
+        check_size(settings.size, settings.size, layers, role="square of a photo")
+        for painting in paintings.pictures:
+            check_size(painting.height, painting.width, layers, role="style image")
+        self.network, weights = network_for(settings, last.name, self.compute, on_download)
+        self.manifest = new("train", settings, paintings.inputs, weights, self.compute)
+        self.names = tuple(Path(picture.name).stem for picture in paintings.pictures)
+        with alone():
+            self.styles = _style_terms(self.network, paintings, settings)
+        self.priors = prior_terms((settings.size,) * 2, variation=settings.tv, gamut=0.0)
+
+        torch.manual_seed(settings.seed)
+        self.painter = Painter(settings.width, settings.blocks, len(self.names))
+        self.painter.to(self.compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.adam = torch.optim.Adam(self.painter.parameters(), lr=settings.rate)
+        self.together = in_step(self.painter)
+        self.step, self.seconds, self.waited = 0, 0.0, 0
+        self.held_out, self.lowest = math.inf, math.inf
+        self.best = self._weights()
+        self.looks: list[tuple[int, float]] = []
+
+    def steps(self) -> Iterator[TrainProgress]:
+        settings, began = self.settings, time.perf_counter() - self.seconds
+        first, paused = self.step, self.seconds
+        while not self.finished:
+            loss, by_term = self._descend()
+            self.step += 1
+            if self.step % settings.check_every == 0 or self.step == settings.steps:
+                self._look()
+            self.seconds = time.perf_counter() - began
+            pace = (self.seconds - paused) / (self.step - first)
+            yield TrainProgress(
+                step=self.step,
+                steps=settings.steps,
+                loss=loss,
+                by_term=by_term,
+                held_out=self.held_out,
+                seconds=self.seconds,
+                eta=0.0 if self.finished else pace * (settings.steps - self.step),
+                photos=len(self.photos),
+                broken=len(self.photos.broken),
+                finished=self.finished,
+                preview=self.preview,
+                model=self.model,
+                save=self.save,
+            )
+
+    @property
+    def finished(self) -> bool:
+        """After the last step, or when photos not trained on have not got better for long."""
+        patience = self.settings.patience
+        return self.step >= self.settings.steps or (patience > 0 and self.waited >= patience)
+
+    def _descend(self) -> tuple[float, dict[str, float]]:
+        """One step of Adam over this process's photos of the batch."""
+        batch, device = self.settings.batch, self.compute.device
+        numbers = range(self.step * batch + rank(), (self.step + 1) * batch, ranks())
+        photos = torch.cat([self.photos.square(number) for number in numbers]).to(device)
+        kinds = [number % len(self.names) for number in numbers]
+        for group in self.adam.param_groups:
+            group["lr"] = self._rate()
+        self.adam.zero_grad(set_to_none=True)
+        painted = self._paint(self.together, photos, kinds)
+        found = [self._judge(painted[i : i + 1], photos[i : i + 1], kind) for i, kind in enumerate(kinds)]
+        values = torch.stack([one.values for one in found]).mean(0)
+        if not bool(values.isfinite().all()):
+            raise DeviceError(
+                f"the loss of training step {self.step + 1} is not finite. Use a smaller --rate "
+                f"(now {self.settings.rate:g}) or --precision float32, and go on from a checkpoint."
+            )
+        torch.autograd.backward(painted, torch.cat([one.gradient for one in found]) / len(found))
+        self.adam.step()
+        return float(values.sum()), dict(zip(found[0].names, values.tolist(), strict=True))
+
+    def _paint(self, painter: torch.nn.Module, photos: Image, kinds: Sequence[int]) -> Image:
+        shares = torch.eye(len(self.names), device=photos.device)[list(kinds)]
+        photos = photos.contiguous(memory_format=torch.channels_last)
+        mixed = self.compute.dtype != torch.float32
+        with torch.autocast(photos.device.type, dtype=torch.bfloat16, enabled=mixed):
+            painted: Tensor = painter(photos, shares)
+        return painted.float()
+
+    def _judge(self, painted: Image, photo: Image, kind: int) -> Evaluation:
+        """Loss and gradient of one painted photo."""
+        settings = self.settings
+        dial = StylizeSettings(strength=settings.strength)
+        with alone(), torch.no_grad():
+            contents = content_terms(
+                self.network,
+                photo,
+                settings.content_layers,
+                weight=dial.content_weight,
+                formula="balanced",
+            )
+            objective = Objective((*contents, *self.styles[kind], *self.priors))
+            return evaluator(self.network, objective)(painted.detach().contiguous())
+
+    def _rate(self) -> float:
+        """Rising for a few steps, then falling along a cosine."""
+        settings = self.settings
+        along = min(1.0, self.step / settings.steps)
+        falling = 0.01 + 0.99 * (1 + math.cos(math.pi * along)) / 2
+        return settings.rate * falling * min(1.0, (self.step + 1) / WARMING)
+
+    @torch.no_grad()
+    def _look(self) -> None:
+        """Judge by the photos kept apart, in every style, and remember the best painter."""
+        judges = self.photos.judges()
+        losses = []
+        for place, photo in enumerate(judges):
+            for kind in range(len(self.names)):
+                if place % len(self.names) == kind or len(judges) < len(self.names):
+                    photo = photo.to(self.compute.device)
+                    painted = self._paint(self.painter, photo, [kind])
+                    losses.append(float(self._judge(painted, photo, kind).loss))
+        self.held_out = sum(losses) / len(losses)
+        self.looks.append((self.step, self.held_out))
+        if self.held_out < self.lowest:
+            self.lowest, self.waited, self.best = self.held_out, 0, self._weights()
+        else:
+            self.waited += 1
+
+    def _weights(self) -> dict[str, Tensor]:
+        return {name: tensor.detach().clone() for name, tensor in self.painter.state_dict().items()}
+
+    @torch.no_grad()
+    def preview(self) -> Image:
+        """Photos above paintings, (1, 3, H, W), on the CPU."""
+        photos = torch.cat(self.photos.judges()).to(self.compute.device)
+        kinds = [place % len(self.names) for place in range(len(photos))]
+        painted = self._paint(self.painter, photos, kinds)
+        return torch.cat([torch.cat(list(rows), dim=2) for rows in (photos, painted)], dim=1)[None].cpu()
+
+    def model(self) -> Model:
+        """The best painter so far: judged by photos that are not trained on, if they were looked at."""
+        painter = Painter(**self.painter.shape)
+        painter.load_state_dict(self.best if self.looks else self._weights())
+        result = {
+            "steps": self.step,
+            "seconds": round(self.seconds, 1),
+            "held_out": [list(look) for look in self.looks],
+            "photos": len(self.photos),
+            "broken": sorted(self.photos.broken),
+        }
+        return Model(painter.requires_grad_(False), self.names, {**self.manifest, "result": result})
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write where the run stands; of several processes the first writes."""
+        if rank():
+            return
+        tensors = {f"now.{name}": tensor for name, tensor in self._weights().items()}
+        tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
+        for name, parameter in self.painter.named_parameters():
+            for key, value in self.adam.state[parameter].items():
+                tensors[f"adam.{key}.{name}"] = value
+        said = {
+            "step": self.step,
+            "seconds": self.seconds,
+            "waited": self.waited,
+            "held_out": self.held_out if self.looks else None,
+            "lowest": self.lowest if self.looks else None,
+            "looks": self.looks,
+            "identity": self._identity(),
+        }
+        sealed.write(path, tensors, said, kind=KIND, version=VERSION, error=CheckpointError)
+
+    def take_up(self, path: str | os.PathLike[str]) -> None:
+        """Go on from a checkpoint.
+
+        Raises:
+            CheckpointError: it is none, or of a run with other settings, paintings or photos.
+        """
+        tensors, said = sealed.read(
+            path, kind=KIND, version=VERSION, error=CheckpointError, way_out="Start the training anew."
+        )
+        mine = self._identity()
+        for key, theirs in said["identity"].items():
+            if theirs != mine[key]:
+                raise CheckpointError(
+                    f"{path} is of a training with {key} {theirs}; now it is {mine[key]}. Go on with what it "
+                    "was begun with, or start anew without --resume."
+                )
+        device = self.compute.device
+        self.painter.load_state_dict(_part(tensors, "now."))
+        self.best = {name: tensor.to(device) for name, tensor in _part(tensors, "best.").items()}
+        for name, parameter in self.painter.named_parameters():
+            keys = ("step", "exp_avg", "exp_avg_sq")
+            state = {key: tensors[f"adam.{key}.{name}"] for key in keys if f"adam.{key}.{name}" in tensors}
+            if state:
+                self.adam.state[parameter] = {
+                    key: value if key == "step" else value.to(device).to(memory_format=torch.preserve_format)
+                    for key, value in state.items()
+                }
+        self.step, self.seconds, self.waited = said["step"], said["seconds"], said["waited"]
+        self.looks = [(step, loss) for step, loss in said["looks"]]
+        if self.looks:
+            self.held_out, self.lowest = said["held_out"], said["lowest"]
+
+    def _identity(self) -> dict[str, Any]:
+        """What must be the same for a run to go on."""
+        free = {"device", "precision", "threads", "weights"}
+        settings = {key: value for key, value in to_json(self.settings).items() if key not in free}
+        return {
+            **settings,
+            "paintings": [entry["sha256"] for entry in self.manifest["inputs"].values()],
+            "network": self.manifest["weights"]["sha256"],
+            "photos": len(self.photos),
+        }
+
+
+def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): one for name, one in tensors.items() if name.startswith(prefix)}
+
+
+def _style_terms(network: VGG19, paintings: Styles, settings: TrainSettings) -> list[tuple[StyleTerm, ...]]:
+    """For each painting, what holds a square to its style."""
+    found = []
+    for picture in paintings.pictures:
+        ((wanted,),) = Styles((picture,), (Share(1.0),)).wanted(
+            network,
+            settings.style_loss,
+            settings.layers,
+            long=settings.style_size,
+            least=deepest(settings.layers).stride,
+        )
+        found.append(
+            style_terms_towards(
+                [wanted],
+                settings.layers,
+                canvas=(settings.size, settings.size),
+                weight=StylizeSettings(strength=settings.strength).style_weight,
+                formula="balanced",
+            )
+        )
+    return found
