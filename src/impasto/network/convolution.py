@@ -45,15 +45,18 @@ class Convolution:
             return cls(bias, None, None, winograd.transform(weight))
         return cls(bias, _channels_last(weight), _channels_last(weight.flip(2, 3).transpose(0, 1)), None)
 
-    def respond(self, image: Features, *, wrap: bool = False) -> Float[Tensor, "B _ h w"]:
+    def respond(
+        self, image: Features, *, wrap: bool = False, mirror: bool = False
+    ) -> Float[Tensor, "B _ h w"]:
         """Responses of the image, ≥ 0, the image's rows and columns.
 
         Args:
             image: (B, C, h, w), channels-last.
             wrap: whether its edges see the opposite edges, instead of zeros.
+            mirror: whether its edges see themselves reflected.
         """
-        if wrap:
-            margin = F.pad(image, (1, 1, 1, 1), mode="circular")
+        if wrap or mirror:
+            margin = F.pad(image, (1, 1, 1, 1), mode="circular" if wrap else "reflect")
             return _channels_last(self.respond(_channels_last(margin))[:, :, 1:-1, 1:-1])
         if self.filters is not None:
             return winograd.convolve(image, self.filters, self.bias)

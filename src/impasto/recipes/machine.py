@@ -5,12 +5,12 @@ from impasto.memory import memory_errors
 from impasto.network.fetch import ByteProgress
 from impasto.network.vgg import VGG19
 from impasto.network.weights import Weights, load
-from impasto.recipes.fast_settings import TrainSettings
+from impasto.recipes.fast_settings import FastSettings, TrainSettings
 from impasto.recipes.paper_settings import ReconstructContentSettings, ReconstructStyleSettings
 from impasto.recipes.settings import RunSettings, StylizeSettings
 
 
-def compute_for(settings: RunSettings | TrainSettings) -> Compute:
+def compute_for(settings: RunSettings | FastSettings | TrainSettings) -> Compute:
     """The device and feature type that the settings ask for; sets the number of threads.
 
     Raises:
@@ -21,7 +21,11 @@ def compute_for(settings: RunSettings | TrainSettings) -> Compute:
 
 
 def network_for(
-    settings: StylizeSettings | ReconstructContentSettings | ReconstructStyleSettings | TrainSettings,
+    settings: StylizeSettings
+    | ReconstructContentSettings
+    | ReconstructStyleSettings
+    | FastSettings
+    | TrainSettings,
     deepest_layer: str,
     compute: Compute,
     on_download: ByteProgress | None,

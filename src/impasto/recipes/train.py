@@ -3,7 +3,7 @@
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,8 @@ import torch
 from torch import Tensor
 
 from impasto.device import alone, in_step, rank, ranks
-from impasto.errors import CheckpointError, DeviceError, SettingsError
+from impasto.errors import DeviceError, SettingsError
 from impasto.image.files import Source
-from impasto.network import sealed
 from impasto.network.fetch import ByteProgress
 from impasto.network.layers import check_size, deepest
 from impasto.network.models import Model
@@ -23,6 +22,7 @@ from impasto.network.vgg import VGG19
 from impasto.objective.evaluate import Evaluation, evaluator
 from impasto.objective.objective import Objective, content_terms, prior_terms, style_terms_towards
 from impasto.objective.style import StyleTerm
+from impasto.recipes import training_file
 from impasto.recipes.fast_settings import TrainSettings
 from impasto.recipes.fields import Share, to_json
 from impasto.recipes.machine import compute_for, network_for
@@ -32,7 +32,9 @@ from impasto.recipes.settings import StylizeSettings
 from impasto.recipes.styles import Styles, read_styles
 from impasto.shapes import Image
 
-KIND, VERSION = "Impasto training", 1
+STANDING = ("step", "seconds", "waited", "looks")
+"""What says where a run stands, besides numbers of the painter and of Adam."""
+
 WARMING = 20
 """Steps in which the rate rises to its height."""
 
@@ -44,7 +46,7 @@ class TrainProgress:
     Attributes:
         step, steps: which, from 1, and how many at most.
         loss, by_term: over this step's photos, weighted as the settings say.
-        held_out: the mean loss over photos that are not trained on, when last looked at.
+        held_out: the mean loss over photos that are not trained on, when last looked at; not a number before.
         seconds, eta: since the run began, and still to go.
         photos, broken: how many there are to train on, and how many of those seen could not be read.
         finished: whether this is the last step.
@@ -151,9 +153,8 @@ class _Training:
         self.adam = torch.optim.Adam(self.painter.parameters(), lr=settings.rate)
         self.together = in_step(self.painter)
         self.step, self.seconds, self.waited = 0, 0.0, 0
-        self.held_out, self.lowest = math.inf, math.inf
         self.best = self._weights()
-        self.looks: list[tuple[int, float]] = []
+        self.looks: list[list[float]] = []
 
     def steps(self) -> Iterator[TrainProgress]:
         settings, began = self.settings, time.perf_counter() - self.seconds
@@ -170,7 +171,7 @@ class _Training:
                 steps=settings.steps,
                 loss=loss,
                 by_term=by_term,
-                held_out=self.held_out,
+                held_out=self.looks[-1][1] if self.looks else math.nan,
                 seconds=self.seconds,
                 eta=0.0 if self.finished else pace * (settings.steps - self.step),
                 photos=len(self.photos),
@@ -249,10 +250,10 @@ class _Training:
                     photo = photo.to(self.compute.device)
                     painted = self._paint(self.painter, photo, [kind])
                     losses.append(float(self._judge(painted, photo, kind).loss))
-        self.held_out = sum(losses) / len(losses)
-        self.looks.append((self.step, self.held_out))
-        if self.held_out < self.lowest:
-            self.lowest, self.waited, self.best = self.held_out, 0, self._weights()
+        lowest = min((loss for _, loss in self.looks), default=math.inf)
+        self.looks.append([self.step, sum(losses) / len(losses)])
+        if self.looks[-1][1] < lowest:
+            self.waited, self.best = 0, self._weights()
         else:
             self.waited += 1
 
@@ -274,7 +275,7 @@ class _Training:
         result = {
             "steps": self.step,
             "seconds": round(self.seconds, 1),
-            "held_out": [list(look) for look in self.looks],
+            "held_out": self.looks,
             "photos": len(self.photos),
             "broken": sorted(self.photos.broken),
         }
@@ -282,23 +283,9 @@ class _Training:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write where the run stands; of several processes the first writes."""
-        if rank():
-            return
-        tensors = {f"now.{name}": tensor for name, tensor in self._weights().items()}
-        tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
-        for name, parameter in self.painter.named_parameters():
-            for key, value in self.adam.state[parameter].items():
-                tensors[f"adam.{key}.{name}"] = value
-        said = {
-            "step": self.step,
-            "seconds": self.seconds,
-            "waited": self.waited,
-            "held_out": self.held_out if self.looks else None,
-            "lowest": self.lowest if self.looks else None,
-            "looks": self.looks,
-            "identity": self._identity(),
-        }
-        sealed.write(path, tensors, said, kind=KIND, version=VERSION, error=CheckpointError)
+        if rank() == 0:
+            said = {name: getattr(self, name) for name in STANDING}
+            training_file.write(path, self.painter, self.adam, self.best, self._identity(), said)
 
     def take_up(self, path: str | os.PathLike[str]) -> None:
         """Go on from a checkpoint.
@@ -306,31 +293,9 @@ class _Training:
         Raises:
             CheckpointError: it is none, or of a run with other settings, paintings or photos.
         """
-        tensors, said = sealed.read(
-            path, kind=KIND, version=VERSION, error=CheckpointError, way_out="Start the training anew."
-        )
-        mine = self._identity()
-        for key, theirs in said["identity"].items():
-            if theirs != mine[key]:
-                raise CheckpointError(
-                    f"{path} is of a training with {key} {theirs}; now it is {mine[key]}. Go on with what it "
-                    "was begun with, or start anew without --resume."
-                )
-        device = self.compute.device
-        self.painter.load_state_dict(_part(tensors, "now."))
-        self.best = {name: tensor.to(device) for name, tensor in _part(tensors, "best.").items()}
-        for name, parameter in self.painter.named_parameters():
-            keys = ("step", "exp_avg", "exp_avg_sq")
-            state = {key: tensors[f"adam.{key}.{name}"] for key in keys if f"adam.{key}.{name}" in tensors}
-            if state:
-                self.adam.state[parameter] = {
-                    key: value if key == "step" else value.to(device).to(memory_format=torch.preserve_format)
-                    for key, value in state.items()
-                }
-        self.step, self.seconds, self.waited = said["step"], said["seconds"], said["waited"]
-        self.looks = [(step, loss) for step, loss in said["looks"]]
-        if self.looks:
-            self.held_out, self.lowest = said["held_out"], said["lowest"]
+        self.best, said = training_file.read(path, self.painter, self.adam, self._identity())
+        for name in STANDING:
+            setattr(self, name, said[name])
 
     def _identity(self) -> dict[str, Any]:
         """What must be the same for a run to go on."""
@@ -342,10 +307,6 @@ class _Training:
             "network": self.manifest["weights"]["sha256"],
             "photos": len(self.photos),
         }
-
-
-def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): one for name, one in tensors.items() if name.startswith(prefix)}
 
 
 def _style_terms(network: VGG19, paintings: Styles, settings: TrainSettings) -> list[tuple[StyleTerm, ...]]:

@@ -1,0 +1,183 @@
+"""Painting in one pass: any painting through AdaIN, or a painter that was trained for some."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from impasto.device import alone
+from impasto.errors import ImageError, SettingsError
+from impasto.image.color import grey, luminance, matched, matched_luminance, with_luminance
+from impasto.image.files import Source, read_picture
+from impasto.image.picture import Picture
+from impasto.image.resize import fit, resize
+from impasto.memory import memory_errors, peak_memory
+from impasto.network.adain import LAYER, Decoder
+from impasto.network.fetch import ByteProgress
+from impasto.network.records import ADAIN_DECODER
+from impasto.network.weights import Weights, load
+from impasto.recipes.fast_settings import FastSettings
+from impasto.recipes.hands import LEAST, AnyStyle, Hand, Trained
+from impasto.recipes.job import fitted
+from impasto.recipes.machine import compute_for, network_for
+from impasto.recipes.manifest import new
+from impasto.recipes.planning import memory_limit
+from impasto.recipes.progress import Painting
+from impasto.recipes.regions import read_regions
+from impasto.recipes.styles import Sources, Styles, read_styles
+from impasto.shapes import Image
+
+TILE = 1024
+"""Side of the tiles where a picture does not fit whole, in pixels."""
+
+
+def fast(
+    content: Source,
+    style: Sources = (),
+    settings: FastSettings | None = None,
+    *,
+    regions: Sequence[Source] = (),
+) -> Painting:
+    """Repaint `content` in the style of `style` in one pass.
+
+    Huang and Belongie 2017, "Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization"
+    (arXiv:1703.06868); with `FastSettings.model`, a painter trained after Johnson et al. 2016.
+
+    Args:
+        content, style, regions: as in `stylize`; no style if the settings name a model.
+    Raises:
+        ImpastoError: see `FastPainter`.
+    """
+    return FastPainter(style, settings).paint(content, regions=regions)
+
+
+class FastPainter:
+    """One or several paintings, or a trained painter, ready to repaint any number of photographs.
+
+    Args:
+        style: paintings; none if the settings name a model.
+        settings: how; default `FastSettings()`.
+        on_download: called with bytes done and bytes in all while weights are fetched.
+    Raises:
+        SettingsError: paintings and a model, or neither; a setting that does not go with a model.
+        ImageError, WeightsError, DeviceError: before anything is computed.
+    Example:
+        >>> painter = FastPainter("great-wave.jpg")  # doctest: +SKIP
+        >>> for photo in photos:  # doctest: +SKIP
+        ...     painter.paint(photo).save(...)
+    """
+
+    def __init__(
+        self,
+        style: Sources = (),
+        settings: FastSettings | None = None,
+        *,
+        on_download: ByteProgress | None = None,
+    ) -> None:
+        self.settings = settings = settings or FastSettings()
+        _check_style(style, settings)
+        self.compute = compute_for(settings)
+        self.hand: Hand
+        if settings.model:
+            self.paintings: Styles | None = None
+            trained = Trained.of(settings, self.compute.device, self.compute.dtype)
+            self.hand, self.weights = trained, Weights(trained.model.name, "", {}, "")
+        else:
+            self.paintings = read_styles(style, settings.blend)
+            self.paintings.check([LAYER])
+            network, self.weights = network_for(settings, LAYER, self.compute, on_download)
+            decoder = load(settings.decoder or None, record=ADAIN_DECODER, progress=on_download)
+            self.hand = AnyStyle(network.mirroring(), Decoder.build(decoder, network), settings)
+            self.weights = replace(self.weights, layers={})
+
+    def paint(self, content: Source, *, regions: Sequence[Source] = ()) -> Painting:
+        """Repaint one photograph.
+
+        Args:
+            content, regions: as in `stylize`.
+        Raises:
+            ImageError: it cannot be read, or is too small; masks as in `read_regions`.
+            OutOfMemoryError: the memory does not suffice even for tiles.
+        """
+        began = time.perf_counter()
+        photo = read_picture(content, role="content image")
+        height, width = fit(photo.height, photo.width, self.settings.size or max(photo.height, photo.width))
+        if min(height, width) < LEAST:
+            raise ImageError(
+                f"the painting would be {width}×{height}; at least {LEAST}×{LEAST} is needed. "
+                f"Use a larger --size than {max(height, width)}."
+            )
+        paintings = self.paintings and self._for_photo(self.paintings, photo, regions)
+        if regions and self.paintings is None:
+            raise SettingsError("a model paints everywhere alike: leave --regions out, or give paintings.")
+        inputs = {"content": photo}
+        if paintings is not None:
+            inputs |= paintings.inputs
+            if paintings.regions:
+                inputs |= paintings.regions.inputs
+        with memory_errors(f"a picture of {width}×{height}", "Use a smaller --size or --tile."), alone():
+            device = self.compute.device
+            image = fitted(photo, height, width, device)
+            start = grey(image) if self.settings.colors == "photo-luminance" else image
+            painted = self.hand.painted(start, paintings, self._tile(height, width))
+            painted = self._finished(painted.clamp(0, 1), image, paintings).cpu()
+        manifest = new("fast", self.settings, inputs, self.weights, self.compute)
+        manifest["result"] = {
+            "width": width,
+            "height": height,
+            "complete": True,
+            "seconds": round(time.perf_counter() - began, 3),
+            "peak_memory": peak_memory(device),
+        } | self.hand.said
+        alpha = None if photo.alpha is None else resize(photo.alpha, height, width).clamp(0, 1)
+        return Painting(Picture(pixels=painted, alpha=alpha, name="painting"), manifest)
+
+    def _for_photo(self, paintings: Styles, photo: Picture, masks: Sequence[Source]) -> Styles:
+        """The paintings, recoloured to the photo if that is wanted, with the regions they are for."""
+        settings = self.settings
+        if settings.colors != "style":
+            recolors = tuple(
+                matched(one.pixels, photo.pixels, settings.color_match)
+                if settings.colors == "photo-match"
+                else matched_luminance(one.pixels, photo.pixels)
+                for one in paintings.pictures
+            )
+            paintings = replace(paintings, recolors=recolors)
+        if regions := read_regions(masks, settings.keep, photo, paintings.pictures):
+            paintings = replace(paintings, regions=regions)
+            paintings.check([LAYER])
+        return paintings
+
+    def _tile(self, height: int, width: int) -> int:
+        """Side of the tiles, in pixels; 0: whole."""
+        if self.settings.tile:
+            return self.settings.tile
+        wide = 4 if self.compute.dtype == torch.float32 else 2
+        needed = self.hand.numbers * wide * height * width
+        return 0 if needed < memory_limit(self.settings.memory, self.compute.device) else TILE
+
+    def _finished(self, painted: Image, photo: Image, paintings: Styles | None) -> Image:
+        """The photo's chroma, if its colours are kept, and its kept regions, over what was painted."""
+        if self.settings.colors == "photo-luminance":
+            painted = with_luminance(photo, luminance(painted))
+        kept = paintings.regions.fixed(*photo.shape[2:]) if paintings and paintings.regions else None
+        return painted if kept is None else torch.lerp(painted, photo, kept.to(photo.device))
+
+
+def _check_style(style: Sources, settings: FastSettings) -> None:
+    given = not (isinstance(style, (list, tuple)) and not style)
+    if settings.model and given:
+        raise SettingsError(
+            f"there are paintings, and a model, {settings.model!r}, which has its own. Leave out one of them."
+        )
+    if not settings.model and not given:
+        raise SettingsError("there is neither a painting nor a model. Name a STYLE, or --model NAME.")
+    if settings.model and settings.colors == "photo-match":
+        raise SettingsError(
+            "colors is 'photo-match', which recolours paintings, and a model has learned its own. Use "
+            "photo-luminance, or give the painting instead of --model."
+        )
+    if settings.model and (settings.keep or settings.style_scale != 1.0):
+        name = "keep" if settings.keep else "style-scale"
+        raise SettingsError(f"--{name} does not go with --model. Give the painting instead.")

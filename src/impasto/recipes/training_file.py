@@ -1,0 +1,79 @@
+"""A training run as a file: the painter, its best form so far, Adam's memory, and where the run stands."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from impasto.errors import CheckpointError
+from impasto.network import sealed
+from impasto.network.painter import Painter
+
+KIND = "Impasto training"
+VERSION = 1
+"""Raised when a file could no longer be read by an older Impasto."""
+
+ADAM = ("step", "exp_avg", "exp_avg_sq")
+"""What Adam remembers of each parameter."""
+
+
+def write(
+    path: str | os.PathLike[str],
+    painter: Painter,
+    adam: torch.optim.Adam,
+    best: Mapping[str, Tensor],
+    identity: Mapping[str, Any],
+    said: Mapping[str, Any],
+) -> None:
+    """Write a run, whole or not at all.
+
+    Args:
+        identity: what must be the same for the run to go on, as JSON.
+        said: where it stands, as JSON.
+    Raises:
+        CheckpointError: it cannot be written there.
+    """
+    tensors = {f"now.{name}": tensor for name, tensor in painter.state_dict().items()}
+    tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
+    for name, parameter in painter.named_parameters():
+        for key, value in adam.state[parameter].items():
+            tensors[f"adam.{key}.{name}"] = value
+    facts = {"identity": dict(identity), "standing": dict(said)}
+    sealed.write(path, tensors, facts, kind=KIND, version=VERSION, error=CheckpointError)
+
+
+def read(
+    path: str | os.PathLike[str], painter: Painter, adam: torch.optim.Adam, identity: Mapping[str, Any]
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Bring painter and Adam to where a run stood.
+
+    Returns:
+        the best form of the painter, and what was said.
+    Raises:
+        CheckpointError: it is none, damaged, of a later version, or of a run with another identity.
+    """
+    tensors, facts = sealed.read(
+        path, kind=KIND, version=VERSION, error=CheckpointError, way_out="Start the training anew."
+    )
+    for key, now in identity.items():
+        if (then := facts["identity"].get(key)) != now:
+            raise CheckpointError(
+                f"{path} is of a training with {key} {then}; now it is {now}. Go on with what it was begun "
+                "with, or start anew without --resume."
+            )
+    painter.load_state_dict(_part(tensors, "now."))
+    for name, parameter in painter.named_parameters():
+        if f"adam.step.{name}" in tensors:
+            device = parameter.device
+            adam.state[parameter] = {
+                key: tensors[f"adam.{key}.{name}"].to("cpu" if key == "step" else device) for key in ADAM
+            }
+    device = next(painter.parameters()).device
+    best = {name: tensor.to(device) for name, tensor in _part(tensors, "best.").items()}
+    return best, facts["standing"]
+
+
+def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): one for name, one in tensors.items() if name.startswith(prefix)}
