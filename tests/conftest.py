@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from impasto.network.weights import save as save_weights
-from small import save, scene, small_layers, stripes
+from small import save, scene, small_decoder_layers, small_layers, stripes
 
 
 @pytest.fixture(scope="session")
@@ -13,6 +13,14 @@ def small_file(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A weights file with a small seeded network."""
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
     save_weights(small_layers(), path)
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def decoder_file(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A weights file with the decoder that belongs to it."""
+    path = tmp_path_factory.mktemp("weights") / "decoder.safetensors"
+    save_weights(small_decoder_layers(), path)
     return str(path)
 
 
@@ -33,6 +41,7 @@ def _no_stray_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests run in an empty folder and with no weights but those they name."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("IMPASTO_WEIGHTS", raising=False)
+    monkeypatch.delenv("IMPASTO_DECODER", raising=False)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """A small seeded network of VGG-19's build, and small pictures, so that core tests need no download."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor
 from impasto.image.arrays import from_tensor
 from impasto.image.files import write_picture
 from impasto.network.layers import CONVOLUTIONS
+from impasto.network.records import DECODER_LAYERS
 from impasto.network.vgg import VGG19
 from impasto.network.weights import Weights
 from impasto.shapes import Image
@@ -33,6 +35,18 @@ def small_layers(seed: int = 0) -> Mapping[str, tuple[Tensor, Tensor]]:
 
 def small_weights(seed: int = 0) -> Weights:
     return Weights("small", "0" * 64, dict(small_layers(seed)), "")
+
+
+def small_decoder_layers(seed: int = 1) -> dict[str, tuple[Tensor, Tensor]]:
+    """A decoder that belongs to the small network: its widths, backwards, down to three colours."""
+    generator = torch.Generator().manual_seed(seed)
+    widths = [12, 10, 10, 10, 10, 8, 8, 6, 6, 3]
+    found = {}
+    for name, (channels, width) in zip(DECODER_LAYERS, pairwise(widths), strict=True):
+        gain = (2 / (9 * channels)) ** 0.5 / (4 if name == "up1_1" else 1)
+        weight = gain * torch.randn(width, channels, 3, 3, generator=generator)
+        found[name] = (weight, 0.2 + 0.1 * torch.randn(width, generator=generator))
+    return found
 
 
 def small_network(**options: object) -> VGG19:

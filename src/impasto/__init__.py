@@ -31,10 +31,14 @@ if TYPE_CHECKING:
     from impasto.image.files import read_picture, write_picture
     from impasto.image.picture import Picture
     from impasto.image.resize import resize
+    from impasto.network.models import Model
+    from impasto.network.models import load as load_model
     from impasto.network.vgg import VGG19
     from impasto.network.weights import load as load_weights
     from impasto.recipes.batch import BatchProgress, batch
     from impasto.recipes.contact_sheet import contact_sheet
+    from impasto.recipes.fast import FastPainter, fast
+    from impasto.recipes.fast_settings import FastSettings, TrainSettings
     from impasto.recipes.features import Sheet, features
     from impasto.recipes.figures import figure
     from impasto.recipes.job import Job, finish, run
@@ -53,12 +57,15 @@ if TYPE_CHECKING:
     from impasto.recipes.rerun import resume
     from impasto.recipes.settings import StylizeSettings
     from impasto.recipes.stylize import prepare, stylize, stylize_steps
+    from impasto.recipes.train import TrainProgress, train, train_steps
     from impasto.recipes.workshop import Workshop
 
 _HOMES = {
     "BatchProgress": "recipes.batch",
     "CheckpointError": "errors",
     "DeviceError": "errors",
+    "FastPainter": "recipes.fast",
+    "FastSettings": "recipes.fast_settings",
     "FeaturesSettings": "recipes.paper_settings",
     "FigureSettings": "recipes.paper_settings",
     "ImageError": "errors",
@@ -66,6 +73,7 @@ _HOMES = {
     "ImpastoWarning": "errors",
     "Job": "recipes.job",
     "LossSettings": "recipes.paper_settings",
+    "Model": "network.models",
     "OutOfMemoryError": "errors",
     "Painting": "recipes.progress",
     "Pair": "recipes.pairs",
@@ -78,16 +86,20 @@ _HOMES = {
     "SettingsError": "errors",
     "Sheet": "recipes.features",
     "StylizeSettings": "recipes.settings",
+    "TrainProgress": "recipes.train",
+    "TrainSettings": "recipes.fast_settings",
     "VGG19": "network.vgg",
     "WeightsError": "errors",
     "Workshop": "recipes.workshop",
     "batch": "recipes.batch",
     "contact_sheet": "recipes.contact_sheet",
     "examine": "recipes.planning",
+    "fast": "recipes.fast",
     "features": "recipes.features",
     "figure": "recipes.figures",
     "finish": "recipes.job",
     "grid": "recipes.pairs",
+    "load_model": "network.models:load",
     "load_weights": "network.weights:load",
     "paper_loss": "recipes.loss",
     "prepare": "recipes.stylize",
@@ -100,6 +112,8 @@ _HOMES = {
     "run": "recipes.job",
     "stylize": "recipes.stylize",
     "stylize_steps": "recipes.stylize",
+    "train": "recipes.train",
+    "train_steps": "recipes.train",
     "write_picture": "image.files",
 }
 
@@ -108,6 +122,8 @@ __all__ = [
     "BatchProgress",
     "CheckpointError",
     "DeviceError",
+    "FastPainter",
+    "FastSettings",
     "FeaturesSettings",
     "FigureSettings",
     "ImageError",
@@ -115,6 +131,7 @@ __all__ = [
     "ImpastoWarning",
     "Job",
     "LossSettings",
+    "Model",
     "OutOfMemoryError",
     "Painting",
     "Pair",
@@ -127,15 +144,19 @@ __all__ = [
     "SettingsError",
     "Sheet",
     "StylizeSettings",
+    "TrainProgress",
+    "TrainSettings",
     "WeightsError",
     "Workshop",
     "batch",
     "contact_sheet",
     "examine",
+    "fast",
     "features",
     "figure",
     "finish",
     "grid",
+    "load_model",
     "load_weights",
     "paper_loss",
     "prepare",
@@ -148,6 +169,8 @@ __all__ = [
     "run",
     "stylize",
     "stylize_steps",
+    "train",
+    "train_steps",
     "write_picture",
 ]
 

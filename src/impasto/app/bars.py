@@ -1,5 +1,6 @@
 """Progress bars: of a download, a painting, a figure. Loaded only when one is needed: rich's are slow to."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from impasto.recipes.batch import BatchProgress
     from impasto.recipes.figures import FigureProgress
     from impasto.recipes.progress import Progress as Step
+    from impasto.recipes.train import TrainProgress
 
 
 @contextmanager
@@ -86,6 +88,15 @@ class RunBar:
             f"panel {progress.panel}/{progress.panels}",
             f"{progress.name} · {painting_facts(step)}" if step else f"{progress.name} was there",
             step.note if step else "",
+        )
+
+    def training(self, progress: "TrainProgress") -> None:
+        """Show the newest step of a training."""
+        judged = "" if math.isnan(progress.held_out) else f" · photos not trained on {progress.held_out:.4g}"
+        facts = f"loss {progress.loss:.4g}{judged} · {clock(progress.eta)} left at most"
+        broken = f" · {progress.broken} broken" if progress.broken else ""
+        self._show(
+            progress.step, progress.steps, f"step {progress.step}/{progress.steps}", facts + broken, ""
         )
 
     def batch(self, progress: "BatchProgress") -> None:

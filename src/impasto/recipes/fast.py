@@ -86,6 +86,12 @@ class FastPainter:
         else:
             self.paintings = read_styles(style, settings.blend)
             self.paintings.check([LAYER])
+            for painting in self.paintings.pictures:
+                if min(painting.height, painting.width) < LEAST:
+                    raise ImageError(
+                        f"style image is {painting.width}×{painting.height}; at least {LEAST}×{LEAST} is "
+                        "needed. Use a larger one."
+                    )
             network, self.weights = network_for(settings, LAYER, self.compute, on_download)
             decoder = load(settings.decoder or None, record=ADAIN_DECODER, progress=on_download)
             self.hand = AnyStyle(network.mirroring(), Decoder.build(decoder, network), settings)

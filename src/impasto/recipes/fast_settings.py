@@ -78,12 +78,12 @@ class TrainSettings:
         SettingsError: a value that is out of range, of another kind, or not a number; it names the setting.
     """
 
-    steps: int = option(2400, "training steps", low=1, high=10_000_000)
+    steps: int = option(1100, "training steps", low=1, high=10_000_000)
     size: int = option(192, "side of the squares cut out of the photos", unit="px", low=32, high=2048)
     style_size: int = option(
         384, "long side of the paintings: smaller, and the strokes are finer", unit="px", low=32, high=8192
     )
-    strength: float = option(0.75, "0 keeps the photo, 1 leaves only the painting's texture", low=0, high=1)
+    strength: float = option(0.6, "0 keeps the photo, 1 leaves only the painting's texture", low=0, high=1)
     batch: int = option(2, "photos in a step, over all processes", low=1, high=4096)
     rate: float = option(2e-3, "of Adam, at its height; it falls to a hundredth in the end", low=0, high=1)
     check_every: int = option(

@@ -155,6 +155,22 @@ def size_in_bytes(text: str) -> int:
     return round(size)
 
 
+def in_seconds(text: str) -> float:
+    """A span of time.
+
+    Raises:
+        SettingsError: it is none.
+
+    >>> in_seconds("90"), in_seconds("2.5m"), in_seconds("1h")
+    (90.0, 150.0, 3600.0)
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|m|min|h)?\s*", text, re.IGNORECASE)
+    if found is None or float(found[1]) == 0:
+        raise SettingsError(f"budget is {text!r}; give a time above 0, for instance 10s or 2m.")
+    unit = (found[2] or "s").lower()[0]
+    return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[unit]
+
+
 def check(settings: Any) -> None:
     """Hold each field of a settings object against its declared kind, range and choices; parse layers.
 

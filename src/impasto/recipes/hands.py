@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from impasto.errors import SettingsError
 from impasto.image.color import grey
@@ -67,11 +69,11 @@ class AnyStyle:
 
     def _mixed(
         self,
-        features: torch.Tensor,
+        features: Tensor,
         wanted: list[Spread],
         regions: Regions | None,
         size: tuple[int, int],
-    ) -> torch.Tensor:
+    ) -> Tensor:
         """The photo's responses with the spread of each region's style, as far as strength says."""
         strength = self.settings.strength
         if regions is None:
@@ -129,7 +131,7 @@ class Trained:
     """A painter, which knows its styles."""
 
     model: Model
-    shares: torch.Tensor
+    shares: Tensor
     strength: float
     device: torch.device
     dtype: torch.dtype
@@ -177,7 +179,7 @@ class Trained:
     def _pass(self, image: Image, moments: PainterMoments | None) -> Image:
         image = image.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.dtype != torch.float32):
-            painted: torch.Tensor = self.model.painter(image, self.shares, moments)
+            painted: Tensor = self.model.painter(image, self.shares, moments)
         return painted.float()
 
 
@@ -191,7 +193,7 @@ AROUND = 128
 """Pixels around a tile: what a painter's responses inside depend on, or nearly so."""
 
 
-def samples(image: Image, tile: int) -> Image:
+def samples(image: Float[Tensor, "1 3 H W"], tile: int) -> Float[Tensor, "B 3 h w"]:
     """Parts at full size, evenly over the picture, (B, 3, h, w): where its statistics are taken from."""
     height, width = image.shape[2:]
     high, wide = min(SAMPLE, tile, height), min(SAMPLE, tile, width)

@@ -56,6 +56,7 @@ class Job:
         content_error: what the content terms together, divided by their weight, are to reach: the style's
             weight is set by it at the coarsest scale. None: it is as it is.
         content_weight: of all content terms.
+        budget: seconds that the run may take; scales then take as many steps as there is time for.
         finishing: what is done to an image, (1, 3, H, W) of any size on the CPU, before it is shown or saved.
     """
 
@@ -78,6 +79,7 @@ class Job:
     finishing: Callable[[Image], Image] = lambda image: image
     content_error: float | None = None
     content_weight: float = 1.0
+    budget: float | None = None
 
 
 def run(job: Job, snapshot: Snapshot | None = None) -> Iterator[Progress]:
@@ -94,7 +96,7 @@ def run(job: Job, snapshot: Snapshot | None = None) -> Iterator[Progress]:
     at = snapshot or Snapshot(layouts=job.layouts)
     if any(layout.tile for layout in at.layouts):
         hand_back()
-    clock = Clock(job.scales, gone=at.seconds)
+    clock = Clock(job.scales, gone=at.seconds, budget=job.budget)
     layouts, spent, trace, balance = list(at.layouts), at.spent, at.trace, at.balance
     below: Image | None = None
     weighed = 0
@@ -104,7 +106,7 @@ def run(job: Job, snapshot: Snapshot | None = None) -> Iterator[Progress]:
         if state is not None:
             clock.resume(index, step)
             yield _progress(job, at, clock, "")
-        while step < scale.steps and not (state and state.finished):
+        while not clock.is_over(index, step) and not (state and state.finished):
             try:
                 with memory_errors(f"a picture of {scale.width}×{scale.height}", WAY_OUT):
                     if state is None:
@@ -126,7 +128,8 @@ def run(job: Job, snapshot: Snapshot | None = None) -> Iterator[Progress]:
                 index, step, spent, clock.seconds, tuple(layouts), state, stage.band, trace, balance
             )
             yield _progress(job, here, clock, stage.said())
-        assert state is not None, "a scale has a step or a snapshot"
+        if state is None:
+            break  # there is no time for this scale, nor for finer ones
         below = stage.band.gather(state.image)
         spent += state.solver.evaluations
 
@@ -210,7 +213,10 @@ def finish(job: Job, last: Progress) -> Painting:
     here = last.snapshot()
     assert here.descent is not None, "a step has been taken"
     assert here.band is not None, "in some band"
-    image = here.band.gather(here.descent.image).detach().float().cpu()
+    image = here.band.gather(here.descent.image).detach().float()
+    if job.detailed and here.scale < len(job.scales) - 1:
+        image = carry(image, job.first(job.scales[-1]))
+    image = image.cpu()
     picture = Picture(
         pixels=job.finishing(resize(image.clamp(0, 1), height, width).clamp(0, 1)),
         alpha=None if job.alpha is None else resize(job.alpha, height, width).clamp(0, 1),
@@ -219,7 +225,7 @@ def finish(job: Job, last: Progress) -> Painting:
     result: dict[str, Any] = {
         "width": width,
         "height": height,
-        "complete": last.scale == last.scales and last.eta == 0,
+        "complete": last.eta == 0 and (last.scale == last.scales or job.budget is not None),
         "loss": last.loss,
         "by_term": last.by_term,
         "evaluations": last.evaluations,
@@ -278,14 +284,16 @@ def _progress(job: Job, here: Snapshot, clock: Clock, note: str) -> Progress:
     assert state is not None, "a step has been taken"
     assert band is not None, "in some band"
     image = state.image
-    last = here.scale == len(job.scales) - 1 and (state.finished or here.step == scale.steps)
+    later = range(here.scale + 1, len(job.scales))
+    ended = state.finished or clock.is_over(here.scale, here.step)
+    last = ended and all(clock.is_over(index, 0) for index in later)
     return Progress(
         scale=here.scale + 1,
         scales=len(job.scales),
         height=scale.height,
         width=scale.width,
         step=here.step,
-        steps=scale.steps,
+        steps=scale.steps if job.budget is None else max(scale.steps, here.step),
         loss=float(state.here.loss),
         by_term=state.here.by_term,
         evaluations=here.spent + state.solver.evaluations,

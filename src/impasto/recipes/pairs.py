@@ -50,7 +50,7 @@ def grid(
                 f"results would go into '{given}', where the pictures are, and be taken for some of them "
                 "the next time. Choose another folder for them."
             )
-    photos, paintings = _files(contents), _files(styles)
+    photos, paintings = files(contents), files(styles)
     return [Pair(photo, painting) for painting in paintings for photo in photos]
 
 
@@ -176,8 +176,12 @@ def _place(path: AnyPath) -> str:
     return os.path.normcase(os.path.realpath(path))
 
 
-def _files(given: Sequence[AnyPath]) -> list[str]:
-    """Pictures as they are, and those in folders."""
+def files(given: Sequence[AnyPath]) -> list[str]:
+    """Pictures as they are, and those in folders, in the order of their names.
+
+    Raises:
+        ImageError: a folder that cannot be read or has no pictures.
+    """
     found: list[str] = []
     for path in given:
         found += _in_folder(Path(path)) if Path(path).is_dir() else [os.fspath(path)]
@@ -190,7 +194,7 @@ def _in_folder(folder: Path) -> list[str]:
         files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     except OSError as error:
         raise ImageError(f"the folder '{folder}' cannot be read: {error.strerror}.") from error
-    pictures = [path for path in files if _is_picture(path)]
+    pictures = [path for path in files if is_picture(path)]
     if not pictures:
         raise ImageError(f"there are no pictures in the folder '{folder}'.")
     if others := [path.name for path in files if path not in pictures]:
@@ -201,7 +205,8 @@ def _in_folder(folder: Path) -> list[str]:
     return [str(path) for path in pictures]
 
 
-def _is_picture(path: Path) -> bool:
+def is_picture(path: Path) -> bool:
+    """Whether a file starts or ends like a picture; one that is damaged is still one."""
     if by_suffix(path.suffix) or path.suffix.lower() == ".gif":
         return True
     try:

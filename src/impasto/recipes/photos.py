@@ -10,8 +10,8 @@ from torch import Tensor
 
 from impasto.errors import ImageError
 from impasto.image.files import read_picture
-from impasto.image.formats import HEAD, sniff
 from impasto.image.resize import resize
+from impasto.recipes.pairs import is_picture
 from impasto.shapes import Image
 
 ROOM = 1 << 30
@@ -107,19 +107,10 @@ class Photos:
 def _pictures(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise ImageError(f"there is no folder '{folder}'. Name one with photographs: --images FOLDER.")
-    found = sorted(path for path in folder.rglob("*") if path.is_file() and _looks_like_one(path))
+    found = sorted(path for path in folder.rglob("*") if path.is_file() and is_picture(path))
     if not found:
         raise ImageError(f"the folder '{folder}' has no pictures in it, nor have its folders.")
     return found
-
-
-def _looks_like_one(path: Path) -> bool:
-    """By its first bytes; a file that cannot be opened is no picture."""
-    try:
-        with path.open("rb") as file:
-            return sniff(file.read(HEAD)) is not None
-    except OSError:
-        return False
 
 
 def _order(count: int, seed: int, round_: int) -> list[int]:

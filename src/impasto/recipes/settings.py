@@ -17,7 +17,7 @@ from impasto.choices import (
     StyleLoss,
 )
 from impasto.errors import SettingsError
-from impasto.recipes.fields import blend_shares, check, option, size_in_bytes
+from impasto.recipes.fields import blend_shares, check, in_seconds, option, size_in_bytes
 from impasto.recipes.presets import (
     PAPER_CONTENT_LAYERS,
     PAPER_RATIO,
@@ -106,7 +106,13 @@ class StylizeSettings(RunSettings):
     preview: bool = option(
         False, "stop at 256 px, where the run to the full size would be then: strokes as large in the picture"
     )
-    init: str = option("content", "what to start from: noise, content (the photo), or an image file")
+    budget: str = option(
+        "", "time to paint in, such as 10s or 2m: as many steps as there is time for; if left out, --steps"
+    )
+    init: str = option(
+        "content", "what to start from: noise, content (the photo), fast (half photo, half what `impasto "
+        "fast` paints), or an image file",
+    )  # fmt: skip
     style_scale: float = option(
         1.0, "size of the painting, and so of its strokes, against the picture's", low=0.05, high=8
     )
@@ -167,6 +173,8 @@ class StylizeSettings(RunSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         blend_shares(self.blend)
+        if self.budget:
+            in_seconds(self.budget)
         if self.content_weight == 0 and not (self.style_weight and any(self.layers.values())):
             raise SettingsError("there is nothing to paint towards: content and style both have weight 0.")
 

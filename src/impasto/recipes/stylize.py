@@ -1,5 +1,6 @@
 """The main job: repaint one picture in the style of another, as a stream of Progress."""
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -8,7 +9,7 @@ import torch
 from impasto.image.color import grey, luminance, matched, matched_luminance, with_luminance
 from impasto.image.files import Source, read_picture
 from impasto.image.picture import Picture
-from impasto.image.resize import fit
+from impasto.image.resize import fit, resize
 from impasto.network.fetch import ByteProgress
 from impasto.network.layers import Layer, check_size, deepest
 from impasto.network.vgg import VGG19
@@ -23,6 +24,9 @@ from impasto.objective.objective import (
     style_terms_towards,
 )
 from impasto.objective.style import GRAM
+from impasto.recipes.fast import FastPainter
+from impasto.recipes.fast_settings import FastSettings
+from impasto.recipes.fields import in_seconds
 from impasto.recipes.job import Job, complete, run, white_noise
 from impasto.recipes.machine import compute_for
 from impasto.recipes.manifest import new
@@ -35,6 +39,9 @@ from impasto.recipes.workshop import Workshop
 from impasto.shapes import Image
 from impasto.solve.plan import Layout, Needs
 from impasto.solve.pyramid import Scale, first_scales, plan
+
+FAST = 1024
+"""Long side at which the start `fast` is painted at most, in pixels."""
 
 
 def stylize(
@@ -90,11 +97,12 @@ def prepare(
     Raises:
         SettingsError, ImageError, WeightsError, DeviceError: before anything is computed.
     """
+    began = time.perf_counter()
     asked, workshop = settings or StylizeSettings(), workshop or Workshop()
     compute = compute_for(asked)
     photo = read_picture(content, role="content image")
     paintings = _paintings(workshop, style, asked, photo, regions)
-    start = _start(asked, photo)
+    start = _start(asked, photo, style, regions)
     layers = [*asked.layers, *asked.content_layers]
     last = deepest(layers)
     scales, settings = _scales(photo, asked, last)
@@ -104,7 +112,7 @@ def prepare(
         check_size(painting.height, painting.width, layers, role="style image")
     network, weights = workshop.network(settings, last.name, compute, on_download)
     inputs = {"content": photo, **paintings.inputs}
-    if start is not None and start is not photo:
+    if start is not None and asked.init not in ("content", "fast"):
         inputs["init"] = start
     if paintings.regions:
         inputs |= paintings.regions.inputs
@@ -131,7 +139,10 @@ def prepare(
         content_error=None if paintings.regions else settings.content_error,
         content_weight=settings.content_weight * sum(settings.content_layers.values()),
     )
-    return planned(job, settings)
+    ready = planned(job, settings)
+    if settings.budget:
+        ready = replace(ready, budget=max(0.0, in_seconds(settings.budget) - (time.perf_counter() - began)))
+    return ready
 
 
 def _paintings(
@@ -154,10 +165,19 @@ def _paintings(
     return paintings
 
 
-def _start(settings: StylizeSettings, photo: Picture) -> Picture | None:
+def _start(
+    settings: StylizeSettings, photo: Picture, style: Sources, masks: Sequence[Source]
+) -> Picture | None:
     """What the run starts from; None is white noise."""
     if settings.init == "noise":
         return None
+    if settings.init == "fast":
+        same = ("blend", "style_scale", "colors", "color_match", "keep", "device", "precision", "threads",
+                "weights", "memory")  # fmt: skip
+        own = FastSettings(size=min(settings.size, FAST), **{name: getattr(settings, name) for name in same})
+        painted = FastPainter(style, own).paint(photo, regions=masks).picture.pixels
+        here = resize(photo.pixels, *painted.shape[2:])
+        return Picture(torch.lerp(here, painted, 0.5).clamp(0, 1), name="fast")
     return photo if settings.init == "content" else read_picture(settings.init, role="init image")
 
 

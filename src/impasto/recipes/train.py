@@ -49,6 +49,7 @@ class TrainProgress:
         held_out: the mean loss over photos that are not trained on, when last looked at; not a number before.
         seconds, eta: since the run began, and still to go.
         photos, broken: how many there are to train on, and how many of those seen could not be read.
+        looked: whether photos that are not trained on were looked at after this step.
         finished: whether this is the last step.
         preview: gives the photos that are not trained on above what the painter makes of them, as one image.
         model: gives the best painter so far.
@@ -65,6 +66,7 @@ class TrainProgress:
     eta: float
     photos: int
     broken: int
+    looked: bool
     finished: bool
     preview: Callable[[], Image]
     model: Callable[[], Model]
@@ -176,6 +178,7 @@ class _Training:
                 eta=0.0 if self.finished else pace * (settings.steps - self.step),
                 photos=len(self.photos),
                 broken=len(self.photos.broken),
+                looked=bool(self.looks) and self.looks[-1][0] == self.step,
                 finished=self.finished,
                 preview=self.preview,
                 model=self.model,

@@ -1,0 +1,319 @@
+"""Painting in one pass: AdaIN = its formulas, tiles = whole, regions, shares, colours; trained painters."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from typer.testing import CliRunner
+
+from impasto import FastPainter, FastSettings, ImageError, Model, SettingsError, WeightsError, fast
+from impasto.app.cli import app
+from impasto.errors import ImpastoError
+from impasto.image.arrays import from_tensor
+from impasto.image.color import luminance
+from impasto.image.files import read_picture, write_picture
+from impasto.image.resize import resize
+from impasto.network.models import load as load_model
+from impasto.network.models import shipped
+from impasto.network.painter import Moments, Painter
+from impasto.network.records import ADAIN_DECODER
+from impasto.network.weights import load
+from impasto.recipes.hands import windows
+from impasto.shapes import Image
+from small import EXAMPLES, save, scene, small_decoder_layers, small_layers, stripes
+
+Layers = Mapping[str, tuple[Tensor, Tensor]]
+
+
+@pytest.fixture
+def small(small_file: str, decoder_file: str) -> FastSettings:
+    return FastSettings(size=0, weights=small_file, decoder=decoder_file, precision="float32")
+
+
+def plain_adain(encoder: Layers, decoder: Layers, photo: Image, style: Image, strength: float) -> Image:
+    """AdaIN in plain PyTorch, written from the paper and the description of the network alone."""
+
+    def convolved(image: Tensor, layer: tuple[Tensor, Tensor]) -> Tensor:
+        return F.conv2d(F.pad(image, (1, 1, 1, 1), mode="reflect"), *layer)
+
+    def encoded(image: Image) -> Tensor:
+        response = image.flip(1) * 255 - torch.tensor([103.939, 116.779, 123.68]).view(1, 3, 1, 1)
+        for name, layer in encoder.items():
+            if name in ("conv2_1", "conv3_1", "conv4_1"):
+                response = F.max_pool2d(response, 2, 2, ceil_mode=True)
+            response = convolved(response, layer).relu()
+            if name == "conv4_1":
+                break
+        return response
+
+    def spread(features: Tensor) -> tuple[Tensor, Tensor]:
+        flat = features.flatten(2)
+        return flat.mean(2)[..., None, None], (flat.var(2) + 1e-5).sqrt()[..., None, None]
+
+    content, painting = encoded(photo), encoded(style)
+    (mean, deviation), (its_mean, its_deviation) = spread(content), spread(painting)
+    wanted = (content - mean) / deviation * its_deviation + its_mean
+    response = strength * wanted + (1 - strength) * content
+    for name, layer in decoder.items():
+        response = convolved(response, layer)
+        if name != "up1_1":
+            response = response.relu()
+        if name in ("up4_1", "up3_1", "up2_1"):
+            response = response.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    return response[:, :, : photo.shape[2], : photo.shape[3]].clamp(0, 1)
+
+
+@pytest.mark.parametrize("size", [(48, 64), (37, 51)])
+@pytest.mark.parametrize("strength", [1.0, 0.4])
+def test_adain_is_its_formula(size: tuple[int, int], strength: float, small: FastSettings) -> None:
+    photo, style = scene(*size), stripes(*size)
+    found = fast(photo, style, replace(small, strength=strength)).picture.pixels
+    expected = plain_adain(small_layers(), small_decoder_layers(), photo, style, strength)
+    assert float(expected.std()) > 0.02, "a picture of one colour proves nothing"
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.weights
+def test_adain_with_the_real_weights_is_its_formula() -> None:
+    photo, style = (read_picture(EXAMPLES / name).pixels for name in ("temple.jpg", "great-wave.jpg"))
+    photo, style = resize(photo, 120, 161).clamp(0, 1), resize(style, 110, 161).clamp(0, 1)
+    found = fast(photo, style, FastSettings(size=0, precision="float32")).picture.pixels
+    layers = load().layers, load(record=ADAIN_DECODER).layers
+    torch.testing.assert_close(found, plain_adain(*layers, photo, style, 1.0), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("size", [(96, 130), (77, 65)])
+@pytest.mark.parametrize("tile", [16, 40, 48])
+def test_tiles_paint_the_same_picture(size: tuple[int, int], tile: int, small: FastSettings) -> None:
+    """The statistics are taken over the whole picture first, so that no tile knows that it is one."""
+    photo, style = scene(*size), stripes(80, 60)
+    whole = fast(photo, style, small).picture.pixels
+    tiled = fast(photo, style, replace(small, tile=tile)).picture.pixels
+    torch.testing.assert_close(tiled, whole, atol=2e-5, rtol=0)
+
+
+def test_shares_of_several_paintings(small: FastSettings) -> None:
+    photo, one, other = scene(48, 64), stripes(48, 64), scene(40, 50, seed=3).flip(1)
+    first = fast(photo, one, small).picture.pixels
+    painted = {
+        blend: fast(photo, [one, other], replace(small, blend=blend)).picture.pixels
+        for blend in ("1,0", "1,1")
+    }
+    torch.testing.assert_close(painted["1,0"], first)
+    assert float((painted["1,1"] - first).abs().mean()) > 1e-3
+    torch.testing.assert_close(fast(photo, [one, one], small).picture.pixels, first, atol=1e-5, rtol=0)
+
+
+def halves(height: int, width: int) -> Image:
+    """A mask: red on the left, blue on the right."""
+    mask = torch.zeros(1, 3, height, width)
+    mask[:, 0, :, : width // 2], mask[:, 2, :, width // 2 :] = 1, 1
+    return mask
+
+
+def test_each_region_has_its_own_painting(small: FastSettings) -> None:
+    photo, masks = scene(64, 128), halves(64, 128)
+    red, blue = halves(40, 40).clone(), halves(40, 40).clone()
+    red[:, 0], red[:, 2], blue[:, 0], blue[:, 2] = 1, 0, 0, 1
+    one, other, third = stripes(40, 40), scene(40, 40, seed=5), stripes(40, 40).flip(1)
+    found = fast(photo, [one, other], small, regions=[masks, red, blue]).picture.pixels
+    again = fast(photo, [one, third], small, regions=[masks, red, blue]).picture.pixels
+    left, right = (slice(None),) * 3 + (slice(0, 16),), (slice(None),) * 3 + (slice(100, None),)
+    torch.testing.assert_close(found[left], again[left])
+    assert float((found[right] - again[right]).abs().mean()) > 1e-3
+
+
+def test_one_colour_is_no_mask_and_kept_regions_stay(small: FastSettings) -> None:
+    photo, style = scene(48, 64), stripes(40, 40)
+    plain = fast(photo, style, small).picture.pixels
+    one = fast(photo, style, small, regions=[torch.zeros(1, 3, 48, 64)]).picture.pixels
+    torch.testing.assert_close(one, plain, atol=1e-5, rtol=0)
+    kept = fast(photo, style, replace(small, keep="red"), regions=[halves(48, 64)]).picture.pixels
+    torch.testing.assert_close(kept[..., :32], photo[..., :32])
+    assert float((kept[..., 32:] - photo[..., 32:]).abs().mean()) > 1e-2
+
+
+def test_the_photos_colours_are_kept(small: FastSettings) -> None:
+    photo, style = scene(48, 64), stripes(40, 40)
+    found = fast(photo, style, replace(small, colors="photo-luminance")).picture.pixels
+    torch.testing.assert_close(found - luminance(found), photo - luminance(photo), atol=1 / 255, rtol=0)
+    assert float((luminance(found) - luminance(photo)).abs().mean()) > 1e-3
+    matched = fast(photo, style, replace(small, colors="photo-match")).picture.pixels
+    assert float((matched - fast(photo, style, small).picture.pixels).abs().mean()) > 1e-3
+
+
+def test_one_painter_for_many_photos(small: FastSettings) -> None:
+    """What is kept of a painting from one photo to the next changes nothing."""
+    style = stripes(40, 40)
+    painter = FastPainter(style, small)
+    for photo in (scene(48, 64), scene(40, 64, seed=2), scene(48, 64)):
+        torch.testing.assert_close(
+            painter.paint(photo).picture.pixels, fast(photo, style, small).picture.pixels, atol=0, rtol=0
+        )
+
+
+def small_model(path: Path, styles: int = 2) -> str:
+    torch.manual_seed(0)
+    painter = Painter(4, 2, styles)
+    for parameter in painter.parameters():
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    Model(painter, ("one", "two")[:styles], {"command": "train"}).save(path)
+    return str(path)
+
+
+def test_a_model_file_keeps_the_painter(tmp_path: Path) -> None:
+    file = small_model(tmp_path / "small.safetensors")
+    model = load_model(file)
+    assert model.styles == ("one", "two")
+    assert model.manifest == {"command": "train"}
+    photo = scene(37, 50)
+    found = fast(photo, settings=FastSettings(size=0, model=file, blend="1,3", precision="float32"))
+    shares = torch.tensor([[0.25, 0.75]])
+    torch.testing.assert_close(found.picture.pixels, model.painter(photo, shares), atol=1e-6, rtol=0)
+    half = fast(
+        photo, settings=FastSettings(size=0, model=file, blend="1,3", strength=0.5, precision="float32")
+    )
+    torch.testing.assert_close(half.picture.pixels, (photo + found.picture.pixels) / 2, atol=1e-6, rtol=0)
+    assert found.manifest["result"]["styles"] == ["one", "two"]
+
+
+def test_a_painters_tiles_are_exact_given_the_whole_pictures_moments(tmp_path: Path) -> None:
+    painter = load_model(small_model(tmp_path / "small.safetensors")).painter
+    photo, shares, moments = scene(300, 331), torch.tensor([[1.0, 0.0]]), Moments()
+    whole = painter(photo, shares, moments)
+    torch.testing.assert_close(whole, painter(photo, shares), atol=1e-5, rtol=0)
+    for rows, columns, window, inside in windows(300, 331, 96):
+        part = painter(photo[:, :, window[0], window[1]], shares, moments.again())
+        found = part[:, :, inside[0], inside[1]]
+        torch.testing.assert_close(found, whole[:, :, rows, columns], atol=2e-5, rtol=0)
+
+
+def test_a_painters_tiles_are_nearly_the_whole(tmp_path: Path) -> None:
+    """Its normalisations are then taken from samples of the picture; an untrained one is off the most."""
+    settings = FastSettings(size=0, model=small_model(tmp_path / "small.safetensors"), precision="float32")
+    photo = resize(read_picture(EXAMPLES / "temple.jpg").pixels, 400, 600).clamp(0, 1)
+    whole = fast(photo, settings=settings).picture.pixels
+    tiled = fast(photo, settings=replace(settings, tile=200)).picture.pixels
+    assert float((tiled - whole).abs().mean()) < 0.03
+
+
+@pytest.mark.parametrize("name", sorted(shipped()))
+def test_shipped_painters_paint(name: str) -> None:
+    model = load_model(name)
+    assert shipped()[name].stat().st_size < 4_000_000
+    assert model.manifest["command"] == "train"
+    photo = resize(read_picture(EXAMPLES / "temple.jpg").pixels, 160, 240).clamp(0, 1)
+    found = fast(photo, settings=FastSettings(size=0, model=name, precision="float32")).picture.pixels
+    assert float((found - photo).abs().mean()) > 0.05
+    assert float(found.std()) > 0.1
+
+
+def damaged(path: Path) -> str:
+    data = bytearray(Path(small_model(path)).read_bytes())
+    data[-10] ^= 255
+    path.write_bytes(bytes(data))
+    return str(path)
+
+
+def later(path: Path) -> str:
+    from impasto.network import sealed
+
+    sealed.write(path, {}, {}, kind="Impasto painter", version=99, error=WeightsError)
+    return str(path)
+
+
+def foreign(path: Path) -> str:
+    from safetensors.torch import save_file
+
+    save_file({"a": torch.zeros(2)}, path)
+    return str(path)
+
+
+BAD_MODELS: dict[str, tuple[Callable[[Path], str], str]] = {
+    "missing": (lambda path: str(path), "there is no file .* Name a file that `impasto train` wrote"),
+    "damaged": (damaged, "is damaged"),
+    "cut": (
+        lambda path: (path.write_bytes(Path(small_model(path)).read_bytes()[:500]), str(path))[1],
+        "damaged",
+    ),
+    "later": (later, r"version 99; this Impasto \(.*\) reads 1"),
+    "foreign": (foreign, "but no Impasto painter"),
+    "text": (lambda path: (path.write_text("hello"), str(path))[1], "is damaged, or no Impasto painter"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_MODELS)
+def test_bad_model_files(kind: str, tmp_path: Path) -> None:
+    make, message = BAD_MODELS[kind]
+    with pytest.raises(WeightsError, match=message):
+        FastPainter(settings=FastSettings(model=make(tmp_path / "bad.safetensors")))
+
+
+def test_what_does_not_go_together_is_refused(small: FastSettings, small_file: str, tmp_path: Path) -> None:
+    model = small_model(tmp_path / "small.safetensors")
+    cases: list[tuple[Callable[[], object], type[ImpastoError], str]] = [
+        (lambda: fast(scene(32, 32), (), small), SettingsError, "neither a painting nor a model"),
+        (lambda: fast(scene(32, 32), stripes(32, 32), FastSettings(model=model)), SettingsError, "a model"),
+        (lambda: FastPainter(settings=FastSettings(model=model, blend="1")), SettingsError, "1 shares for 2"),
+        (
+            lambda: FastPainter(settings=FastSettings(model=model, colors="photo-match")),
+            SettingsError,
+            "photo-luminance",
+        ),
+        (lambda: FastPainter(settings=FastSettings(model=model, keep="red")), SettingsError, "--keep"),
+        (lambda: fast(scene(32, 32), stripes(32, 32), replace(small, size=12)), ImageError, "16×16"),
+        (
+            lambda: fast(scene(32, 32), stripes(32, 32), replace(small, decoder="nowhere")),
+            WeightsError,
+            "nowhere",
+        ),
+        (
+            lambda: fast(scene(32, 32), settings=FastSettings(model=model), regions=[halves(32, 32)]),
+            SettingsError,
+            "leave --regions out",
+        ),
+        (
+            lambda: fast(scene(32, 32), stripes(4, 4), small),
+            ImageError,
+            "style image is 4×4",
+        ),
+    ]
+    for act, kind, message in cases:
+        with pytest.raises(kind, match=message):
+            act()
+
+
+def test_the_command_paints_what_python_paints(
+    photo: str, painting: str, small_file: str, decoder_file: str, tmp_path: Path
+) -> None:
+    options = ["--weights", small_file, "--decoder", decoder_file, "--size", "40"]
+    done = CliRunner().invoke(app, ["fast", photo, painting, "-o", "out.png", *options])
+    assert done.exit_code == 0, done.output
+    settings = FastSettings(size=40, weights=small_file, decoder=decoder_file)
+    fast(photo, painting, settings).save("python.png")
+    assert torch.equal(read_picture("out.png").pixels, read_picture("python.png").pixels)
+    shown = CliRunner().invoke(app, ["show", "out.png"])
+    assert "impasto fast" in shown.output
+
+
+def test_a_folder_of_photos(painting: str, small_file: str, decoder_file: str, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(2):
+        save(scene(32, 40, seed=number), folder / f"photo{number}.png")
+    (folder / "broken.jpg").write_bytes(b"no picture")
+    options = ["--weights", small_file, "--decoder", decoder_file, "-o", "painted"]
+    done = CliRunner().invoke(app, ["fast", str(folder), painting, *options])
+    assert done.exit_code == 1
+    assert "2 painted, 1 failed" in done.output
+    assert sorted(path.name for path in Path("painted").iterdir()) == [
+        "photo0-painting.png",
+        "photo1-painting.png",
+    ]
+    write_picture(from_tensor(scene(20, 20)), folder / "small.png")
+    into_itself = CliRunner().invoke(app, ["fast", str(folder), painting, *options[:-1], str(folder)])
+    assert into_itself.exit_code == 2

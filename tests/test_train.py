@@ -1,0 +1,189 @@
+"""Training: resumed = uninterrupted, two processes = one, the loss falls, photographs drawn alike."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from impasto import (
+    CheckpointError,
+    ImageError,
+    SettingsError,
+    TrainProgress,
+    TrainSettings,
+    load_model,
+    train_steps,
+)
+from impasto.app.cli import app
+from impasto.recipes.photos import Photos
+from small import save, scene
+from test_ranks import launch
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder of twelve photographs, one of them in a folder of its own, and one file that is broken."""
+    folder = tmp_path_factory.mktemp("photos")
+    (folder / "more").mkdir()
+    for number in range(12):
+        place = folder / ("more" if number == 11 else "") / f"photo{number:02}.png"
+        save(scene(40 + number, 64 - 2 * number, seed=number), place)
+    (folder / "photo05-broken.jpg").write_bytes(b"\xff\xd8\xff no picture")
+    (folder / "notes.txt").write_text("not a picture either")
+    return str(folder)
+
+
+@pytest.fixture
+def quick(small_file: str) -> TrainSettings:
+    return TrainSettings(
+        steps=8, size=32, style_size=40, batch=2, width=4, blocks=1, check_every=3, weights=small_file,
+        precision="float32",
+    )  # fmt: skip
+
+
+def last(steps: Iterator[TrainProgress]) -> TrainProgress:
+    *_, found = steps
+    return found
+
+
+def numbers(progress: TrainProgress) -> torch.Tensor:
+    return torch.cat([one.flatten() for one in progress.model().painter.parameters()])
+
+
+def test_a_resumed_training_is_an_uninterrupted_one(painting: str, photos: str, quick: TrainSettings) -> None:
+    whole = last(train_steps(painting, photos, quick))
+    for progress in train_steps(painting, photos, quick):
+        if progress.step == 5:
+            progress.save("run.checkpoint")
+            break
+    resumed = last(train_steps(painting, photos, quick, resume="run.checkpoint"))
+    assert resumed.step == whole.step == 8
+    assert torch.equal(numbers(resumed), numbers(whole))
+    assert resumed.model().manifest["result"]["held_out"] == whole.model().manifest["result"]["held_out"]
+
+
+def test_a_checkpoint_of_another_training_is_refused(
+    painting: str, photo: str, photos: str, quick: TrainSettings
+) -> None:
+    next(train_steps(painting, photos, quick)).save("run.checkpoint")
+    with pytest.raises(CheckpointError, match=r"with rate 0\.002; now it is 0\.01"):
+        train_steps(painting, photos, replace(quick, rate=0.01), resume="run.checkpoint")
+    with pytest.raises(CheckpointError, match="with paintings"):
+        train_steps(photo, photos, quick, resume="run.checkpoint")
+    data = bytearray(Path("run.checkpoint").read_bytes())
+    data[-20] ^= 255
+    Path("run.checkpoint").write_bytes(bytes(data))
+    with pytest.raises(CheckpointError, match="is damaged"):
+        train_steps(painting, photos, quick, resume="run.checkpoint")
+
+
+def test_training_lowers_the_loss(painting: str, photos: str, quick: TrainSettings) -> None:
+    settings = replace(quick, steps=200, rate=5e-3, check_every=100, strength=0.9, width=8)
+    losses = [progress.loss for progress in train_steps(painting, photos, settings)]
+    assert sum(losses[-5:]) / 5 < sum(losses[:2]) / 2 / 5, (losses[:2], losses[-5:])
+
+
+def test_it_ends_early_when_nothing_gets_better(painting: str, photos: str, quick: TrainSettings) -> None:
+    settings = replace(quick, steps=50, rate=0.0, check_every=2, patience=3)
+    found = last(train_steps(painting, photos, settings))
+    assert found.finished
+    assert found.step == 2 * (1 + 3)
+
+
+def test_several_paintings_become_several_styles(
+    painting: str, photo: str, photos: str, quick: TrainSettings, tmp_path: Path
+) -> None:
+    found = last(train_steps([painting, photo], photos, replace(quick, rate=0.02)))
+    found.model().save(tmp_path / "two.safetensors")
+    model = load_model(tmp_path / "two.safetensors")
+    assert model.styles == ("painting", "photo")
+    image = scene(40, 48)
+    one, other = (model.painter(image, shares[None]) for shares in torch.eye(2))
+    assert float((one - other).abs().max()) > 1e-3
+    assert found.preview().shape == (1, 3, 64, 32 * 1)
+
+
+def test_two_processes_are_one(painting: str, photos: str, quick: TrainSettings, tmp_path: Path) -> None:
+    """Each paints its share of a batch, and gradients are averaged."""
+    options = ["--steps", "4", "--size", "32", "--style-size", "40", "--batch", "2", "--width", "4",
+               "--blocks", "1", "--check-every", "2", "--weights", quick.weights]  # fmt: skip
+    job = ["train", painting, "--images", photos, *options, "--precision", "float32"]
+    done = launch(2, "-m", "impasto", *job, "-o", str(tmp_path / "two.safetensors"))
+    assert done.returncode == 0, done.stderr[-3000:]
+    alone = subprocess.run(
+        [sys.executable, "-m", "impasto", *job, "-o", str(tmp_path / "one.safetensors")],
+        capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert alone.returncode == 0, alone.stderr
+    two, one = (load_model(tmp_path / f"{name}.safetensors").painter.state_dict() for name in ("two", "one"))
+    for name, tensor in one.items():
+        torch.testing.assert_close(two[name], tensor, atol=2e-3, rtol=2e-3)  # kept in half precision
+
+
+def test_a_batch_that_processes_cannot_share_is_refused(
+    painting: str, photos: str, quick: TrainSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("impasto.recipes.train.ranks", lambda: 3)
+    with pytest.raises(SettingsError, match="batch is 2, which 3 processes cannot share"):
+        train_steps(painting, photos, quick)
+
+
+def test_every_photograph_comes_once_before_one_comes_again(photos: str) -> None:
+    found = Photos(photos, 32, seed=3)
+    assert len(found) + len(found.held) == 13
+    squares = [found.square(number) for number in range(2 * len(found))]
+    assert all(square.shape == (1, 3, 32, 32) for square in squares)
+    assert all(float(square.min()) >= 0 and float(square.max()) <= 1 for square in squares)
+    again = Photos(photos, 32, seed=3)
+    assert torch.equal(again.square(7), squares[7])  # whatever was drawn before
+    first = {float(square.mean()) for square in squares[: len(found)]}
+    assert len(first) >= len(found) - 1  # one was broken, and the next stood in for it
+    assert not torch.equal(Photos(photos, 32, seed=4).square(7), squares[7])
+    held = [path.name for path in found.held]
+    assert not {path.name for path in found.files} & set(held)
+
+
+def test_a_broken_photograph_is_passed_over_and_counted(
+    painting: str, photos: str, quick: TrainSettings
+) -> None:
+    found = last(train_steps(painting, photos, replace(quick, steps=12)))
+    assert found.broken == 1
+    assert found.model().manifest["result"]["broken"][0].endswith("photo05-broken.jpg")
+
+
+def test_folders_that_cannot_be_trained_on(painting: str, quick: TrainSettings, tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="there is no folder 'nowhere'"):
+        train_steps(painting, "nowhere", quick)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    (empty / "notes.txt").write_text("hello")
+    with pytest.raises(ImageError, match="has no pictures in it"):
+        train_steps(painting, empty, quick)
+    (empty / "one.jpg").write_bytes(b"\xff\xd8\xff")
+    with pytest.raises(ImageError, match="all 1 pictures in .* are broken"):
+        next(train_steps(painting, empty, quick))
+    save(scene(4, 4), tmp_path / "tiny.png")
+    with pytest.raises(ImageError, match="style image is 4×4"):
+        train_steps(str(tmp_path / "tiny.png"), empty, quick)
+
+
+def test_the_command(painting: str, photos: str, quick: TrainSettings) -> None:
+    options = ["--steps", "4", "--size", "32", "--style-size", "40", "--width", "4", "--blocks", "1",
+               "--check-every", "2", "--weights", quick.weights]  # fmt: skip
+    files = ["-o", "painter.safetensors", "--preview", "look.png", "--checkpoint", "run.checkpoint"]
+    done = CliRunner().invoke(app, ["train", painting, "--images", photos, *options, *files])
+    assert done.exit_code == 0, done.output
+    assert {path.name for path in Path().iterdir()} == {"painter.safetensors", "look.png", "run.checkpoint"}
+    painted = CliRunner().invoke(
+        app,
+        ["fast", f"{photos}/photo00.png", "--model", "painter.safetensors", "--size", "40", "-o", "p.png"],
+    )
+    assert painted.exit_code == 0, painted.output
+    refused = CliRunner().invoke(app, ["train", painting, "--images", photos, "--steps", "0"])
+    assert refused.exit_code == 2
