@@ -298,6 +298,12 @@ def test_the_command_paints_what_python_paints(
     assert torch.equal(read_picture("out.png").pixels, read_picture("python.png").pixels)
     shown = CliRunner().invoke(app, ["show", "out.png"])
     assert "impasto fast" in shown.output
+    again = CliRunner().invoke(app, ["rerun", "out.png", "-o", "again.png"])
+    assert again.exit_code == 0, again.output
+    assert torch.equal(read_picture("out.png").pixels, read_picture("again.png").pixels)
+    other = CliRunner().invoke(app, ["rerun", "out.png", "-o", "again.png", "--content", painting])
+    assert other.exit_code == 1
+    assert "has changed" in other.output
 
 
 def test_a_folder_of_photos(painting: str, small_file: str, decoder_file: str, tmp_path: Path) -> None:

@@ -23,8 +23,9 @@ GUESTS = {
     "urllib": "network/fetch.py",
     "http": "network/fetch.py",
     "socket": "network/fetch.py",
-    "onnx": "recipes/fast.py",
-    "onnxruntime": "recipes/fast.py",
+    "onnx": "recipes/export.py",
+    "onnxruntime": "recipes/export.py",
+    "onnxscript": "recipes/export.py",
 }
 FILES = sorted(SOURCE.rglob("*.py"))
 ROOMS = [path for path in FILES if path.parent != SOURCE or path.stem in FLOORS]

@@ -12,14 +12,14 @@ import torch
 from PIL import Image as PILImage
 
 import impasto
-from impasto import StylizeSettings
-from impasto.errors import CheckpointError, ImageError, WeightsError
+from impasto import FastSettings, StylizeSettings
+from impasto.errors import CheckpointError, ImageError, SettingsError, WeightsError
 from impasto.image.arrays import from_tensor, to_numpy
 from impasto.image.files import read_picture, write_picture
 from impasto.image.picture import Picture
 from impasto.recipes import manifest as manifests
 from impasto.recipes.clock import Clock
-from impasto.recipes.job import finish, run
+from impasto.recipes.job import complete, finish, run
 from impasto.recipes.rerun import prepare_rerun
 from impasto.recipes.stylize import prepare
 from impasto.solve.pyramid import Scale
@@ -256,6 +256,48 @@ def test_small_pictures_are_refused_before_anything_is_computed(
         prepare(Picture(scene(3, 1000)), painting, quick)
     with pytest.raises(WeightsError):
         prepare(photo, painting, StylizeSettings(weights="no-such-file"))
+
+
+def test_a_run_starts_from_what_one_pass_paints(
+    photo: str, painting: str, small_file: str, decoder_file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMPASTO_DECODER", decoder_file)
+    settings = StylizeSettings(size=48, scales=1, steps=2, init="fast", weights=small_file)
+    job = prepare(photo, painting, settings)
+    start = job.first(job.scales[0])
+    fast = impasto.fast(photo, painting, FastSettings(size=48, weights=small_file)).picture.pixels
+    torch.testing.assert_close(start, (read_picture(photo).pixels + fast) / 2, atol=1e-5, rtol=0)
+    assert "init" not in job.manifest["inputs"]
+    complete(job).save("out.png")
+    again = complete(prepare_rerun("out.png"))
+    assert torch.equal(again.picture.pixels, complete(job).picture.pixels)
+
+
+def test_a_budget_ends_scales_by_the_clock(photo: str, painting: str, small_file: str) -> None:
+    """Each scale has its share of the time; one that there is no time for is left out."""
+    scales = (Scale(16, 16, 8), Scale(32, 32, 4), Scale(64, 64, 2))  # work: 2, 4 and 8 parts of 14
+    ticks = iter(range(1000))
+    clock = Clock(scales, now=lambda: next(ticks) * 0.1, budget=14.0)
+    taken = []
+    for index in range(3):
+        step = 0
+        while not clock.is_over(index, step):
+            step += 1
+            clock.tick(index, step)
+        taken.append(step)
+    assert taken[0] > 0
+    assert clock.seconds < 14.5
+    assert not Clock(scales, now=lambda: 0.0, budget=0.0).is_over(0, 0), "one step is always taken"
+    hurried = StylizeSettings(size=64, scales=3, steps=50, budget="0.001s", weights=small_file)
+    done = impasto.stylize(photo, painting, hurried)
+    assert (done.picture.width, done.picture.height) == (64, 48)
+    assert done.manifest["result"]["complete"]
+    assert len(done.manifest["trace"]["rows"]) == 1
+    patient = StylizeSettings(size=48, scales=1, steps=2, budget="20s", tolerance=0, weights=small_file)
+    *_, last = impasto.stylize_steps(photo, painting, patient)
+    assert last.step == 20, "ten times as many steps as planned, if there is time"
+    with pytest.raises(SettingsError, match="budget is 'soon'; give a time above 0, for instance 10s"):
+        StylizeSettings(budget="soon")
 
 
 @pytest.mark.weights

@@ -166,7 +166,7 @@ def test_folders_that_cannot_be_trained_on(painting: str, quick: TrainSettings, 
     with pytest.raises(ImageError, match="has no pictures in it"):
         train_steps(painting, empty, quick)
     (empty / "one.jpg").write_bytes(b"\xff\xd8\xff")
-    with pytest.raises(ImageError, match="all 1 pictures in .* are broken"):
+    with pytest.raises(ImageError, match=r"all 1 pictures in .* are broken"):
         next(train_steps(painting, empty, quick))
     save(scene(4, 4), tmp_path / "tiny.png")
     with pytest.raises(ImageError, match="style image is 4×4"):

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from impasto.network.weights import load as load_weights
     from impasto.recipes.batch import BatchProgress, batch
     from impasto.recipes.contact_sheet import contact_sheet
+    from impasto.recipes.export import export
     from impasto.recipes.fast import FastPainter, fast
     from impasto.recipes.fast_settings import FastSettings, TrainSettings
     from impasto.recipes.features import Sheet, features
@@ -94,6 +95,7 @@ _HOMES = {
     "batch": "recipes.batch",
     "contact_sheet": "recipes.contact_sheet",
     "examine": "recipes.planning",
+    "export": "recipes.export",
     "fast": "recipes.fast",
     "features": "recipes.features",
     "figure": "recipes.figures",
@@ -151,6 +153,7 @@ __all__ = [
     "batch",
     "contact_sheet",
     "examine",
+    "export",
     "fast",
     "features",
     "figure",

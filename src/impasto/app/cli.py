@@ -15,6 +15,8 @@ from impasto import __version__
 from impasto.app import console
 from impasto.app.batch import batch
 from impasto.app.door import door, downloading
+from impasto.app.export import export
+from impasto.app.fast import fast, train
 from impasto.app.options import with_settings
 from impasto.app.output import Output, with_output
 from impasto.app.painting import prepared_and_painted
@@ -112,17 +114,23 @@ def rerun(
     weights: Annotated[str, typer.Option(help="Where the network's weights are now.")] = "",
 ) -> None:
     """Paint PICTURE again from the manifest inside it; the same machine gives the same pixels."""
-    from impasto.recipes.rerun import prepare_rerun
+    from impasto.recipes.manifest import read
+    from impasto.recipes.rerun import prepare_rerun, rerun_fast
 
     old = Path(picture)
-    default = str(old.with_name(f"{old.stem}-rerun{old.suffix}"))
+    output = output.named(str(old.with_name(f"{old.stem}-rerun{old.suffix}")))
+    moved = {"content": content, "style": style or (), "regions": regions or (), "weights": weights}
+    if read(picture)["command"] == "fast":
+        output.check()
+        with downloading("fetching VGG-19 and the decoder") as on_download:
+            painting = rerun_fast(picture, on_download=on_download, **moved)  # type: ignore[arg-type]
+        painting.save(output.path, bits=output.bits, quality=output.quality)
+        console.note(f"Painted {output.path}.")
+        return
     prepared_and_painted(
-        lambda on_download: prepare_rerun(
-            picture, content=content, style=style or (), regions=regions or (), weights=weights,
-            on_download=on_download,
-        ),
-        output.named(default),
-    )  # fmt: skip
+        lambda on_download: prepare_rerun(picture, on_download=on_download, **moved),  # type: ignore[arg-type]
+        output,
+    )
 
 
 @app.command()
@@ -208,5 +216,5 @@ def doctor() -> None:
     console.table("", [(name, str(value)) for name, value in examine().items()])
 
 
-for command in (show, batch, loss, figure, features):
+for command in (fast, train, export, show, batch, loss, figure, features):
     app.command()(command)

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from impasto.app.options import as_text, describe, in_order, names
+from impasto.recipes.fast_settings import FastSettings, TrainSettings
 from impasto.recipes.fields import choices
 from impasto.recipes.paper_settings import (
     FeaturesSettings,
@@ -17,6 +18,8 @@ from impasto.recipes.settings import StylizeSettings
 
 PAGES = {
     "stylize": StylizeSettings,
+    "fast": FastSettings,
+    "train": TrainSettings,
     "reconstruct content": ReconstructContentSettings,
     "reconstruct style": ReconstructStyleSettings,
     "features": FeaturesSettings,

@@ -29,12 +29,14 @@ class Model:
         styles: what its styles are called, in their order.
         manifest: how it was trained: settings, pictures, losses.
         name: what the user called it.
+        sha256: digest of the numbers in the file it is from, or "".
     """
 
     painter: Painter
     styles: tuple[str, ...]
     manifest: Mapping[str, Any]
     name: str = ""
+    sha256: str = ""
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it in half precision, whole or not at all.
@@ -61,7 +63,7 @@ def load(model: str | os.PathLike[str]) -> Model:
     name = os.fspath(model)
     known = shipped()
     way_out = f"Name a file that `impasto train` wrote, or one that is shipped: {', '.join(known) or 'none'}."
-    tensors, said = sealed.read(
+    tensors, said, digest = sealed.read(
         known.get(name, Path(name).expanduser()),
         kind=KIND,
         version=VERSION,
@@ -77,4 +79,4 @@ def load(model: str | os.PathLike[str]) -> Model:
         raise WeightsError(f"{name} holds values that are infinite or not numbers. {way_out}")
     painter.requires_grad_(False)
     painter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Model(painter, tuple(said["styles"]), said["manifest"], name)
+    return Model(painter, tuple(said["styles"]), said["manifest"], name, digest)

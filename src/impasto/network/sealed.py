@@ -57,8 +57,8 @@ def read(
     version: int,
     error: type[WeightsError | CheckpointError],
     way_out: str,
-) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors by name, on the CPU, and what is said of them.
+) -> tuple[dict[str, Tensor], dict[str, Any], str]:
+    """The tensors by name, on the CPU, what is said of them, and their digest.
 
     Args:
         kind, version, error: as for `write`; `version` is the latest that is understood.
@@ -86,9 +86,10 @@ def read(
         if isinstance(problem, error):
             raise
         raise error(f"{name} is damaged, or no {kind} ({problem}). {way_out}") from problem
-    if _digest(tensors) != facts.get("sha256"):
+    digest = _digest(tensors)
+    if digest != facts.get("sha256"):
         raise error(f"{name} is damaged: its numbers are not those that were written. {way_out}")
-    return tensors, said
+    return tensors, said, digest
 
 
 def _digest(tensors: Mapping[str, Tensor]) -> str:

@@ -82,7 +82,8 @@ class FastPainter:
         if settings.model:
             self.paintings: Styles | None = None
             trained = Trained.of(settings, self.compute.device, self.compute.dtype)
-            self.hand, self.weights = trained, Weights(trained.model.name, "", {}, "")
+            self.hand = trained
+            self.weights = Weights(trained.model.name, trained.model.sha256, {}, "")
         else:
             self.paintings = read_styles(style, settings.blend)
             self.paintings.check([LAYER])
@@ -94,7 +95,9 @@ class FastPainter:
                     )
             network, self.weights = network_for(settings, LAYER, self.compute, on_download)
             decoder = load(settings.decoder or None, record=ADAIN_DECODER, progress=on_download)
-            self.hand = AnyStyle(network.mirroring(), Decoder.build(decoder, network), settings)
+            self.hand = AnyStyle(
+                network.mirroring(), Decoder.build(decoder, network), settings, decoder.sha256
+            )
             self.weights = replace(self.weights, layers={})
 
     def paint(self, content: Source, *, regions: Sequence[Source] = ()) -> Painting:

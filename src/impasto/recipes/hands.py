@@ -47,10 +47,10 @@ class Hand(Protocol):
 class AnyStyle:
     """Any painting: the photo's responses with the painting's spread, decoded."""
 
-    def __init__(self, network: VGG19, decoder: Decoder, settings: FastSettings) -> None:
+    def __init__(self, network: VGG19, decoder: Decoder, settings: FastSettings, sha256: str) -> None:
         self.network, self.decoder, self.settings = network, decoder, settings
         self.numbers: int = BYTES["adain"]
-        self.said: dict[str, Any] = {}
+        self.said: dict[str, Any] = {"decoder": sha256}
         self._measured: tuple[Any, list[list[Spread | None]]] | None = None
 
     @torch.no_grad()
@@ -159,7 +159,7 @@ class Trained:
     @property
     def said(self) -> dict[str, Any]:
         """Of the model, for the manifest."""
-        return {"model": self.model.name, "styles": list(self.model.styles)}
+        return {"styles": list(self.model.styles)}
 
     @torch.no_grad()
     def painted(self, image: Image, paintings: Styles | None, tile: int) -> Image:

@@ -105,10 +105,17 @@ def check_input(manifest: Mapping[str, Any], role: str, picture: Picture, *, oth
     Raises:
         CheckpointError: naming both hashes.
     """
+    check_digest(manifest, role, picture.name, picture.sha256, otherwise=otherwise)
+
+
+def check_digest(
+    manifest: Mapping[str, Any], role: str, name: str, sha256: str | None, *, otherwise: str = "."
+) -> None:
+    """As `check_input`, of an input of that name with that digest."""
     recorded = manifest["inputs"][role]["sha256"]
-    if recorded is not None and recorded != picture.sha256:
-        now = (picture.sha256 or "none")[:12]
+    if recorded is not None and recorded != sha256:
+        now = (sha256 or "none")[:12]
         raise CheckpointError(
-            f"the {role} image {picture.name} has changed: SHA-256 was {recorded[:12]}…, now {now}…. "
+            f"the {role} image {name} has changed: SHA-256 was {recorded[:12]}…, now {now}…. "
             f"Give the original with --{option_of(role)} FILE{otherwise}"
         )

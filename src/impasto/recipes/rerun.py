@@ -10,6 +10,8 @@ from impasto.errors import CheckpointError
 from impasto.network.fetch import ByteProgress
 from impasto.objective.bands import Band
 from impasto.recipes import manifest as manifests
+from impasto.recipes.fast import FastPainter
+from impasto.recipes.fast_settings import FastSettings
 from impasto.recipes.fields import from_json
 from impasto.recipes.job import Job, complete
 from impasto.recipes.paper_settings import ReconstructContentSettings, ReconstructStyleSettings
@@ -65,6 +67,40 @@ def prepare_rerun(
     """
     moved = {"content": content, "style": style, "regions": regions, "weights": weights}
     return _prepare(manifests.read(path), path, moved, on_download)
+
+
+def rerun_fast(
+    path: str | os.PathLike[str],
+    *,
+    content: str = "",
+    style: str | Sequence[str] = "",
+    regions: Sequence[str] = (),
+    weights: str = "",
+    on_download: ByteProgress | None = None,
+) -> Painting:
+    """Paint again what was painted in one pass; on the same machine the pixels come out identical.
+
+    Args:
+        path, content, style, regions: as in `prepare_rerun`.
+        weights: where the network's weights lie now, or the model, if it was painted with one.
+    Raises:
+        CheckpointError, ImpastoError: as `prepare_rerun`.
+    """
+    manifest = manifests.read(path)
+    settings = from_json(FastSettings, manifest["settings"])
+    where = "model" if settings.model else "weights"
+    changes = {"precision": manifest["precision"], "device": manifest["device"]}
+    changes |= {where: weights} if weights else {}
+    settings = replace(settings, threads=manifest["machine"]["threads"], **changes)
+    styles = _several(manifest, path, "style", style)
+    painter = FastPainter(styles, settings, on_download=on_download)
+    photo = content or manifests.find_input(manifest, "content", path)
+    painting = painter.paint(photo, regions=_several(manifest, path, "regions", regions))
+    now = {"inputs": painting.manifest["inputs"], "weights": painting.manifest["weights"]}
+    for role, found in now["inputs"].items():
+        manifests.check_digest(manifest, role, found["path"], found["sha256"])
+    _check_weights(manifest, now, path)
+    return painting
 
 
 def prepare_resume(

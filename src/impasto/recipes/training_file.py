@@ -54,7 +54,7 @@ def read(
     Raises:
         CheckpointError: it is none, damaged, of a later version, or of a run with another identity.
     """
-    tensors, facts = sealed.read(
+    tensors, facts, _ = sealed.read(
         path, kind=KIND, version=VERSION, error=CheckpointError, way_out="Start the training anew."
     )
     for key, now in identity.items():
