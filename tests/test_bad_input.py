@@ -342,6 +342,52 @@ def show_of_a_photo(inputs: Inputs) -> list[str]:
     return ["show", inputs.photo]
 
 
+@case(2, r"budget is 'soon'; give a time above 0, for instance 10s or 2m")
+def budget_that_is_no_time(inputs: Inputs) -> list[str]:
+    return paint(inputs, "--budget", "soon")
+
+
+@case(2, r"neither a painting nor a model\. Name a STYLE, or --model NAME")
+def fast_without_a_style(inputs: Inputs) -> list[str]:
+    return ["fast", inputs.photo, "-o", "out.png"]
+
+
+@case(1, r"there is no file nowhere\. Name a file that `impasto train` wrote")
+def model_that_is_not_there(inputs: Inputs) -> list[str]:
+    return ["fast", inputs.photo, "--model", "nowhere", "-o", "out.png"]
+
+
+@case(1, r"is damaged, or no Impasto painter")
+def model_that_is_a_picture(inputs: Inputs) -> list[str]:
+    return ["fast", inputs.photo, "--model", inputs.painting, "-o", "out.png"]
+
+
+@case(1, r"there is no folder 'nowhere'\. Name one with photographs: --images FOLDER")
+def training_without_photos(inputs: Inputs) -> list[str]:
+    return [
+        "train",
+        inputs.painting,
+        "--images",
+        "nowhere",
+        "-o",
+        "out.safetensors",
+        "--weights",
+        inputs.weights,
+    ]
+
+
+@case(1, r"nowhere\.checkpoint\. Start the training anew")
+def training_from_no_checkpoint(inputs: Inputs) -> list[str]:
+    put(inputs, "photo.png", Path(inputs.photo).read_bytes())
+    resume = ["--resume", "nowhere.checkpoint", "--size", "32", "--weights", inputs.weights]
+    return ["train", inputs.painting, "--images", str(inputs.folder), "-o", "out.safetensors", *resume]
+
+
+@case(2, r"output is 'out\.png'; the name of an ONNX file ends in \.onnx")
+def export_under_another_ending(inputs: Inputs) -> list[str]:
+    return ["export", "nowhere", "-o", "out.png"]
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_bad_input(
     name: str, photo: str, painting: str, small_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

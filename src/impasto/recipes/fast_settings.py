@@ -83,7 +83,10 @@ class TrainSettings:
     style_size: int = option(
         384, "long side of the paintings: smaller, and the strokes are finer", unit="px", low=32, high=8192
     )
-    strength: float = option(0.6, "0 keeps the photo, 1 leaves only the painting's texture", low=0, high=1)
+    strength: float = option(0.4, "0 keeps the photo, 1 leaves only the painting's texture", low=0, high=1)
+    start: str = option(
+        "", "a painter to start from, of any style: a file or a shipped one's name; half the steps do then"
+    )
     batch: int = option(2, "photos in a step, over all processes", low=1, high=4096)
     rate: float = option(2e-3, "of Adam, at its height; it falls to a hundredth in the end", low=0, high=1)
     check_every: int = option(

@@ -16,7 +16,7 @@ from impasto.errors import DeviceError, SettingsError
 from impasto.image.files import Source
 from impasto.network.fetch import ByteProgress
 from impasto.network.layers import check_size, deepest
-from impasto.network.models import Model
+from impasto.network.models import Model, load
 from impasto.network.painter import Painter
 from impasto.network.vgg import VGG19
 from impasto.objective.evaluate import Evaluation, evaluator
@@ -151,6 +151,8 @@ class _Training:
 
         torch.manual_seed(settings.seed)
         self.painter = Painter(settings.width, settings.blocks, len(self.names))
+        if settings.start:
+            self.painter.load_state_dict(_started(settings.start, self.painter))
         self.painter.to(self.compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.adam = torch.optim.Adam(self.painter.parameters(), lr=settings.rate)
         self.together = in_step(self.painter)
@@ -310,6 +312,26 @@ class _Training:
             "network": self.manifest["weights"]["sha256"],
             "photos": len(self.photos),
         }
+
+
+def _started(start: str, painter: Painter) -> dict[str, Tensor]:
+    """Another painter's weights for this one; each style begins with the mean of the other's.
+
+    Raises:
+        WeightsError: as `load`.
+        SettingsError: it is of another size.
+    """
+    other = load(start).painter
+    if (other.width, other.blocks) != (painter.width, painter.blocks):
+        raise SettingsError(
+            f"the painter {start} has width {other.width} and {other.blocks} blocks; {painter.width} and "
+            f"{painter.blocks} are wanted. Use --width {other.width} --blocks {other.blocks}."
+        )
+    found = other.state_dict()
+    for name, tensor in found.items():
+        if name.endswith((".scale", ".shift")):
+            found[name] = tensor.mean(0, keepdim=True).expand(painter.styles, -1)
+    return found
 
 
 def _style_terms(network: VGG19, paintings: Styles, settings: TrainSettings) -> list[tuple[StyleTerm, ...]]:
