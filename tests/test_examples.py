@@ -22,6 +22,9 @@ WRITES = {
     "texture.py": ["texture.png"],
     "transfer.py": ["transfer.png"],
     "ratio.py": ["ratio-0.02.png", "ratio-0.2.png", "ratio-2.png", "ratio-20.png"],
+    "fast.py": [
+        f"fast-{name}-{photo}.png" for name in ("any", "trained") for photo in ("dandelion", "temple")
+    ],
     "inspect_layer.py": ["gram.png", "responses.png"],
 }
 
@@ -34,11 +37,11 @@ def test_none_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("name", WRITES)
-def test_example(name: str, small_file: str) -> None:
+def test_example(name: str, small_file: str, decoder_file: str) -> None:
     subprocess.run(
         [sys.executable, str(EXAMPLES / name), "64"],
         check=True,
-        env={**os.environ, "IMPASTO_WEIGHTS": small_file},
+        env={**os.environ, "IMPASTO_WEIGHTS": small_file, "IMPASTO_DECODER": decoder_file},
     )
     assert sorted(path.name for path in Path().iterdir()) == WRITES[name]
 
