@@ -74,6 +74,9 @@ def test_a_checkpoint_of_another_training_is_refused(
     next(train_steps(painting, photos, quick)).save("run.checkpoint")
     with pytest.raises(CheckpointError, match=r"with rate 0\.002; now it is 0\.01"):
         train_steps(painting, photos, replace(quick, rate=0.01), resume="run.checkpoint")
+    last(train_steps(painting, photos, quick)).save("ended.checkpoint")
+    with pytest.raises(CheckpointError, match="had ended, after 8 steps: there is nothing to go on with"):
+        train_steps(painting, photos, quick, resume="ended.checkpoint")
     with pytest.raises(CheckpointError, match="with paintings"):
         train_steps(photo, photos, quick, resume="run.checkpoint")
     data = bytearray(Path("run.checkpoint").read_bytes())

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from impasto.errors import WeightsError
+from impasto.errors import SettingsError, WeightsError
 from impasto.network import sealed
 from impasto.network.painter import Painter
 
@@ -80,3 +80,22 @@ def load(model: str | os.PathLike[str]) -> Model:
     painter.requires_grad_(False)
     painter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Model(painter, tuple(said["styles"]), said["manifest"], name, digest)
+
+
+def begin_from(model: Model, painter: Painter) -> None:
+    """Give a painter another's weights; each of its styles begins with the mean of the other's.
+
+    Raises:
+        SettingsError: the other is of another size.
+    """
+    other = model.painter
+    if (other.width, other.blocks) != (painter.width, painter.blocks):
+        raise SettingsError(
+            f"the painter {model.name} has width {other.width} and {other.blocks} blocks; {painter.width} "
+            f"and {painter.blocks} are wanted. Use --width {other.width} --blocks {other.blocks}."
+        )
+    found = other.state_dict()
+    for name, tensor in found.items():
+        if name.endswith((".scale", ".shift")):
+            found[name] = tensor.mean(0, keepdim=True).expand(painter.styles, -1)
+    painter.load_state_dict(found)

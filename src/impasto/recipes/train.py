@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from impasto.device import alone, in_step, rank, ranks
-from impasto.errors import DeviceError, SettingsError
+from impasto.errors import CheckpointError, DeviceError, SettingsError
 from impasto.image.files import Source
+from impasto.memory import memory_errors
 from impasto.network.fetch import ByteProgress
 from impasto.network.layers import check_size, deepest
-from impasto.network.models import Model, load
+from impasto.network.models import Model, begin_from, load
 from impasto.network.painter import Painter
 from impasto.network.vgg import VGG19
 from impasto.objective.evaluate import Evaluation, evaluator
@@ -149,10 +150,13 @@ class _Training:
             self.styles = _style_terms(self.network, paintings, settings)
         self.priors = prior_terms((settings.size,) * 2, variation=settings.tv, gamut=0.0)
 
-        torch.manual_seed(settings.seed)
-        self.painter = Painter(settings.width, settings.blocks, len(self.names))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.seed)
+            self.painter = Painter(settings.width, settings.blocks, len(self.names))
         if settings.start:
-            self.painter.load_state_dict(_started(settings.start, self.painter))
+            start = load(settings.start)
+            self.manifest["start"] = {"name": start.name, "sha256": start.sha256}
+            begin_from(start, self.painter)
         self.painter.to(self.compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.adam = torch.optim.Adam(self.painter.parameters(), lr=settings.rate)
         self.together = in_step(self.painter)
@@ -164,7 +168,8 @@ class _Training:
         settings, began = self.settings, time.perf_counter() - self.seconds
         first, paused = self.step, self.seconds
         while not self.finished:
-            loss, by_term = self._descend()
+            with memory_errors("a training step", "Use a smaller --size or --batch."):
+                loss, by_term = self._descend()
             self.step += 1
             if self.step % settings.check_every == 0 or self.step == settings.steps:
                 self._look()
@@ -296,11 +301,17 @@ class _Training:
         """Go on from a checkpoint.
 
         Raises:
-            CheckpointError: it is none, or of a run with other settings, paintings or photos.
+            CheckpointError: it is none, or of a run with other settings, paintings or photos, or of one that
+            had ended.
         """
         self.best, said = training_file.read(path, self.painter, self.adam, self._identity())
         for name in STANDING:
             setattr(self, name, said[name])
+        if self.finished:
+            raise CheckpointError(
+                f"the training of {path} had ended, after {self.step} steps: there is nothing to go on with. "
+                "Its painter is where it was written; to train it further, begin anew with --start PAINTER."
+            )
 
     def _identity(self) -> dict[str, Any]:
         """What must be the same for a run to go on."""
@@ -312,26 +323,6 @@ class _Training:
             "network": self.manifest["weights"]["sha256"],
             "photos": len(self.photos),
         }
-
-
-def _started(start: str, painter: Painter) -> dict[str, Tensor]:
-    """Another painter's weights for this one; each style begins with the mean of the other's.
-
-    Raises:
-        WeightsError: as `load`.
-        SettingsError: it is of another size.
-    """
-    other = load(start).painter
-    if (other.width, other.blocks) != (painter.width, painter.blocks):
-        raise SettingsError(
-            f"the painter {start} has width {other.width} and {other.blocks} blocks; {painter.width} and "
-            f"{painter.blocks} are wanted. Use --width {other.width} --blocks {other.blocks}."
-        )
-    found = other.state_dict()
-    for name, tensor in found.items():
-        if name.endswith((".scale", ".shift")):
-            found[name] = tensor.mean(0, keepdim=True).expand(painter.styles, -1)
-    return found
 
 
 def _style_terms(network: VGG19, paintings: Styles, settings: TrainSettings) -> list[tuple[StyleTerm, ...]]:
