@@ -201,8 +201,9 @@ def test_a_painters_tiles_are_nearly_the_whole(tmp_path: Path) -> None:
     assert float((tiled - whole).abs().mean()) < 0.03
 
 
-@pytest.mark.parametrize("name", sorted(shipped()))
+@pytest.mark.parametrize("name", ["great-wave", "langlois-bridge"])
 def test_shipped_painters_paint(name: str) -> None:
+    assert name in shipped()
     model = load_model(name)
     assert shipped()[name].stat().st_size < 4_000_000
     assert model.manifest["command"] == "train"

@@ -150,8 +150,11 @@ def join() -> None:
     """
     if launched() == 1 or ranks() > 1:
         return
+    cuda = torch.cuda.is_available()
+    if cuda:  # what is made without naming a GPU is made on this process's own
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
     with _together():
-        torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo")
 
 
 def leave() -> None:

@@ -201,6 +201,7 @@ def plan(
     rows += [
         ("memory", in_words(found.bytes), f"of {in_words(found.limit)} that may be used"),
         ("time", clock(found.seconds), "if no scale ends early"),
+        *([("budget", clock(job.budget), "as many steps as fit into it")] if job.budget else []),
     ]
     if found.disk:
         rows.append(("disk", in_words(found.disk), "for the time of the run"))

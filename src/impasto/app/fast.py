@@ -1,5 +1,8 @@
 """`impasto fast` and `impasto train`: painting in one pass, and learning to."""
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,11 +11,10 @@ import typer
 from impasto.app import console
 from impasto.app.door import door, downloading
 from impasto.app.options import with_settings
-from impasto.errors import INTERRUPTED, ImageError, SettingsError
+from impasto.errors import INTERRUPTED, DeviceError, ImageError, SettingsError
 from impasto.recipes.fast_settings import FastSettings, TrainSettings
 
 if TYPE_CHECKING:
-    from impasto.recipes.fast import FastPainter
     from impasto.recipes.train import TrainProgress
 
 Masks = Annotated[
@@ -48,19 +50,26 @@ def fast(
 
     hand = "-".join(Path(one).stem for one in style or [settings.model])
     pairs = _pairs(content, hand, output)
-    for _, path in pairs:
-        check_output(path, bits=bits, longest=settings.size or None)
+    several = Path(content).is_dir()
     with downloading("fetching VGG-19 and the decoder") as on_download:
         painter = FastPainter(style or (), settings, on_download=on_download)
+    if several:
+        _make_folder(Path(pairs[0][1]).parent)
+    for _, path in pairs:
+        check_output(path, bits=bits, longest=settings.size or None)
     failed = 0
     for photo, path in pairs:
         try:
-            _paint(painter, photo, path, regions or [], bits, quality)
-        except ImageError as error:
-            if len(pairs) == 1:
+            painting = painter.paint(photo, regions=regions or [])
+        except (ImageError, DeviceError) as error:
+            if not several:
                 raise
             console.error(str(error))
             failed += 1
+            continue
+        painting.save(path, bits=bits, quality=quality)
+        result = painting.manifest["result"]
+        console.note(f"Painted {path} ({result['width']}×{result['height']}, {result['seconds']:.1f} s).")
     if failed:
         console.note(f"{len(pairs) - failed} painted, {failed} failed.")
         raise typer.Exit(1)
@@ -75,22 +84,16 @@ def _pairs(content: str, hand: str, output: str) -> list[tuple[str, str]]:
     folder = Path(output or f"{Path(content).name}-{hand}")
     if Path(content).resolve() == folder.resolve():
         raise SettingsError(f"the paintings would go among the photos in '{content}'. Name another folder.")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ImageError(f"the folder '{folder}' cannot be made: {error.strerror}.") from error
     photos = files([content])
     pairs = placed([(photo, photo, f"{Path(photo).stem}-{hand}.png") for photo in photos], folder, "png")
     return [(pair.content, pair.output) for pair in pairs]
 
 
-def _paint(
-    painter: "FastPainter", photo: str, path: str, regions: list[str], bits: int, quality: int
-) -> None:
-    painting = painter.paint(photo, regions=regions)
-    painting.save(path, bits=bits, quality=quality)
-    result = painting.manifest["result"]
-    console.note(f"Painted {path} ({result['width']}×{result['height']}, {result['seconds']:.1f} s).")
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImageError(f"the folder '{folder}' cannot be made: {error.strerror}.") from error
 
 
 @door
@@ -131,15 +134,14 @@ def train(
     with downloading("fetching VGG-19") as on_download:
         run = train_steps(style, images, settings, resume=resume, on_download=on_download)
     last, stopped = None, False
-    with RunBar(quiet=rank() > 0) as bar:
-        try:
-            for progress in run:
-                last = progress
-                bar.training(progress)
-                if progress.looked and rank() == 0:
-                    _keep(progress, output, preview, checkpoint)
-        except KeyboardInterrupt:
-            stopped = True
+    with RunBar(quiet=rank() > 0) as bar, _between_steps() as wanted:
+        for progress in run:
+            last = progress
+            bar.training(progress)
+            if progress.looked and rank() == 0:
+                _keep(progress, output, preview, checkpoint)
+            if stopped := bool(wanted):
+                break
     if rank() or last is None:
         if stopped:
             raise typer.Exit(INTERRUPTED)
@@ -149,6 +151,23 @@ def train(
     if stopped:
         console.note(f"Go on with: --resume {checkpoint}" if checkpoint else "There is no --checkpoint.")
         raise typer.Exit(INTERRUPTED)
+
+
+@contextmanager
+def _between_steps() -> Iterator[list[int]]:
+    """Ctrl-C waits for the end of the step, so that what is saved is whole; a second one does not wait."""
+    wanted: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        if wanted:
+            raise KeyboardInterrupt
+        wanted.append(number)
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield wanted
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _keep(progress: "TrainProgress", output: str, preview: str, checkpoint: str) -> None:

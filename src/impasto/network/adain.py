@@ -68,7 +68,7 @@ class Spread:
         """AdaIN (Huang and Belongie 2017, Eq. 8): responses with this spread, given the other's."""
         scale = other.deviation / self.deviation
         shift = other.mean - self.mean * scale
-        return features * scale.to(features.dtype) + shift.to(features.dtype)
+        return torch.addcmul(shift, features.float(), scale).to(features.dtype)
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,8 @@ class Decoder:
 
     Attributes:
         convolutions: all but the last, by name, in their order.
-        last: weight (3, C, 3, 3) and bias (3,) of the last, which has no rectification.
+        last: weight (3, C, 3, 3) and bias (3,) of the last, which has no rectification; float32,
+            as pixels need.
     """
 
     convolutions: Mapping[str, Convolution]
@@ -101,7 +102,7 @@ class Decoder:
             for name, layer in weights.layers.items()
         }
         *before, last = DECODER_LAYERS
-        weight, bias = own[last]
+        weight, bias = (tensor.to(encoder.device) for tensor in weights.layers[last])
         return cls(
             {name: Convolution.of(*own[name]) for name in before},
             (weight.contiguous(memory_format=torch.channels_last), bias),
@@ -114,7 +115,7 @@ class Decoder:
             response = convolution.respond(response, mirror=True)
             if name in DOUBLED:
                 response = F.interpolate(response, scale_factor=2.0, mode="nearest")
-        return F.conv2d(F.pad(response, (1, 1, 1, 1), mode="reflect"), *self.last).float()
+        return F.conv2d(F.pad(response.float(), (1, 1, 1, 1), mode="reflect"), *self.last)
 
     def decode_by_tiles(self, features: Features, side: int) -> Image:
         """The same in parts of at most `side` × `side` positions, which have what they depend on around them.

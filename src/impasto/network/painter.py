@@ -100,7 +100,8 @@ class Painter(nn.Module):
         for layer, (height, width) in zip(self.up, (sizes[2], sizes[1]), strict=True):
             doubled = F.interpolate(response, scale_factor=2.0, mode="nearest")[:, :, :height, :width]
             response = layer(doubled, shares, moments).relu()
-        return torch.sigmoid(self.last(mirrored(response, 4)))
+        with torch.autocast(image.device.type, enabled=False):  # bfloat16 has too few steps for pixels
+            return torch.sigmoid(self.last(mirrored(response.float(), 4)))
 
 
 class Layer(nn.Module):
@@ -122,9 +123,10 @@ class Layer(nn.Module):
             deviation = ((response - mean).square().mean((2, 3), keepdim=True) + EPSILON).sqrt()
         else:
             mean, deviation = moments.of(response)
-        scale = (shares @ self.scale)[:, :, None, None] / deviation
-        shift = (shares @ self.shift)[:, :, None, None] - mean * scale
-        return response * scale.to(response.dtype) + shift.to(response.dtype)
+        with torch.autocast(response.device.type, enabled=False):
+            scale = (shares @ self.scale)[:, :, None, None] / deviation
+            shift = (shares @ self.shift)[:, :, None, None] - mean * scale
+            return torch.addcmul(shift, response.float(), scale).to(response.dtype)
 
 
 def mirrored(image: Tensor, margin: int) -> Tensor:

@@ -17,7 +17,7 @@ from impasto.recipes.job import finish, run
 from impasto.recipes.machine import compute_for
 from impasto.recipes.pairs import AnyPath, Pair, own_share, placed, style_by_style
 from impasto.recipes.progress import Painting, Progress
-from impasto.recipes.settings import StylizeSettings
+from impasto.recipes.settings import OWN_STARTS, StylizeSettings
 from impasto.recipes.stylize import prepare
 from impasto.recipes.workshop import Workshop
 
@@ -130,7 +130,7 @@ def _paint(
 def _check_all(folder: Path, settings: StylizeSettings, format: str) -> None:
     """Refuse at once what would fail every pair."""
     compute_for(settings)
-    if settings.init not in ("noise", "content"):
+    if settings.init not in OWN_STARTS:
         read_picture(settings.init, role="init image")
     _make(folder)
     check_output(folder / f"CONTENT-STYLE.{format}", longest=settings.size)
@@ -158,7 +158,7 @@ def _is_there(
     if not Path(pair.output).is_file():
         return False
     files = {"content": pair.content, "style": pair.style}
-    if settings.init not in ("noise", "content"):
+    if settings.init not in OWN_STARTS:
         files["init"] = settings.init
     try:
         found = manifests.read(pair.output)

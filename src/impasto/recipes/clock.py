@@ -44,6 +44,7 @@ class Clock:
         here = self.scales[index]
         done = sum(work[:index]) + step * here.height * here.width
         self.eta = self.seconds * (sum(work) - done) / done
+        self.per_pixel = self.seconds / done
 
     def tick(self, index: int, step: int) -> None:
         """Step `step` (from 1) at scale `index` (from 0) is done."""
@@ -70,7 +71,8 @@ class Clock:
         if step == 0 and index == 0:
             return False
         steps = 1 if step else BEGINNING
-        return self.seconds + steps * self.per_pixel * here.height * here.width > self._until(index)
+        gone = self.last - self.began  # the reader's time counts from the next step on
+        return gone + steps * self.per_pixel * here.height * here.width > self._until(index)
 
     def _until(self, index: int) -> float:
         """When scale `index` should be done, in seconds since the run began."""

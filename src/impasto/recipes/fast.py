@@ -7,12 +7,12 @@ from dataclasses import replace
 import torch
 
 from impasto.device import alone
-from impasto.errors import ImageError, SettingsError
+from impasto.errors import ImageError, OutOfMemoryError, SettingsError
 from impasto.image.color import grey, luminance, matched, matched_luminance, with_luminance
 from impasto.image.files import Source, read_picture
 from impasto.image.picture import Picture
 from impasto.image.resize import fit, resize
-from impasto.memory import memory_errors, peak_memory
+from impasto.memory import memory_errors, peak_memory, used
 from impasto.network.adain import LAYER, Decoder
 from impasto.network.fetch import ByteProgress
 from impasto.network.records import ADAIN_DECODER
@@ -110,7 +110,8 @@ class FastPainter:
             OutOfMemoryError: the memory does not suffice even for tiles.
         """
         began = time.perf_counter()
-        photo = read_picture(content, role="content image")
+        with memory_errors("reading the photograph", "Make it smaller first."):
+            photo = read_picture(content, role="content image")
         height, width = fit(photo.height, photo.width, self.settings.size or max(photo.height, photo.width))
         if min(height, width) < LEAST:
             raise ImageError(
@@ -125,22 +126,33 @@ class FastPainter:
             inputs |= paintings.inputs
             if paintings.regions:
                 inputs |= paintings.regions.inputs
-        with memory_errors(f"a picture of {width}×{height}", "Use a smaller --size or --tile."), alone():
-            device = self.compute.device
-            image = fitted(photo, height, width, device)
-            start = grey(image) if self.settings.colors == "photo-luminance" else image
-            painted = self.hand.painted(start, paintings, self._tile(height, width))
-            painted = self._finished(painted.clamp(0, 1), image, paintings).cpu()
+        tile = self._tile(height, width)
+        try:
+            painted = self._painted(photo, (height, width), paintings, tile)
+        except OutOfMemoryError:
+            if tile:
+                raise
+            tile = TILE
+            painted = self._painted(photo, (height, width), paintings, tile)
         manifest = new("fast", self.settings, inputs, self.weights, self.compute)
         manifest["result"] = {
             "width": width,
             "height": height,
             "complete": True,
             "seconds": round(time.perf_counter() - began, 3),
-            "peak_memory": peak_memory(device),
+            "peak_memory": peak_memory(self.compute.device),
+            "tile": tile,
         } | self.hand.said
         alpha = None if photo.alpha is None else resize(photo.alpha, height, width).clamp(0, 1)
         return Painting(Picture(pixels=painted, alpha=alpha, name="painting"), manifest)
+
+    def _painted(self, photo: Picture, size: tuple[int, int], paintings: Styles | None, tile: int) -> Image:
+        what = f"a picture of {size[1]}×{size[0]}"
+        with memory_errors(what, "Use a smaller --size or --tile."), alone():
+            image = fitted(photo, *size, self.compute.device)
+            start = grey(image) if self.settings.colors == "photo-luminance" else image
+            painted = self.hand.painted(start, paintings, tile)
+            return self._finished(painted.clamp(0, 1), image, paintings).cpu()
 
     def _for_photo(self, paintings: Styles, photo: Picture, masks: Sequence[Source]) -> Styles:
         """The paintings, recoloured to the photo if that is wanted, with the regions they are for."""
@@ -164,7 +176,8 @@ class FastPainter:
             return self.settings.tile
         wide = 4 if self.compute.dtype == torch.float32 else 2
         needed = self.hand.numbers * wide * height * width
-        return 0 if needed < memory_limit(self.settings.memory, self.compute.device) else TILE
+        device = self.compute.device
+        return 0 if needed < memory_limit(self.settings.memory, device) - used(device) else TILE
 
     def _finished(self, painted: Image, photo: Image, paintings: Styles | None) -> Image:
         """The photo's chroma, if its colours are kept, and its kept regions, over what was painted."""

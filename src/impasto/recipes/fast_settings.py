@@ -85,7 +85,8 @@ class TrainSettings:
     )
     strength: float = option(0.4, "0 keeps the photo, 1 leaves only the painting's texture", low=0, high=1)
     start: str = option(
-        "", "a painter to start from, of any style: a file or a shipped one's name; half the steps do then"
+        "",
+        "a painter to start from, of any style: a file or a shipped one's name; fewer --steps do then",
     )
     batch: int = option(2, "photos in a step, over all processes", low=1, high=4096)
     rate: float = option(2e-3, "of Adam, at its height; it falls to a hundredth in the end", low=0, high=1)

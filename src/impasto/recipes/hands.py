@@ -25,7 +25,7 @@ from impasto.shapes import Image
 LEAST = 16
 """The shortest side that mirrored edges can be had for, in pixels."""
 
-BYTES = {"adain": 330, "painter": 90}
+NUMBERS = {"adain": 330, "painter": 90}
 """Numbers held at a time for each pixel of what is computed at once."""
 
 
@@ -49,7 +49,7 @@ class AnyStyle:
 
     def __init__(self, network: VGG19, decoder: Decoder, settings: FastSettings, sha256: str) -> None:
         self.network, self.decoder, self.settings = network, decoder, settings
-        self.numbers: int = BYTES["adain"]
+        self.numbers: int = NUMBERS["adain"]
         self.said: dict[str, Any] = {"decoder": sha256}
         self._measured: tuple[Any, list[list[Spread | None]]] | None = None
 
@@ -135,7 +135,7 @@ class Trained:
     strength: float
     device: torch.device
     dtype: torch.dtype
-    numbers: int = BYTES["painter"]
+    numbers: int = NUMBERS["painter"]
 
     @classmethod
     def of(cls, settings: FastSettings, device: torch.device, dtype: torch.dtype) -> "Trained":
@@ -196,7 +196,8 @@ AROUND = 128
 def samples(image: Float[Tensor, "1 3 H W"], tile: int) -> Float[Tensor, "B 3 h w"]:
     """Parts at full size, evenly over the picture, (B, 3, h, w): where its statistics are taken from."""
     height, width = image.shape[2:]
-    high, wide = min(SAMPLE, tile, height), min(SAMPLE, tile, width)
+    side = min(SAMPLE, max(tile, LEAST))
+    high, wide = min(side, height), min(side, width)
     count = round(SAMPLES**0.5)
     tops = [round((height - high) * i / (count - 1)) for i in range(count)]
     lefts = [round((width - wide) * i / (count - 1)) for i in range(count)]

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from impasto.choices import Optimizer
-from impasto.device import ranks
+from impasto.device import least_of_all, ranks
 from impasto.errors import OutOfMemoryError
 from impasto.image.picture import Picture
 from impasto.image.resize import resize
@@ -49,6 +49,7 @@ class Job:
         optimizer: the solver.
         detailed: whether the finer scales take up the fine detail of their `first` (see `carry`), as is good
             for pictures. Noise has none that one would want.
+        noisy: whether what the run starts from has noise in it.
         tolerance: when a scale ends early (see `descent.step`).
         alpha: of the result, at any size, or None.
         judge: gives what else there is to say of the result, from its pixels at the canvas's size.
@@ -72,6 +73,7 @@ class Job:
     layouts: tuple[Layout, ...] = ()
     optimizer: Optimizer = "lbfgs"
     detailed: bool = False
+    noisy: bool = False
     tolerance: float = 0.0
     alpha: Mask | None = None
     judge: Callable[[Image], dict[str, float]] | None = None
@@ -106,7 +108,7 @@ def run(job: Job, snapshot: Snapshot | None = None) -> Iterator[Progress]:
         if state is not None:
             clock.resume(index, step)
             yield _progress(job, at, clock, "")
-        while not clock.is_over(index, step) and not (state and state.finished):
+        while not _is_over(clock, index, step) and not (state and state.finished):
             try:
                 with memory_errors(f"a picture of {scale.width}×{scale.height}", WAY_OUT):
                     if state is None:
@@ -214,7 +216,7 @@ def finish(job: Job, last: Progress) -> Painting:
     assert here.descent is not None, "a step has been taken"
     assert here.band is not None, "in some band"
     image = here.band.gather(here.descent.image).detach().float()
-    if job.detailed and here.scale < len(job.scales) - 1:
+    if job.detailed and not job.noisy and here.scale < len(job.scales) - 1:
         image = carry(image, job.first(job.scales[-1]))
     image = image.cpu()
     picture = Picture(
@@ -240,6 +242,12 @@ def finish(job: Job, last: Progress) -> Painting:
 
 ROWS = 400
 """Of the trace that goes into a manifest, at most; longer ones are thinned."""
+
+
+def _is_over(clock: Clock, index: int, step: int) -> bool:
+    """Whether a scale ends here, for all processes alike: by the clock, when all of theirs say so."""
+    over = clock.is_over(index, step)
+    return over if clock.budget is None else bool(least_of_all(over))
 
 
 def _weighings(steps: int) -> tuple[int, ...]:
@@ -285,8 +293,8 @@ def _progress(job: Job, here: Snapshot, clock: Clock, note: str) -> Progress:
     assert band is not None, "in some band"
     image = state.image
     later = range(here.scale + 1, len(job.scales))
-    ended = state.finished or clock.is_over(here.scale, here.step)
-    last = ended and all(clock.is_over(index, 0) for index in later)
+    ended = state.finished or _is_over(clock, here.scale, here.step)
+    last = ended and all(_is_over(clock, index, 0) for index in later)
     return Progress(
         scale=here.scale + 1,
         scales=len(job.scales),

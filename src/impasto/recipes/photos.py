@@ -1,5 +1,6 @@
 """Photographs to train on: any folder of them, drawn the same way whenever a run comes to the same place."""
 
+import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,16 +41,23 @@ class Photos:
         self.folder, self.size, self.seed = Path(folder), size, seed
         found = _pictures(self.folder)
         order = _order(len(found), seed, -1)
-        held = min(held, max(1, len(found) // 10)) if len(found) > 1 else 0
-        self.held = [found[place] for place in order[:held]]
-        self.files = [found[place] for place in sorted(order[held:])]
         self.broken: dict[str, str] = {}
         self._kept: dict[Path, UInt8[Tensor, "1 3 _ _"]] = {}
         self._room = ROOM
         self._orders: dict[int, list[int]] = {}
+        self.held = self._first_good(
+            [found[place] for place in order], min(held, max(1, len(found) // 10)) if len(found) > 1 else 0
+        )
+        self.files = [path for path in found if path not in self.held]
 
     def __len__(self) -> int:
         return len(self.files)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the names of all of them: the same folder, the same order."""
+        names = sorted(path.relative_to(self.folder).as_posix() for path in (*self.held, *self.files))
+        return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
     def square(self, number: int) -> Image:
         """The square of that number, (1, 3, size, size), 0..1. Every photo comes once before one comes again.
@@ -91,6 +99,20 @@ class Photos:
             f"all {len(files)} pictures in '{self.folder}' are broken; the last: {self.broken[str(path)]}"
         )
 
+    def _first_good(self, files: Sequence[Path], count: int) -> list[Path]:
+        """As many of them as are wanted that can be read."""
+        good: list[Path] = []
+        for path in files:
+            if len(good) == count:
+                break
+            try:
+                self._read(path)
+            except ImageError as error:
+                self.broken[str(path)] = str(error)
+            else:
+                good.append(path)
+        return good
+
     def _read(self, path: Path) -> UInt8[Tensor, "1 3 _ _"]:
         if path in self._kept:
             return self._kept[path]
@@ -107,7 +129,13 @@ class Photos:
 def _pictures(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise ImageError(f"there is no folder '{folder}'. Name one with photographs: --images FOLDER.")
-    found = sorted(path for path in folder.rglob("*") if path.is_file() and is_picture(path))
+    found = sorted(
+        path
+        for path in folder.rglob("*")
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+        and is_picture(path)
+    )
     if not found:
         raise ImageError(f"the folder '{folder}' has no pictures in it, nor have its folders.")
     return found

@@ -91,7 +91,8 @@ def rerun_fast(
     where = "model" if settings.model else "weights"
     changes = {"precision": manifest["precision"], "device": manifest["device"]}
     changes |= {where: weights} if weights else {}
-    settings = replace(settings, threads=manifest["machine"]["threads"], **changes)
+    tile = manifest["result"].get("tile", settings.tile)
+    settings = replace(settings, threads=manifest["machine"]["threads"], tile=tile, **changes)
     styles = _several(manifest, path, "style", style)
     painter = FastPainter(styles, settings, on_download=on_download)
     photo = content or manifests.find_input(manifest, "content", path)
@@ -100,6 +101,12 @@ def rerun_fast(
     for role, found in now["inputs"].items():
         manifests.check_digest(manifest, role, found["path"], found["sha256"])
     _check_weights(manifest, now, path)
+    then, here = (one["result"].get("decoder") for one in (manifest, painting.manifest))
+    if then != here:
+        raise CheckpointError(
+            f"{path} was painted with the decoder {str(then)[:12]}…, but {str(here)[:12]}… is here. Say "
+            "where it is with IMPASTO_DECODER."
+        )
     return painting
 
 

@@ -42,6 +42,9 @@ OWN_WEIGHTS: dict[Formula, tuple[float, float, float, float]] = {
 """By formula: weights of content, style, smoothness and gamut at strength 0.5, if none are given. Of the
 balanced formula chosen by eye over the pairs of docs/gallery.md; of the others their tools' defaults."""
 
+OWN_STARTS = ("noise", "content", "fast")
+"""Words that `init` may be; anything else is a file."""
+
 PREVIEW = 256
 """Long side of a preview, in pixels."""
 

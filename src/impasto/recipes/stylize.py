@@ -24,7 +24,6 @@ from impasto.objective.objective import (
     style_terms_towards,
 )
 from impasto.objective.style import GRAM
-from impasto.recipes.fast import FastPainter
 from impasto.recipes.fast_settings import FastSettings
 from impasto.recipes.fields import in_seconds
 from impasto.recipes.job import Job, complete, run, white_noise
@@ -33,14 +32,14 @@ from impasto.recipes.manifest import new
 from impasto.recipes.planning import planned
 from impasto.recipes.progress import Painting, Progress
 from impasto.recipes.regions import Regions, read_regions
-from impasto.recipes.settings import PREVIEW, StylizeSettings
+from impasto.recipes.settings import OWN_STARTS, PREVIEW, StylizeSettings
 from impasto.recipes.styles import Sources, Styles
 from impasto.recipes.workshop import Workshop
 from impasto.shapes import Image
 from impasto.solve.plan import Layout, Needs
 from impasto.solve.pyramid import Scale, first_scales, plan
 
-FAST = 1024
+FAST_SIZE = 1024
 """Long side at which the start `fast` is painted at most, in pixels."""
 
 
@@ -102,7 +101,7 @@ def prepare(
     compute = compute_for(asked)
     photo = read_picture(content, role="content image")
     paintings = _paintings(workshop, style, asked, photo, regions)
-    start = _start(asked, photo, style, regions)
+    start = _start(asked, photo, style, regions, workshop, on_download)
     layers = [*asked.layers, *asked.content_layers]
     last = deepest(layers)
     scales, settings = _scales(photo, asked, last)
@@ -112,7 +111,7 @@ def prepare(
         check_size(painting.height, painting.width, layers, role="style image")
     network, weights = workshop.network(settings, last.name, compute, on_download)
     inputs = {"content": photo, **paintings.inputs}
-    if start is not None and asked.init not in ("content", "fast"):
+    if start is not None and asked.init not in OWN_STARTS:
         inputs["init"] = start
     if paintings.regions:
         inputs |= paintings.regions.inputs
@@ -124,6 +123,7 @@ def prepare(
         objective=scene.objective,
         first=scene.first,
         detailed=start is not None,
+        noisy=start is photo and settings.noise_share > 0,
         inputs=inputs,
         manifest=new("stylize", asked, inputs, weights, compute),
         needs=replace(
@@ -166,7 +166,12 @@ def _paintings(
 
 
 def _start(
-    settings: StylizeSettings, photo: Picture, style: Sources, masks: Sequence[Source]
+    settings: StylizeSettings,
+    photo: Picture,
+    style: Sources,
+    masks: Sequence[Source],
+    workshop: Workshop,
+    on_download: ByteProgress | None,
 ) -> Picture | None:
     """What the run starts from; None is white noise."""
     if settings.init == "noise":
@@ -174,8 +179,10 @@ def _start(
     if settings.init == "fast":
         same = ("blend", "style_scale", "colors", "color_match", "keep", "device", "precision", "threads",
                 "weights", "memory")  # fmt: skip
-        own = FastSettings(size=min(settings.size, FAST), **{name: getattr(settings, name) for name in same})
-        painted = FastPainter(style, own).paint(photo, regions=masks).picture.pixels
+        own = FastSettings(
+            size=min(settings.size, FAST_SIZE), **{name: getattr(settings, name) for name in same}
+        )
+        painted = workshop.fast(style, own, on_download).paint(photo, regions=masks).picture.pixels
         here = resize(photo.pixels, *painted.shape[2:])
         return Picture(torch.lerp(here, painted, 0.5).clamp(0, 1), name="fast")
     return photo if settings.init == "content" else read_picture(settings.init, role="init image")

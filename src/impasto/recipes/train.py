@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from impasto.device import alone, in_step, rank, ranks
+from impasto.device import all_sum, alone, in_step, rank, ranks
 from impasto.errors import CheckpointError, DeviceError, SettingsError
 from impasto.image.files import Source
 from impasto.memory import memory_errors
@@ -46,7 +46,7 @@ class TrainProgress:
 
     Attributes:
         step, steps: which, from 1, and how many at most.
-        loss, by_term: over this step's photos, weighted as the settings say.
+        loss, by_term: over this process's photos of this step, weighted as the settings say.
         held_out: the mean loss over photos that are not trained on, when last looked at; not a number before.
         seconds, eta: since the run began, and still to go.
         photos, broken: how many there are to train on, and how many of those seen could not be read.
@@ -55,7 +55,6 @@ class TrainProgress:
         preview: gives the photos that are not trained on above what the painter makes of them, as one image.
         model: gives the best painter so far.
         save: writes all that is needed to go on from here.
-        note: anything out of the ordinary, else "".
     """
 
     step: int
@@ -72,7 +71,6 @@ class TrainProgress:
     preview: Callable[[], Image]
     model: Callable[[], Model]
     save: Callable[[str | os.PathLike[str]], None]
-    note: str = ""
 
 
 def train(
@@ -261,7 +259,8 @@ class _Training:
                     painted = self._paint(self.painter, photo, [kind])
                     losses.append(float(self._judge(painted, photo, kind).loss))
         lowest = min((loss for _, loss in self.looks), default=math.inf)
-        self.looks.append([self.step, sum(losses) / len(losses)])
+        mean = torch.tensor(sum(losses) / len(losses), dtype=torch.float64, device=self.compute.device)
+        self.looks.append([self.step, float(all_sum(mean)) / ranks()])  # one number for all processes
         if self.looks[-1][1] < lowest:
             self.waited, self.best = 0, self._weights()
         else:
@@ -321,7 +320,8 @@ class _Training:
             **settings,
             "paintings": [entry["sha256"] for entry in self.manifest["inputs"].values()],
             "network": self.manifest["weights"]["sha256"],
-            "photos": len(self.photos),
+            "photos": self.photos.digest,
+            "start": self.manifest.get("start", {}).get("sha256"),
         }
 
 

@@ -66,10 +66,9 @@ def read(
     painter.load_state_dict(_part(tensors, "now."))
     for name, parameter in painter.named_parameters():
         if f"adam.step.{name}" in tensors:
-            device = parameter.device
-            adam.state[parameter] = {
-                key: tensors[f"adam.{key}.{name}"].to("cpu" if key == "step" else device) for key in ADAM
-            }
+            step, *moments = (tensors[f"adam.{key}.{name}"] for key in ADAM)
+            laid_out = [torch.empty_like(parameter, requires_grad=False).copy_(one) for one in moments]
+            adam.state[parameter] = dict(zip(ADAM, (step, *laid_out), strict=True))
     device = next(painter.parameters()).device
     best = {name: tensor.to(device) for name, tensor in _part(tensors, "best.").items()}
     return best, facts["standing"]

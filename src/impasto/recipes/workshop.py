@@ -15,6 +15,8 @@ from impasto.network.vgg import VGG19
 from impasto.network.weights import Weights
 from impasto.objective.objective import Wanted
 from impasto.objective.style import Statistic
+from impasto.recipes.fast import FastPainter
+from impasto.recipes.fast_settings import FastSettings
 from impasto.recipes.job import fitted
 from impasto.recipes.machine import network_for
 from impasto.recipes.settings import StylizeSettings
@@ -40,6 +42,7 @@ class Workshop:
         self._styles: tuple[Hashable, Styles] | None = None
         self._measured: tuple[VGG19, Styles] | None = None
         self._fitted: tuple[weakref.ref[Picture], Hashable, weakref.ref[Image]] | None = None
+        self._fast: tuple[Hashable, FastPainter] | None = None
         self._wanted: dict[Hashable, list[list[Wanted]]] = {}
 
     def network(
@@ -74,6 +77,21 @@ class Workshop:
         if self._styles is None or self._styles[0] != key:
             self._styles = (key, read_styles(style, blend))
         return self._styles[1]
+
+    def fast(self, style: Sources, settings: FastSettings, on_download: ByteProgress | None) -> FastPainter:
+        """What paints that style in one pass.
+
+        Raises:
+            ImpastoError: as `FastPainter`.
+        """
+        several = list(style) if isinstance(style, (list, tuple)) else [style]
+        files = [os.fspath(one) for one in several if isinstance(one, (str, os.PathLike))]
+        key = (tuple(files), settings)
+        if len(files) < len(several):
+            return FastPainter(style, settings, on_download=on_download)
+        if self._fast is None or self._fast[0] != key:
+            self._fast = (key, FastPainter(style, settings, on_download=on_download))
+        return self._fast[1]
 
     def fitted(self, picture: Picture, height: int, width: int, device: torch.device) -> Image:
         """As `fitted` in `job`; what was asked for last is not made again while it is still in use.
