@@ -287,6 +287,11 @@ def test_a_budget_ends_scales_by_the_clock(photo: str, painting: str, small_file
         taken.append(step)
     assert taken[0] > 0
     assert clock.seconds < 14.5
+    slow = Clock(scales, now=lambda: next(ticks) * 1.0, budget=12.0)
+    for step in range(1, 4):  # the clock is looked at once a step: a second for each
+        slow.tick(0, step)
+    assert slow.per_pixel * 32 * 32 * 4 > 12.0 * 4 / 6, "there is no time for the second scale"
+    assert not slow.is_over(0, 3), "so the first has all of it"
     assert not Clock(scales, now=lambda: 0.0, budget=0.0).is_over(0, 0), "one step is always taken"
     hurried = StylizeSettings(size=64, scales=3, steps=50, budget="0.001s", weights=small_file)
     done = impasto.stylize(photo, painting, hurried)

@@ -75,10 +75,20 @@ class Clock:
         return gone + steps * self.per_pixel * here.height * here.width > self._until(index)
 
     def _until(self, index: int) -> float:
-        """When scale `index` should be done, in seconds since the run began."""
+        """When scale `index` should be done, in seconds since the run began.
+
+        The time of scales that could hardly be begun is the coarser ones'.
+        """
         assert self.budget is not None
-        work = [scale.steps * scale.height * scale.width for scale in self.scales]
-        return self.budget * sum(work[: index + 1]) / sum(work)
+        pixels = [scale.height * scale.width for scale in self.scales]
+        work = [scale.steps * each for scale, each in zip(self.scales, pixels, strict=True)]
+        count = len(work)
+        while count > index + 1:
+            share = self.budget * work[count - 1] / sum(work[:count])
+            if share >= BEGINNING * self.per_pixel * pixels[count - 1]:
+                break
+            count -= 1
+        return self.budget * sum(work[: index + 1]) / sum(work[:count])
 
 
 MORE = 10
