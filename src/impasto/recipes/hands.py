@@ -165,6 +165,7 @@ class Trained:
     def painted(self, image: Image, paintings: Styles | None, tile: int) -> Image:
         """See `Hand`."""
         height, width = image.shape[2:]
+        tile = tile and max(tile, AROUND // 2)  # of smaller ones nearly all would be what is around them
         if not tile or tile >= max(height, width):
             painted = self._pass(image, None)
         else:
@@ -196,8 +197,7 @@ AROUND = 128
 def samples(image: Float[Tensor, "1 3 H W"], tile: int) -> Float[Tensor, "B 3 h w"]:
     """Parts at full size, evenly over the picture, (B, 3, h, w): where its statistics are taken from."""
     height, width = image.shape[2:]
-    side = min(SAMPLE, max(tile, LEAST))
-    high, wide = min(side, height), min(side, width)
+    high, wide = min(SAMPLE, tile, height), min(SAMPLE, tile, width)
     count = round(SAMPLES**0.5)
     tops = [round((height - high) * i / (count - 1)) for i in range(count)]
     lefts = [round((width - wide) * i / (count - 1)) for i in range(count)]
