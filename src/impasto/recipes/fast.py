@@ -8,7 +8,7 @@ import torch
 
 from impasto.device import alone
 from impasto.errors import ImageError, OutOfMemoryError, SettingsError
-from impasto.image.color import grey, luminance, matched, matched_luminance, with_luminance
+from impasto.image.color import grey, luminance, with_luminance
 from impasto.image.files import Source, read_picture
 from impasto.image.picture import Picture
 from impasto.image.resize import fit, resize
@@ -24,7 +24,6 @@ from impasto.recipes.machine import compute_for, network_for
 from impasto.recipes.manifest import new
 from impasto.recipes.planning import memory_limit
 from impasto.recipes.progress import Painting
-from impasto.recipes.regions import read_regions
 from impasto.recipes.styles import Sources, Styles, read_styles
 from impasto.shapes import Image
 
@@ -118,7 +117,9 @@ class FastPainter:
                 f"the painting would be {width}×{height}; at least {LEAST}×{LEAST} is needed. "
                 f"Use a larger --size than {max(height, width)}."
             )
-        paintings = self.paintings and self._for_photo(self.paintings, photo, regions)
+        paintings = self.paintings and self.paintings.for_photo(photo, self.settings, regions)
+        if paintings is not None:
+            paintings.check([LAYER])
         if regions and self.paintings is None:
             raise SettingsError("a model paints everywhere alike: leave --regions out, or give paintings.")
         inputs = {"content": photo}
@@ -153,22 +154,6 @@ class FastPainter:
             start = grey(image) if self.settings.colors == "photo-luminance" else image
             painted = self.hand.painted(start, paintings, tile)
             return self._finished(painted.clamp(0, 1), image, paintings).cpu()
-
-    def _for_photo(self, paintings: Styles, photo: Picture, masks: Sequence[Source]) -> Styles:
-        """The paintings, recoloured to the photo if that is wanted, with the regions they are for."""
-        settings = self.settings
-        if settings.colors != "style":
-            recolors = tuple(
-                matched(one.pixels, photo.pixels, settings.color_match)
-                if settings.colors == "photo-match"
-                else matched_luminance(one.pixels, photo.pixels)
-                for one in paintings.pictures
-            )
-            paintings = replace(paintings, recolors=recolors)
-        if regions := read_regions(masks, settings.keep, photo, paintings.pictures):
-            paintings = replace(paintings, regions=regions)
-            paintings.check([LAYER])
-        return paintings
 
     def _tile(self, height: int, width: int) -> int:
         """Side of the tiles, in pixels; 0: whole."""

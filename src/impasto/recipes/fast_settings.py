@@ -3,22 +3,21 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from impasto.choices import ColorMatch, Colors, Pooling, Precision, StyleLoss
-from impasto.recipes.fields import blend_shares, check, option, size_in_bytes
+from impasto.choices import Pooling, StyleLoss
+from impasto.recipes.fields import blend_shares, option, size_in_bytes
 from impasto.recipes.presets import PAPER_CONTENT_LAYERS, PAPER_STYLE_LAYERS
 from impasto.recipes.settings import (
-    BLEND_HELP,
     CONTENT_LAYERS_HELP,
-    DEVICE_HELP,
     MEMORY_HELP,
     POOLING_HELP,
     STYLE_LAYERS_HELP,
-    WEIGHTS_HELP,
+    ComputeSettings,
+    LookSettings,
 )
 
 
 @dataclass(frozen=True, kw_only=True)
-class FastSettings:
+class FastSettings(LookSettings, ComputeSettings):
     """How to repaint a picture in one pass (Huang and Belongie 2017; or a trained painter).
 
     Raises:
@@ -30,36 +29,15 @@ class FastSettings:
     model: str = option(
         "", "a painter instead of paintings: a file that `impasto train` wrote, or a shipped one's name"
     )
-    style_scale: float = option(
-        1.0, "size of the painting, and so of its strokes, against the picture's", low=0.05, high=8
-    )
-    colors: Colors = option(
-        "style", "whose colours: the painting's; or the photo's, by painting its luminance or by recolouring "
-        "the painting",
-    )  # fmt: skip
-    color_match: ColorMatch = option(
-        "symmetric", "how photo-match recolours: mean and covariance (two forms), or histograms",
-        advanced=True,
-    )  # fmt: skip
-    keep: str = option(
-        "", "colours of the photo's mask (--regions) whose areas stay as they are: black;#ff0000"
-    )
-    blend: str = option("", BLEND_HELP)
     tile: int = option(
         0, "compute in tiles of this side: less memory, more time; 0: as fits", unit="px", low=0,
         high=100_000, advanced=True,
     )  # fmt: skip
     memory: str = option("", MEMORY_HELP, advanced=True)
-    precision: Precision = option(
-        "auto", "type of the features; auto: bfloat16 where the processor has it", advanced=True
-    )
-    device: str = option("auto", DEVICE_HELP, advanced=True)
-    threads: int = option(0, "processor threads; 0: one per core", low=0, high=4096, advanced=True)
-    weights: str = option("", WEIGHTS_HELP, advanced=True)
     decoder: str = option("", "a file with the decoder's weights; default: the cache", advanced=True)
 
     def __post_init__(self) -> None:
-        check(self)
+        super().__post_init__()
         blend_shares(self.blend)
         if self.memory:
             size_in_bytes(self.memory)
@@ -71,7 +49,7 @@ class FastSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainSettings:
+class TrainSettings(ComputeSettings):
     """How to train a painter (Johnson, Alahi and Fei-Fei 2016) on a folder of photographs.
 
     Raises:
@@ -111,12 +89,3 @@ class TrainSettings:
     seed: int = option(0, "seed of the painter's first weights and of the order of the photos",
                        low=0, high=2**31, advanced=True)  # fmt: skip
     pooling: Pooling = option("max", POOLING_HELP, advanced=True)
-    precision: Precision = option(
-        "auto", "type of the features; auto: bfloat16 where the processor has it", advanced=True
-    )
-    device: str = option("auto", DEVICE_HELP, advanced=True)
-    threads: int = option(0, "processor threads; 0: one per core", low=0, high=4096, advanced=True)
-    weights: str = option("", WEIGHTS_HELP, advanced=True)
-
-    def __post_init__(self) -> None:
-        check(self)

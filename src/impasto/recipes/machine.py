@@ -7,10 +7,10 @@ from impasto.network.vgg import VGG19
 from impasto.network.weights import Weights, load
 from impasto.recipes.fast_settings import FastSettings, TrainSettings
 from impasto.recipes.paper_settings import ReconstructContentSettings, ReconstructStyleSettings
-from impasto.recipes.settings import RunSettings, StylizeSettings
+from impasto.recipes.settings import ComputeSettings, StylizeSettings
 
 
-def compute_for(settings: RunSettings | FastSettings | TrainSettings) -> Compute:
+def compute_for(settings: ComputeSettings) -> Compute:
     """The device and feature type that the settings ask for; sets the number of threads.
 
     Raises:

@@ -61,7 +61,48 @@ WEIGHTS_HELP = "a file with the network's weights; default: the cache"
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunSettings:
+class ComputeSettings:
+    """What everything that computes has in common.
+
+    Raises:
+        SettingsError: a value that is out of range, of another kind, or not a number; it names the setting.
+    """
+
+    precision: Precision = option(
+        "auto", "type of the features; auto: bfloat16 where the processor has it", advanced=True
+    )
+    device: str = option("auto", DEVICE_HELP, advanced=True)
+    threads: int = option(0, "processor threads; 0: one per core", low=0, high=4096, advanced=True)
+    weights: str = option("", WEIGHTS_HELP, advanced=True)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LookSettings:
+    """How paintings are brought to a photo, whatever paints then."""
+
+    style_scale: float = option(
+        1.0, "size of the painting, and so of its strokes, against the picture's", low=0.05, high=8
+    )
+    colors: Colors = option(
+        "style", "whose colours: the painting's; or the photo's, by painting its luminance or by recolouring "
+        "the painting",
+    )  # fmt: skip
+    color_match: ColorMatch = option(
+        "symmetric",
+        "how photo-match recolours: mean and covariance (two forms), or histograms",
+        advanced=True,
+    )
+    keep: str = option(
+        "", "colours of the photo's mask (--regions) whose areas stay as they are: black;#ff0000"
+    )
+    blend: str = option("", BLEND_HELP)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings(ComputeSettings):
     """What every run by descent has in common.
 
     Raises:
@@ -78,26 +119,20 @@ class RunSettings:
         1e-3, "a scale ends when ten L-BFGS steps lower the loss by less than this share; 0: never",
         low=0, high=1, advanced=True,
     )  # fmt: skip
-    precision: Precision = option(
-        "auto", "type of the features; auto: bfloat16 where the processor has it", advanced=True
-    )
     tile: int = option(
         0, "compute in tiles of this side: less memory, more time, the same picture to rounding; 0: as fits",
         unit="px", low=0, high=100_000, advanced=True,
     )  # fmt: skip
     memory: str = option("", MEMORY_HELP, advanced=True)
-    device: str = option("auto", DEVICE_HELP, advanced=True)
-    threads: int = option(0, "processor threads; 0: one per core", low=0, high=4096, advanced=True)
-    weights: str = option("", WEIGHTS_HELP, advanced=True)
 
     def __post_init__(self) -> None:
-        check(self)
+        super().__post_init__()
         if self.memory:
             size_in_bytes(self.memory)
 
 
 @dataclass(frozen=True, kw_only=True)
-class StylizeSettings(RunSettings):
+class StylizeSettings(LookSettings, RunSettings):
     """How to repaint one picture in the style of another.
 
     Raises:
@@ -116,23 +151,7 @@ class StylizeSettings(RunSettings):
         "content", "what to start from: noise, content (the photo), fast (half photo, half what `impasto "
         "fast` paints), or an image file",
     )  # fmt: skip
-    style_scale: float = option(
-        1.0, "size of the painting, and so of its strokes, against the picture's", low=0.05, high=8
-    )
-    colors: Colors = option(
-        "style", "whose colours: the painting's; or the photo's, by painting its luminance or by recolouring "
-        "the painting",
-    )  # fmt: skip
-    color_match: ColorMatch = option(
-        "symmetric",
-        "how photo-match recolours: mean and covariance (two forms), or histograms",
-        advanced=True,
-    )
-    keep: str = option(
-        "", "colours of the photo's mask (--regions) whose areas stay as they are: black;#ff0000"
-    )
     layers: Mapping[str, float] = option(dict.fromkeys(PAPER_STYLE_LAYERS, 0.2), STYLE_LAYERS_HELP)
-    blend: str = option("", BLEND_HELP)
     blending: Blending = option(
         "targets",
         "several paintings: one style between theirs, or all of them at once (losses)",

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from impasto.choices import Blending, StyleLoss
 from impasto.errors import SettingsError
-from impasto.image.color import Recolor
+from impasto.image.color import Recolor, matched, matched_luminance
 from impasto.image.files import Source, read_picture
 from impasto.image.picture import Picture
 from impasto.image.resize import fit
@@ -22,7 +22,8 @@ from impasto.objective.style import GRAM, Statistic
 from impasto.objective.targets import style_means
 from impasto.recipes.fields import Share, blend_shares
 from impasto.recipes.job import fitted, long_side
-from impasto.recipes.regions import NOTHING, Regions
+from impasto.recipes.regions import NOTHING, Regions, read_regions
+from impasto.recipes.settings import LookSettings
 from impasto.shapes import Image
 
 Sources: TypeAlias = Source | Sequence[Source]
@@ -59,6 +60,25 @@ class Styles:
         """One painting at that height and width, recoloured."""
         image = fitted(self.pictures[number], *size, device)
         return self.recolors[number](image) if self.recolors else image
+
+    def for_photo(self, photo: Picture, settings: LookSettings, masks: Sequence[Source]) -> "Styles":
+        """The paintings as they are wanted for one photo: recoloured to it, with the regions they are for.
+
+        Raises:
+            ImageError, SettingsError: as `read_regions`.
+        """
+        found = self
+        if settings.colors != "style":
+            how = settings.color_match
+            recolors = tuple(
+                matched(one.pixels, photo.pixels, how)
+                if settings.colors == "photo-match"
+                else matched_luminance(one.pixels, photo.pixels)
+                for one in self.pictures
+            )
+            found = replace(found, recolors=recolors)
+        regions = read_regions(masks, settings.keep, photo, self.pictures)
+        return replace(found, regions=regions) if regions else found
 
     def check(self, layers: Iterable[str]) -> None:
         """Refuse shares that leave a layer of a region without any painting.

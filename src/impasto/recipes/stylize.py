@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 
-from impasto.image.color import grey, luminance, matched, matched_luminance, with_luminance
+from impasto.image.color import grey, luminance, with_luminance
 from impasto.image.files import Source, read_picture
 from impasto.image.picture import Picture
 from impasto.image.resize import fit, resize
@@ -31,8 +31,8 @@ from impasto.recipes.machine import compute_for
 from impasto.recipes.manifest import new
 from impasto.recipes.planning import planned
 from impasto.recipes.progress import Painting, Progress
-from impasto.recipes.regions import Regions, read_regions
-from impasto.recipes.settings import OWN_STARTS, PREVIEW, StylizeSettings
+from impasto.recipes.regions import Regions
+from impasto.recipes.settings import OWN_STARTS, PREVIEW, ComputeSettings, LookSettings, StylizeSettings
 from impasto.recipes.styles import Sources, Styles
 from impasto.recipes.workshop import Workshop
 from impasto.shapes import Image
@@ -100,7 +100,8 @@ def prepare(
     asked, workshop = settings or StylizeSettings(), workshop or Workshop()
     compute = compute_for(asked)
     photo = read_picture(content, role="content image")
-    paintings = _paintings(workshop, style, asked, photo, regions)
+    paintings = workshop.styles(style, asked.blend).for_photo(photo, asked, regions)
+    paintings.check(asked.layers)
     start = _start(asked, photo, style, regions, workshop, on_download)
     layers = [*asked.layers, *asked.content_layers]
     last = deepest(layers)
@@ -145,26 +146,6 @@ def prepare(
     return ready
 
 
-def _paintings(
-    workshop: Workshop, style: Sources, settings: StylizeSettings, photo: Picture, masks: Sequence[Source]
-) -> Styles:
-    """The paintings, with what is done to their colours and which regions they are for."""
-    paintings = workshop.styles(style, settings.blend)
-    regions = read_regions(masks, settings.keep, photo, paintings.pictures)
-    if settings.colors == "photo-match":
-        recolors = tuple(
-            matched(painting.pixels, photo.pixels, settings.color_match) for painting in paintings.pictures
-        )
-        paintings = replace(paintings, recolors=recolors)
-    elif settings.colors == "photo-luminance":
-        recolors = tuple(matched_luminance(painting.pixels, photo.pixels) for painting in paintings.pictures)
-        paintings = replace(paintings, recolors=recolors)
-    if regions:
-        paintings = replace(paintings, regions=regions)
-    paintings.check(settings.layers)
-    return paintings
-
-
 def _start(
     settings: StylizeSettings,
     photo: Picture,
@@ -177,10 +158,10 @@ def _start(
     if settings.init == "noise":
         return None
     if settings.init == "fast":
-        same = ("blend", "style_scale", "colors", "color_match", "keep", "device", "precision", "threads",
-                "weights", "memory")  # fmt: skip
+        same = [field.name for kind in (LookSettings, ComputeSettings) for field in fields(kind)]
         own = FastSettings(
-            size=min(settings.size, FAST_SIZE), **{name: getattr(settings, name) for name in same}
+            size=min(settings.size, FAST_SIZE),
+            **{name: getattr(settings, name) for name in (*same, "memory")},
         )
         painted = workshop.fast(style, own, on_download).paint(photo, regions=masks).picture.pixels
         here = resize(photo.pixels, *painted.shape[2:])
