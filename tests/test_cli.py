@@ -225,6 +225,7 @@ def test_facts_of_a_step() -> None:
         scale=2, scales=4, height=96, width=128, step=3, steps=40, loss=0.5, by_term={}, evaluations=50,
         seconds=10.0, eta=75.4, precision="bfloat16", peak_memory=0, image=lambda: scene(1, 1),
         snapshot=Snapshot,
+        manifest={},
     )  # fmt: skip
     assert painting_facts(step) == "scale 2/4 · step 3/40 · loss 0.5 · 5.0 it/s · bfloat16 · 1:15 left"
     assert clock(3675) == "1:01:15"

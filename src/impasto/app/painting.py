@@ -60,7 +60,7 @@ def paint(job: "Job", output: Output, snapshot: "Snapshot | None" = None) -> Non
                 if output.preview_every and count % output.preview_every == 0:
                     _save(finish(job, step), output)
                 if output.checkpoint and count % output.checkpoint_every == 0:
-                    keep(step.snapshot())
+                    keep(step)
         except KeyboardInterrupt:
             stopped = True
     if stopped and (last is None or ranks() > 1):
@@ -68,7 +68,7 @@ def paint(job: "Job", output: Output, snapshot: "Snapshot | None" = None) -> Non
         raise typer.Exit(INTERRUPTED)
     assert last is not None, "every run has a first step"
     if stopped:
-        keep(last.snapshot())
+        keep(last)
     painting = finish(job, last)
     _save(painting, output)
     if rank() == 0:
@@ -77,26 +77,28 @@ def paint(job: "Job", output: Output, snapshot: "Snapshot | None" = None) -> Non
         raise typer.Exit(INTERRUPTED)
 
 
-def _keeper(job: "Job", output: Output) -> "Callable[[Snapshot | None], None]":
+def _keeper(job: "Job", output: Output) -> "Callable[[Progress | None], None]":
     """What writes a checkpoint, if one is wanted; None is a run that has not begun."""
 
-    def keep(snapshot: "Snapshot | None") -> None:
+    def keep(step: "Progress | None") -> None:
         if not output.checkpoint:
             return
         from impasto.solve import checkpoint
 
+        manifest = step.manifest if step else job.manifest
         inputs = {
             role: {**found, "path": os.path.abspath(found["path"])} if found["sha256"] else found
-            for role, found in job.manifest["inputs"].items()
+            for role, found in manifest["inputs"].items()
         }
-        settings = dict(job.manifest["settings"])
+        settings = dict(manifest["settings"])
         if settings["weights"]:
             settings["weights"] = os.path.abspath(settings["weights"])
         facts = {
-            "manifest": {**job.manifest, "settings": settings, "inputs": inputs},
+            "manifest": {**manifest, "settings": settings, "inputs": inputs},
             "output": {**asdict(output), "path": os.path.abspath(output.path)},
         }
-        checkpoint.save(output.checkpoint, snapshot or checkpoint.Snapshot(layouts=job.layouts), facts)
+        snapshot = step.snapshot() if step else checkpoint.Snapshot(layouts=job.layouts)
+        checkpoint.save(output.checkpoint, snapshot, facts)
 
     return keep
 

@@ -59,6 +59,8 @@ class Job:
         content_weight: of all content terms.
         budget: seconds that the run may take; scales then take as many steps as there is time for.
         finishing: what is done to an image, (1, 3, H, W) of any size on the CPU, before it is shown or saved.
+        turn: asked before each step but the first, with the scale (from 0) and the steps taken there: gives
+            the job to go on with if that is another one (see `turns.py`).
     """
 
     canvas: tuple[int, int]
@@ -79,6 +81,7 @@ class Job:
     judge: Callable[[Image], dict[str, float]] | None = None
     constraint: Callable[[Scale], Constraint] = lambda scale: FREE
     finishing: Callable[[Image], Image] = lambda image: image
+    turn: "Callable[[int, int], Job | None]" = lambda scale, step: None
     content_error: float | None = None
     content_weight: float = 1.0
     budget: float | None = None
@@ -111,8 +114,7 @@ def run(job: Job, snapshot: Snapshot | None = None) -> Iterator[Progress]:
         while not _is_over(clock, index, step) and not (state and state.finished):
             try:
                 with memory_errors(f"a picture of {scale.width}×{scale.height}", WAY_OUT):
-                    if state is None:
-                        state = stage.begin(below)
+                    state = stage.begin(below) if state is None else stage.turned(state, index, step)
                     if index == 0 and step in _weighings(scale.steps) and step != weighed:
                         state, weighed = stage.weighed(state), step
                     state = descent.step(stage.evaluate, state, tolerance=job.tolerance)
@@ -122,7 +124,7 @@ def run(job: Job, snapshot: Snapshot | None = None) -> Iterator[Progress]:
                 layouts[index] = stage.layout
                 state = state and descent.forgetting(state, stage.layout.history)
                 continue
-            step += 1
+            step, job = step + 1, stage.job
             clock.tick(index, step)
             trace = (*trace, _row(index, step, clock.seconds, state.here))
             balance = stage.balance
@@ -186,6 +188,18 @@ class _Stage:
         power = min(1.5, max(0.5, 0.5 * (0.5 / self.job.content_error) ** 0.45))
         factor = (self.job.content_error / reached) ** (1 / power)
         self.balance = min(4.0, max(1 / 16, self.balance * min(4.0, max(0.25, factor))))
+        return self._anew(state)
+
+    def turned(self, state: descent.Descent, index: int, step: int) -> descent.Descent:
+        """With another job from here on, if there is one; from the same image."""
+        other = self.job.turn(index, step)
+        if other is None:
+            return state
+        self.job, self._objective = other, None
+        return self._anew(state)
+
+    def _anew(self, state: descent.Descent) -> descent.Descent:
+        """A descent of the objective as it is now, from where another one stood."""
         self._evaluate = None
         method, history = self.job.optimizer, self.layout.history
         fresh = descent.start(self.evaluate, state.image, method=method, history=history)
@@ -237,7 +251,7 @@ def finish(job: Job, last: Progress) -> Painting:
     if job.judge is not None:
         result |= job.judge(picture.pixels.to(job.network.device))
     trace = {"columns": ["scale", "step", "seconds", "loss", *last.by_term], "rows": _thinned(here.trace)}
-    return Painting(picture, {**job.manifest, "result": result, "trace": trace})
+    return Painting(picture, {**last.manifest, "result": result, "trace": trace})
 
 
 ROWS = 400
@@ -311,6 +325,7 @@ def _progress(job: Job, here: Snapshot, clock: Clock, note: str) -> Progress:
         peak_memory=peak_memory(job.network.device),
         image=lambda: job.finishing(band.gather(image).detach().float().clamp(0, 1).cpu()),
         snapshot=lambda: here,
+        manifest=job.manifest,
         note="; ".join(filter(None, (note, state.note))),
     )
 

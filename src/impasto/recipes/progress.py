@@ -30,6 +30,7 @@ class Progress:
         image: gives the picture as it is, (1, 3, height, width), 0..1, on the CPU, when called. Where several
             processes paint one picture, all of them have to call it together.
         snapshot: gives all that is needed to go on from here (see `solve/checkpoint.py`).
+        manifest: what is known of the run before it ends; a steered run's has its `turns` so far.
         note: anything out of the ordinary, else "".
     """
 
@@ -48,6 +49,7 @@ class Progress:
     peak_memory: int
     image: Callable[[], Image]
     snapshot: Callable[[], Snapshot]
+    manifest: dict[str, Any]
     note: str = ""
 
 

@@ -20,6 +20,7 @@ from impasto.recipes.progress import Painting
 from impasto.recipes.reconstruct import prepare_content, prepare_style
 from impasto.recipes.settings import RunSettings, StylizeSettings
 from impasto.recipes.stylize import prepare
+from impasto.recipes.turns import replaying, together
 from impasto.solve import checkpoint
 from impasto.solve.checkpoint import Snapshot
 from impasto.solve.plan import Layout
@@ -135,7 +136,8 @@ def prepare_resume(
     facts = checkpoint.read_facts(path)
     moved = {"content": content, "style": style, "regions": regions, "weights": weights}
     otherwise = ", or go on with what is there: --changed."
-    job = _prepare(facts["manifest"], path, moved, on_download, changed=changed, otherwise=otherwise)
+    manifest = facts["manifest"]
+    job = _prepare(manifest, path, moved, on_download, resuming=True, changed=changed, otherwise=otherwise)
     scales = [(scale.height, scale.width) for scale in job.scales]
     bands = {size: Band.of(*size, wrap=job.network.wrap) for size in scales}
     snapshot = checkpoint.load(path, bands, job.network.device)
@@ -148,10 +150,14 @@ def _prepare(
     moved: Mapping[str, str | Sequence[str]],
     on_download: ByteProgress | None,
     *,
+    resuming: bool = False,
     changed: bool = False,
     otherwise: str = ".",
 ) -> Job:
-    """The job of a manifest, with its inputs found and, unless they may have changed, compared."""
+    """The job of a manifest, with its inputs found and, unless they may have changed, compared.
+
+    Where the run turned (see `turns.py`), a new one turns again; one that is resumed has turned already.
+    """
     if manifest["command"] not in RECIPES:
         raise CheckpointError(f"{path} was made by {manifest['command']!r}, which cannot be run again.")
     settings_class, recipe = RECIPES[manifest["command"]]
@@ -171,13 +177,21 @@ def _prepare(
         inputs.append(styles)
     masks = _several(manifest, path, "regions", moved["regions"])
     more: dict[str, Any] = {"regions": masks} if masks else {}
-    job = recipe(*inputs, replace(settings, **changes), on_download=on_download, **more)
+
+    def prepared(also: Mapping[str, Any]) -> Job:
+        return recipe(*inputs, replace(settings, **changes, **also), on_download=on_download, **more)
+
+    turns = manifest.get("turns", ())
+    job = prepared(together(turns) if resuming else {})
     if not changed:
         for role, picture in job.inputs.items():
             manifests.check_input(manifest, role, picture, otherwise=otherwise)
         _check_weights(manifest, job.manifest, path)
     layouts = [Layout(**layout) for layout in manifest.get("layouts", ())]
-    return with_layouts(job, layouts) if layouts else job
+    job = with_layouts(job, layouts) if layouts else job
+    if turns and resuming:
+        return replace(job, manifest={**job.manifest, "settings": manifest["settings"], "turns": turns})
+    return replaying(job, turns, prepared) if turns else job
 
 
 def _several(

@@ -1,0 +1,121 @@
+"""A run that is steered: it goes on from the same image, says so, and can be painted again and resumed."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from impasto import SettingsError, StylizeSettings
+from impasto.recipes import manifest as manifests
+from impasto.recipes.job import Job, complete, finish, run
+from impasto.recipes.progress import Progress
+from impasto.recipes.rerun import prepare_rerun, prepare_resume
+from impasto.recipes.stylize import prepare
+from impasto.recipes.turns import changed, turned
+from impasto.recipes.workshop import Workshop
+from impasto.solve import checkpoint
+
+
+@pytest.fixture
+def quick(small_file: str) -> StylizeSettings:
+    return StylizeSettings(
+        size=64, scales=2, steps=20, finest_steps=6, weights=small_file, precision="float32", history=4
+    )
+
+
+TURNS = {(0, 4): {"strength": 0.9}, (1, 2): {"strength": 0.2, "style_scale": 0.8}}
+
+
+def steered(photo: str, painting: str, quick: StylizeSettings) -> Job:
+    """A job that is steered twice."""
+    now, workshop = quick, Workshop()
+    job = prepare(photo, painting, quick, workshop=workshop)
+
+    def turn(scale: int, step: int) -> Job | None:
+        nonlocal now, job
+        changes = TURNS.get((scale, step))
+        if changes is None:
+            return None
+        now = changed(now, changes)
+        job = turned(job, prepare(photo, painting, now, workshop=workshop), scale, step, changes)
+        return job
+
+    job = replace(job, turn=turn)
+    return job
+
+
+def test_a_turn_changes_what_is_aimed_at_and_keeps_the_image(
+    photo: str, painting: str, quick: StylizeSettings
+) -> None:
+    plain = list(run(prepare(photo, painting, quick)))
+    turning = list(run(steered(photo, painting, quick)))
+    assert [step.loss for step in turning[:4]] == [step.loss for step in plain[:4]]
+    assert torch.equal(turning[3].image(), plain[3].image())
+    content = [step.by_term["content conv4_2"] for step in turning]
+    assert content[4] < 0.3 * content[3]  # its weight, (2 · 0.1)^1.5 = 0.09, was 1
+    assert turning[4].evaluations > turning[3].evaluations + 1  # of the new loss, where the old one stood
+    assert "turns" not in turning[3].manifest
+    wanted = [{"scale": s + 1, "step": n, "settings": changes} for (s, n), changes in TURNS.items()]
+    assert turning[-1].manifest["turns"] == wanted
+    assert turning[-1].manifest["settings"]["strength"] == 0.5
+
+
+def test_a_steered_picture_painted_again_is_the_same(
+    photo: str, painting: str, quick: StylizeSettings
+) -> None:
+    first = complete(steered(photo, painting, quick))
+    first.save("first.png", bits=16)
+    again = complete(prepare_rerun("first.png"))
+    assert torch.equal(again.picture.pixels, first.picture.pixels)
+    for key in ("turns", "layouts"):
+        assert again.manifest[key] == manifests.read("first.png")[key], key
+
+
+@pytest.mark.parametrize("place", [3, 4, 12, 22, 24])
+def test_a_steered_run_resumed_is_uninterrupted(
+    photo: str, painting: str, quick: StylizeSettings, place: int, saved: Callable[[Job, Progress], str]
+) -> None:
+    """Stopped between any two steps; turns that are still to come are the reader's, not the checkpoint's."""
+    job = steered(photo, painting, quick)
+    whole = list(run(job))
+    there = whole[place]
+    resumed, snapshot, _ = prepare_resume(saved(job, there))
+    later = {at: changes for at, changes in TURNS.items() if at >= (there.scale - 1, there.step)}
+    workshop, now = Workshop(), replace(quick, **{k: v for t in TURNS.values() for k, v in t.items()})
+    if later:
+        before = [changes for at, changes in TURNS.items() if at not in later]
+        now = replace(quick, **{k: v for changes in before for k, v in changes.items()})
+
+    def turn(scale: int, step: int) -> Job | None:
+        nonlocal now, resumed
+        if (scale, step) not in later:
+            return None
+        now = changed(now, later[scale, step])
+        other = prepare(photo, painting, now, workshop=workshop)
+        resumed = turned(resumed, other, scale, step, later[scale, step])
+        return resumed
+
+    resumed = replace(resumed, turn=turn)
+    rest = list(run(resumed, snapshot))
+    assert [step.loss for step in rest] == [step.loss for step in whole[place:]]
+    assert torch.equal(finish(resumed, rest[-1]).picture.pixels, finish(job, whole[-1]).picture.pixels)
+    assert rest[-1].manifest["turns"] == whole[-1].manifest["turns"]
+    assert rest[-1].manifest["settings"]["strength"] == quick.strength
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Callable[[Job, Progress], str]:
+    def save(job: Job, step: Progress) -> str:
+        checkpoint.save(tmp_path / "c", step.snapshot(), {"manifest": step.manifest, "output": {}})
+        return str(tmp_path / "c")
+
+    return save
+
+
+def test_what_cannot_change_on_the_way_is_refused(quick: StylizeSettings) -> None:
+    with pytest.raises(SettingsError, match="size cannot change while the picture is painted"):
+        changed(quick, {"size": 128})
+    with pytest.raises(SettingsError, match="strength is 2; it must be from 0 to 1"):
+        changed(quick, {"strength": 2})
