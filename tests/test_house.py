@@ -8,12 +8,15 @@ import pytest
 SOURCE = Path(__file__).parent.parent / "src" / "impasto"
 FLOORS = {
     "errors": 0, "choices": 0, "shapes": 0, "device": 0, "memory": 0, "image": 1, "network": 2,
-    "objective": 3, "solve": 4, "recipes": 5, "app": 6,
+    "objective": 3, "solve": 4, "recipes": 5, "studio": 6, "app": 7,
 }  # fmt: skip
 GUESTS = {
     "typer": "app/",
     "rich": "app/",
-    "gradio": "app/web.py",
+    "gradio": "app/web/",
+    "fastapi": "app/web/",
+    "starlette": "app/web/",
+    "uvicorn": "app/web/",
     "pyvips": "image/",
     "PIL": "image/",
     "pillow_heif": "image/",

@@ -5,6 +5,7 @@
     ├── ImageError        1   a picture that cannot be read or written (also a ValueError)
     ├── WeightsError      1   network weights that cannot be had or trusted (also a RuntimeError)
     ├── CheckpointError   1   a saved run or manifest that cannot be used (also a RuntimeError)
+    ├── BusyError         1   more work than is taken on at once (also a RuntimeError)
     └── DeviceError       1   a processor or a memory that is not there (also a RuntimeError)
         └── OutOfMemoryError  1   the memory ran out, or would
 
@@ -38,6 +39,10 @@ class WeightsError(ImpastoError, RuntimeError):
 
 class CheckpointError(ImpastoError, RuntimeError):
     """A saved run, or the manifest of one, that cannot be used."""
+
+
+class BusyError(ImpastoError, RuntimeError):
+    """More work than is taken on at once."""
 
 
 class DeviceError(ImpastoError, RuntimeError):

@@ -142,6 +142,18 @@ def write_picture(
         ) from error
 
 
+def encoded(picture: Picture, ending: str, *, quality: int = 92) -> bytes:
+    """A picture as the bytes of a file, 8 bits, without a manifest.
+
+    Args:
+        ending: as in `write_picture`, of a format that is one file.
+        quality: as there.
+    """
+    known = _output_format(f"picture{ending}")
+    flat = picture if known.alpha else _over_white(picture, known)
+    return _encode(to_numpy(flat, 8), known, quality, None)
+
+
 def read_manifest(path: "str | os.PathLike[str]") -> str | None:
     """The manifest (JSON text) that `write_picture` embedded in a file; None if it has none.
 

@@ -1,7 +1,7 @@
 """The settings of painters that paint in one pass, and of their training. Standard library only."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from impasto.choices import Pooling, StyleLoss
 from impasto.recipes.fields import blend_shares, option, size_in_bytes
@@ -13,6 +13,7 @@ from impasto.recipes.settings import (
     STYLE_LAYERS_HELP,
     ComputeSettings,
     LookSettings,
+    StylizeSettings,
 )
 
 
@@ -46,6 +47,12 @@ class FastSettings(LookSettings, ComputeSettings):
     def pooling(self) -> Pooling:
         """The decoder was trained with this one."""
         return "max"
+
+    @classmethod
+    def like(cls, settings: StylizeSettings, size: int) -> "FastSettings":
+        """For a picture of that size in the look of another recipe's settings."""
+        same = [field.name for kind in (LookSettings, ComputeSettings) for field in fields(kind)]
+        return cls(size=size, **{name: getattr(settings, name) for name in (*same, "memory")})
 
 
 @dataclass(frozen=True, kw_only=True)

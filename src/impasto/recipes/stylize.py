@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -32,7 +32,7 @@ from impasto.recipes.manifest import new
 from impasto.recipes.planning import planned
 from impasto.recipes.progress import Painting, Progress
 from impasto.recipes.regions import Regions
-from impasto.recipes.settings import OWN_STARTS, PREVIEW, ComputeSettings, LookSettings, StylizeSettings
+from impasto.recipes.settings import OWN_STARTS, PREVIEW, StylizeSettings
 from impasto.recipes.styles import Sources, Styles
 from impasto.recipes.workshop import Workshop
 from impasto.shapes import Image
@@ -158,11 +158,7 @@ def _start(
     if settings.init == "noise":
         return None
     if settings.init == "fast":
-        same = [field.name for kind in (LookSettings, ComputeSettings) for field in fields(kind)]
-        own = FastSettings(
-            size=min(settings.size, FAST_SIZE),
-            **{name: getattr(settings, name) for name in (*same, "memory")},
-        )
+        own = FastSettings.like(settings, size=min(settings.size, FAST_SIZE))
         painted = workshop.fast(style, own, on_download).paint(photo, regions=masks).picture.pixels
         here = resize(photo.pixels, *painted.shape[2:])
         return Picture(torch.lerp(here, painted, 0.5).clamp(0, 1), name="fast")

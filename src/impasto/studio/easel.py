@@ -1,0 +1,327 @@
+"""The process that paints: one order at a time, listening between two steps."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from impasto.errors import ImpastoError
+from impasto.studio.orders import FORMATS, Forecast, News, Order
+
+if TYPE_CHECKING:
+    from impasto.image.picture import Picture
+    from impasto.recipes.job import Job
+    from impasto.recipes.progress import Painting, Progress
+    from impasto.recipes.settings import StylizeSettings
+    from impasto.recipes.workshop import Workshop
+    from impasto.shapes import Image
+    from impasto.solve.checkpoint import Snapshot
+
+SHOWN = 768
+"""Long side of what is shown while it is painted, at most, in pixels."""
+
+EVERY = 0.4
+"""Seconds between two pictures that are shown, at least."""
+
+FIRST = 384
+"""Long side of the first picture, in pixels: one pass through the network."""
+
+
+def main(pipe: Connection, common: Mapping[str, Any], niceness: int) -> None:
+    """Serve a desk until it hangs up.
+
+    Args:
+        pipe: to the desk.
+        common: settings of every job: device, weights, threads, memory.
+        niceness: added to the process's, so that the desk and its pages stay quick.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the desk's: it hangs up
+    with suppress(OSError, AttributeError):
+        os.nice(niceness)
+    easel = Easel(pipe, common)
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        while True:
+            easel.serve(*pipe.recv())
+
+
+class Easel:
+    """Paints what the desk says, and answers it.
+
+    Args:
+        pipe, common: as in `main`.
+    """
+
+    def __init__(self, pipe: Connection, common: Mapping[str, Any]) -> None:
+        self.pipe, self.common = pipe, common
+        self.wish = ""
+        self.changes: dict[str, Any] = {}
+        self._workshop: Workshop | None = None
+
+    @property
+    def workshop(self) -> "Workshop":
+        """What one job leaves for the next."""
+        if self._workshop is None:
+            from impasto.recipes.workshop import Workshop
+
+            self._workshop = Workshop()
+        return self._workshop
+
+    def serve(self, what: str, *more: Any) -> None:
+        """Do one thing that the desk wants."""
+        if what == "paint":
+            self._paint(*more)
+        elif what == "foresee":
+            self.pipe.send(("foreseen", _said(lambda: self._foresee(*more))))
+        elif what == "warm":
+            self.pipe.send(("warm", _said(self._warm)))
+        elif what == "steer":
+            self.changes |= more[0]
+        else:
+            self.wish = what
+
+    def _warm(self) -> str:
+        """Have everything loaded that a first picture needs."""
+        from impasto.recipes.fast_settings import FastSettings
+        from impasto.recipes.hands import LEAST
+        from impasto.recipes.stylize import prepare
+
+        grey = _blank(4 * LEAST)
+        settings = self._settings({"size": 4 * LEAST})
+        self.workshop.fast(grey, FastSettings.like(settings, size=4 * LEAST), None).paint(grey)
+        prepare(grey, grey, settings, workshop=self.workshop)
+        return ""
+
+    def _settings(self, said: Mapping[str, Any]) -> "StylizeSettings":
+        from impasto.recipes.settings import StylizeSettings
+
+        return StylizeSettings(**{**said, **self.common})
+
+    def _foresee(self, order: Order) -> Forecast:
+        from impasto.recipes.planning import examine
+        from impasto.recipes.stylize import prepare
+
+        settings = self._settings({**order.settings, "init": "content"})
+        job = prepare(order.content, order.styles, settings, workshop=self.workshop)
+        found, (height, width) = examine(job, settings), job.canvas
+        return Forecast(width, height, found.bytes, found.limit, found.seconds)
+
+    def _paint(self, order: Order) -> None:
+        """Work on an order to its end, whatever that is; nothing that happens in it ends the easel."""
+        self.wish, self.changes = "", {}
+        try:
+            {"features": self._features, "figure": self._figure}.get(order.recipe, self._descend)(order)
+        except ImpastoError as error:
+            self._say(News("failed", str(error)))
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            raise
+        except MemoryError:
+            self._say(News("failed", "The memory does not suffice. Choose a smaller size."))
+        except Exception as error:  # noqa: BLE001 — a fault of ours must not take other people's jobs along
+            self._say(News("failed", f"This is a fault of Impasto's: {type(error).__name__}: {error}"))
+
+    def _say(self, news: News) -> None:
+        self.pipe.send(("news", news))
+
+    def _heard(self) -> str:
+        """What the desk wishes since it was last asked."""
+        while self.pipe.poll():
+            self.serve(*self.pipe.recv())
+        return self.wish
+
+    def _descend(self, order: Order) -> None:
+        """Paint by descent, step by step, as long as the desk wants."""
+        last: Progress | None = None
+        first: Painting | None = None
+        if order.recipe == "stylize" and not order.checkpoint:
+            first = self._first(order)
+        job, snapshot = self._prepared(order) if not self._heard() else (None, None)
+        shown = 0.0
+        for last in self._steps(job, snapshot, order) if job else ():
+            now = time.monotonic()
+            picture = b""
+            if now - shown >= EVERY:
+                picture, shown = _shown(last.image()), now
+            self._say(News(picture=picture, step=_facts(last), text=last.note))
+            if self._heard():
+                break
+        if self.wish == "leave":
+            self._say(News("stopped"))
+        elif job is not None and last is not None:
+            self._keep(order, job, last)
+        elif first is not None and self.wish == "stop":
+            self._say(News("stopped", "Stopped at the first picture.", files=_saved(first, order.folder)))
+        else:
+            self._say(News("stopped", "Stopped before there was anything to keep."))
+
+    def _keep(self, order: Order, job: "Job", last: "Progress") -> None:
+        """What is there when the painting ends: its files, and unless it is done, where it stands."""
+        from impasto.recipes.job import finish
+        from impasto.solve import checkpoint
+
+        done = not self.wish
+        if not done:
+            facts = {"manifest": last.manifest, "output": {}}
+            checkpoint.save(Path(order.folder) / "checkpoint", last.snapshot(), facts)
+        if self.wish == "pause":
+            self._say(News("paused", "Paused.", picture=_shown(last.image()), step=_facts(last)))
+            return
+        painting = finish(job, last)
+        files = _saved(painting, order.folder)
+        text = "Stopped; this is what is there." if not done else "Done."
+        picture = _shown(painting.picture.pixels)
+        self._say(News("finished" if done else "stopped", text, picture, _facts(last), files))
+
+    def _first(self, order: Order) -> "Painting | None":
+        """A picture in one pass, to look at while the real one begins; None if that is not to be had."""
+        from impasto.recipes.fast_settings import FastSettings
+
+        try:
+            settings = self._settings(order.settings)
+            own = FastSettings.like(settings, size=min(settings.size, FIRST))
+            painting = self.workshop.fast(order.styles, own, None).paint(order.content, regions=order.regions)
+        except ImpastoError:
+            return None  # what is wrong with the order, the real painting says
+        self._say(News(text="A first picture; the real one begins.", picture=_shown(painting.picture.pixels)))
+        return painting
+
+    def _prepared(self, order: Order) -> "tuple[Job, Snapshot | None]":
+        from impasto.recipes.paper_settings import ReconstructContentSettings, ReconstructStyleSettings
+        from impasto.recipes.reconstruct import prepare_content, prepare_style
+        from impasto.recipes.rerun import prepare_resume
+        from impasto.recipes.stylize import prepare
+
+        if order.checkpoint:
+            job, snapshot, _ = prepare_resume(
+                order.checkpoint, content=order.content, style=order.styles, regions=order.regions
+            )
+            return job, snapshot
+        if order.recipe == "content":
+            own = {**order.settings, **self.common}
+            return prepare_content(order.content, ReconstructContentSettings(**own)), None
+        if order.recipe == "style":
+            own = {**order.settings, **self.common}
+            return prepare_style(order.styles, ReconstructStyleSettings(**own)), None
+        settings = self._settings(order.settings)
+        return prepare(
+            order.content, order.styles, settings, regions=order.regions, workshop=self.workshop
+        ), None
+
+    def _steps(self, job: "Job", snapshot: "Snapshot | None", order: Order) -> "Iterator[Progress]":
+        """The steps of a job that turns when the desk steers it."""
+        from impasto.recipes.job import run
+        from impasto.recipes.stylize import prepare
+        from impasto.recipes.turns import changed, together, turned
+
+        settings = self._settings({**order.settings, **together(job.manifest.get("turns", ()))})
+
+        def turn(scale: int, step: int) -> "Job | None":
+            nonlocal settings, job
+            if not self.changes or order.recipe != "stylize":
+                return None
+            changes, self.changes = self.changes, {}
+            try:
+                now = changed(settings, changes)
+                other = prepare(
+                    order.content, order.styles, now, regions=order.regions, workshop=self.workshop
+                )
+            except ImpastoError as error:
+                self._say(News(text=str(error)))
+                return None
+            settings, job = now, turned(job, other, scale, step, changes)
+            return job
+
+        return run(replace(job, turn=turn), snapshot)
+
+    def _features(self, order: Order) -> None:
+        from impasto.image.files import write_picture
+        from impasto.recipes.features import features
+        from impasto.recipes.paper_settings import FeaturesSettings
+
+        known = {"device", "weights"}
+        common = {name: value for name, value in self.common.items() if name in known}
+        sheet = features(order.content, FeaturesSettings(**{**order.settings, **common}))
+        path = str(Path(order.folder) / FORMATS[0])
+        write_picture(sheet.picture, path)
+        text = f"{len(sheet.channels)} channels of {sheet.layer}, the strongest first."
+        self._say(News("finished", text, _shown(sheet.picture.pixels, 2 * SHOWN), files=(path,)))
+
+    def _figure(self, order: Order) -> None:
+        from impasto.image.files import read_picture
+        from impasto.recipes.figures import figure
+        from impasto.recipes.paper_settings import FigureSettings
+
+        known = {"device", "weights", "threads"}
+        common = {name: value for name, value in self.common.items() if name in known}
+        target, panels = Path(order.folder) / "figure.png", Path(order.folder) / "panels"
+        settings = FigureSettings(**{**order.settings, **common})
+        name, shown = "", 0.0
+        for at in figure(order.number, order.content, order.styles[0], target, settings, panels=panels):
+            if at.name != name:
+                name, shown = at.name, 0.0
+            if at.step and time.monotonic() - shown >= EVERY:
+                shown = time.monotonic()
+                files = tuple(sorted(map(str, panels.glob("*.png")), key=os.path.getmtime))
+                text = f"Panel {at.panel} of {at.panels}: {at.name}"
+                self._say(News("working", text, _shown(at.step.image()), _facts(at.step), files))
+            if self._heard():
+                files = tuple(sorted(map(str, panels.glob("*.png")), key=os.path.getmtime))
+                self._say(News("stopped", "Stopped; the panels so far are kept.", files=files))
+                return
+        files = (str(target), *sorted(map(str, panels.glob("*.png")), key=os.path.getmtime))
+        drawn = read_picture(target).pixels
+        self._say(News("finished", "Done.", _shown(drawn, 2 * SHOWN), files=files))
+
+
+def _blank(side: int) -> "Picture":
+    import torch
+
+    from impasto.image.picture import Picture
+
+    return Picture(torch.full((1, 3, side, side), 0.5), name="nothing")
+
+
+def _said(ask: Callable[[], Any]) -> Any:
+    """The answer, or what is wrong, as the desk gets it."""
+    try:
+        return ask()
+    except ImpastoError as error:
+        return error
+    except (MemoryError, RuntimeError) as error:
+        return ImpastoError(str(error))
+
+
+def _facts(step: "Progress") -> dict[str, Any]:
+    names = ("scale", "scales", "step", "steps", "width", "height", "loss", "seconds", "eta", "evaluations")
+    content = sum(value for name, value in step.by_term.items() if name.startswith("content "))
+    style = sum(value for name, value in step.by_term.items() if name.startswith("style "))
+    return {**{name: getattr(step, name) for name in names}, "content": content, "style": style}
+
+
+def _shown(image: "Image", longest: int = SHOWN) -> bytes:
+    """A picture as JPEG, no larger than is looked at."""
+    from impasto.image.files import encoded
+    from impasto.image.picture import Picture
+    from impasto.image.resize import fit, resize
+
+    height, width = image.shape[2], image.shape[3]
+    if max(height, width) > longest:
+        image = resize(image, *fit(height, width, longest)).clamp(0, 1)
+    return encoded(Picture(image, name="preview"), ".jpg", quality=88)
+
+
+def _saved(painting: "Painting", folder: str) -> tuple[str, ...]:
+    """The painting in every format; its manifest names files, not where they lay on this machine."""
+    inputs = {
+        role: {**found, "path": Path(found["path"]).name}
+        for role, found in painting.manifest["inputs"].items()
+    }
+    named = replace(painting, manifest={**painting.manifest, "inputs": inputs})
+    paths = [str(Path(folder) / name) for name in FORMATS]
+    for path in paths:
+        named.save(path, bits=16 if path.endswith(".tif") else 8, quality=95)
+    return tuple(paths)

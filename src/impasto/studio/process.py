@@ -1,0 +1,153 @@
+"""The desk's end of one process that paints; a process that dies is replaced by another."""
+
+import multiprocessing
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from impasto.errors import ImpastoError
+from impasto.studio import easel
+from impasto.studio.orders import Forecast, News, Order, View
+
+if TYPE_CHECKING:
+    from impasto.studio.desk import Desk
+
+NICENESS = 5
+"""Of the easels' processes."""
+
+PATIENCE = 30.0
+"""Seconds that an easel has to end a step when its order is withdrawn; then it is ended."""
+
+
+@dataclass
+class Sitting:
+    """One page: its order, and what is to be shown of it.
+
+    Attributes:
+        folder: where its files are.
+        order: the newest.
+        view: what is shown.
+        wish: what the easel is to do with the order: "pause", "stop", "leave".
+        changes: settings that the easel has not heard of.
+        spent: seconds of painting.
+    """
+
+    folder: str
+    order: Order | None = None
+    view: View = field(default_factory=View)
+    wish: str = ""
+    changes: dict[str, Any] = field(default_factory=dict)
+    spent: float = 0.0
+
+
+class EaselProcess:
+    """Takes from the desk what is next, and has it done.
+
+    Args:
+        desk: where orders and questions come from.
+        common: settings of every job.
+    """
+
+    def __init__(self, desk: "Desk", common: Mapping[str, Any]) -> None:
+        self.desk, self.common = desk, common
+        self._asked: list[Future[Forecast]] = []
+        self._begin()
+        self.thread = threading.Thread(target=self._serve, name="easel", daemon=True)
+        self.thread.start()
+
+    def _begin(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(
+            target=easel.main, args=(theirs, dict(self.common), NICENESS), daemon=True, name="impasto-easel"
+        )
+        self.process.start()
+        theirs.close()
+        self.pipe.send(("warm",))
+
+    def _serve(self) -> None:
+        while (thing := self.desk.next_one()) is not None:
+            try:
+                if isinstance(thing, Sitting):
+                    self._paint(thing)
+                else:
+                    self._ask(*thing)
+                    while self._asked:
+                        self._listen(None)
+            except (EOFError, OSError):
+                self._replace(thing if isinstance(thing, Sitting) else None)
+        with suppress(OSError):
+            self.pipe.close()
+        self.process.join(timeout=2.0)
+        if self.process.is_alive():
+            self.process.kill()
+
+    def _ask(self, order: Order, answer: "Future[Forecast]") -> None:
+        self._asked.append(answer)
+        self.pipe.send(("foresee", order))
+
+    def _paint(self, sitting: Sitting) -> None:
+        """Hand an order to the process, and what it says to the page, until it ends."""
+        began, before, wished = time.monotonic(), sitting.spent, 0.0
+        self.pipe.send(("paint", sitting.order))
+        while True:
+            sitting.spent = before + time.monotonic() - began
+            wish, changes, questions = self.desk.wishes(sitting)
+            if changes:
+                self.pipe.send(("steer", changes))
+            if wish and not wished:
+                self.pipe.send((wish,))
+                wished = time.monotonic()
+            for order, answer in questions:
+                self._ask(order, answer)
+            if wish == "leave" and time.monotonic() - wished > PATIENCE:
+                self.process.kill()  # one step of a very large picture can take minutes
+            while self.pipe.poll(0.1):
+                if self._listen(sitting):
+                    return
+
+    def _listen(self, sitting: Sitting | None) -> bool:
+        """Hear one thing from the process; whether it has ended the order."""
+        what, found = self.pipe.recv()
+        if what == "foreseen":
+            settle(self._asked.pop(0), found)
+        elif what == "news" and sitting is not None:
+            self.desk.heard(sitting, found)
+            return bool(found.state != "working")
+        return False
+
+    def _replace(self, sitting: Sitting | None) -> None:
+        """Begin another process, and say what has become of the one that died."""
+        self.process.join(timeout=5.0)
+        said = ended(self.process.exitcode)
+        for answer in self._asked:
+            settle(answer, ImpastoError(said))
+        self._asked = []
+        if sitting is not None:
+            self.desk.heard(sitting, News("failed", said))
+        if not self.desk.closed:
+            self._begin()
+
+
+def ended(code: int | None) -> str:
+    """What an exit code says, for a person."""
+    if code == -9:
+        return (
+            "The painting was ended by the system, most likely for want of memory. Choose a smaller size "
+            "and try again."
+        )
+    return f"The painting ended unexpectedly (exit code {code}). Try again, perhaps with a smaller size."
+
+
+def settle(answer: "Future[Forecast]", found: "Forecast | Exception") -> None:
+    """Give an answer to who asked, if they still wait."""
+    if answer.done():
+        return
+    if isinstance(found, Exception):
+        answer.set_exception(found)
+    else:
+        answer.set_result(found)
