@@ -7,7 +7,7 @@ import pytest
 
 SOURCE = Path(__file__).parent.parent / "src" / "impasto"
 FLOORS = {
-    "errors": 0, "choices": 0, "shapes": 0, "device": 0, "memory": 0, "image": 1, "network": 2,
+    "errors": 0, "choices": 0, "shapes": 0, "words": 0, "device": 0, "memory": 0, "image": 1, "network": 2,
     "objective": 3, "solve": 4, "recipes": 5, "studio": 6, "app": 7,
 }  # fmt: skip
 GUESTS = {
@@ -25,7 +25,7 @@ GUESTS = {
     "requests": "network/fetch.py",
     "urllib": "network/fetch.py",
     "http": "network/fetch.py",
-    "socket": "network/fetch.py",
+    "socket": ("network/fetch.py", "app/web/"),
     "onnx": "recipes/export.py",
     "onnxruntime": "recipes/export.py",
     "onnxscript": "recipes/export.py",

@@ -18,7 +18,7 @@ from impasto.app.cli import app
 from impasto.errors import OutOfMemoryError
 from impasto.image.files import read_picture
 from impasto.image.picture import Picture
-from impasto.memory import in_words, resident
+from impasto.memory import resident
 from impasto.recipes import job as jobs
 from impasto.recipes import manifest as manifests
 from impasto.recipes.job import complete, run
@@ -26,6 +26,7 @@ from impasto.recipes.planning import HELD, examine, size_in_bytes
 from impasto.recipes.stylize import prepare
 from impasto.solve.plan import LEAST_HISTORY, Layout, Needs, choose, smaller
 from impasto.solve.pyramid import Scale
+from impasto.words import in_words
 from small import save, scene, small_network, stripes
 
 RUNNER = CliRunner()

@@ -143,15 +143,3 @@ def memory_errors(what: str, way_out: str) -> Iterator[None]:
 
 
 _SAID = ("alloc", "could not create a primitive", "could not create a memory")
-
-
-def in_words(count: float) -> str:
-    """Bytes as a person says them.
-
-    >>> in_words(1_530_000_000)
-    '1.5 GB'
-    """
-    for size, unit in ((10**9, "GB"), (10**6, "MB")):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return f"{max(0, round(count / 1000))} kB"

@@ -19,6 +19,7 @@ from rich.progress import (
 
 from impasto.app.console import err, warning
 from impasto.app.console import note as say
+from impasto.words import clock
 
 if TYPE_CHECKING:
     from impasto.recipes.batch import BatchProgress
@@ -138,14 +139,3 @@ def painting_facts(step: "Step") -> str:
         f"scale {step.scale}/{step.scales} · step {step.step}/{step.steps} · loss {step.loss:.4g} · "
         f"{rate:.1f} it/s · {step.precision} · {clock(step.eta)} left"
     )
-
-
-def clock(seconds: float) -> str:
-    """Seconds as a person says them.
-
-    >>> clock(75.4)
-    '1:15'
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

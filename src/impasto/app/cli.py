@@ -22,6 +22,7 @@ from impasto.app.output import Output, with_output
 from impasto.app.painting import prepared_and_painted
 from impasto.app.paper import features, figure, loss, reconstruct_app
 from impasto.app.show import show
+from impasto.app.studio import web
 from impasto.app.weights import weights_app
 from impasto.recipes.settings import StylizeSettings
 
@@ -183,10 +184,9 @@ def plan(
     ] = False,
 ) -> None:
     """Say how much memory and time `stylize` would take here, and in which layout it would fit."""
-    from impasto.app.bars import clock
-    from impasto.memory import in_words
     from impasto.recipes.planning import examine
     from impasto.recipes.stylize import prepare
+    from impasto.words import clock, in_words
 
     with downloading("fetching VGG-19") as on_download:
         job = prepare(content, style, settings, regions=regions or (), on_download=on_download)
@@ -217,5 +217,5 @@ def doctor() -> None:
     console.table("", [(name, str(value)) for name, value in examine().items()])
 
 
-for command in (fast, train, export, show, batch, loss, figure, features):
+for command in (web, fast, train, export, show, batch, loss, figure, features):
     app.command()(command)

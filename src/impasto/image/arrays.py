@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from impasto.errors import ImageError, SettingsError
+from impasto.image.header import check_pixels
 from impasto.image.picture import Picture
 from impasto.image.srgb import planes, to_srgb, wrap
 
@@ -142,15 +143,6 @@ def to_pil(picture: Picture) -> "PIL.Image.Image":
     except ImportError as error:
         raise ImageError("a PIL image needs Pillow. Run pip install pillow.") from error
     return PIL.Image.fromarray(to_numpy(picture))
-
-
-def check_pixels(height: int, width: int, max_pixels: int, who: str) -> None:
-    """Refuse a picture of more pixels than are to be decoded, with an ImageError."""
-    if height * width > max_pixels:
-        raise ImageError(
-            f"{who} is {width}×{height}, {height * width:,} pixels; at most {max_pixels:,} are read. "
-            "Shrink it first, or raise max_pixels if you trust it."
-        )
 
 
 def _plain_mode(image: "PIL.Image.Image") -> "PIL.Image.Image":

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from impasto.errors import ImageError, ImpastoWarning
 from impasto.image.disk import check_place, hidden_beside, is_protected, reading, replacing
 from impasto.image.formats import DZI_NAMESPACE, HEAD, SZI, describe
-from impasto.image.srgb import reason, wrap
+from impasto.image.header import reason
+from impasto.image.srgb import wrap
 
 TILE = 254
 """Pixels a tile is apart from its neighbours; with the overlap on both sides it is 256, as viewers expect."""

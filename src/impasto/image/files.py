@@ -13,34 +13,28 @@ from torch import Tensor
 
 from impasto.errors import ImageError, ImpastoWarning, SettingsError
 from impasto.image import heic
-from impasto.image.arrays import check_pixels, from_array, from_pil, from_tensor, to_numpy
+from impasto.image.arrays import from_array, from_pil, from_tensor, to_numpy
 from impasto.image.deepzoom import check_pyramid, read_pyramid_manifest, write_pyramid
-from impasto.image.disk import check_place, reading, replacing
+from impasto.image.disk import check_place, replacing
 from impasto.image.formats import (
     AVIF,
     DEEP_ZOOM,
-    HEAD,
     HEIC,
     JPEG,
-    READABLE,
     SZI,
     TIFF,
     WEBP,
     WRITABLE,
     Format,
     by_suffix,
-    describe,
-    sniff,
 )
+from impasto.image.header import VipsImage, check_pixels, damaged, opened, read_bytes, reason
 from impasto.image.picture import Picture
-from impasto.image.srgb import VipsImage, reason, to_srgb, wrap
+from impasto.image.srgb import to_srgb, wrap
 from impasto.image.xmp import pack, unpack
 
 if TYPE_CHECKING:
     import PIL.Image
-
-# only the loaders in formats.py are called by name; this closes the rest to everything else in the process
-pyvips.block_untrusted_set(True)
 
 Source: TypeAlias = Union[str, "os.PathLike[str]", Picture, "PIL.Image.Image", NDArray[Any], Tensor]
 """Whatever a picture can be read from."""
@@ -166,8 +160,8 @@ def read_manifest(path: "str | os.PathLike[str]") -> str | None:
     who = f"picture '{name}'"
     if by_suffix(Path(name).suffix) in _PYRAMIDS:
         return read_pyramid_manifest(name, who)
-    data, known = _read_bytes(name, who)
-    header = _open(data, known, who)
+    data, known = read_bytes(name, who)
+    header = opened(data, known, who)
     return unpack(header.get("xmp-data")) if header.get_typeof("xmp-data") else None
 
 
@@ -218,8 +212,8 @@ def _output_format(name: str) -> Format:
 
 def _read_file(name: str, role: str, max_pixels: int) -> Picture:
     who = f"{role} '{name}'"
-    data, known = _read_bytes(name, who)
-    header = _open(data, known, who)
+    data, known = read_bytes(name, who)
+    header = opened(data, known, who)
     check_pixels(header.height, header.width, max_pixels, who)
     pages = header.get("n-pages") if header.get_typeof("n-pages") else 1
     if pages > 1:
@@ -230,32 +224,6 @@ def _read_file(name: str, role: str, max_pixels: int) -> Picture:
     return Picture(pixels, alpha, name, hashlib.sha256(data).hexdigest())
 
 
-def _read_bytes(name: str, who: str) -> tuple[bytes, Format]:
-    """All bytes of a file that starts like a picture; of another only the start is read."""
-    suffix = Path(name).suffix
-    with reading(name, who), open(name, "rb") as file:
-        head = file.read(HEAD)
-        known = sniff(head, suffix)
-        data = head + file.read() if known else head
-    if not data:
-        raise ImageError(f"{who} is empty (0 bytes). Copy or export it again.")
-    if known is None:
-        raise ImageError(
-            f"{who} is no picture that can be read: it is {describe(head, suffix)}. "
-            f"Export it as one of {READABLE}."
-        )
-    return data, known
-
-
-def _open(data: bytes, known: Format, who: str) -> VipsImage:
-    """The header; pixels are decoded when they are asked for."""
-    source = pyvips.Source.new_from_memory(data)
-    try:
-        return getattr(pyvips.Image, known.loader)(source, access="sequential", fail_on="error")
-    except pyvips.Error as error:
-        raise _damaged(who, known, error) from error
-
-
 def _decode(header: VipsImage, data: bytes, known: Format, who: str) -> VipsImage:
     """The pixels, upright, in memory."""
     try:
@@ -263,13 +231,7 @@ def _decode(header: VipsImage, data: bytes, known: Format, who: str) -> VipsImag
     except pyvips.Error as error:
         if header.get_typeof("heif-compression") and header.get("heif-compression") != "av1":
             return heic.decode(data, who)
-        raise _damaged(who, known, error) from error
-
-
-def _damaged(who: str, known: Format, error: pyvips.Error) -> ImageError:
-    return ImageError(
-        f"{who} is cut off or damaged ({known.name}: {reason(error)}). Copy or export it again."
-    )
+        raise damaged(who, known, error) from error
 
 
 def _packet(manifest: str, known: Format, name: str) -> bytes:

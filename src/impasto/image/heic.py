@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from impasto.errors import ImageError
-from impasto.image.srgb import VipsImage, wrap
+from impasto.image.header import VipsImage
+from impasto.image.srgb import wrap
 
 NEEDED = "HEIC needs one more package. Run pip install 'impasto[heic]'"
 

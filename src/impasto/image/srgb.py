@@ -4,7 +4,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pyvips
@@ -14,10 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from impasto.errors import ImageError, ImpastoWarning
+from impasto.image.header import VipsImage, reason
 from impasto.shapes import Image, Mask
-
-VipsImage: TypeAlias = Any
-"""A pyvips.Image (pyvips has no type hints)."""
 
 PROFILE = "icc-profile-data"
 
@@ -166,10 +164,3 @@ def _vips_warnings() -> Iterator[list[str]]:
         yield heard
     finally:
         logger.removeHandler(handler)
-
-
-def reason(error: pyvips.Error) -> str:
-    """libvips' words for a failure, in one line."""
-    lines = [line.strip() for line in (error.detail or "").splitlines()]
-    lines = [line for line in lines if line and "bad seek" not in line]
-    return lines[0].rstrip(".") if lines else "libvips cannot read it"

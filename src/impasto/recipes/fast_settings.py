@@ -34,8 +34,10 @@ class FastSettings(LookSettings, ComputeSettings):
         0, "compute in tiles of this side: less memory, more time; 0: as fits", unit="px", low=0,
         high=100_000, advanced=True,
     )  # fmt: skip
-    memory: str = option("", MEMORY_HELP, advanced=True)
-    decoder: str = option("", "a file with the decoder's weights; default: the cache", advanced=True)
+    memory: str = option("", MEMORY_HELP, advanced=True, local=True)
+    decoder: str = option(
+        "", "a file with the decoder's weights; default: the cache", advanced=True, local=True
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -19,6 +19,8 @@ def option(
     high: float | None = None,
     advanced: bool = False,
     also: str = "",
+    label: str = "",
+    local: bool = False,
 ) -> Any:
     """A settings field: its default, what it does, and what is allowed.
 
@@ -29,6 +31,8 @@ def option(
         low, high: bounds, both included.
         advanced: whether a first-time user may ignore it.
         also: another name for the option, as other tools have it.
+        label: what a page calls it; if left out, its name.
+        local: it is about this machine or names its files: no page may set it.
     """
     facts = {
         "help": help,
@@ -37,6 +41,8 @@ def option(
         "high": high,
         "advanced": advanced,
         "also": also,
+        "label": label,
+        "local": local,
     }
     if isinstance(default, Mapping):
         return dataclasses.field(default_factory=lambda: dict(default), metadata=facts)

@@ -115,9 +115,11 @@ class FigureSettings:
     size: int = option(256, "long side of each panel", unit="px", low=16, high=100_000)
     steps: int = option(0, "solver steps at each scale; 0: as many as each panel needs", low=0, high=100_000)
     seed: int = option(0, "seed of the white noise", low=0, high=2**63 - 1)
-    device: str = option("auto", DEVICE_HELP, advanced=True)
-    threads: int = option(0, "processor threads; 0: one per core", low=0, high=4096, advanced=True)
-    weights: str = option("", WEIGHTS_HELP, advanced=True)
+    device: str = option("auto", DEVICE_HELP, advanced=True, local=True)
+    threads: int = option(
+        0, "processor threads; 0: one per core", low=0, high=4096, advanced=True, local=True
+    )
+    weights: str = option("", WEIGHTS_HELP, advanced=True, local=True)
 
     def __post_init__(self) -> None:
         check(self)
@@ -137,8 +139,8 @@ class FeaturesSettings:
     most: int = option(64, "how many channels to show, strongest first; 0: all", low=0, high=512)
     channels: str = option("", "the channels to show, counted from 0: 3,17,42")
     pooling: Pooling = option("average", POOLING_HELP, advanced=True)
-    device: str = option("auto", DEVICE_HELP, advanced=True)
-    weights: str = option("", WEIGHTS_HELP, advanced=True)
+    device: str = option("auto", DEVICE_HELP, advanced=True, local=True)
+    weights: str = option("", WEIGHTS_HELP, advanced=True, local=True)
 
     def __post_init__(self) -> None:
         check(self)

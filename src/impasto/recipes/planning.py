@@ -10,13 +10,14 @@ from filelock import FileLock
 
 from impasto.device import describe, least_of_all, neighbours
 from impasto.errors import OutOfMemoryError
-from impasto.memory import in_words, limit, used
+from impasto.memory import limit, used
 from impasto.network.weights import cache_folder
 from impasto.recipes.fields import size_in_bytes
 from impasto.recipes.job import Job
 from impasto.recipes.settings import RunSettings
 from impasto.solve import plan
 from impasto.solve.plan import Layout
+from impasto.words import in_words
 
 STARTUP = 4.0
 """Seconds to load the program and the weights and to write the picture, about."""

@@ -71,9 +71,11 @@ class ComputeSettings:
     precision: Precision = option(
         "auto", "type of the features; auto: bfloat16 where the processor has it", advanced=True
     )
-    device: str = option("auto", DEVICE_HELP, advanced=True)
-    threads: int = option(0, "processor threads; 0: one per core", low=0, high=4096, advanced=True)
-    weights: str = option("", WEIGHTS_HELP, advanced=True)
+    device: str = option("auto", DEVICE_HELP, advanced=True, local=True)
+    threads: int = option(
+        0, "processor threads; 0: one per core", low=0, high=4096, advanced=True, local=True
+    )
+    weights: str = option("", WEIGHTS_HELP, advanced=True, local=True)
 
     def __post_init__(self) -> None:
         check(self)
@@ -84,11 +86,12 @@ class LookSettings:
     """How paintings are brought to a photo, whatever paints then."""
 
     style_scale: float = option(
-        1.0, "size of the painting, and so of its strokes, against the picture's", low=0.05, high=8
-    )
+        1.0, "size of the painting, and so of its strokes, against the picture's", low=0.05, high=8,
+        label="Size of the strokes",
+    )  # fmt: skip
     colors: Colors = option(
         "style", "whose colours: the painting's; or the photo's, by painting its luminance or by recolouring "
-        "the painting",
+        "the painting", label="Colours",
     )  # fmt: skip
     color_match: ColorMatch = option(
         "symmetric",
@@ -123,7 +126,7 @@ class RunSettings(ComputeSettings):
         0, "compute in tiles of this side: less memory, more time, the same picture to rounding; 0: as fits",
         unit="px", low=0, high=100_000, advanced=True,
     )  # fmt: skip
-    memory: str = option("", MEMORY_HELP, advanced=True)
+    memory: str = option("", MEMORY_HELP, advanced=True, local=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -139,8 +142,12 @@ class StylizeSettings(LookSettings, RunSettings):
         SettingsError: a value that is out of range, of another kind, or not a number; it names the setting.
     """
 
-    size: int = option(512, "long side of the picture", unit="px", low=16, high=100_000)
-    strength: float = option(0.5, "0 keeps the photo, 1 leaves only the painting's texture", low=0, high=1)
+    size: int = option(
+        512, "long side of the picture", unit="px", low=16, high=100_000, label="Size of the picture"
+    )
+    strength: float = option(
+        0.5, "0 keeps the photo, 1 leaves only the painting's texture", low=0, high=1, label="Strength"
+    )
     preview: bool = option(
         False, "stop at 256 px, where the run to the full size would be then: strokes as large in the picture"
     )

@@ -114,6 +114,7 @@ class Easel:
         """Work on an order to its end, whatever that is; nothing that happens in it ends the easel."""
         self.wish, self.changes = "", {}
         try:
+            order = self._with_regions(order)
             {"features": self._features, "figure": self._figure}.get(order.recipe, self._descend)(order)
         except ImpastoError as error:
             self._say(News("failed", str(error)))
@@ -123,6 +124,16 @@ class Easel:
             self._say(News("failed", "The memory does not suffice. Choose a smaller size."))
         except Exception as error:  # noqa: BLE001 — a fault of ours must not take other people's jobs along
             self._say(News("failed", f"This is a fault of Impasto's: {type(error).__name__}: {error}"))
+
+    def _with_regions(self, order: Order) -> Order:
+        """The order with masks in place of brush strokes."""
+        if not any(order.strokes) or order.regions:
+            return order
+        from impasto.studio.brush import masks
+
+        files, keep = masks(order.strokes, len(order.styles), order.stays, order.folder)
+        settings = {**order.settings, "keep": keep} if keep else order.settings
+        return replace(order, regions=files, settings=settings)
 
     def _say(self, news: News) -> None:
         self.pipe.send(("news", news))

@@ -10,6 +10,9 @@ Recipe: TypeAlias = Literal["stylize", "content", "style", "features", "figure"]
 State: TypeAlias = Literal["nothing", "waiting", "working", "paused", "stopped", "finished", "failed"]
 """Of a page's order."""
 
+BRUSH = ("#ff0000", "#00c000", "#2060ff")
+"""Colours to paint regions with; black is what is left unpainted."""
+
 FORMATS = ("painting.png", "painting.jpg", "painting.tif")
 """The files of a finished painting; the last has 16 bits."""
 
@@ -20,7 +23,9 @@ class Order:
 
     Attributes:
         recipe: what kind of picture.
-        content, styles, regions: files that the page's visitor uploaded or picked.
+        content, styles: files that the page's visitor uploaded or picked.
+        regions: masks; or strokes: what was painted with a brush on the photo, and on the painting.
+        stays: whether what has no strokes stays a photo.
         settings: by name, of the recipe's settings class.
         folder: where the results go; the desk's own.
         number: of the figure.
@@ -31,6 +36,8 @@ class Order:
     content: str = ""
     styles: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
+    strokes: tuple[str, ...] = ()
+    stays: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
     folder: str = ""
     number: int = 1

@@ -1,0 +1,144 @@
+"""An order on the page while it is worked on: picture, words, curve, and the buttons that act on it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pandas as pd
+
+from impasto.app.web import views
+from impasto.studio.desk import Desk
+from impasto.studio.orders import Order, View
+
+EVERY = 0.4
+"""Seconds between two updates of a page, at least."""
+
+CURVE_EVERY = 1.5
+"""Seconds between two drawings of the curve, at least."""
+
+
+def page_of(request: gr.Request, tab: str) -> str:
+    """What the desk calls a visitor's tab."""
+    return f"{request.session_hash}:{tab}"
+
+
+class Live:
+    """What a tab shows of its order. Made where it is to stand on the page.
+
+    Args:
+        desk: which paints.
+        tab: its name.
+        what: what is made, in a word.
+    """
+
+    def __init__(self, desk: Desk, tab: str, what: str) -> None:
+        self.desk, self.tab = desk, tab
+        nothing = View()
+        self.stage = gr.HTML(views.stage(nothing), elem_id=f"{tab}-stage")
+        self.status = gr.HTML(views.status(nothing), elem_id=f"{tab}-status")
+        with gr.Row():
+            self.go = gr.Button(what, variant="primary", elem_id=f"{tab}-go", min_width=90)
+            self.pause = gr.Button("Pause", interactive=False, elem_id=f"{tab}-pause", min_width=70)
+            self.resume = gr.Button("Resume", interactive=False, elem_id=f"{tab}-resume", min_width=70)
+            self.stop = gr.Button("Stop", interactive=False, elem_id=f"{tab}-stop", min_width=70)
+        with gr.Row():
+            self.downloads = [
+                gr.DownloadButton(
+                    f"Download {name}", interactive=False, elem_id=f"{tab}-{name.lower()}", min_width=90
+                )
+                for name in ("PNG", "JPEG", "TIFF")
+            ]
+        with gr.Accordion("How the loss falls", open=False):
+            self.curve = gr.LinePlot(
+                pd.DataFrame(views.curve(nothing)),
+                x="seconds",
+                y="loss",
+                color="part",
+                x_title="seconds",
+                y_title="part of the loss",
+                label="Content and style",
+                height=220,
+                buttons=[],
+            )
+
+    @property
+    def outputs(self) -> list[gr.components.Component]:
+        """What `follow` updates."""
+        return [
+            self.stage, self.status, self.go, self.pause, self.resume, self.stop, *self.downloads, self.curve,
+        ]  # fmt: skip
+
+    def wire(self, *then: tuple[Callable[..., Any], list[Any], list[Any]]) -> None:
+        """Pause, stop and resume.
+
+        Args:
+            then: what is done when the order rests: function, inputs, outputs.
+        """
+        quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
+        self.pause.click(self._pause, None, None, **quiet)
+        self.stop.click(self._stop, None, None, **quiet)
+        resumed = self.resume.click(
+            self._resume, None, self.outputs, api_visibility="private", show_progress="hidden",
+            concurrency_limit=None,
+        )  # fmt: skip
+        for function, inputs, outputs in then:
+            resumed.then(function, inputs, outputs, api_visibility="private", show_progress="hidden")
+
+    async def order(self, request: gr.Request, order: Order) -> AsyncIterator[list[Any]]:
+        """Have it painted, and show how it becomes."""
+        page = page_of(request, self.tab)
+        self.desk.ask(page, order)
+        async for update in self.follow(page):
+            yield update
+
+    async def follow(self, page: str) -> AsyncIterator[list[Any]]:
+        """What to show, as it changes, until the order rests."""
+        seen, picture, drawn, shown = -1, b"", 0.0, 0
+        loop = asyncio.get_running_loop()
+        while True:
+            view = self.desk.view(page)
+            if view.serial != seen:
+                seen = view.serial
+                now = loop.time()
+                draw = view.over or (now - drawn > CURVE_EVERY and len(view.curve) != shown)
+                if draw:
+                    drawn, shown = now, len(view.curve)
+                yield self.updates(view, fresh=view.picture is not picture or view.over, draw=draw)
+                picture = view.picture
+            if view.over:
+                return
+            await asyncio.sleep(EVERY)
+
+    def updates(self, view: View, *, fresh: bool = True, draw: bool = True) -> list[Any]:
+        """The outputs for a view."""
+        busy = not view.over
+        going_on = view.state in ("paused", "stopped") and view.step is not None
+        files = {Path(file).suffix: file for file in view.files} if view.over else {}
+        downloads = [
+            gr.update(value=files.get(ending), interactive=ending in files)
+            for ending in (".png", ".jpg", ".tif")
+        ]
+        return [
+            views.stage(view) if fresh else gr.skip(),
+            views.status(view),
+            gr.update(interactive=not busy),
+            gr.update(interactive=view.state == "working"),
+            gr.update(interactive=going_on),
+            gr.update(interactive=busy),
+            *downloads,
+            pd.DataFrame(views.curve(view)) if draw else gr.skip(),
+        ]
+
+    def _pause(self, request: gr.Request) -> None:
+        self.desk.pause(page_of(request, self.tab))
+
+    def _stop(self, request: gr.Request) -> None:
+        self.desk.stop(page_of(request, self.tab))
+
+    async def _resume(self, request: gr.Request) -> AsyncIterator[list[Any]]:
+        page = page_of(request, self.tab)
+        self.desk.resume(page)
+        async for update in self.follow(page):
+            yield update

@@ -1,0 +1,36 @@
+"""The page: its tabs, and what programs may call."""
+
+from typing import Any
+
+import gradio as gr
+
+from impasto.app.web.live import page_of
+from impasto.app.web.paint import PaintTab
+from impasto.app.web.paper import PaperTab
+from impasto.app.web.programs import endpoints
+from impasto.studio.desk import Desk
+
+TABS = ("paint", "paper", "program")
+"""What a visitor may have on an easel at the same time."""
+
+CACHED = (600, 7200)
+"""How often Gradio's copies of pictures are looked through, and how old they get, in seconds."""
+
+
+def build(desk: Desk) -> Any:
+    """The page over a desk: a `gr.Blocks`."""
+
+    def leave(request: gr.Request) -> None:
+        for tab in TABS:
+            desk.leave(page_of(request, tab))
+
+    with gr.Blocks(title="Impasto", analytics_enabled=False, delete_cache=CACHED) as page:
+        gr.Markdown("# Impasto\nA photograph, repainted in the manner of a painting.")
+        with gr.Tabs():
+            with gr.Tab("Paint", id="paint"):
+                paint = PaintTab(desk)
+            with gr.Tab("Paper", id="paper"):
+                PaperTab(desk, paint.inputs)
+        endpoints(desk)
+        page.unload(leave)
+    return page

@@ -1,0 +1,188 @@
+"""The server: where it listens, what it lets in."""
+
+import os
+import socket
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # looked at when gradio is loaded
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import gradio as gr
+import uvicorn
+from fastapi import FastAPI
+
+from impasto.app.web import views
+from impasto.app.web.page import build
+from impasto.app.web.shelf import folders
+from impasto.errors import SettingsError
+from impasto.studio.desk import Desk
+
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+App: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
+
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+"""Names under which a page on this machine is reached from it."""
+
+SLACK = 1_000_000
+"""Bytes of a request besides the file that it uploads."""
+
+HEADERS = {
+    b"x-content-type-options": b"nosniff",
+    b"x-frame-options": b"DENY",
+    b"referrer-policy": b"no-referrer",
+    b"cross-origin-resource-policy": b"same-origin",
+}
+
+
+class TooLarge(Exception):
+    """A request has more bytes than are taken."""
+
+
+class Guard:
+    """Lets in only what the page itself asks: this host, this origin, bodies of bounded size.
+
+    A page of another origin can send requests to a server on this machine, or reach it under a name of its
+    own (DNS rebinding); it cannot hide its origin or its host.
+
+    Args:
+        app: what is guarded.
+        hosts: names under which the server may be reached; none: any.
+        most: bytes of a request.
+    """
+
+    def __init__(self, app: App, hosts: tuple[str, ...], most: int) -> None:
+        self.app, self.hosts, self.most = app, hosts, most
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """One connection, as ASGI has it."""
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        refusal = self._refusal(headers)
+        if refusal is not None or scope["type"] == "websocket":
+            await _refuse(send, *(refusal or (403, "no websockets here")), websocket=scope["type"] != "http")
+            return
+        taken, answered = 0, False
+
+        async def counted() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > self.most:
+                raise TooLarge
+            return message
+
+        async def sent(message: Message) -> None:
+            nonlocal answered
+            if message["type"] == "http.response.start":
+                answered = True
+                known = {name.lower() for name, _ in message["headers"]}
+                more = [(name, value) for name, value in HEADERS.items() if name not in known]
+                message["headers"] = [*message["headers"], *more]
+            await send(message)
+
+        try:
+            await self.app(scope, counted, sent)
+        except TooLarge:
+            if not answered:
+                await _refuse(send, 413, self._too_large())
+
+    def _refusal(self, headers: dict[bytes, str]) -> tuple[int, str] | None:
+        """Status and words, if a request is not let in."""
+        host = headers.get(b"host", "")
+        if self.hosts and host.rsplit(":", 1)[0] not in self.hosts:
+            return 403, f"this studio is not reached under the name {host!r}"
+        origin = headers.get(b"origin")
+        if origin is not None and origin.partition("://")[2] != host:
+            return 403, f"a page of {origin} may not use this studio"
+        if headers.get(b"sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+            return 403, "a page of another site may not use this studio"
+        length = headers.get(b"content-length", "0")
+        if not length.isdecimal() or int(length) > self.most:
+            return 413, self._too_large()
+        return None
+
+    def _too_large(self) -> str:
+        most = (self.most - SLACK) // 1_000_000
+        return f"the file is too large; at most {most} MB are taken. Make it smaller."
+
+
+async def _refuse(send: Send, status: int, words: str, *, websocket: bool = False) -> None:
+    if websocket:
+        await send({"type": "websocket.close", "code": 1008})
+        return
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": words.encode()})
+
+
+def application(desk: Desk, hosts: tuple[str, ...] = LOOPBACK) -> FastAPI:
+    """The page behind its guard, as an ASGI application."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> Any:
+        yield
+        desk.close()
+
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    page = build(desk)
+    page.queue(max_size=8 * desk.limits.waiting, default_concurrency_limit=8)
+    font = ["system-ui", "sans-serif"]
+    gr.mount_gradio_app(
+        app,
+        page,
+        path="/",
+        allowed_paths=folders(),
+        max_file_size=desk.limits.upload,
+        show_error=False,
+        ssr_mode=False,
+        theme=gr.themes.Soft(font=font, font_mono=["ui-monospace", "monospace"]),
+        css=views.STYLE,
+        footer_links=[],
+    )
+    app.add_middleware(Guard, hosts=hosts, most=desk.limits.upload + SLACK)
+    return app
+
+
+def serve(
+    desk: Desk, host: str, port: int, hosts: tuple[str, ...], *, on_ready: Callable[[str], None]
+) -> None:
+    """Serve the page until it is interrupted.
+
+    Args:
+        host, port: where to listen; port 0 is any that is free, and of others the next free one is taken.
+        hosts: names under which it may be reached.
+        on_ready: called with the address.
+    Raises:
+        SettingsError: no port is free there, or the host is not this machine's.
+    """
+    listener = bound(host, port)
+    address = f"http://{'127.0.0.1' if host in ('0.0.0.0', '') else host}:{listener.getsockname()[1]}"
+    config = uvicorn.Config(application(desk, hosts), log_level="warning", timeout_graceful_shutdown=2)
+    on_ready(address)
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def bound(host: str, port: int, tries: int = 20) -> socket.socket:
+    """A socket that listens there, or at one of the next ports.
+
+    Raises:
+        SettingsError: no port is free there, or the host is not this machine's.
+    """
+    problem = ""
+    for number in range(port, port + (tries if port else 1)):
+        one = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            one.bind((host, number))
+        except OSError as error:
+            problem = error.strerror or str(error)
+            one.close()
+            continue
+        return one
+    raise SettingsError(f"cannot listen at {host}:{port} ({problem}). Choose another --port or --host.")

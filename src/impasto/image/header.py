@@ -1,0 +1,97 @@
+"""What a file says of itself before its pixels are decoded. Loads no torch."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pyvips
+
+from impasto.errors import ImageError
+from impasto.image.disk import reading
+from impasto.image.formats import HEAD, READABLE, Format, describe, sniff
+
+# only the loaders in formats.py are called by name; this closes the rest to everything else in the process
+pyvips.block_untrusted_set(True)
+
+VipsImage: TypeAlias = Any
+"""A pyvips.Image (pyvips has no type hints)."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """A picture file that can be opened.
+
+    Attributes:
+        format: its name.
+        height, width: in pixels, as they are stored.
+    """
+
+    format: str
+    height: int
+    width: int
+
+
+def inspect(path: str | os.PathLike[str], *, role: str = "image", max_pixels: int = 400_000_000) -> Header:
+    """Look at a picture file without decoding it.
+
+    Args:
+        path, role, max_pixels: as in `read_picture`.
+    Raises:
+        ImageError: as `read_picture`, but for damage further on in the file.
+    """
+    name = os.fspath(path)
+    who = f"{role} '{name}'"
+    data, known = read_bytes(name, who)
+    image = opened(data, known, who)
+    check_pixels(image.height, image.width, max_pixels, who)
+    return Header(known.name, image.height, image.width)
+
+
+def check_pixels(height: int, width: int, max_pixels: int, who: str) -> None:
+    """Refuse a picture of more pixels than are to be decoded, with an ImageError."""
+    if height * width > max_pixels:
+        raise ImageError(
+            f"{who} is {width}×{height}, {height * width:,} pixels; at most {max_pixels:,} are read. "
+            "Shrink it first, or raise max_pixels if you trust it."
+        )
+
+
+def read_bytes(name: str, who: str) -> tuple[bytes, Format]:
+    """All bytes of a file that starts like a picture; of another only the start is read."""
+    suffix = Path(name).suffix
+    with reading(name, who), open(name, "rb") as file:
+        head = file.read(HEAD)
+        known = sniff(head, suffix)
+        data = head + file.read() if known else head
+    if not data:
+        raise ImageError(f"{who} is empty (0 bytes). Copy or export it again.")
+    if known is None:
+        raise ImageError(
+            f"{who} is no picture that can be read: it is {describe(head, suffix)}. "
+            f"Export it as one of {READABLE}."
+        )
+    return data, known
+
+
+def opened(data: bytes, known: Format, who: str) -> VipsImage:
+    """The header; pixels are decoded when they are asked for."""
+    source = pyvips.Source.new_from_memory(data)
+    try:
+        return getattr(pyvips.Image, known.loader)(source, access="sequential", fail_on="error")
+    except pyvips.Error as error:
+        raise damaged(who, known, error) from error
+
+
+def damaged(who: str, known: Format, error: pyvips.Error) -> ImageError:
+    """What to raise when libvips cannot go on with a file."""
+    return ImageError(
+        f"{who} is cut off or damaged ({known.name}: {reason(error)}). Copy or export it again."
+    )
+
+
+def reason(error: pyvips.Error) -> str:
+    """libvips' words for a failure, in one line."""
+    lines = [line.strip() for line in (error.detail or "").splitlines()]
+    lines = [line for line in lines if line and "bad seek" not in line]
+    return lines[0].rstrip(".") if lines else "libvips cannot read it"
