@@ -72,9 +72,10 @@ class Desk:
             if sitting is None or sitting.order is None or sitting.view.state not in ("paused", "stopped"):
                 return
             checkpoint = Path(sitting.order.folder) / "checkpoint"
-            again = replace(sitting.order, checkpoint=str(checkpoint)) if checkpoint.exists() else None
-        if again is not None:
-            self.ask(page, again)
+            again = (
+                replace(sitting.order, checkpoint=str(checkpoint)) if checkpoint.exists() else sitting.order
+            )
+        self.ask(page, again)
 
     def pause(self, page: str) -> None:
         """Let the page's order rest; the easel is free for the next one."""
@@ -233,10 +234,10 @@ class Desk:
         with self._changed:
             view, step = sitting.view, news.step
             curve = view.curve
-            if step is not None:
+            if step is not None and step != view.step:
                 curve = thinned((*curve, (step["seconds"], step["loss"], step["content"], step["style"])))
             sitting.view = View(
-                news.state, 0, news.text or ("" if step else view.text), news.picture or view.picture,
+                news.state, 0, news.text or view.text, news.picture or view.picture,
                 step or view.step, curve, news.files or view.files, view.serial + 1,
             )  # fmt: skip
             self._changed.notify_all()

@@ -151,13 +151,15 @@ class Easel:
         if order.recipe == "stylize" and not order.checkpoint:
             first = self._first(order)
         job, snapshot = self._prepared(order) if not self._heard() else (None, None)
-        shown = 0.0
+        shown, begun = 0.0, False
         for last in self._steps(job, snapshot, order) if job else ():
             now = time.monotonic()
             picture = b""
             if now - shown >= EVERY:
                 picture, shown = _shown(last.image()), now
-            self._say(News(picture=picture, step=_facts(last), text=last.note))
+            text = last.note or ("" if begun else "Painting.")
+            self._say(News(picture=picture, step=_facts(last), text=text))
+            begun = True
             if self._heard():
                 break
         if self.wish == "leave":
@@ -166,6 +168,8 @@ class Easel:
             self._keep(order, job, last)
         elif first is not None and self.wish == "stop":
             self._say(News("stopped", "Stopped at the first picture.", files=_saved(first, order.folder)))
+        elif self.wish == "pause":
+            self._say(News("paused", "Paused before it began."))
         else:
             self._say(News("stopped", "Stopped before there was anything to keep."))
 
@@ -228,11 +232,13 @@ class Easel:
         from impasto.recipes.stylize import prepare
         from impasto.recipes.turns import changed, together, turned
 
+        if order.recipe != "stylize":
+            return run(job, snapshot)
         settings = self._settings({**order.settings, **together(job.manifest.get("turns", ()))})
 
         def turn(scale: int, step: int) -> "Job | None":
             nonlocal settings, job
-            if not self.changes or order.recipe != "stylize":
+            if not self.changes:
                 return None
             changes, self.changes = self.changes, {}
             try:
@@ -244,9 +250,12 @@ class Easel:
                 self._say(News(text=str(error)))
                 return None
             settings, job = now, turned(job, other, scale, step, changes)
+            words = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in changes.items())
+            self._say(News(text=f"Going on with {words}."))
             return job
 
-        return run(replace(job, turn=turn), snapshot)
+        job = replace(job, turn=turn)
+        return run(job, snapshot)
 
     def _features(self, order: Order) -> None:
         from impasto.image.files import write_picture

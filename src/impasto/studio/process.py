@@ -106,9 +106,8 @@ class EaselProcess:
                 self._ask(order, answer)
             if wish == "leave" and time.monotonic() - wished > PATIENCE:
                 self.process.kill()  # one step of a very large picture can take minutes
-            while self.pipe.poll(0.1):
-                if self._listen(sitting):
-                    return
+            if self.pipe.poll(0.1) and self._listen(sitting):
+                return
 
     def _listen(self, sitting: Sitting | None) -> bool:
         """Hear one thing from the process; whether it has ended the order."""

@@ -22,21 +22,20 @@ def region_editors() -> tuple[gr.ImageEditor, gr.ImageEditor, gr.Button, gr.Chec
     stays = gr.Checkbox(
         False, label="What I leave unpainted on the photo stays a photo", elem_id="regions-keep"
     )
-    with gr.Row():
-        editors = [
-            gr.ImageEditor(
-                label=f"Regions of the {what}",
-                type="filepath",
-                format="png",
-                sources=[],
-                transforms=[],
-                layers=False,
-                brush=gr.Brush(colors=list(BRUSH), default_color=BRUSH[0], color_mode="fixed"),
-                elem_id=f"regions-{what}",
-                height=420,
-            )
-            for what in ("photo", "painting")
-        ]
+    editors = [
+        gr.ImageEditor(
+            label=f"Regions of the {what}",
+            type="filepath",
+            format="png",
+            sources=[],
+            transforms=[],
+            layers=False,
+            brush=gr.Brush(colors=list(BRUSH), default_color=BRUSH[0], color_mode="fixed"),
+            elem_id=f"regions-{what}",
+            height=380,
+        )
+        for what in ("photo", "painting")
+    ]
     return editors[0], editors[1], load, stays
 
 

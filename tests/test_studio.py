@@ -1,0 +1,272 @@
+"""The desk and the easel: orders wait, are painted in another process, paused, stopped, resumed, steered."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from impasto.errors import BusyError, SettingsError
+from impasto.image.files import read_picture, write_picture
+from impasto.image.picture import Picture
+from impasto.recipes import manifest as manifests
+from impasto.recipes.job import complete
+from impasto.recipes.rerun import prepare_rerun
+from impasto.studio.desk import ROWS, Desk, thinned
+from impasto.studio.orders import FORMATS, Limits, Order, View
+from small import scene
+
+LONG = {"size": 128, "steps": 100_000, "tolerance": 0.0, "scales": 1}
+SHORT = {"size": 64, "steps": 6, "scales": 1}
+
+
+@pytest.fixture
+def desk(small_file: str, decoder_file: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    monkeypatch.setenv("IMPASTO_DECODER", decoder_file)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    desk = Desk(common={"weights": small_file}, limits=Limits(waiting=3, seconds=600))
+    yield desk
+    desk.close()
+
+
+def until(desk: Desk, page: str, true: Callable[[View], bool], limit: float = 60.0) -> View:
+    """The page's view, once something is true of it."""
+    began = time.monotonic()
+    while not true(desk.view(page)):
+        assert time.monotonic() - began < limit, desk.view(page)
+        time.sleep(0.05)
+    return desk.view(page)
+
+
+def steps(view: View) -> int:
+    return view.step["step"] if view.step else 0
+
+
+def test_an_order_is_painted_saved_and_can_be_painted_again(
+    desk: Desk, photo: str, painting: str, small_file: str
+) -> None:
+    desk.ask("a", Order(content=photo, styles=(painting,), settings=SHORT))
+    views = list(desk.follow("a", every=0.01))
+    assert [view.state for view in views][-1] == "finished"
+    assert any(view.text.startswith("A first picture") for view in views)
+    last = views[-1]
+    assert last.picture.startswith(b"\xff\xd8")
+    assert last.step is not None
+    assert (last.step["width"], last.step["height"]) == (64, 48)
+    assert [Path(file).name for file in last.files] == list(FORMATS)
+    assert len(last.curve) == 6
+    manifest = manifests.read(last.files[0])
+    assert manifest["inputs"]["content"]["path"] == "photo.png"
+    again = complete(prepare_rerun(last.files[2], content=photo, style=painting, weights=small_file))
+    assert (again.picture.pixels - read_picture(last.files[2]).pixels).abs().max() < 1e-4
+
+
+def test_paused_stopped_and_resumed_it_goes_on_where_it_stood(desk: Desk, photo: str, painting: str) -> None:
+    desk.ask("a", Order(content=photo, styles=(painting,), settings=LONG))
+    until(desk, "a", lambda view: steps(view) > 5)
+    desk.pause("a")
+    paused = until(desk, "a", lambda view: view.over)
+    assert (paused.state, paused.files) == ("paused", ())
+    desk.resume("a")
+    until(desk, "a", lambda view: steps(view) > steps(paused) + 3)
+    desk.stop("a")
+    stopped = until(desk, "a", lambda view: view.over)
+    assert stopped.state == "stopped"
+    assert not manifests.read(stopped.files[0])["result"]["complete"]
+    desk.resume("a")
+    later = until(desk, "a", lambda view: steps(view) > steps(stopped) + 3)
+    assert later.curve[0] == stopped.curve[0]
+    desk.stop("a")
+    until(desk, "a", lambda view: view.over)
+
+
+def test_a_running_order_is_steered(desk: Desk, photo: str, painting: str) -> None:
+    desk.ask("a", Order(content=photo, styles=(painting,), settings=LONG))
+    before = until(desk, "a", lambda view: steps(view) > 5)
+    desk.steer("a", {"strength": 0.1})
+    assert before.step is not None
+    style = before.step["style"]  # its weight falls to (0.2 / 1)^1.5 = 0.09 of what it was
+    after = until(desk, "a", lambda view: view.step is not None and view.step["style"] < 0.3 * style)
+    assert after.state == "working"
+    desk.steer("a", {"size": 64})
+    until(desk, "a", lambda view: "size cannot change" in view.text)
+    desk.stop("a")
+    view = until(desk, "a", lambda view: view.over)
+    (turn,) = manifests.read(view.files[0])["turns"]
+    assert turn["settings"] == {"strength": 0.1}
+
+
+def test_others_wait_see_their_place_and_get_their_turn(desk: Desk, photo: str, painting: str) -> None:
+    long, short = (Order(content=photo, styles=(painting,), settings=s) for s in (LONG, SHORT))
+    desk.ask("a", long)
+    until(desk, "a", lambda view: view.state == "working")
+    for page in ("b", "c", "d"):
+        desk.ask(page, short)
+    for _ in range(100):
+        desk.ask("b", short)  # a hundred clicks leave one order
+    assert [desk.view(page).place for page in "abcd"] == [0, 1, 2, 3]
+    desk.steer("b", {"strength": 0.7})  # before its turn: an ordinary setting
+    desk.stop("c")  # taken back
+    assert desk.view("c").state == "nothing"
+    assert [desk.view(page).place for page in "abd"] == [0, 1, 2]
+    desk.pause("a")  # makes way
+    assert until(desk, "d", lambda view: view.over).state == "finished"
+    manifest = manifests.read(desk.view("b").files[0])
+    assert manifest["settings"]["strength"] == 0.7
+    assert "turns" not in manifest
+    assert desk.view("a").state == "paused"
+
+
+def test_what_is_too_much_is_refused(desk: Desk, photo: str, painting: str) -> None:
+    order = Order(content=photo, styles=(painting,), settings=LONG)
+    desk.ask("a", order)
+    until(desk, "a", lambda view: view.state == "working")
+    for page in ("b", "c", "d"):
+        desk.ask(page, order)
+    with pytest.raises(BusyError, match="3 pictures are waiting already, and no more than 3 may"):
+        desk.ask("e", order)
+    desk.limits = replace(desk.limits, pages=5)
+    desk.leave("d")
+    desk.ask("f", order)  # the page of e has nothing on an easel, and makes way
+    with pytest.raises(BusyError, match="3 pictures are waiting"):
+        desk.ask("g", order)
+    desk.limits = replace(desk.limits, pages=4)
+    desk.leave("g")
+    with pytest.raises(BusyError, match="4 pages are open, and all are painting"):
+        desk.ask("h", order)
+
+
+def test_a_page_that_closes_frees_its_place_and_its_files(desk: Desk, photo: str, painting: str) -> None:
+    desk.ask("a", Order(content=photo, styles=(painting,), settings=LONG))
+    until(desk, "a", lambda view: steps(view) > 2)
+    desk.ask("b", Order(content=photo, styles=(painting,), settings=LONG))
+    desk.ask("c", Order(content=photo, styles=(painting,), settings=SHORT))
+    folder = Path(desk.folder("a"))
+    assert folder.is_dir()
+    desk.leave("b")
+    desk.leave("a")
+    assert not folder.exists()
+    assert until(desk, "c", lambda view: view.over).state == "finished"
+    assert desk.view("a") == desk.view("b") == View()
+
+
+def test_an_easel_that_is_killed_is_replaced(desk: Desk, photo: str, painting: str) -> None:
+    desk.ask("a", Order(content=photo, styles=(painting,), settings=LONG))
+    until(desk, "a", lambda view: steps(view) > 2)
+    desk.ask("b", Order(content=photo, styles=(painting,), settings=SHORT))
+    for child in psutil.Process().children():
+        if "spawn_main" in " ".join(child.cmdline()):
+            os.kill(child.pid, signal.SIGKILL)
+    failed = until(desk, "a", lambda view: view.over)
+    assert failed.state == "failed"
+    assert "want of memory" in failed.text
+    assert until(desk, "b", lambda view: view.over).state == "finished"
+
+
+def test_an_order_that_cannot_be_says_why_and_the_next_one_is_painted(
+    desk: Desk, photo: str, painting: str, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(Path(photo).read_bytes()[:500])
+    desk.ask("a", Order(content=str(bad), styles=(painting,), settings=SHORT))
+    view = until(desk, "a", lambda view: view.over)
+    assert (view.state, "cut off or damaged" in view.text) == ("failed", True)
+    desk.ask("a", Order(content=photo, styles=(painting,), settings={**SHORT, "nonsense": 1}))
+    view = until(desk, "a", lambda view: view.over)
+    assert (view.state, "fault of Impasto's" in view.text) == ("failed", True)
+    desk.ask("a", Order(content=photo, styles=(painting,), settings=SHORT))
+    assert until(desk, "a", lambda view: view.over).state == "finished"
+
+
+def test_it_is_foreseen_what_an_order_takes(desk: Desk, photo: str, painting: str) -> None:
+    order = Order(content=photo, styles=(painting,), settings=SHORT)
+    found = desk.foresee(order, timeout=60)
+    assert (found.width, found.height) == (64, 48)
+    assert found.seconds > 0
+    assert 10_000_000 < found.bytes < found.limit
+    desk.ask("a", Order(content=photo, styles=(painting,), settings=LONG))
+    until(desk, "a", lambda view: steps(view) > 2)
+    assert desk.foresee(order, timeout=60).width == 64  # between two steps
+    with pytest.raises(SettingsError, match="strength is 7"):
+        desk.foresee(Order(content=photo, styles=(painting,), settings={"strength": 7}), timeout=60)
+
+
+def test_an_order_ends_when_its_time_is_over(
+    small_file: str, decoder_file: str, photo: str, painting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMPASTO_DECODER", decoder_file)
+    desk = Desk(common={"weights": small_file, "threads": 1}, limits=Limits(seconds=3.0))
+    try:
+        desk.ask("a", Order(content=photo, styles=(painting,), settings=LONG))
+        view = until(desk, "a", lambda view: view.over)
+        assert view.state == "stopped"
+    finally:
+        desk.close()
+    assert not Path(desk.root).exists()
+
+
+@pytest.mark.parametrize("recipe", ["content", "style", "features"])
+def test_the_papers_orders(desk: Desk, photo: str, painting: str, recipe: str) -> None:
+    settings = {
+        "content": {"layer": "conv2_1", "size": 48, "steps": 5, "scales": 1},
+        "style": {"layers": "conv1_1,conv2_1", "size": "48", "steps": 5, "scales": 1},
+        "features": {"layer": "conv2_1", "size": 64},
+    }[recipe]
+    styles = (painting,) if recipe == "style" else ()
+    content = "" if recipe == "style" else photo
+    desk.ask("a", Order(recipe=recipe, content=content, styles=styles, settings=settings))  # type: ignore[arg-type]
+    view = until(desk, "a", lambda view: view.over)
+    assert view.state == "finished", view.text
+    assert read_picture(view.files[0]).width > 0
+
+
+def test_a_figures_panels_appear_one_after_another(desk: Desk, photo: str, painting: str) -> None:
+    order = Order(recipe="figure", content=photo, styles=(painting,), settings={"size": 32, "steps": 2})
+    desk.ask("a", order)
+    counts = [len(view.files) for view in desk.follow("a", every=0.01)]
+    assert counts == sorted(counts)
+    assert len(set(counts)) > 3
+    view = desk.view("a")
+    assert view.state == "finished", view.text
+    assert Path(view.files[0]).name == "figure.png"
+    assert len(view.files) == 11
+
+
+def test_strokes_of_a_brush_become_regions(desk: Desk, photo: str, painting: str, tmp_path: Path) -> None:
+    """Red on the left of both; the rest, unpainted, stays a photo."""
+    drawn = []
+    for name, height, width in (("photo", 36, 48), ("painting", 40, 40)):
+        strokes = scene(height, width) * 0
+        strokes[:, 0] = 1
+        alpha = (strokes[:, :1] * 0).clone()
+        alpha[..., : width // 2] = 1
+        write_picture(Picture(strokes, alpha, name), tmp_path / f"{name}.png")
+        drawn.append(str(tmp_path / f"{name}.png"))
+    order = Order(content=photo, styles=(painting,), settings=SHORT, strokes=tuple(drawn), stays=True)
+    desk.ask("a", order)
+    view = until(desk, "a", lambda view: view.over)
+    assert view.state == "finished", view.text
+    manifest = manifests.read(view.files[0])
+    assert manifest["settings"]["keep"] == "black"
+    assert sorted(manifest["inputs"]) == ["content", "regions", "style", "style-regions"]
+    painted, before = read_picture(view.files[2]).pixels, read_picture(photo)
+    from impasto.image.resize import resize
+
+    here = resize(before.pixels, 48, 64)
+    difference = (painted - here).abs().amax(1)[0]
+    assert difference[:, 40:].max() < 2e-3  # kept
+    assert difference[:, :24].mean() > 0.02
+
+
+def test_a_long_curve_is_thinned() -> None:
+    curve: tuple[int, ...] = ()
+    for number in range(10 * ROWS):
+        curve = thinned((*curve, number))
+    assert len(curve) <= ROWS + 1
+    assert curve[0] == 0
+    assert curve[-1] == 10 * ROWS - 1
+    assert list(curve) == sorted(set(curve))
