@@ -152,13 +152,17 @@ class StylizeSettings(LookSettings, RunSettings):
         False, "stop at 256 px, where the run to the full size would be then: strokes as large in the picture"
     )
     budget: str = option(
-        "", "time to paint in, such as 10s or 2m: as many steps as there is time for; if left out, --steps"
+        "",
+        "time to paint in, such as 10s or 2m: as many steps as there is time for; if left out, --steps",
+        label="Time to paint in",
     )
     init: str = option(
         "content", "what to start from: noise, content (the photo), fast (half photo, half what `impasto "
-        "fast` paints), or an image file",
+        "fast` paints), or an image file", label="What to start from",
     )  # fmt: skip
-    layers: Mapping[str, float] = option(dict.fromkeys(PAPER_STYLE_LAYERS, 0.2), STYLE_LAYERS_HELP)
+    layers: Mapping[str, float] = option(
+        dict.fromkeys(PAPER_STYLE_LAYERS, 0.2), STYLE_LAYERS_HELP, label="Style layers"
+    )
     blending: Blending = option(
         "targets",
         "several paintings: one style between theirs, or all of them at once (losses)",
@@ -184,18 +188,23 @@ class StylizeSettings(LookSettings, RunSettings):
     )  # fmt: skip
     alpha: float | None = option(
         None, "weight of content; follows from strength if left out", low=0, advanced=True,
-        also="content_weight",
+        also="content_weight", label="Content's weight α",
     )  # fmt: skip
     beta: float | None = option(
-        None, "weight of style; follows from strength if left out", low=0, advanced=True, also="style_weight"
+        None,
+        "weight of style; follows from strength if left out",
+        low=0,
+        advanced=True,
+        also="style_weight",
+        label="Style's weight β",
     )
     tv: float | None = option(
         None, "weight of smoothness (total variation); if left out, 2, in other formulas their own",
-        low=0, advanced=True, also="tv_weight",
+        low=0, advanced=True, also="tv_weight", label="Smoothness",
     )  # fmt: skip
     gamut: float | None = option(
         None, "weight against colours that no screen shows; if left out, 100, in other formulas 0",
-        low=0, advanced=True,
+        low=0, advanced=True, label="Colours within what screens show",
     )  # fmt: skip
     pooling: Pooling = option("max", POOLING_HELP, advanced=True)
 

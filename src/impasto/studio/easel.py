@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -186,7 +187,7 @@ class Easel:
             self._say(News("paused", "Paused.", picture=_shown(last.image()), step=_facts(last)))
             return
         painting = finish(job, last)
-        files = _saved(painting, order.folder)
+        files = _saved(painting, tempfile.mkdtemp(dir=order.folder))  # an earlier stop's are kept
         text = "Stopped; this is what is there." if not done else "Done."
         picture = _shown(painting.picture.pixels)
         self._say(News("finished" if done else "stopped", text, picture, _facts(last), files))

@@ -67,10 +67,10 @@ def control(field: Field, *, longest: int) -> gr.components.Component:
     if field.type is float and facts["high"] is not None:
         step = 0.05 if facts["high"] <= 8 else 0
         return gr.Slider(facts["low"], facts["high"], value=default, step=step, **about)
-    if field.type in (int, float, float | None):
+    if field.type in (int, float):
         precision = 0 if field.type is int else None
         return gr.Number(default, minimum=facts["low"], precision=precision, **about)
-    return gr.Textbox(default, **about)
+    return gr.Textbox(default or "", **about)  # also of numbers that may be left out
 
 
 def settings(settings_class: type, fields: Sequence[Field], values: Sequence[Any]) -> dict[str, Any]:
@@ -81,12 +81,19 @@ def settings(settings_class: type, fields: Sequence[Field], values: Sequence[Any
     """
     said = {}
     for field, value in zip(fields, values, strict=True):
-        if value is None or (value == "" and field.default == ""):
+        if value is None or (value == "" and field.default in ("", None)):
             continue
-        value = float(value) if field.type in (float, float | None) else value
-        said[field.name] = int(value) if field.type is int and float(value).is_integer() else value
+        said[field.name] = _number(field, value) if field.type in (int, float, float | None) else value
     settings_class(**said)
     return said
+
+
+def _number(field: Field, value: Any) -> float:
+    try:
+        found = float(value)
+    except ValueError:
+        raise SettingsError(f"{label(field)} is {value!r}; it must be a number, or left out.") from None
+    return int(found) if field.type is int and found.is_integer() else found
 
 
 def checked(settings_class: type, said: Mapping[str, Any], *, longest: int) -> dict[str, Any]:

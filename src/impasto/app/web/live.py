@@ -35,6 +35,7 @@ class Live:
 
     def __init__(self, desk: Desk, tab: str, what: str) -> None:
         self.desk, self.tab = desk, tab
+        self._followed: set[str] = set()
         nothing = View()
         self.stage = gr.HTML(views.stage(nothing), elem_id=f"{tab}-stage")
         self.status = gr.HTML(views.status(nothing), elem_id=f"{tab}-status")
@@ -94,7 +95,17 @@ class Live:
             yield update
 
     async def follow(self, page: str) -> AsyncIterator[list[Any]]:
-        """What to show, as it changes, until the order rests."""
+        """What to show, as it changes, until the order rests; once for a page, however often it asks."""
+        if page in self._followed:
+            return
+        self._followed.add(page)
+        try:
+            async for update in self._changes(page):
+                yield update
+        finally:
+            self._followed.discard(page)
+
+    async def _changes(self, page: str) -> AsyncIterator[list[Any]]:
         seen, picture, drawn, shown = -1, b"", 0.0, 0
         loop = asyncio.get_running_loop()
         while True:

@@ -18,4 +18,4 @@ def friendly() -> Iterator[None]:
     try:
         yield
     except ImpastoError as error:
-        raise gr.Error(str(error), title="That does not work", print_exception=False) from error
+        raise gr.Error(str(error), print_exception=False) from error

@@ -20,6 +20,9 @@ STYLE = """
 .impasto-status[data-state=failed] .said, .impasto-forecast .bad { color: var(--error-text-color, #b91c1c); }
 .impasto-forecast { font-size: .95rem; }
 .gradio-container { max-width: 1280px !important; margin: auto; }
+.gradio-container .grid-container { grid-template-columns: repeat(4, minmax(0, 1fr)) !important; }
+.gradio-container .grid-container > * { min-width: 0; }
+.gradio-container .caption-label { max-width: 100%; }
 @media (max-width: 640px) { .gradio-container { padding: .5rem !important; } }
 """
 """The page's own rules; colours are the theme's, so that light and dark follow the visitor's choice."""

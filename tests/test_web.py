@@ -1,0 +1,367 @@
+"""The studio's page, driven in a real browser: Debian's chromium, headless."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from impasto.image.areas import read_areas
+from impasto.image.files import read_picture
+from impasto.recipes import manifest as manifests
+from served import studio
+from small import save, scene, stripes
+
+CHROMIUM = next((path for name in ("chromium", "chromium-browser") if (path := shutil.which(name))), None)
+PATIENCE = 30_000
+"""Milliseconds: the browser draws with the processor, which a suite's other tests use as well."""
+
+
+@pytest.fixture(scope="module")
+def server(small_file: str, decoder_file: str) -> Iterator[tuple[str, psutil.Process]]:
+    with studio(small_file, decoder_file) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    assert CHROMIUM, "these tests need Debian's chromium: apt-get install chromium"
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser: Browser, server: tuple[str, psutil.Process]) -> Iterator[Callable[..., Page]]:
+    """Opens the page as a new visitor; what goes wrong in its scripts fails the test."""
+    wrong: list[str] = []
+    contexts = []
+
+    def open_page(**options: object) -> Page:
+        context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+        if options:
+            context.close()
+            context = browser.new_context(accept_downloads=True, **options)  # type: ignore[arg-type]
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("request", lambda request: wrong.append(request.url) if _foreign(request.url) else None)
+        page.goto(server[0])
+        page.wait_for_selector("#photo input[type=file]", state="attached")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not wrong
+
+
+def _foreign(url: str) -> bool:
+    return not re.match(r"(http://127\.0\.0\.1[:/]|data:|blob:)", url)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    folder = tmp_path_factory.mktemp("uploads")
+    return save(scene(96, 128), folder / "photo.png"), save(stripes(96, 96), folder / "painting.png")
+
+
+def state(page: Page, tab: str = "paint") -> str:
+    return page.get_attribute(f"#{tab}-status .impasto-status", "data-state") or ""
+
+
+def shown(page: Page, name: str, tab: str = "paint") -> float:
+    found = page.get_attribute(f"#{tab}-status .impasto-status", f"data-{name}")
+    return float(found) if found else float("nan")
+
+
+def until(page: Page, true: Callable[[], bool], limit: float = PATIENCE / 1000) -> None:
+    began = time.monotonic()
+    while not true():
+        assert time.monotonic() - began < limit, page.inner_text("body")[-1500:]
+        page.wait_for_timeout(50)
+
+
+def upload(page: Page, place: str, path: str) -> None:
+    page.set_input_files(f"#{place} input[type=file]", path)
+    page.wait_for_selector(f"#{place} img")
+
+
+def choose(page: Page, pictures: tuple[str, str], steps: int = 100_000, size: int = 128) -> None:
+    """Two uploads, and settings for a run of that many steps."""
+    upload(page, "photo", pictures[0])
+    upload(page, "painting", pictures[1])
+    number(page, "size", size)
+    page.get_by_text("Advanced settings", exact=True).click()
+    page.wait_for_selector("#set-steps input")
+    for name, value in (("steps", steps), ("tolerance", 0), ("scales", 1)):
+        number(page, name, value)
+    page.wait_for_selector("#forecast [data-seconds]")
+
+
+def number(page: Page, name: str, value: float) -> None:
+    box = page.locator(f"#set-{name} input[type=number]")
+    box.fill(str(value))
+    box.press("Tab")
+
+
+def started(page: Page) -> None:
+    page.click("#paint-go")
+    until(page, lambda: state(page) == "working" and page.locator("#paint-stage img").count() == 1)
+
+
+def download(page: Page, kind: str, folder: Path) -> Path:
+    with page.expect_download() as waiting:
+        page.click(f"#paint-{kind}")
+    target = folder / waiting.value.suggested_filename
+    waiting.value.save_as(target)
+    return target
+
+
+def test_paint_watch_steer_stop_resume_and_download(
+    visit: Callable[..., Page], pictures: tuple[str, str], tmp_path: Path
+) -> None:
+    page = visit()
+    choose(page, pictures)
+    assert re.search(
+        r"128×96 pixels; about \d+ (seconds|minutes|hours)", page.inner_text("#forecast").replace(".", "")
+    )
+    started(page)
+    seen: set[str | None] = set()
+    until(page, lambda: seen.add(page.get_attribute("#paint-stage img", "src")) or len(seen) >= 4)  # type: ignore[func-returns-value]
+    assert "to go" in page.inner_text("#paint-status")
+    style = shown(page, "style")
+    number(page, "strength", 0.1)  # while it runs: the style's weight falls to 0.09 of what it was
+    until(page, lambda: shown(page, "style") < 0.3 * style)
+    assert "strength 0.1" in page.inner_text("#paint-status")
+    page.click("#paint-stop")
+    until(page, lambda: state(page) == "stopped")
+    before = page.inner_text("#paint-status")
+    page.click("#paint-resume")
+    until(page, lambda: state(page) == "working")
+    page.click("#paint-pause")
+    until(page, lambda: state(page) == "paused")
+    page.click("#paint-resume")
+    until(page, lambda: state(page) == "working")
+    page.wait_for_timeout(500)
+    page.click("#paint-stop")
+    until(page, lambda: state(page) == "stopped")
+    assert _step(page.inner_text("#paint-status")) > _step(before)
+    for kind, bits in (("png", 8), ("jpeg", 8), ("tiff", 16)):
+        file = download(page, kind, tmp_path)
+        manifest = manifests.read(file)
+        assert manifest["settings"]["size"] == 128
+        assert manifest["turns"][0]["settings"] == {"strength": 0.1}
+        assert [one["path"] for one in manifest["inputs"].values()] == ["photo.png", "painting.png"]
+        picture = read_picture(file)
+        assert (picture.width, picture.height) == (128, 96)
+        levels = picture.pixels * (2**bits - 1)
+        assert (levels - levels.round()).abs().max() < 0.01
+    page.get_by_text("Compare with the photo", exact=True).click()
+    page.wait_for_selector("#compare img")
+    page.get_by_text("The pictures of this visit", exact=True).click()
+    until(page, lambda: page.locator("#history img").count() >= 2)  # of both stops
+
+
+def _step(text: str) -> int:
+    found = re.search(r"step (\d+)", text)
+    assert found, text
+    return int(found[1])
+
+
+def test_paintings_from_the_shelf_and_the_museum(
+    visit: Callable[..., Page], pictures: tuple[str, str]
+) -> None:
+    page = visit()
+    upload(page, "photo", pictures[0])
+    page.locator("#shelf button.thumbnail-item").first.click()
+    page.wait_for_selector("#painting img")
+    first = page.get_attribute("#painting img", "src")
+    page.get_by_text("paintings of the Metropolitan Museum").click()
+    page.fill("#museum-search input, #museum-search textarea", "gogh")
+    until(page, lambda: 0 < page.locator("#museum button.thumbnail-item").count() < 24)
+    assert all(
+        "Gogh" in text for text in page.locator("#museum .caption-label").all_inner_texts() or ["Gogh"]
+    )
+    page.locator("#museum button.thumbnail-item").first.click()
+    until(page, lambda: page.get_attribute("#painting img", "src") != first)
+    number(page, "size", 64)
+    page.click("#paint-go")
+    until(page, lambda: state(page) == "finished")
+
+
+def test_a_region_is_drawn_with_the_brush(
+    visit: Callable[..., Page], pictures: tuple[str, str], tmp_path: Path
+) -> None:
+    page = visit()
+    upload(page, "photo", pictures[0])
+    upload(page, "painting", pictures[1])
+    number(page, "size", 64)
+    page.get_by_text("Regions", exact=True).click()
+    page.click("#regions-load")
+    page.get_by_label("What I leave unpainted on the photo stays a photo").check()
+    canvas = page.locator("#regions-photo canvas").first
+    canvas.scroll_into_view_if_needed()
+    page.wait_for_timeout(1500)
+    box = canvas.bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x - 30, y)
+    page.mouse.down()
+    for place in range(12):
+        page.mouse.move(x - 30 + 5 * place, y + 8 * (place % 3 - 1))
+    page.mouse.up()
+    page.wait_for_timeout(1000)
+    page.click("#paint-go")
+    until(page, lambda: state(page) in ("finished", "failed"))
+    assert state(page) == "finished", page.inner_text("#paint-status")
+    manifest = manifests.read(download(page, "png", tmp_path))
+    assert manifest["settings"]["keep"] == "black"
+    assert manifest["inputs"]["regions"]["path"] == "regions-0.png"
+
+
+def test_the_papers_tab(visit: Callable[..., Page], pictures: tuple[str, str]) -> None:
+    page = visit()
+    page.get_by_role("tab", name="Paper").click()
+    upload(page, "paper-picture", pictures[0])
+    page.click("#paper-go")
+    until(page, lambda: state(page, "paper") == "finished")
+    reconstruction = page.get_attribute("#paper-stage img", "src")
+    page.get_by_label("What a layer's filters respond to (features)").check()
+    page.click("#paper-go")
+    until(
+        page,
+        lambda: (
+            state(page, "paper") == "finished"
+            and page.get_attribute("#paper-stage img", "src") != reconstruction
+        ),
+    )
+    assert "channels of conv4_2" in page.inner_text("#paper-status")
+
+
+def test_a_second_page_waits_its_turn_and_a_closed_one_gives_way(
+    visit: Callable[..., Page], pictures: tuple[str, str]
+) -> None:
+    first, second = visit(), visit()
+    choose(first, pictures)
+    started(first)
+    choose(second, pictures, steps=5)
+    second.click("#paint-go")
+    until(second, lambda: state(second) == "waiting")
+    assert "Waiting: it is next." in second.inner_text("#paint-status")
+    first.close()
+    until(second, lambda: state(second) == "finished")
+    assert second.locator("#paint-stage img").count() == 1
+
+
+def test_an_easel_that_dies_takes_no_page_along(
+    visit: Callable[..., Page], pictures: tuple[str, str], server: tuple[str, psutil.Process]
+) -> None:
+    page = visit()
+    choose(page, pictures)
+    started(page)
+    (easel,) = [child for child in server[1].children() if "spawn_main" in " ".join(child.cmdline())]
+    os.kill(easel.pid, signal.SIGKILL)
+    until(page, lambda: state(page) == "failed")
+    assert "want of memory" in page.inner_text("#paint-status")
+    number(page, "steps", 5)
+    page.click("#paint-go")
+    until(page, lambda: state(page) == "finished")
+
+
+def test_a_hundred_clicks_leave_one_order(visit: Callable[..., Page], pictures: tuple[str, str]) -> None:
+    page, other = visit(), visit()
+    choose(page, pictures)
+    choose(other, pictures, steps=5)
+    page.evaluate("for (let n = 0; n < 100; n++) document.querySelector('#paint-go').click()")
+    until(page, lambda: state(page) == "working")
+    page.evaluate("for (let n = 0; n < 100; n++) document.querySelector('#paint-go').click()")
+    other.click("#paint-go")
+    until(other, lambda: state(other) == "waiting")
+    assert "Waiting: it is next." in other.inner_text("#paint-status")
+    page.click("#paint-stop")
+    until(other, lambda: state(other) == "finished")
+    assert state(page) == "stopped"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_a_phone_nothing_is_wider_than_the_screen(
+    visit: Callable[..., Page], pictures: tuple[str, str], scheme: str
+) -> None:
+    page = visit(
+        viewport={"width": 390, "height": 844}, device_scale_factor=2, has_touch=True, color_scheme=scheme
+    )
+    upload(page, "photo", pictures[0])
+    for text in ("More paintings", "Advanced settings", "How the loss falls"):
+        page.get_by_text(text, exact=True).click()
+    page.wait_for_timeout(500)
+    for tab in ("Paper", "Paint"):
+        page.get_by_role("tab", name=tab).click()
+        page.wait_for_timeout(300)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    red, green, blue = map(int, re.findall(r"\d+", dark)[:3])
+    assert (red + green + blue < 200) == (scheme == "dark")
+
+
+def test_everything_to_click_has_a_name_and_the_keyboard_reaches_it(visit: Callable[..., Page]) -> None:
+    page = visit()
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll('button, input, textarea, select, img, progress')]
+        .filter(e => e.offsetParent !== null && !(e.innerText || '').trim()
+            && !e.getAttribute('aria-label') && !e.getAttribute('aria-labelledby') && !e.title && !e.alt
+            && !(e.labels && e.labels.length)).map(e => e.outerHTML.slice(0, 200))"""
+    )
+    assert nameless == []
+    reached = set()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.closest('[id]')?.id"))
+    assert {"paint-go", "set-strength", "set-size"} <= reached
+    live = page.locator("#paint-status [role=status]")
+    assert live.count() == 1
+
+
+def test_a_bad_value_and_a_missing_picture_are_said(
+    visit: Callable[..., Page], pictures: tuple[str, str]
+) -> None:
+    page = visit()
+    page.click("#paint-go")
+    page.get_by_text("There is no photo. Drop one, or pick one.").first.wait_for()
+    upload(page, "photo", pictures[0])
+    upload(page, "painting", pictures[1])
+    page.get_by_text("Advanced settings", exact=True).click()
+    page.fill("#set-layers textarea, #set-layers input", "conv9_9")
+    page.keyboard.press("Tab")
+    page.get_by_text("conv9_9").nth(0).wait_for()
+    until(page, lambda: "conv9_9" in page.inner_text("#forecast"))
+    page.click("#paint-go")
+    page.locator(".toast-body", has_text="conv9_9").first.wait_for()
+    assert json.dumps(state(page)) == '"nothing"'
+
+
+def test_masks_of_the_brush_have_its_colours(tmp_path: Path) -> None:
+    """Soft edges of a brush on black are no third colour."""
+    from impasto.studio.brush import masks
+
+    strokes = scene(40, 40) * 0
+    strokes[:, 0] = 1
+    alpha = strokes[:, :1] * 0
+    alpha[..., 5:20, 5:20] = 1
+    alpha[..., 20:22, 5:20] = 0.5
+    from impasto.image.files import write_picture
+    from impasto.image.picture import Picture
+
+    write_picture(Picture(strokes, alpha, "strokes"), tmp_path / "s.png")
+    files, keep = masks([str(tmp_path / "s.png"), ""], 3, False, str(tmp_path))
+    assert keep == "black"
+    assert [len(read_areas(read_picture(file)).colors) for file in files] == [2, 1, 1, 1]
