@@ -20,7 +20,7 @@ from served import studio
 from small import save, scene, stripes
 
 CHROMIUM = next((path for name in ("chromium", "chromium-browser") if (path := shutil.which(name))), None)
-PATIENCE = 30_000
+PATIENCE = 90_000
 """Milliseconds: the browser draws with the processor, which a suite's other tests use as well."""
 
 

@@ -8,7 +8,7 @@ import gradio as gr
 
 from impasto.app.options import as_text, describe, in_order
 from impasto.errors import SettingsError
-from impasto.recipes.fields import choices
+from impasto.recipes.fields import choices, layer_weights
 from impasto.recipes.settings import OWN_STARTS, StylizeSettings
 
 PLAIN = ("strength", "size", "colors", "style_scale")
@@ -83,6 +83,8 @@ def settings(settings_class: type, fields: Sequence[Field], values: Sequence[Any
     for field, value in zip(fields, values, strict=True):
         if value is None or (value == "" and field.default in ("", None)):
             continue
+        if field.default_factory is not dataclasses.MISSING:
+            value = layer_weights(value, label(field))
         said[field.name] = _number(field, value) if field.type in (int, float, float | None) else value
     settings_class(**said)
     return said
@@ -106,8 +108,13 @@ def checked(settings_class: type, said: Mapping[str, Any], *, longest: int) -> d
     if unknown := sorted(set(said) - set(names)):
         raise SettingsError(f"{', '.join(unknown)} cannot be set here. There are {', '.join(sorted(names))}.")
     bounded(said, longest)
-    settings_class(**said)
-    return dict(said)
+    parsed = {
+        field.name: layer_weights(said[field.name], field.name)
+        for field in dataclasses.fields(settings_class)
+        if field.name in said and field.default_factory is not dataclasses.MISSING
+    }
+    settings_class(**{**said, **parsed})
+    return {**said, **parsed}
 
 
 def bounded(said: Mapping[str, Any], longest: int) -> None:

@@ -67,11 +67,12 @@ class Guard:
         if refusal is not None or scope["type"] == "websocket":
             await _refuse(send, *(refusal or (403, "no websockets here")), websocket=scope["type"] != "http")
             return
-        taken, answered = 0, False
+        taken, answered, whole = 0, False, False
 
         async def counted() -> Message:
-            nonlocal taken
+            nonlocal taken, whole
             message = await receive()
+            whole = not message.get("more_body", False)
             taken += len(message.get("body", b""))
             if taken > self.most:
                 raise TooLarge
@@ -83,6 +84,8 @@ class Guard:
                 answered = True
                 known = {name.lower() for name, _ in message["headers"]}
                 more = [(name, value) for name, value in HEADERS.items() if name not in known]
+                if not whole and scope["method"] not in ("GET", "HEAD"):
+                    more.append((b"connection", b"close"))  # else the rest would be read, to no use
                 message["headers"] = [*message["headers"], *more]
             await send(message)
 
@@ -144,7 +147,10 @@ def application(desk: Desk, hosts: tuple[str, ...] = LOOPBACK) -> FastAPI:
         theme=gr.themes.Soft(font=font, font_mono=["ui-monospace", "monospace"]),
         css=views.STYLE,
         footer_links=[],
+        run_history=False,
     )
+    # Gradio asks whether a file that a request names was uploaded only of pages that its own `launch` started
+    page.has_launched = page.is_running = True
     app.add_middleware(Guard, hosts=hosts, most=desk.limits.upload + SLACK)
     return app
 

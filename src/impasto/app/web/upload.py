@@ -1,9 +1,11 @@
 """Pictures that visitors bring: taken as they are, and looked at before anything is done with them."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 
 from impasto.errors import ImageError
 from impasto.image.header import inspect
@@ -37,8 +39,17 @@ def upload(what: str, identity: str) -> gr.Image:
 
 
 def _as_file(payload: Any) -> str | None:
-    """Where the file is; Gradio has made sure that it was uploaded here."""
-    return None if payload is None else str(payload.path)
+    """Where the file is.
+
+    Raises:
+        gr.Error: it was not uploaded here. Gradio should have made sure of that; twice is safe.
+    """
+    if payload is None:
+        return None
+    path = Path(os.path.realpath(payload.path))
+    if not path.is_relative_to(os.path.realpath(get_upload_folder())):
+        raise gr.Error("this file was not uploaded here", print_exception=False)
+    return str(path)
 
 
 def checked_upload(path: str | None, what: str, limits: Limits) -> str:
