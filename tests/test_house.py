@@ -17,6 +17,7 @@ GUESTS = {
     "fastapi": "app/web/",
     "starlette": "app/web/",
     "uvicorn": "app/web/",
+    "pandas": "app/web/",
     "pyvips": "image/",
     "PIL": "image/",
     "pillow_heif": "image/",

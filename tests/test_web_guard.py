@@ -123,6 +123,31 @@ def test_files_that_are_named_but_not_uploaded_are_not_read(
     assert "root:" not in said
 
 
+def test_no_event_of_the_page_reads_or_copies_a_file_of_this_machine(
+    server: tuple[str, psutil.Process], tmp_path: Path
+) -> None:
+    """Every event, public or not, is sent a file that nobody uploaded in place of each of its inputs."""
+    secret = tmp_path / "a-secret-of-this-machine.png"
+    secret.write_bytes(b"\x89PNG\r\n\x1a\n not for you")
+    payload = {"path": str(secret), "meta": {"_type": "gradio.FileData"}}
+    editor = {"background": payload, "layers": [payload], "composite": payload}
+    config = httpx.get(f"{server[0]}/config", timeout=30).json()
+    kinds = {one["id"]: one["type"] for one in config["components"]}
+    events = [one for one in config["dependencies"] if one["backend_fn"]]
+    assert len(events) > 15
+    for event in events:
+        data = [editor if kinds[place] == "imageeditor" else payload for place in event["inputs"]]
+        body = {"data": data, "fn_index": event["id"], "session_hash": f"x{event['id']}"}
+        joined = httpx.post(f"{server[0]}{API}/queue/join", json=body, timeout=30)
+        assert joined.status_code < 500
+    with httpx.stream("GET", f"{server[0]}{API}/queue/data?session_hash=x{events[0]['id']}", timeout=30):
+        pass
+    from gradio.utils import get_upload_folder
+
+    copies = [one for one in Path(get_upload_folder()).rglob("*") if one.name == secret.name]
+    assert copies == []
+
+
 def test_two_gigabytes_are_refused_before_they_are_sent(server: tuple[str, psutil.Process]) -> None:
     host, port = urlsplit(server[0]).netloc.split(":")
     with socket.create_connection((host, int(port)), timeout=30) as raw:

@@ -87,7 +87,7 @@ class PaintTab:
             photo = upload("Photo", "photo")
             paintings = [upload("Painting", "painting")]
         self.shelf = gr.Gallery(
-            [(one.path, one.caption) for one in own()], label="Or pick a painting", columns=4, height=190,
+            _captioned(own()), label="Or pick a painting", columns=4, height=190,
             allow_preview=False, interactive=False, elem_id="shelf", buttons=[],
         )  # fmt: skip
         self.words = gr.Textbox(visible=False)
@@ -234,7 +234,7 @@ def _background(path: str | None) -> Any:
 
 
 def _captioned(paintings: Sequence[Painting]) -> list[tuple[str, str]]:
-    return [(one.path, one.caption) for one in paintings]
+    return [(one.small or one.path, one.caption) for one in paintings]
 
 
 def _searched(words: str) -> list[tuple[str, str]]:

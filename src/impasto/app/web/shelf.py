@@ -17,6 +17,7 @@ class Painting:
 
     Attributes:
         path: of the picture.
+        small: of a square part of it to show on a shelf; the picture itself where there is none.
         title, artist, date: as its museum has them.
     """
 
@@ -24,6 +25,7 @@ class Painting:
     title: str
     artist: str
     date: str
+    small: str = ""
 
     @property
     def caption(self) -> str:
@@ -35,7 +37,10 @@ class Painting:
 def own() -> tuple[Painting, ...]:
     """The paintings that Impasto brings."""
     rows = json.loads((OWN / "paintings.json").read_text(encoding="utf-8"))
-    return tuple(Painting(str(OWN / r["file"]), r["title"], r["artist"], r["date"]) for r in rows)
+    return tuple(
+        Painting(str(OWN / r["file"]), r["title"], r["artist"], r["date"], str(OWN / "small" / r["file"]))
+        for r in rows
+    )
 
 
 @cache
