@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,6 +23,17 @@ import psutil
 from common import IMAGES, keep
 from gradio_client import Client, handle_file
 from playwright.sync_api import sync_playwright
+
+WATCH = """() => {
+    const stage = document.querySelector('#paint-stage');
+    let last = '';
+    window.seen = [];
+    new MutationObserver(() => {
+        const image = stage.querySelector('img');
+        if (image && image.src !== last) { last = image.src; window.seen.push(performance.now()); }
+    }).observe(stage, {childList: true, subtree: true, attributes: true});
+}"""
+"""Notes when the picture on the page changes."""
 
 WARM = 3
 """Paintings before memory is compared: the first ones load the network and fill what is kept."""
@@ -64,6 +76,37 @@ def loads(address: str, times: int) -> list[float]:
     return found
 
 
+def pictures(address: str, size: int) -> dict[str, float]:
+    """A painting with the default settings: seconds from the click to its pictures, and between them."""
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        page = browser.new_page()
+        page.goto(address)
+        for place, name in (("photo", "temple"), ("painting", "great-wave")):
+            page.wait_for_selector(f"#{place} input[type=file]", state="attached")
+            page.set_input_files(f"#{place} input[type=file]", IMAGES / f"{name}.jpg")
+            page.wait_for_selector(f"#{place} img")
+        page.locator("#set-size input[type=number]").fill(str(size))
+        page.keyboard.press("Tab")
+        page.wait_for_selector("#forecast [data-seconds]")
+        page.wait_for_timeout(1500)
+        page.evaluate(WATCH)
+        began = page.evaluate("performance.now()")
+        page.click("#paint-go")
+        page.wait_for_selector("#paint-status [data-state=finished]", timeout=600_000)
+        times = [(time - began) / 1000 for time in page.evaluate("window.seen")]
+        browser.close()
+    gaps = [after - before for before, after in pairwise(times)]
+    return {
+        "size": size,
+        "first_s": round(times[0], 2),
+        "pictures": len(times),
+        "longest_gap_s": round(max(gaps), 2),
+        "median_gap_s": round(statistics.median(gaps), 2),
+        "finished_s": round(times[-1], 2),
+    }
+
+
 def megabytes(server: psutil.Process) -> tuple[float, float]:
     """Of the server, and of the processes that paint."""
     easels = sum(child.memory_info().rss for child in server.children(recursive=True))
@@ -85,6 +128,7 @@ def main() -> None:
     with studio() as (address, server):
         time.sleep(10)  # the easel warms up; a visitor takes longer to choose two pictures
         seconds = loads(address, 5)
+        live = [pictures(address, size) for size in (256, 512)]
         rows: list[tuple[float, float]] = []
         for number in range(WARM + chosen.paintings):
             photo, style = (handle_file(IMAGES / f"{name}.jpg") for name in pairs[number % len(pairs)])
@@ -97,6 +141,7 @@ def main() -> None:
         "web",
         {
             "page_load_s": {"first": seconds[0], "median": statistics.median(seconds)},
+            "live": live,
             "paintings": chosen.paintings,
             "size": chosen.size,
             "server_mb": servers,

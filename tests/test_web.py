@@ -201,6 +201,39 @@ def test_paintings_from_the_shelf_and_the_museum(
     until(page, lambda: state(page) == "finished")
 
 
+def test_several_paintings_in_shares_that_steer(
+    visit: Callable[..., Page], pictures: tuple[str, str], tmp_path: Path
+) -> None:
+    page = visit()
+    choose(page, pictures)
+    page.get_by_text("More paintings", exact=True).click()
+    upload(page, "painting-2", pictures[0])
+    share(page, 2, 3)
+    started(page)
+    share(page, 1, 0.5)
+    until(page, lambda: "blend 0.5,3" in page.inner_text("#paint-status"))
+    page.click("#paint-stop")
+    until(page, lambda: state(page) == "stopped")
+    manifest = manifests.read(download(page, "png", tmp_path))
+    assert manifest["settings"]["blend"] == "1,3"
+    assert [turn["settings"] for turn in manifest["turns"]] == [{"blend": "0.5,3"}]
+
+
+def share(page: Page, which: int, value: float) -> None:
+    box = page.locator(f"#share-{which} input[type=number]")
+    box.fill(str(value))
+    box.press("Tab")
+
+
+def test_a_file_that_is_too_large_is_said_on_the_page(visit: Callable[..., Page], tmp_path: Path) -> None:
+    large = tmp_path / "large.png"
+    with large.open("wb") as file:
+        file.truncate(70_000_000)
+    page = visit()
+    page.set_input_files("#photo input[type=file]", str(large))
+    page.get_by_text(re.compile("too large|exceed|64", re.IGNORECASE)).first.wait_for()
+
+
 def test_a_region_is_drawn_with_the_brush(
     visit: Callable[..., Page], pictures: tuple[str, str], tmp_path: Path
 ) -> None:

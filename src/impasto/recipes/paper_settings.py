@@ -15,6 +15,7 @@ from impasto.recipes.settings import (
     POOLING_HELP,
     STYLE_LAYERS_HELP,
     WEIGHTS_HELP,
+    MachineSettings,
     RunSettings,
 )
 
@@ -105,7 +106,7 @@ class ReconstructStyleSettings(RunSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FigureSettings:
+class FigureSettings(MachineSettings):
     """How to compute the panels of the paper's figures.
 
     Raises:
@@ -115,14 +116,6 @@ class FigureSettings:
     size: int = option(256, "long side of each panel", unit="px", low=16, high=100_000)
     steps: int = option(0, "solver steps at each scale; 0: as many as each panel needs", low=0, high=100_000)
     seed: int = option(0, "seed of the white noise", low=0, high=2**63 - 1)
-    device: str = option("auto", DEVICE_HELP, advanced=True, local=True)
-    threads: int = option(
-        0, "processor threads; 0: one per core", low=0, high=4096, advanced=True, local=True
-    )
-    weights: str = option("", WEIGHTS_HELP, advanced=True, local=True)
-
-    def __post_init__(self) -> None:
-        check(self)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -61,16 +61,13 @@ WEIGHTS_HELP = "a file with the network's weights; default: the cache"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ComputeSettings:
-    """What everything that computes has in common.
+class MachineSettings:
+    """What computes, and with which weights.
 
     Raises:
         SettingsError: a value that is out of range, of another kind, or not a number; it names the setting.
     """
 
-    precision: Precision = option(
-        "auto", "type of the features; auto: bfloat16 where the processor has it", advanced=True
-    )
     device: str = option("auto", DEVICE_HELP, advanced=True, local=True)
     threads: int = option(
         0, "processor threads; 0: one per core", low=0, high=4096, advanced=True, local=True
@@ -79,6 +76,15 @@ class ComputeSettings:
 
     def __post_init__(self) -> None:
         check(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComputeSettings(MachineSettings):
+    """What everything that descends, or paints, has in common."""
+
+    precision: Precision = option(
+        "auto", "type of the features; auto: bfloat16 where the processor has it", advanced=True
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

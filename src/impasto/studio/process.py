@@ -7,14 +7,11 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, runtime_checkable
 
 from impasto.errors import ImpastoError
 from impasto.studio import easel
 from impasto.studio.orders import Forecast, News, Order, View
-
-if TYPE_CHECKING:
-    from impasto.studio.desk import Desk
 
 NICENESS = 5
 """Of the easels' processes."""
@@ -44,6 +41,22 @@ class Sitting:
     spent: float = 0.0
 
 
+@runtime_checkable
+class Work(Protocol):
+    """Where a process gets what it does: the desk."""
+
+    closed: bool
+
+    def next_one(self) -> "Sitting | tuple[Order, Future[Forecast]] | None":
+        """What is next; waits for it. None: nothing any more."""
+
+    def wishes(self, sitting: Sitting) -> "tuple[str, dict[str, Any], list[tuple[Order, Future[Forecast]]]]":
+        """What a page wants of its order, what it changes, and what is to be foreseen."""
+
+    def heard(self, sitting: Sitting, news: News) -> None:
+        """Note what is said of an order."""
+
+
 class EaselProcess:
     """Takes from the desk what is next, and has it done.
 
@@ -52,7 +65,7 @@ class EaselProcess:
         common: settings of every job.
     """
 
-    def __init__(self, desk: "Desk", common: Mapping[str, Any]) -> None:
+    def __init__(self, desk: Work, common: Mapping[str, Any]) -> None:
         self.desk, self.common = desk, common
         self._asked: list[Future[Forecast]] = []
         self._begin()

@@ -132,6 +132,7 @@ def application(desk: Desk, hosts: tuple[str, ...] = LOOPBACK) -> FastAPI:
         yield
         desk.close()
 
+    os.environ["GRADIO_TEMP_DIR"] = os.path.join(desk.root, "uploads")  # goes with the desk
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     page = build(desk)
     page.queue(max_size=8 * desk.limits.waiting, default_concurrency_limit=8)
