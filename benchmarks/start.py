@@ -1,9 +1,9 @@
 """From which start the paper's loss falls soonest to where it is after so many evaluations from white noise.
 
-    scripts/bench start [--size 512] [--evaluations 200] [--pairs temple:great-wave …]
+    scripts/bench start [--size 512] [--evaluations 200] [--pairs temple:great-wave …] [--one-scale]
 
 L-BFGS, float32, α/β as in descent.py. White noise, the photo, and half photo, half AdaIN, each at one scale;
-then what `--init fast` does with coarse scales before the finest one (as in descent.py), whose evaluations
+then, unless --one-scale, what `--init fast` does with coarse scales before the finest one (as in descent.py), whose evaluations
 count by their pixels.
 """
 
@@ -43,6 +43,9 @@ def starts(photo: str, painting: str, chosen: argparse.Namespace, workshop: Work
         )
         return prepare(content, style, settings, workshop=workshop)
 
+    alone = {"white noise": job("noise"), "photo": job("content"), "half photo, half AdaIN": job("fast")}
+    if chosen.one_scale:
+        return alone
     count = 2 if chosen.size < 512 else 3
     # α counts responses, of which a coarser scale has a quarter: four times α lets content weigh the same.
     jobs = [job("fast", count, ALPHA * 4**coarser) for coarser in reversed(range(count))]
@@ -54,12 +57,7 @@ def starts(photo: str, painting: str, chosen: argparse.Namespace, workshop: Work
         scales=tuple(replace(scale, steps=n) for scale, n in zip(finest.scales, taken, strict=True)),
         objective=lambda scale, layout: by_width[scale.width].objective(scale, layout),
     )
-    return {
-        "white noise": job("noise"),
-        "photo": job("content"),
-        "half photo, half AdaIN": job("fast"),
-        "the same, coarse to fine": several,
-    }
+    return {**alone, "the same, coarse to fine": several}
 
 
 def descended(job: Job, most: int, mark: float = 0.0) -> tuple[float, float]:
@@ -85,6 +83,7 @@ def main() -> None:
     arguments.add_argument("--evaluations", type=int, default=200)
     arguments.add_argument("--pairs", type=lambda pair: pair.split(":"), nargs="+", default=PAIRS)
     arguments.add_argument("--device", default=str(choose().device))
+    arguments.add_argument("--one-scale", action="store_true")
     chosen = arguments.parse_args()
     workshop, pairs = Workshop(), {}
     for photo, painting in chosen.pairs:

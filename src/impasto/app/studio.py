@@ -1,5 +1,8 @@
 """The command that opens the studio."""
 
+import os
+import subprocess
+import sys
 import webbrowser
 from typing import Annotated
 
@@ -51,6 +54,8 @@ def web(
         ) from error
     from impasto.studio.desk import Desk
 
+    if not weights:
+        _fetch_what_is_missing()
     limits = Limits(upload=size_in_bytes(upload), size=longest, waiting=waiting)
     common = {"weights": weights, "threads": threads, "memory": memory}
 
@@ -61,3 +66,18 @@ def web(
 
     hosts = (*LOOPBACK, *(name or ())) if host in ("127.0.0.1", "localhost", "::1") or name else ()
     serve(Desk(device or ["auto"], common, limits), host, port, hosts, on_ready=ready)
+
+
+def _fetch_what_is_missing() -> None:
+    """The network's weights, with a bar, before anybody waits; in a process of its own, which loads torch."""
+    from impasto.network.records import RECORDS, cache_folder
+
+    missing = [
+        record
+        for record in RECORDS.values()
+        if not (os.environ.get(record.variable) or (cache_folder() / record.file_name).exists())
+    ]
+    if missing:
+        done = subprocess.run([sys.executable, "-m", "impasto", "weights", "fetch"], check=False)
+        if done.returncode:
+            raise typer.Exit(done.returncode)

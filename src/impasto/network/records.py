@@ -1,9 +1,13 @@
-"""What is known about each weight file: where it comes from, its digests, its licence.
+"""What is known about each weight file: where it comes from, its digests, its licence, where it is kept.
 
-Data only: a new file of weights is a new record. Standard library only.
+Data only: a new file of weights is a new record. Loads no torch.
 """
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
+
+from platformdirs import user_cache_path
 
 from impasto.network.layers import CONVOLUTIONS
 
@@ -119,3 +123,9 @@ ADAIN_DECODER = WeightRecord(
 
 RECORDS: dict[str, WeightRecord] = {record.name: record for record in (VGG19_NORMALIZED, ADAIN_DECODER)}
 """Every weight file Impasto knows, by name."""
+
+
+def cache_folder(cache: str | os.PathLike[str] | None = None) -> Path:
+    """Folder for fetched weights: the argument, else IMPASTO_CACHE, else the user's cache folder."""
+    given = cache or os.environ.get("IMPASTO_CACHE")
+    return Path(given).expanduser() if given else user_cache_path("impasto")

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from filelock import FileLock, Timeout
-from platformdirs import user_cache_path
 
 from impasto.errors import WeightsError
 from impasto.network.fetch import ByteProgress, check_space, disk_errors, download, read_member
 from impasto.network.files import Convolution, digest, from_state_dict, part_beside, read, save, unpickled
-from impasto.network.records import RECORDS, VGG19_NORMALIZED, WeightRecord
+from impasto.network.records import RECORDS, VGG19_NORMALIZED, WeightRecord, cache_folder
 
 __all__ = [
     "RECORDS",
@@ -148,12 +147,6 @@ def verify(*, cache: str | os.PathLike[str] | None = None) -> list[WeightStatus]
         state, _ = _inspect(record, path)
         found.append(WeightStatus(record, path, state, 0 if state == "absent" else path.lstat().st_size))
     return found
-
-
-def cache_folder(cache: str | os.PathLike[str] | None = None) -> Path:
-    """Folder for fetched weights: the argument, else IMPASTO_CACHE, else the user's cache folder."""
-    given = cache or os.environ.get("IMPASTO_CACHE")
-    return Path(given).expanduser() if given else user_cache_path("impasto")
 
 
 def _cache_path(record: WeightRecord, cache: str | os.PathLike[str] | None) -> Path:
