@@ -3,8 +3,8 @@
     scripts/bench start [--size 512] [--evaluations 200] [--pairs temple:great-wave …] [--one-scale]
 
 L-BFGS, float32, α/β as in descent.py. White noise, the photo, and half photo, half AdaIN, each at one scale;
-then, unless --one-scale, what `--init fast` does with coarse scales before the finest one (as in descent.py), whose evaluations
-count by their pixels.
+then, unless --one-scale, what `--init fast` does with coarse scales before the finest one (as in
+descent.py), whose evaluations count by their pixels.
 """
 
 import argparse
