@@ -24,13 +24,26 @@ LONG = {"size": 128, "steps": 100_000, "tolerance": 0.0, "scales": 1}
 SHORT = {"size": 64, "steps": 6, "scales": 1}
 
 
+LIMITS = Limits(waiting=3, seconds=600)
+
+
+@pytest.fixture(scope="module")
+def one_desk(small_file: str, decoder_file: str) -> Iterator[Desk]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IMPASTO_DECODER", decoder_file)
+        patch.setenv("OMP_NUM_THREADS", "1")
+        desk = Desk(common={"weights": small_file}, limits=LIMITS)
+        yield desk
+        desk.close()
+
+
 @pytest.fixture
-def desk(small_file: str, decoder_file: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    monkeypatch.setenv("IMPASTO_DECODER", decoder_file)
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    desk = Desk(common={"weights": small_file}, limits=Limits(waiting=3, seconds=600))
-    yield desk
-    desk.close()
+def desk(one_desk: Desk) -> Iterator[Desk]:
+    """A desk that nobody is at: all tests share its process, which takes seconds to begin."""
+    yield one_desk
+    for page in "abcdefgh":
+        one_desk.leave(page)
+    one_desk.limits = LIMITS
 
 
 def until(desk: Desk, page: str, true: Callable[[View], bool], limit: float = 60.0) -> View:

@@ -18,7 +18,7 @@ from impasto.recipes.workshop import Workshop
 from impasto.solve import checkpoint
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def quick(small_file: str) -> StylizeSettings:
     return StylizeSettings(
         size=64, scales=2, steps=20, finest_steps=6, weights=small_file, precision="float32", history=4
@@ -46,11 +46,18 @@ def steered(photo: str, painting: str, quick: StylizeSettings) -> Job:
     return job
 
 
+@pytest.fixture(scope="module")
+def whole(photo: str, painting: str, quick: StylizeSettings) -> tuple[Job, list[Progress]]:
+    """A run that was steered and not stopped."""
+    job = steered(photo, painting, quick)
+    return job, list(run(job))
+
+
 def test_a_turn_changes_what_is_aimed_at_and_keeps_the_image(
-    photo: str, painting: str, quick: StylizeSettings
+    photo: str, painting: str, quick: StylizeSettings, whole: tuple[Job, list[Progress]]
 ) -> None:
-    plain = list(run(prepare(photo, painting, quick)))
-    turning = list(run(steered(photo, painting, quick)))
+    plain = list(run(prepare(photo, painting, replace(quick, finest_steps=1))))
+    turning = whole[1]
     assert [step.loss for step in turning[:4]] == [step.loss for step in plain[:4]]
     assert torch.equal(turning[3].image(), plain[3].image())
     content = [step.by_term["content conv4_2"] for step in turning]
@@ -62,10 +69,8 @@ def test_a_turn_changes_what_is_aimed_at_and_keeps_the_image(
     assert turning[-1].manifest["settings"]["strength"] == 0.5
 
 
-def test_a_steered_picture_painted_again_is_the_same(
-    photo: str, painting: str, quick: StylizeSettings
-) -> None:
-    first = complete(steered(photo, painting, quick))
+def test_a_steered_picture_painted_again_is_the_same(whole: tuple[Job, list[Progress]]) -> None:
+    first = finish(whole[0], whole[1][-1])
     first.save("first.png", bits=16)
     again = complete(prepare_rerun("first.png"))
     assert torch.equal(again.picture.pixels, first.picture.pixels)
@@ -75,12 +80,12 @@ def test_a_steered_picture_painted_again_is_the_same(
 
 @pytest.mark.parametrize("place", [3, 4, 12, 22, 24])
 def test_a_steered_run_resumed_is_uninterrupted(
-    photo: str, painting: str, quick: StylizeSettings, place: int, saved: Callable[[Job, Progress], str]
-) -> None:
+    photo: str, painting: str, quick: StylizeSettings, whole: tuple[Job, list[Progress]], place: int,
+    saved: Callable[[Job, Progress], str],
+) -> None:  # fmt: skip
     """Stopped between any two steps; turns that are still to come are the reader's, not the checkpoint's."""
-    job = steered(photo, painting, quick)
-    whole = list(run(job))
-    there = whole[place]
+    job, steps = whole
+    there = steps[place]
     resumed, snapshot, _ = prepare_resume(saved(job, there))
     later = {at: changes for at, changes in TURNS.items() if at >= (there.scale - 1, there.step)}
     workshop, now = Workshop(), replace(quick, **{k: v for t in TURNS.values() for k, v in t.items()})
@@ -99,9 +104,9 @@ def test_a_steered_run_resumed_is_uninterrupted(
 
     resumed = replace(resumed, turn=turn)
     rest = list(run(resumed, snapshot))
-    assert [step.loss for step in rest] == [step.loss for step in whole[place:]]
-    assert torch.equal(finish(resumed, rest[-1]).picture.pixels, finish(job, whole[-1]).picture.pixels)
-    assert rest[-1].manifest["turns"] == whole[-1].manifest["turns"]
+    assert [step.loss for step in rest] == [step.loss for step in steps[place:]]
+    assert torch.equal(finish(resumed, rest[-1]).picture.pixels, finish(job, steps[-1]).picture.pixels)
+    assert rest[-1].manifest["turns"] == steps[-1].manifest["turns"]
     assert rest[-1].manifest["settings"]["strength"] == quick.strength
 
 
