@@ -1,6 +1,7 @@
 """The desk and the easel: orders wait, are painted in another process, paused, stopped, resumed, steered."""
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from impasto.errors import BusyError, SettingsError
+from impasto.errors import BusyError, ImageError, ImpastoError, SettingsError
 from impasto.image.files import read_picture, write_picture
 from impasto.image.picture import Picture
 from impasto.recipes import manifest as manifests
@@ -18,6 +19,7 @@ from impasto.recipes.job import complete
 from impasto.recipes.rerun import prepare_rerun
 from impasto.studio.desk import ROWS, Desk, thinned
 from impasto.studio.orders import FORMATS, Limits, Order, View
+from impasto.studio.shown import without_paths
 from small import scene
 
 LONG = {"size": 128, "steps": 100_000, "tolerance": 0.0, "scales": 1}
@@ -273,6 +275,83 @@ def test_strokes_of_a_brush_become_regions(desk: Desk, photo: str, painting: str
     difference = (painted - here).abs().amax(1)[0]
     assert difference[:, 40:].max() < 2e-3  # kept
     assert difference[:, :24].mean() > 0.02
+
+
+def test_what_is_steered_while_it_rests_holds_when_it_goes_on(desk: Desk, photo: str, painting: str) -> None:
+    desk.ask("a", Order(content=photo, styles=(painting,), settings=LONG))
+    before = until(desk, "a", lambda view: steps(view) > 5)
+    desk.steer("a", {"strength": 0.1})
+    desk.pause("a")  # before the easel has heard of the first
+    until(desk, "a", lambda view: view.over)
+    desk.steer("a", {"style_scale": 0.5})
+    desk.resume("a")
+    assert before.step is not None
+    style = before.step["style"]
+    until(desk, "a", lambda view: view.step is not None and view.step["style"] < 0.3 * style)
+    desk.stop("a")
+    view = until(desk, "a", lambda view: view.over)
+    turns = manifests.read(view.files[0])["turns"]
+    assert {k: v for turn in turns for k, v in turn["settings"].items()} == {
+        "strength": 0.1,
+        "style_scale": 0.5,
+    }
+
+
+def test_uploads_may_vanish_while_an_order_waits_or_rests(
+    desk: Desk, photo: str, painting: str, tmp_path: Path
+) -> None:
+    own = [shutil.copy(path, tmp_path) for path in (photo, painting)]
+    desk.ask("a", Order(content=own[0], styles=(own[1],), settings=LONG))
+    for path in own:
+        Path(path).unlink()
+    until(desk, "a", lambda view: steps(view) > 2)
+    desk.pause("a")
+    paused = until(desk, "a", lambda view: view.over)
+    desk.resume("a")
+    until(desk, "a", lambda view: steps(view) > steps(paused) + 2)
+    with pytest.raises(ImageError, match="is no longer here"):
+        desk.ask("b", Order(content=own[0], styles=(own[1],), settings=LONG))
+
+
+def test_paused_before_it_began_it_begins_when_it_is_resumed(desk: Desk, photo: str, painting: str) -> None:
+    desk.ask("a", Order(content=photo, styles=(painting,), settings=SHORT))
+    desk.pause("a")
+    until(desk, "a", lambda view: view.over)
+    desk.ask("a", Order(content=photo, styles=(painting,), settings=SHORT))
+    until(desk, "a", lambda view: view.state == "working")
+    desk.pause("a")
+    if until(desk, "a", lambda view: view.over).state == "paused":
+        desk.resume("a")
+    assert until(desk, "a", lambda view: view.over).state == "finished"
+
+
+def test_an_easel_that_dies_while_it_rests_costs_nobody_a_painting(
+    desk: Desk, photo: str, painting: str
+) -> None:
+    order = Order(content=photo, styles=(painting,), settings=SHORT)
+    desk.foresee(order, timeout=60)
+    for child in psutil.Process().children():
+        if "spawn_main" in " ".join(child.cmdline()):
+            os.kill(child.pid, signal.SIGKILL)
+    time.sleep(1.0)  # the desk looks after it when there is something to do
+    desk.ask("a", order)
+    assert until(desk, "a", lambda view: view.over).state == "finished"
+
+
+def test_a_question_that_fails_in_an_unforeseen_way_is_answered(
+    desk: Desk, photo: str, painting: str
+) -> None:
+    order = Order(content=photo, styles=(painting,), settings={**SHORT, "layers": 7})
+    with pytest.raises(ImpastoError):
+        desk.foresee(order, timeout=60)
+    desk.ask("a", Order(content=photo, styles=(painting,), settings=SHORT))
+    assert until(desk, "a", lambda view: view.over).state == "finished"
+
+
+def test_messages_name_files_and_not_where_they_are() -> None:
+    order = Order(content="/tmp/x/photo.png", styles=("/tmp/y/painting.png",), folder="/tmp/z")
+    said = without_paths("content image '/tmp/x/photo.png' and /tmp/z/mask.png, '/tmp/y/painting.png'", order)
+    assert said == "content image 'photo.png' and mask.png, 'painting.png'"
 
 
 def test_a_long_curve_is_thinned() -> None:

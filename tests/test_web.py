@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, TimeoutError, sync_playwright
 
 from impasto.image.areas import read_areas
 from impasto.image.files import read_picture
@@ -103,11 +103,22 @@ def choose(page: Page, pictures: tuple[str, str], steps: int = 100_000, size: in
     upload(page, "photo", pictures[0])
     upload(page, "painting", pictures[1])
     number(page, "size", size)
-    page.get_by_text("Advanced settings", exact=True).click()
-    page.wait_for_selector("#set-steps input")
+    unfold(page, "Advanced settings", "#set-steps input")
     for name, value in (("steps", steps), ("tolerance", 0), ("scales", 1)):
         number(page, name, value)
     page.wait_for_selector("#forecast [data-seconds]")
+
+
+def unfold(page: Page, title: str, inside: str) -> None:
+    """Open a folded part; a click while the page is still settling can be lost."""
+    for _ in range(5):
+        page.get_by_text(title, exact=True).click()
+        try:
+            page.wait_for_selector(inside, timeout=10_000)
+        except TimeoutError:
+            continue
+        return
+    raise AssertionError(title)
 
 
 def number(page: Page, name: str, value: float) -> None:
@@ -374,7 +385,7 @@ def test_a_bad_value_and_a_missing_picture_are_said(
     page.get_by_text("There is no photo. Drop one, or pick one.").first.wait_for()
     upload(page, "photo", pictures[0])
     upload(page, "painting", pictures[1])
-    page.get_by_text("Advanced settings", exact=True).click()
+    unfold(page, "Advanced settings", "#set-layers")
     page.fill("#set-layers textarea, #set-layers input", "conv9_9")
     page.keyboard.press("Tab")
     page.get_by_text("conv9_9").nth(0).wait_for()

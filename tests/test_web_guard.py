@@ -55,6 +55,11 @@ def test_it_listens_on_this_machine_alone(server: tuple[str, psutil.Process]) ->
         ({"origin": "http://localhost:1"}, False),
         ({"host": "evil.example"}, False),  # a name that was made to point here
         ({"host": "127.0.0.1.evil.example:{port}"}, False),
+        ({"host": "LOCALHOST:{port}", "origin": "http://LOCALHOST:{port}"}, True),
+        ({"host": "[::1]"}, True),
+        ({"host": "192.168.7.7:{port}"}, True),  # rebinding needs a name
+        ({"host": "[::1"}, False),
+        ({"host": ""}, False),
         ({"sec-fetch-site": "cross-site"}, False),
         ({"sec-fetch-site": "same-site"}, False),
         ({"sec-fetch-site": "none"}, True),
@@ -76,7 +81,7 @@ def test_pages_of_other_origins_start_nothing(
     if allowed:
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["x-frame-options"] == "DENY"
-        assert answer.headers.get("access-control-allow-origin") in (None, f"http://{host}")
+        assert answer.headers.get("access-control-allow-origin") in (None, own.get("origin"))
 
 
 @pytest.mark.parametrize(
@@ -92,6 +97,8 @@ def test_pages_of_other_origins_start_nothing(
         "{shelf}/%2e%2e/server.py",
         "http://127.0.0.1:1/",
         "file:///etc/passwd",
+        "https://example.org/picture.png",
+        "https:%2f%2fexample.org/picture.png",
     ],
 )
 @pytest.mark.parametrize("way", ["file=", "file/"])
@@ -110,7 +117,10 @@ def test_files_that_nobody_uploaded_are_not_served(
     assert b"def application" not in answer
 
 
-@pytest.mark.parametrize("what", ["/etc/passwd", "{test}", "http://127.0.0.1:9/picture.png"])
+ADDRESSES = ["http://127.0.0.1:9/picture.png", "https://example.org/picture.png", "//example.org/x.png"]
+
+
+@pytest.mark.parametrize("what", ["/etc/passwd", "{test}", *ADDRESSES])
 def test_files_that_are_named_but_not_uploaded_are_not_read(
     server: tuple[str, psutil.Process], what: str, photo: str
 ) -> None:
@@ -136,16 +146,40 @@ def test_no_event_of_the_page_reads_or_copies_a_file_of_this_machine(
     kinds = {one["id"]: one["type"] for one in config["components"]}
     events = [one for one in config["dependencies"] if one["backend_fn"]]
     assert len(events) > 15
+    sessions = []
     for event in events:
         data = [editor if kinds[place] == "imageeditor" else payload for place in event["inputs"]]
         body = {"data": data, "fn_index": event["id"], "session_hash": f"x{event['id']}"}
         joined = httpx.post(f"{server[0]}{API}/queue/join", json=body, timeout=30)
         assert joined.status_code < 500
-    with httpx.stream("GET", f"{server[0]}{API}/queue/data?session_hash=x{events[0]['id']}", timeout=30):
-        pass
+        if joined.status_code == 200:
+            sessions.append(body["session_hash"])
+    for session in sessions:  # until each has ended
+        httpx.get(f"{server[0]}{API}/queue/data?session_hash={session}", timeout=60)
     held = list(Path(tempfile.gettempdir()).glob("impasto-studio-*/uploads"))
     assert held
     assert not [one for folder in held for one in folder.rglob("*") if one.name == secret.name]
+
+
+def test_an_editor_keeps_one_layer_of_bounded_size(server: tuple[str, psutil.Process]) -> None:
+    config = httpx.get(f"{server[0]}/config", timeout=30).json()
+    editor = next(one["id"] for one in config["components"] if one["type"] == "imageeditor")
+    before = server[1].memory_info().rss
+    for number in range(100):
+        data = {
+            "type": "layer", "index": "2000000000" if number % 2 else "0", "id": f"blob-{number}",
+            "component_id": str(editor), "fn_name": "accept_blobs", "session_hash": "anybody",
+        }  # fmt: skip
+        files = {"file": ("layer.png", bytes(1_000_000))}
+        answer = httpx.post(f"{server[0]}{API}/component_server", data=data, files=files, timeout=30)
+        assert answer.status_code < 500, answer.text
+    assert server[1].memory_info().rss < before + 120_000_000
+
+
+def test_requests_that_bring_no_file_are_small(server: tuple[str, psutil.Process]) -> None:
+    body = "[" + "[]," * 500_000 + "[]]"
+    answer = httpx.post(f"{server[0]}{API}/queue/join", content=body, timeout=30)
+    assert answer.status_code == 413
 
 
 def test_two_gigabytes_are_refused_before_they_are_sent(server: tuple[str, psutil.Process]) -> None:
@@ -259,6 +293,14 @@ def test_a_program_paints_and_plans(client: Client, photo: str, painting: str) -
     assert manifest["settings"]["size"] == 64
     assert manifest["inputs"]["content"]["path"] == "photo.png"
     assert set(client.view_api(return_format="dict")["named_endpoints"]) == {"/paint", "/plan"}
+
+
+def test_two_calls_of_one_program_are_two_paintings(client: Client, photo: str, painting: str) -> None:
+    calls = [
+        client.submit(handle_file(photo), handle_file(painting), {**QUICK, "seed": seed}, api_name="/paint")
+        for seed in (1, 2)
+    ]
+    assert [manifests.read(call.result(timeout=120)[0])["settings"]["seed"] for call in calls] == [1, 2]
 
 
 def test_the_example_for_programs_runs(

@@ -47,7 +47,7 @@ def web(
 ) -> None:
     """Open the studio: a page to paint in, here or for your network."""
     try:
-        from impasto.app.web.server import LOOPBACK, serve
+        from impasto.app.web.server import serve
     except ModuleNotFoundError as error:
         raise SettingsError(
             f"the studio needs {error.name}, which is not installed. Use pip install 'impasto[web]'."
@@ -64,8 +64,7 @@ def web(
         if browser:
             webbrowser.open(address)
 
-    hosts = (*LOOPBACK, *(name or ())) if host in ("127.0.0.1", "localhost", "::1") or name else ()
-    serve(Desk(device or ["auto"], common, limits), host, port, hosts, on_ready=ready)
+    serve(Desk(device or ["auto"], common, limits), host, port, tuple(name or ()), on_ready=ready)
 
 
 def _fetch_what_is_missing() -> None:

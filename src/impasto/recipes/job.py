@@ -147,7 +147,7 @@ class _Stage:
         self.constraint = job.constraint(scale)
         self._objective: Objective | None = None
         self._evaluate: Evaluate | None = None
-        self._note = ""
+        self._note, self._stale = "", False
 
     def begin(self, below: Image | None) -> descent.Descent:
         """The descent before its first step, from what was reached at the scale below, if there was one."""
@@ -193,10 +193,13 @@ class _Stage:
     def turned(self, state: descent.Descent, index: int, step: int) -> descent.Descent:
         """With another job from here on, if there is one; from the same image."""
         other = self.job.turn(index, step)
-        if other is None:
+        if other is not None:
+            self.job, self._objective, self._stale = other, None, True
+        if not self._stale:
             return state
-        self.job, self._objective = other, None
-        return self._anew(state)
+        fresh = self._anew(state)  # may run out of memory, and is tried again then
+        self._stale = False
+        return fresh
 
     def _anew(self, state: descent.Descent) -> descent.Descent:
         """A descent of the objective as it is now, from where another one stood."""

@@ -178,8 +178,10 @@ def _prepare(
     masks = _several(manifest, path, "regions", moved["regions"])
     more: dict[str, Any] = {"regions": masks} if masks else {}
 
-    def prepared(also: Mapping[str, Any]) -> Job:
-        return recipe(*inputs, replace(settings, **changes, **also), on_download=on_download, **more)
+    layouts = [Layout(**layout) for layout in manifest.get("layouts", ())]
+
+    def prepared(also: Mapping[str, Any], **most: Any) -> Job:
+        return recipe(*inputs, replace(settings, **changes, **also), on_download=on_download, **more, **most)
 
     turns = manifest.get("turns", ())
     job = prepared(together(turns) if resuming else {})
@@ -187,11 +189,10 @@ def _prepare(
         for role, picture in job.inputs.items():
             manifests.check_input(manifest, role, picture, otherwise=otherwise)
         _check_weights(manifest, job.manifest, path)
-    layouts = [Layout(**layout) for layout in manifest.get("layouts", ())]
     job = with_layouts(job, layouts) if layouts else job
     if turns and resuming:
         return replace(job, manifest={**job.manifest, "settings": manifest["settings"], "turns": turns})
-    return replaying(job, turns, prepared) if turns else job
+    return replaying(job, turns, lambda also: prepared(also, layouts=job.layouts)) if turns else job
 
 
 def _several(

@@ -29,7 +29,7 @@ from impasto.recipes.fields import in_seconds
 from impasto.recipes.job import Job, complete, run, white_noise
 from impasto.recipes.machine import compute_for
 from impasto.recipes.manifest import new
-from impasto.recipes.planning import planned
+from impasto.recipes.planning import planned, with_layouts
 from impasto.recipes.progress import Painting, Progress
 from impasto.recipes.regions import Regions
 from impasto.recipes.settings import OWN_STARTS, PREVIEW, StylizeSettings
@@ -86,6 +86,7 @@ def prepare(
     regions: Sequence[Source] = (),
     on_download: ByteProgress | None = None,
     workshop: Workshop | None = None,
+    layouts: Sequence[Layout] = (),
 ) -> Job:
     """Read and check everything, fetch the weights if they are not there, plan the scales.
 
@@ -93,6 +94,7 @@ def prepare(
         regions: as in `stylize`.
         on_download: called with bytes done and bytes in all while the weights are fetched.
         workshop: what earlier jobs have left, and later ones may use; default one of its own.
+        layouts: of a run that this one continues; default those that fit what memory is free now.
     Raises:
         SettingsError, ImageError, WeightsError, DeviceError: before anything is computed.
     """
@@ -140,7 +142,7 @@ def prepare(
         content_error=None if paintings.regions else settings.content_error,
         content_weight=settings.content_weight * sum(settings.content_layers.values()),
     )
-    ready = planned(job, settings)
+    ready = with_layouts(job, layouts) if layouts else planned(job, settings)
     if settings.budget:
         ready = replace(ready, budget=max(0.0, in_seconds(settings.budget) - (time.perf_counter() - began)))
     return ready

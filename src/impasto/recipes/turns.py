@@ -52,14 +52,16 @@ def replaying(job: Job, turns: Sequence[Mapping[str, Any]], again: Callable[[Map
         turns: of the earlier run's manifest.
         again: prepares the job with all changes so far.
     """
+    done: set[int] = set()
     places = {(turn["scale"] - 1, turn["step"]): number for number, turn in enumerate(turns)}
     now = job
 
     def turn(scale: int, step: int) -> Job | None:
         nonlocal now
         number = places.get((scale, step))
-        if number is None:
+        if number is None or number in done:
             return None
+        done.add(number)
         now = turned(now, again(together(turns[: number + 1])), scale, step, turns[number]["settings"])
         return now
 

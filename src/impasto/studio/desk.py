@@ -1,16 +1,18 @@
 """The desk: takes orders, keeps their queue, and hands each to the next free easel."""
 
+import os
 import shutil
 import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from impasto.errors import BusyError
+from impasto.errors import BusyError, ImageError
 from impasto.studio.orders import Forecast, Limits, News, Order, State, View
 from impasto.studio.process import PATIENCE, EaselProcess, Sitting
 
@@ -42,40 +44,48 @@ class Desk:
     def ask(self, page: str, order: Order) -> None:
         """Put an order into the queue. A page has one order: a second one while it waits or works is no more.
 
+        Its files are kept for it, whatever becomes of the uploads.
+
         Raises:
             BusyError: the queue is full, or too many pages are open.
+            ImageError: a file is no longer there.
         """
         with self._changed:
             sitting = self._sitting(page)
-            if not sitting.view.over:
-                return
-            if len(self._queue) >= self.limits.waiting:
-                raise BusyError(
-                    f"{len(self._queue)} pictures are waiting already, and no more than "
-                    f"{self.limits.waiting} may. Try again in a few minutes."
-                )
-            going_on = bool(order.checkpoint)
-            folder = sitting.folder if going_on else tempfile.mkdtemp(dir=sitting.folder)
-            sitting.order = replace(order, folder=order.folder if going_on else folder)
-            before = sitting.view
-            sitting.view = replace(before, state="waiting", text="") if going_on else View(state="waiting")
-            sitting.view = replace(sitting.view, serial=before.serial + 1)
-            sitting.wish, sitting.changes = "", {}
-            sitting.spent = sitting.spent if going_on else 0.0
-            self._queue.append(page)
-            self._renumber()
+            if sitting.view.over:
+                self._check_queue()
+                order = owned(order, tempfile.mkdtemp(dir=sitting.folder))
+                sitting.said, sitting.spent = {}, 0.0
+                self._put(page, sitting, order, View())
 
     def resume(self, page: str) -> None:
-        """Put a paused or stopped order into the queue again, to go on where it stood."""
+        """Put a paused or stopped order into the queue again, to go on where it stood.
+
+        Raises:
+            BusyError: the queue is full.
+        """
         with self._changed:
             sitting = self._pages.get(page)
             if sitting is None or sitting.order is None or sitting.view.state not in ("paused", "stopped"):
                 return
+            self._check_queue()
             checkpoint = Path(sitting.order.folder) / "checkpoint"
-            again = (
-                replace(sitting.order, checkpoint=str(checkpoint)) if checkpoint.exists() else sitting.order
+            found = str(checkpoint) if checkpoint.exists() else ""
+            self._put(page, sitting, replace(sitting.order, checkpoint=found), sitting.view)
+
+    def _check_queue(self) -> None:
+        if len(self._queue) >= self.limits.waiting:
+            raise BusyError(
+                f"{len(self._queue)} pictures are waiting already, and no more than "
+                f"{self.limits.waiting} may. Try again in a few minutes."
             )
-        self.ask(page, again)
+
+    def _put(self, page: str, sitting: Sitting, order: Order, shown: View) -> None:
+        serial = sitting.view.serial + 1
+        sitting.order, sitting.wish, sitting.changes = order, "", dict(sitting.said)
+        sitting.view = replace(shown, state="waiting", text="", serial=serial)
+        self._queue.append(page)
+        self._renumber()
 
     def pause(self, page: str) -> None:
         """Let the page's order rest; the easel is free for the next one."""
@@ -86,15 +96,19 @@ class Desk:
         self._want(page, "stop")
 
     def steer(self, page: str, changes: Mapping[str, Any]) -> None:
-        """Change settings of the page's order while it is painted (see `recipes/turns.py`)."""
+        """Change settings of the page's order while it waits, is painted, or rests (`recipes/turns.py`)."""
         with self._changed:
             sitting = self._pages.get(page)
-            if sitting is None or sitting.order is None or sitting.view.over:
+            if sitting is None or sitting.order is None or sitting.view.state in ("finished", "failed"):
                 return
+            shares = str(changes.get("blend", "")).count(",") + 1
+            if "blend" in changes and shares != len(sitting.order.styles):
+                return  # of other paintings than it was begun with
             if page in self._queue and not sitting.order.checkpoint:
                 settings = {**sitting.order.settings, **changes}
                 sitting.order = replace(sitting.order, settings=settings)
             else:
+                sitting.said |= changes
                 sitting.changes |= changes
             self._changed.notify_all()
 
@@ -154,7 +168,11 @@ class Desk:
         with self._changed:
             self._questions.append((order, answer))
             self._changed.notify_all()
-        return answer.result(timeout)
+        try:
+            return answer.result(timeout)
+        except FutureTimeoutError:
+            answer.cancel()
+            raise TimeoutError from None
 
     def close(self) -> None:
         """End everything, and remove what was kept."""
@@ -241,6 +259,36 @@ class Desk:
                 step or view.step, curve, news.files or view.files, view.serial + 1,
             )  # fmt: skip
             self._changed.notify_all()
+
+
+def owned(order: Order, folder: str) -> Order:
+    """The order with its files in its own folder: uploads are removed after a while.
+
+    Raises:
+        ImageError: one is no longer there.
+    """
+
+    def kept(path: str, number: int) -> str:
+        if not path:
+            return ""
+        target = Path(folder) / f"input-{number}" / Path(path).name
+        target.parent.mkdir()
+        try:
+            os.link(path, target)
+        except OSError:
+            try:
+                shutil.copyfile(path, target)
+            except OSError as error:
+                said = f"'{Path(path).name}' is no longer here. Drop it again."
+                raise ImageError(said) from error
+        return str(target)
+
+    paths = (order.content, *order.styles, *order.strokes)
+    found = [kept(path, number) for number, path in enumerate(paths)]
+    count = 1 + len(order.styles)
+    return replace(
+        order, content=found[0], styles=tuple(found[1:count]), strokes=tuple(found[count:]), folder=folder
+    )
 
 
 ROWS = 240

@@ -4,7 +4,8 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+import traceback
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection
@@ -13,18 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from impasto.errors import ImpastoError
 from impasto.studio.orders import FORMATS, Forecast, News, Order
+from impasto.studio.shown import SHOWN, blank, facts, said, saved, shown_as_jpeg, without_paths
 
 if TYPE_CHECKING:
-    from impasto.image.picture import Picture
     from impasto.recipes.job import Job
     from impasto.recipes.progress import Painting, Progress
     from impasto.recipes.settings import StylizeSettings
     from impasto.recipes.workshop import Workshop
-    from impasto.shapes import Image
     from impasto.solve.checkpoint import Snapshot
-
-SHOWN = 768
-"""Long side of what is shown while it is painted, at most, in pixels."""
 
 EVERY = 0.4
 """Seconds between two pictures that are shown, at least."""
@@ -60,6 +57,8 @@ class Easel:
     def __init__(self, pipe: Connection, common: Mapping[str, Any]) -> None:
         self.pipe, self.common = pipe, common
         self.wish = ""
+        self._order = Order()
+        self._job: Job | None = None
         self.changes: dict[str, Any] = {}
         self._workshop: Workshop | None = None
 
@@ -77,9 +76,10 @@ class Easel:
         if what == "paint":
             self._paint(*more)
         elif what == "foresee":
-            self.pipe.send(("foreseen", _said(lambda: self._foresee(*more))))
+            number, order = more
+            self.pipe.send(("foreseen", (number, said(lambda: self._foresee(order), order))))
         elif what == "warm":
-            self.pipe.send(("warm", _said(self._warm)))
+            self.pipe.send(("warm", said(self._warm, Order())))
         elif what == "steer":
             self.changes |= more[0]
         else:
@@ -91,7 +91,7 @@ class Easel:
         from impasto.recipes.hands import LEAST
         from impasto.recipes.stylize import prepare
 
-        grey = _blank(4 * LEAST)
+        grey = blank(4 * LEAST)
         settings = self._settings({"size": 4 * LEAST})
         self.workshop.fast(grey, FastSettings.like(settings, size=4 * LEAST), None).paint(grey)
         prepare(grey, grey, settings, workshop=self.workshop)
@@ -113,7 +113,7 @@ class Easel:
 
     def _paint(self, order: Order) -> None:
         """Work on an order to its end, whatever that is; nothing that happens in it ends the easel."""
-        self.wish, self.changes = "", {}
+        self.wish, self.changes, self._order = "", {}, order
         try:
             order = self._with_regions(order)
             {"features": self._features, "figure": self._figure}.get(order.recipe, self._descend)(order)
@@ -124,7 +124,8 @@ class Easel:
         except MemoryError:
             self._say(News("failed", "The memory does not suffice. Choose a smaller size."))
         except Exception as error:  # noqa: BLE001 — a fault of ours must not take other people's jobs along
-            self._say(News("failed", f"This is a fault of Impasto's: {type(error).__name__}: {error}"))
+            traceback.print_exc()
+            self._say(News("failed", f"This is a fault of Impasto's ({type(error).__name__}), not yours."))
 
     def _with_regions(self, order: Order) -> Order:
         """The order with masks in place of brush strokes."""
@@ -137,7 +138,7 @@ class Easel:
         return replace(order, regions=files, settings=settings)
 
     def _say(self, news: News) -> None:
-        self.pipe.send(("news", news))
+        self.pipe.send(("news", replace(news, text=without_paths(news.text, self._order))))
 
     def _heard(self) -> str:
         """What the desk wishes since it was last asked."""
@@ -157,18 +158,18 @@ class Easel:
             now = time.monotonic()
             picture = b""
             if now - shown >= EVERY:
-                picture, shown = _shown(last.image()), now
+                picture, shown = shown_as_jpeg(last.image()), now
             text = last.note or ("" if begun else "Painting.")
-            self._say(News(picture=picture, step=_facts(last), text=text))
+            self._say(News(picture=picture, step=facts(last), text=text))
             begun = True
             if self._heard():
                 break
         if self.wish == "leave":
             self._say(News("stopped"))
         elif job is not None and last is not None:
-            self._keep(order, job, last)
+            self._keep(order, self._job or job, last)
         elif first is not None and self.wish == "stop":
-            self._say(News("stopped", "Stopped at the first picture.", files=_saved(first, order.folder)))
+            self._say(News("stopped", "Stopped at the first picture.", files=saved(first, order.folder)))
         elif self.wish == "pause":
             self._say(News("paused", "Paused before it began."))
         else:
@@ -181,16 +182,16 @@ class Easel:
 
         done = not self.wish
         if not done:
-            facts = {"manifest": last.manifest, "output": {}}
-            checkpoint.save(Path(order.folder) / "checkpoint", last.snapshot(), facts)
+            held = {"manifest": last.manifest, "output": {}}
+            checkpoint.save(Path(order.folder) / "checkpoint", last.snapshot(), held)
         if self.wish == "pause":
-            self._say(News("paused", "Paused.", picture=_shown(last.image()), step=_facts(last)))
+            self._say(News("paused", "Paused.", picture=shown_as_jpeg(last.image()), step=facts(last)))
             return
         painting = finish(job, last)
-        files = _saved(painting, tempfile.mkdtemp(dir=order.folder))  # an earlier stop's are kept
+        files = saved(painting, tempfile.mkdtemp(dir=order.folder))  # an earlier stop's are kept
         text = "Stopped; this is what is there." if not done else "Done."
-        picture = _shown(painting.picture.pixels)
-        self._say(News("finished" if done else "stopped", text, picture, _facts(last), files))
+        picture = shown_as_jpeg(painting.picture.pixels)
+        self._say(News("finished" if done else "stopped", text, picture, facts(last), files))
 
     def _first(self, order: Order) -> "Painting | None":
         """A picture in one pass, to look at while the real one begins; None if that is not to be had."""
@@ -202,7 +203,9 @@ class Easel:
             painting = self.workshop.fast(order.styles, own, None).paint(order.content, regions=order.regions)
         except ImpastoError:
             return None  # what is wrong with the order, the real painting says
-        self._say(News(text="A first picture; the real one begins.", picture=_shown(painting.picture.pixels)))
+        self._say(
+            News(text="A first picture; the real one begins.", picture=shown_as_jpeg(painting.picture.pixels))
+        )
         return painting
 
     def _prepared(self, order: Order) -> "tuple[Job, Snapshot | None]":
@@ -233,29 +236,35 @@ class Easel:
         from impasto.recipes.stylize import prepare
         from impasto.recipes.turns import changed, together, turned
 
+        self._job = job
         if order.recipe != "stylize":
             return run(job, snapshot)
         settings = self._settings({**order.settings, **together(job.manifest.get("turns", ()))})
 
         def turn(scale: int, step: int) -> "Job | None":
             nonlocal settings, job
-            if not self.changes:
+            changes = {
+                name: new for name, new in self.changes.items() if getattr(settings, name, None) != new
+            }
+            self.changes = {}
+            if not changes:
                 return None
-            changes, self.changes = self.changes, {}
             try:
                 now = changed(settings, changes)
                 other = prepare(
-                    order.content, order.styles, now, regions=order.regions, workshop=self.workshop
-                )
+                    order.content, order.styles, now, regions=order.regions, workshop=self.workshop,
+                    layouts=job.layouts,
+                )  # fmt: skip
             except ImpastoError as error:
                 self._say(News(text=str(error)))
                 return None
             settings, job = now, turned(job, other, scale, step, changes)
+            self._job = job
             words = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in changes.items())
             self._say(News(text=f"Going on with {words}."))
             return job
 
-        job = replace(job, turn=turn)
+        self._job = job = replace(job, turn=turn)
         return run(job, snapshot)
 
     def _features(self, order: Order) -> None:
@@ -269,7 +278,7 @@ class Easel:
         path = str(Path(order.folder) / FORMATS[0])
         write_picture(sheet.picture, path)
         text = f"{len(sheet.channels)} channels of {sheet.layer}, the strongest first."
-        self._say(News("finished", text, _shown(sheet.picture.pixels, 2 * SHOWN), files=(path,)))
+        self._say(News("finished", text, shown_as_jpeg(sheet.picture.pixels, 2 * SHOWN), files=(path,)))
 
     def _figure(self, order: Order) -> None:
         from impasto.image.files import read_picture
@@ -288,61 +297,11 @@ class Easel:
                 shown = time.monotonic()
                 files = tuple(sorted(map(str, panels.glob("*.png")), key=os.path.getmtime))
                 text = f"Panel {at.panel} of {at.panels}: {at.name}"
-                self._say(News("working", text, _shown(at.step.image()), _facts(at.step), files))
+                self._say(News("working", text, shown_as_jpeg(at.step.image()), facts(at.step), files))
             if self._heard():
                 files = tuple(sorted(map(str, panels.glob("*.png")), key=os.path.getmtime))
                 self._say(News("stopped", "Stopped; the panels so far are kept.", files=files))
                 return
         files = (str(target), *sorted(map(str, panels.glob("*.png")), key=os.path.getmtime))
         drawn = read_picture(target).pixels
-        self._say(News("finished", "Done.", _shown(drawn, 2 * SHOWN), files=files))
-
-
-def _blank(side: int) -> "Picture":
-    import torch
-
-    from impasto.image.picture import Picture
-
-    return Picture(torch.full((1, 3, side, side), 0.5), name="nothing")
-
-
-def _said(ask: Callable[[], Any]) -> Any:
-    """The answer, or what is wrong, as the desk gets it."""
-    try:
-        return ask()
-    except ImpastoError as error:
-        return error
-    except (MemoryError, RuntimeError) as error:
-        return ImpastoError(str(error))
-
-
-def _facts(step: "Progress") -> dict[str, Any]:
-    names = ("scale", "scales", "step", "steps", "width", "height", "loss", "seconds", "eta", "evaluations")
-    content = sum(value for name, value in step.by_term.items() if name.startswith("content "))
-    style = sum(value for name, value in step.by_term.items() if name.startswith("style "))
-    return {**{name: getattr(step, name) for name in names}, "content": content, "style": style}
-
-
-def _shown(image: "Image", longest: int = SHOWN) -> bytes:
-    """A picture as JPEG, no larger than is looked at."""
-    from impasto.image.files import encoded
-    from impasto.image.picture import Picture
-    from impasto.image.resize import fit, resize
-
-    height, width = image.shape[2], image.shape[3]
-    if max(height, width) > longest:
-        image = resize(image, *fit(height, width, longest)).clamp(0, 1)
-    return encoded(Picture(image, name="preview"), ".jpg", quality=88)
-
-
-def _saved(painting: "Painting", folder: str) -> tuple[str, ...]:
-    """The painting in every format; its manifest names files, not where they lay on this machine."""
-    inputs = {
-        role: {**found, "path": Path(found["path"]).name}
-        for role, found in painting.manifest["inputs"].items()
-    }
-    named = replace(painting, manifest={**painting.manifest, "inputs": inputs})
-    paths = [str(Path(folder) / name) for name in FORMATS]
-    for path in paths:
-        named.save(path, bits=16 if path.endswith(".tif") else 8, quality=95)
-    return tuple(paths)
+        self._say(News("finished", "Done.", shown_as_jpeg(drawn, 2 * SHOWN), files=files))

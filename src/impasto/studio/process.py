@@ -3,6 +3,7 @@
 import multiprocessing
 import threading
 import time
+import traceback
 from collections.abc import Mapping
 from concurrent.futures import Future
 from contextlib import suppress
@@ -30,6 +31,7 @@ class Sitting:
         view: what is shown.
         wish: what the easel is to do with the order: "pause", "stop", "leave".
         changes: settings that the easel has not heard of.
+        said: everything that has been steered in this order: a resumed one hears it again.
         spent: seconds of painting.
     """
 
@@ -38,6 +40,7 @@ class Sitting:
     view: View = field(default_factory=View)
     wish: str = ""
     changes: dict[str, Any] = field(default_factory=dict)
+    said: dict[str, Any] = field(default_factory=dict)
     spent: float = 0.0
 
 
@@ -67,7 +70,8 @@ class EaselProcess:
 
     def __init__(self, desk: Work, common: Mapping[str, Any]) -> None:
         self.desk, self.common = desk, common
-        self._asked: list[Future[Forecast]] = []
+        self._asked: dict[int, Future[Forecast]] = {}
+        self._count = 0
         self._begin()
         self.thread = threading.Thread(target=self._serve, name="easel", daemon=True)
         self.thread.start()
@@ -84,15 +88,21 @@ class EaselProcess:
 
     def _serve(self) -> None:
         while (thing := self.desk.next_one()) is not None:
+            sitting = thing if isinstance(thing, Sitting) else None
+            if not self.process.is_alive():  # it died of itself: what comes next has nothing to do with that
+                self._replace(None)
             try:
                 if isinstance(thing, Sitting):
                     self._paint(thing)
+                    sitting = None  # it has ended, whatever happens to the questions
                 else:
                     self._ask(*thing)
-                    while self._asked:
-                        self._listen(None)
-            except (EOFError, OSError):
-                self._replace(thing if isinstance(thing, Sitting) else None)
+                while self._asked:
+                    self._listen(None)
+            except Exception as error:  # noqa: BLE001 — without this thread nothing would be painted any more
+                if not isinstance(error, (EOFError, OSError)):
+                    traceback.print_exc()
+                self._replace(sitting)
         with suppress(OSError):
             self.pipe.close()
         self.process.join(timeout=2.0)
@@ -100,21 +110,23 @@ class EaselProcess:
             self.process.kill()
 
     def _ask(self, order: Order, answer: "Future[Forecast]") -> None:
-        self._asked.append(answer)
-        self.pipe.send(("foresee", order))
+        if not answer.cancelled():
+            self._count += 1
+            self._asked[self._count] = answer
+            self.pipe.send(("foresee", self._count, order))
 
     def _paint(self, sitting: Sitting) -> None:
         """Hand an order to the process, and what it says to the page, until it ends."""
-        began, before, wished = time.monotonic(), sitting.spent, 0.0
+        began, before, sent, wished = time.monotonic(), sitting.spent, "", 0.0
         self.pipe.send(("paint", sitting.order))
         while True:
             sitting.spent = before + time.monotonic() - began
             wish, changes, questions = self.desk.wishes(sitting)
             if changes:
                 self.pipe.send(("steer", changes))
-            if wish and not wished:
+            if wish != sent:
                 self.pipe.send((wish,))
-                wished = time.monotonic()
+                sent, wished = wish, time.monotonic()
             for order, answer in questions:
                 self._ask(order, answer)
             if wish == "leave" and time.monotonic() - wished > PATIENCE:
@@ -126,7 +138,8 @@ class EaselProcess:
         """Hear one thing from the process; whether it has ended the order."""
         what, found = self.pipe.recv()
         if what == "foreseen":
-            settle(self._asked.pop(0), found)
+            number, forecast = found
+            settle(self._asked.pop(number), forecast)
         elif what == "news" and sitting is not None:
             self.desk.heard(sitting, found)
             return bool(found.state != "working")
@@ -136,13 +149,20 @@ class EaselProcess:
         """Begin another process, and say what has become of the one that died."""
         self.process.join(timeout=5.0)
         said = ended(self.process.exitcode)
-        for answer in self._asked:
+        if self.process.is_alive():
+            self.process.kill()
+        for answer in self._asked.values():
             settle(answer, ImpastoError(said))
-        self._asked = []
+        self._asked = {}
         if sitting is not None:
             self.desk.heard(sitting, News("failed", said))
-        if not self.desk.closed:
-            self._begin()
+        while not self.desk.closed:
+            try:
+                self._begin()
+            except OSError:  # no memory, no processes: not for ever
+                time.sleep(2.0)
+            else:
+                return
 
 
 def ended(code: int | None) -> str:

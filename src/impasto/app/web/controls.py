@@ -123,7 +123,8 @@ def bounded(said: Mapping[str, Any], longest: int) -> None:
     Raises:
         SettingsError: a size above its limit, a start that is a file.
     """
-    sides = [int(side) for side in str(said.get("size", 0)).lower().split("x") if side.strip().isdecimal()]
+    text = str(said.get("size", 0))[:40].lower()
+    sides = [int(side) for side in text.split("x") if side.strip().isdecimal()]
     if max(sides, default=0) > longest:
         raise SettingsError(f"size is {said['size']}; this studio paints at most {longest} px. Choose less.")
     if said.get("init", OWN_STARTS[0]) not in OWN_STARTS:

@@ -9,8 +9,12 @@ import gradio as gr
 import pandas as pd
 
 from impasto.app.web import views
+from impasto.app.web.messages import friendly
 from impasto.studio.desk import Desk
 from impasto.studio.orders import Order, View
+
+BACKLOG = 4
+"""Messages that a browser has not taken yet; with more it gets no updates until it has."""
 
 EVERY = 0.4
 """Seconds between two updates of a page, at least."""
@@ -20,7 +24,13 @@ CURVE_EVERY = 1.5
 
 
 def page_of(request: gr.Request, tab: str) -> str:
-    """What the desk calls a visitor's tab."""
+    """What the desk calls a visitor's tab.
+
+    Raises:
+        gr.Error: nobody in particular asks.
+    """
+    if not request.session_hash:
+        raise gr.Error("this needs a session", print_exception=False)
     return f"{request.session_hash}:{tab}"
 
 
@@ -31,14 +41,18 @@ class Live:
         desk: which paints.
         tab: its name.
         what: what is made, in a word.
+        backlog: gives how many messages a visitor's browser has not taken yet.
     """
 
-    def __init__(self, desk: Desk, tab: str, what: str) -> None:
-        self.desk, self.tab = desk, tab
+    def __init__(self, desk: Desk, tab: str, what: str, backlog: Callable[[str], int]) -> None:
+        self.desk, self.tab, self.backlog = desk, tab, backlog
         self._followed: set[str] = set()
         nothing = View()
         self.stage = gr.HTML(views.stage(nothing), elem_id=f"{tab}-stage")
-        self.status = gr.HTML(views.status(nothing), elem_id=f"{tab}-status")
+        with gr.Column(elem_id=f"{tab}-status", elem_classes="impasto-where"):
+            # by itself, and changed only when it says something new: screen readers speak it
+            self.said = gr.HTML(views.sentence(nothing), elem_id=f"{tab}-said", elem_classes="impasto-said")
+            self.status = gr.HTML(views.status(nothing))
         with gr.Row():
             self.go = gr.Button(what, variant="primary", elem_id=f"{tab}-go", min_width=90)
             self.pause = gr.Button("Pause", interactive=False, elem_id=f"{tab}-pause", min_width=70)
@@ -68,7 +82,8 @@ class Live:
     def outputs(self) -> list[gr.components.Component]:
         """What `follow` updates."""
         return [
-            self.stage, self.status, self.go, self.pause, self.resume, self.stop, *self.downloads, self.curve,
+            self.stage, self.said, self.status, self.go, self.pause, self.resume, self.stop,
+            *self.downloads, self.curve,
         ]  # fmt: skip
 
     def wire(self, *then: tuple[Callable[..., Any], list[Any], list[Any]]) -> None:
@@ -102,37 +117,44 @@ class Live:
         try:
             async for update in self._changes(page):
                 yield update
+        except (GeneratorExit, asyncio.CancelledError):
+            self.desk.leave(page)  # nobody is there any more
+            raise
         finally:
             self._followed.discard(page)
 
     async def _changes(self, page: str) -> AsyncIterator[list[Any]]:
-        seen, picture, drawn, shown = -1, b"", 0.0, 0
+        seen, picture, drawn, shown, said = -1, b"", 0.0, 0, None
         loop = asyncio.get_running_loop()
+        visitor = page.partition(":")[0]
         while True:
             view = self.desk.view(page)
-            if view.serial != seen:
+            if view.serial != seen and (view.over or self.backlog(visitor) < BACKLOG):
                 seen = view.serial
                 now = loop.time()
                 draw = view.over or (now - drawn > CURVE_EVERY and len(view.curve) != shown)
                 if draw:
                     drawn, shown = now, len(view.curve)
-                yield self.updates(view, fresh=view.picture is not picture or view.over, draw=draw)
-                picture = view.picture
+                spoken = views.sentence(view)
+                fresh = view.picture is not picture or view.over
+                yield self.updates(view, fresh=fresh, draw=draw, speak=spoken != said)
+                picture, said = view.picture, spoken
             if view.over:
                 return
             await asyncio.sleep(EVERY)
 
-    def updates(self, view: View, *, fresh: bool = True, draw: bool = True) -> list[Any]:
+    def updates(self, view: View, *, fresh: bool = True, draw: bool = True, speak: bool = True) -> list[Any]:
         """The outputs for a view."""
         busy = not view.over
-        going_on = view.state in ("paused", "stopped") and view.step is not None
-        files = {Path(file).suffix: file for file in view.files} if view.over else {}
+        going_on = view.state == "paused" or (view.state == "stopped" and view.step is not None)
+        files = {Path(file).suffix: file for file in reversed(view.files)} if view.over else {}
         downloads = [
             gr.update(value=files.get(ending), interactive=ending in files)
             for ending in (".png", ".jpg", ".tif")
         ]
         return [
             views.stage(view) if fresh else gr.skip(),
+            views.sentence(view) if speak else gr.skip(),
             views.status(view),
             gr.update(interactive=not busy),
             gr.update(interactive=view.state == "working"),
@@ -150,6 +172,7 @@ class Live:
 
     async def _resume(self, request: gr.Request) -> AsyncIterator[list[Any]]:
         page = page_of(request, self.tab)
-        self.desk.resume(page)
+        with friendly():
+            self.desk.resume(page)
         async for update in self.follow(page):
             yield update

@@ -1,7 +1,7 @@
 """The tab to paint in."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,16 +53,16 @@ class PaintTab:
     """Photo, painting, controls, and the painting as it becomes.
 
     Args:
-        desk: which paints.
+        desk, backlog: as in `Live`.
     """
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, backlog: Callable[[str], int]) -> None:
         self.desk = desk
         with gr.Row():
             with gr.Column(scale=4, min_width=300):
                 self.inputs = self._choose()
             with gr.Column(scale=5, min_width=300):
-                self.live = Live(desk, "paint", "Paint")
+                self.live = Live(desk, "paint", "Paint", backlog)
                 with gr.Accordion("Compare with the photo", open=False):
                     self.compare = gr.ImageSlider(
                         label="Before and after",
@@ -130,7 +130,7 @@ class PaintTab:
         self.words.change(_searched, self.words, self.found, trigger_mode="always_last", **QUIET)
         self.found.select(self._picked_there, self.words, inputs.paintings[0], **QUIET)
         self.load.click(
-            lambda photo, painting: (_background(photo), _background(painting)),
+            lambda *paths: [self._background(path, "picture") for path in paths],
             [inputs.photo, inputs.paintings[0]], inputs.strokes, **QUIET,
         )  # fmt: skip
         foreseen = [inputs.photo, *inputs.paintings, *inputs.controls]
@@ -147,9 +147,11 @@ class PaintTab:
         for one in inputs.shares:
             one.release(self._steer_shares, [*inputs.paintings, *inputs.shares], None, queue=False, **QUIET)
 
-    def _order(self, values: Sequence[Any]) -> Order:
+    def _order(self, values: Sequence[Any], folder: str = "") -> Order:
         """The order that the page's values mean.
 
+        Args:
+            folder: where strokes are written, if there may be any.
         Raises:
             ImpastoError: what is missing or wrong.
         """
@@ -165,7 +167,10 @@ class PaintTab:
         bounded(said, limits.size)
         if len(chosen) > 1:
             said["blend"] = _blend([share for _, share in chosen])
-        drawn = [strokes(on_photo), strokes(on_painting)]
+        drawn = [
+            strokes(value, folder, what, limits)
+            for value, what in ((on_photo, "strokes-photo"), (on_painting, "strokes-painting"))
+        ]
         return Order(
             content=photo,
             styles=tuple(checked_upload(path, "painting", limits) for path, _ in chosen),
@@ -176,7 +181,8 @@ class PaintTab:
 
     async def _paint(self, request: gr.Request, *values: Any) -> AsyncIterator[list[Any]]:
         with friendly():
-            async for update in self.live.order(request, self._order(values)):
+            folder = self.desk.folder(page_of(request, "paint"))
+            async for update in self.live.order(request, self._order(values, folder)):
                 yield update
 
     async def _foresee(self, *values: Any) -> str:
@@ -216,6 +222,11 @@ class PaintTab:
         if len(chosen) > 1:
             self.desk.steer(page_of(request, "paint"), {"blend": _blend(chosen)})
 
+    def _background(self, path: str | None, what: str) -> Any:
+        with friendly():
+            found = checked_upload(path, what, self.desk.limits)
+        return {"background": found, "layers": [], "composite": None}
+
     def _picked_there(self, words: str, event: gr.SelectData) -> str:
         return search(museum(), words)[:SHOWN][int(event.index)].path
 
@@ -227,10 +238,6 @@ def _blend(shares: Sequence[float]) -> str:
 def _settled(one: Any) -> Any:
     """When a control has a new value for good: sliders when they are let go of."""
     return one.release if isinstance(one, gr.Slider) else one.change
-
-
-def _background(path: str | None) -> Any:
-    return None if path is None else {"background": path, "layers": [], "composite": None}
 
 
 def _captioned(paintings: Sequence[Painting]) -> list[tuple[str, str]]:

@@ -1,6 +1,6 @@
 """The tab of the paper: what layers keep and respond to, and its figures."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +34,11 @@ class PaperTab:
     """One picture, one layer, and what is found of it.
 
     Args:
-        desk: which paints.
+        desk, backlog: as in `Live`.
         inputs: of the tab to paint in, whose pictures the figures take.
     """
 
-    def __init__(self, desk: Desk, inputs: Inputs) -> None:
+    def __init__(self, desk: Desk, inputs: Inputs, backlog: Callable[[str], int]) -> None:
         self.desk = desk
         with gr.Row():
             with gr.Column(scale=4, min_width=300):
@@ -48,14 +48,14 @@ class PaperTab:
                 self.layer = gr.Dropdown(list(LAYERS), value="conv4_2", label="Layer", elem_id="paper-layer")
                 self.size = gr.Dropdown(list(SIZES), value=192, label="Size, in pixels", elem_id="paper-size")
             with gr.Column(scale=5, min_width=300):
-                self.live = Live(desk, "paper", "Begin")
+                self.live = Live(desk, "paper", "Begin", backlog)
                 self.panels = gr.Gallery(
                     label="Panels so far", columns=4, height="auto", interactive=False, elem_id="panels"
                 )
         given = [self.kind, self.picture, self.layer, self.size, inputs.photo, inputs.paintings[0]]
         outputs = [*self.live.outputs, self.panels]
         self.live.go.click(self._begin, given, outputs, concurrency_limit=None, **QUIET)
-        self.live.wire()
+        self.live.wire((self._panels, [], [self.panels]))
 
     def _order(
         self, kind: str, picture: str | None, layer: str, size: int, photo: str | None, painting: str | None
@@ -89,6 +89,10 @@ class PaperTab:
                 panels = [file for file in files if Path(file).parent.name == "panels"]
                 yield [*update, _named(panels) if panels != shown else gr.skip()]
                 shown = panels
+
+    def _panels(self, request: gr.Request) -> list[tuple[str, str]]:
+        files = self.desk.view(page_of(request, "paper")).files
+        return _named([file for file in files if Path(file).parent.name == "panels"])
 
 
 def _named(panels: list[str]) -> list[tuple[str, str]]:

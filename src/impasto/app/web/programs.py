@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import uuid4
 
 import gradio as gr
 
@@ -10,7 +11,7 @@ from impasto.app.web import controls
 from impasto.app.web.live import page_of
 from impasto.app.web.messages import friendly
 from impasto.app.web.upload import checked_upload, upload
-from impasto.errors import SettingsError
+from impasto.errors import BusyError, SettingsError
 from impasto.recipes.settings import StylizeSettings
 from impasto.studio.desk import Desk
 from impasto.studio.orders import Order, View
@@ -32,26 +33,32 @@ def endpoints(desk: Desk) -> None:
         photo: str, painting: str, settings: Any, request: gr.Request
     ) -> AsyncIterator[tuple[str | None, dict[str, Any]]]:
         """Repaint a photo in the style of a painting; yields where it stands, at the end with the file."""
-        page = page_of(request, "program")
+        page = f"{page_of(request, 'program')}:{uuid4().hex}"  # each call is a visitor of its own
         with friendly():
             desk.ask(page, order(photo, painting, settings))
-        seen = -1
-        while True:
-            view = desk.view(page)
-            if view.serial != seen:
-                seen = view.serial
-                if view.state == "failed":
-                    raise gr.Error(view.text, print_exception=False)
-                files = [file for file in view.files if file.endswith(".png")]
-                yield (files[0] if files and view.over else None), facts(view)
-            if view.over:
-                return
-            await asyncio.sleep(0.4)
+        try:
+            seen = -1
+            while True:
+                view = desk.view(page)
+                if view.serial != seen:
+                    seen = view.serial
+                    if view.state == "failed":
+                        raise gr.Error(view.text, print_exception=False)
+                    files = [file for file in view.files if file.endswith(".png")]
+                    yield (files[0] if files and view.over else None), facts(view)
+                if view.over:
+                    return
+                await asyncio.sleep(0.4)
+        finally:
+            desk.leave(page)
 
     async def plan(photo: str, painting: str, settings: Any) -> dict[str, Any]:
         """What painting it would take: pixels, seconds, bytes of memory."""
         with friendly():
-            found = await asyncio.to_thread(desk.foresee, order(photo, painting, settings))
+            try:
+                found = await asyncio.to_thread(desk.foresee, order(photo, painting, settings))
+            except TimeoutError:
+                raise BusyError("the studio is at a long step. Ask again.") from None
         return {
             "width": found.width,
             "height": found.height,

@@ -2,9 +2,12 @@
 
 import os
 import socket
+import threading
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
+from ipaddress import ip_address
 from typing import Any, TypeAlias
+from urllib.parse import unquote, urlsplit
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # looked at when gradio is loaded
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -12,6 +15,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import gradio as gr
 import uvicorn
 from fastapi import FastAPI
+from gradio import processing_utils
 
 from impasto.app.web import views
 from impasto.app.web.page import build
@@ -24,11 +28,14 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
 
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-"""Names under which a page on this machine is reached from it."""
-
 SLACK = 1_000_000
-"""Bytes of a request besides the file that it uploads."""
+"""Bytes of a request besides the file that it uploads, and of a request that uploads none."""
+
+UPLOADS = ("/upload", "/component_server", "/upload/", "/component_server/")
+"""Ends of the paths of requests that bring files."""
+
+FORWARDING = ("/file=http", "/file/http", "/proxy=", "/stream/http")
+"""Parts of paths with which Gradio would fetch something from elsewhere."""
 
 HEADERS = {
     b"x-content-type-options": b"nosniff",
@@ -50,12 +57,14 @@ class Guard:
 
     Args:
         app: what is guarded.
-        hosts: names under which the server may be reached; none: any.
-        most: bytes of a request.
+        hosts: names under which the server may be reached, besides this machine's addresses: rebinding needs
+            a name.
+        most: bytes of a request that uploads a file.
     """
 
     def __init__(self, app: App, hosts: tuple[str, ...], most: int) -> None:
-        self.app, self.hosts, self.most = app, hosts, most
+        self.app, self.most = app, most
+        self.hosts = {"localhost", *(host.lower() for host in hosts)}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """One connection, as ASGI has it."""
@@ -63,7 +72,8 @@ class Guard:
             await self.app(scope, receive, send)
             return
         headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        refusal = self._refusal(headers)
+        most = self.most if scope["path"].endswith(UPLOADS) else SLACK
+        refusal = self._refusal(headers, unquote(scope["path"]), most)
         if refusal is not None or scope["type"] == "websocket":
             await _refuse(send, *(refusal or (403, "no websockets here")), websocket=scope["type"] != "http")
             return
@@ -74,7 +84,7 @@ class Guard:
             message = await receive()
             whole = not message.get("more_body", False)
             taken += len(message.get("body", b""))
-            if taken > self.most:
+            if taken > most:
                 raise TooLarge
             return message
 
@@ -95,20 +105,33 @@ class Guard:
             if not answered:
                 await _refuse(send, 413, self._too_large())
 
-    def _refusal(self, headers: dict[bytes, str]) -> tuple[int, str] | None:
+    def _refusal(self, headers: dict[bytes, str], path: str, most: int) -> tuple[int, str] | None:
         """Status and words, if a request is not let in."""
         host = headers.get(b"host", "")
-        if self.hosts and host.rsplit(":", 1)[0] not in self.hosts:
+        if not self._known(host):
             return 403, f"this studio is not reached under the name {host!r}"
         origin = headers.get(b"origin")
         if origin is not None and origin.partition("://")[2] != host:
             return 403, f"a page of {origin} may not use this studio"
         if headers.get(b"sec-fetch-site", "same-origin") not in ("same-origin", "none"):
             return 403, "a page of another site may not use this studio"
+        if any(part in path for part in FORWARDING):
+            return 403, "this studio fetches nothing from elsewhere"
         length = headers.get(b"content-length", "0")
-        if not length.isdecimal() or int(length) > self.most:
+        if not length.isdecimal() or len(length) > 18 or int(length) > most:
             return 413, self._too_large()
         return None
+
+    def _known(self, host: str) -> bool:
+        """Whether the server may be reached under this name and port: an address, or a name that was said."""
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+            if name in self.hosts:
+                return True
+            ip_address(name)
+        except ValueError:
+            return False
+        return True
 
     def _too_large(self) -> str:
         most = (self.most - SLACK) // 1_000_000
@@ -124,8 +147,18 @@ async def _refuse(send: Send, status: int, words: str, *, websocket: bool = Fals
     await send({"type": "http.response.body", "body": words.encode()})
 
 
-def application(desk: Desk, hosts: tuple[str, ...] = LOOPBACK) -> FastAPI:
-    """The page behind its guard, as an ASGI application."""
+async def _nothing(*_: Any, **__: Any) -> str:
+    raise gr.Error("only uploads are read here", print_exception=False)
+
+
+def application(desk: Desk, hosts: tuple[str, ...] = ()) -> FastAPI:
+    """The page behind its guard, as an ASGI application.
+
+    Args:
+        hosts: names under which it may be reached, besides addresses and localhost.
+    """
+    # a file that a request names may be an address, which Gradio would fetch, whole, and without a setting
+    processing_utils.async_ssrf_protected_download = _nothing
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> Any:
@@ -135,7 +168,9 @@ def application(desk: Desk, hosts: tuple[str, ...] = LOOPBACK) -> FastAPI:
     os.environ["GRADIO_TEMP_DIR"] = os.path.join(desk.root, "uploads")  # goes with the desk
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     page = build(desk)
-    page.queue(max_size=8 * desk.limits.waiting, default_concurrency_limit=8)
+    page.queue(max_size=8 * desk.limits.pages, default_concurrency_limit=8, api_open=False)
+    page._queue.max_thread_count = 4 * desk.limits.pages  # followers only look; none may starve the others
+    page.state_session_capacity = 4 * desk.limits.pages
     font = ["system-ui", "sans-serif"]
     gr.mount_gradio_app(
         app,
@@ -168,10 +203,16 @@ def serve(
     Raises:
         SettingsError: no port is free there, or the host is not this machine's.
     """
-    listener = bound(host, port)
-    address = f"http://{'127.0.0.1' if host in ('0.0.0.0', '') else host}:{listener.getsockname()[1]}"
-    config = uvicorn.Config(application(desk, hosts), log_level="warning", timeout_graceful_shutdown=2)
-    on_ready(address)
+    try:
+        listener = bound(host, port)
+        app = application(desk, (*hosts, host))
+    except BaseException:
+        desk.close()
+        raise
+    shown = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "[::1]"}.get(host, host)
+    shown = f"[{shown}]" if ":" in shown and "[" not in shown else shown
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)
+    threading.Thread(target=on_ready, args=(f"http://{shown}:{listener.getsockname()[1]}",)).start()
     uvicorn.Server(config).run(sockets=[listener])
 
 
@@ -187,6 +228,7 @@ def bound(host: str, port: int, tries: int = 20) -> socket.socket:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             one.bind((host, number))
+            one.listen(128)
         except OSError as error:
             problem = error.strerror or str(error)
             one.close()

@@ -34,11 +34,11 @@ def upload(what: str, identity: str) -> gr.Image:
     )
     # Gradio's own step opens the file with Pillow, which has other limits and formats than ours. (A subclass
     # would do, but Gradio writes a stub file beside the module of every subclass.)
-    vars(place)["preprocess"] = _as_file
+    vars(place)["preprocess"] = as_file
     return place
 
 
-def _as_file(payload: Any) -> str | None:
+def as_file(payload: Any) -> str | None:
     """Where the file is.
 
     Raises:
@@ -60,7 +60,11 @@ def checked_upload(path: str | None, what: str, limits: Limits) -> str:
     """
     if not path:
         raise ImageError(f"There is no {what}. Drop one, or pick one.")
-    name, size = Path(path).name, Path(path).stat().st_size
+    name = Path(path).name
+    try:
+        size = Path(path).stat().st_size
+    except OSError:
+        raise ImageError(f"{what} '{name}' is no longer here. Drop it again.") from None
     if size > limits.upload:
         raise ImageError(
             f"{what} '{name}' has {size / 1e6:.0f} MB; at most {limits.upload / 1e6:.0f} MB are taken. "

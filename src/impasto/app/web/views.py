@@ -8,6 +8,12 @@ from typing import Any
 from impasto.studio.orders import Forecast, View
 from impasto.words import clock, in_words
 
+SPEAK = """() => document.querySelectorAll('[id$=-said]').forEach(one => {
+    one.setAttribute('role', 'status');
+    one.setAttribute('aria-live', 'polite');
+})"""
+"""Makes the sentences what screen readers speak when they change: the place stays, its words are replaced."""
+
 STYLE = """
 .impasto-stage { margin: 0; min-height: 12rem; display: flex; align-items: center; justify-content: center;
   background: var(--background-fill-secondary); border-radius: var(--radius-lg); overflow: hidden; }
@@ -16,8 +22,9 @@ STYLE = """
 .impasto-status { display: grid; gap: .3rem; }
 .impasto-status progress { width: 100%; height: 1rem; accent-color: var(--color-accent); }
 .impasto-status p { margin: 0; }
-.impasto-status .said { font-weight: 600; }
-.impasto-status[data-state=failed] .said, .impasto-forecast .bad { color: var(--error-text-color, #b91c1c); }
+.impasto-said .said { font-weight: 600; margin: 0; }
+.impasto-where { gap: .3rem !important; }
+.impasto-said .said[data-state=failed], .impasto-forecast .bad { color: var(--error-text-color, #b91c1c); }
 .impasto-forecast { font-size: .95rem; }
 .gradio-container { max-width: 1280px !important; margin: auto; }
 .gradio-container .grid-container { grid-template-columns: repeat(4, minmax(0, 1fr)) !important; }
@@ -43,17 +50,21 @@ def stage(view: View) -> str:
 
 
 def status(view: View) -> str:
-    """Where it stands, in words and as a bar. Only the sentence that matters is spoken by screen readers."""
+    """Where it stands, as a bar and in figures."""
     step = view.step or {}
     share = 1.0 if view.state == "finished" else _share(step)
     loss = "" if "loss" not in step else f' data-loss="{step["loss"]:.6g}"'
     parts = "".join(f' data-{name}="{step[name]:.6g}"' for name in ("content", "style") if name in step)
     return (
         f'<div class="impasto-status" data-state="{view.state}" data-serial="{view.serial}"{loss}{parts}>'
-        f'<p class="said" role="status">{escape(said(view))}</p>'
         f'<progress max="1" value="{share:.3f}" aria-label="How far the painting is"></progress>'
         f"<p>{escape(facts(view))}</p></div>"
     )
+
+
+def sentence(view: View) -> str:
+    """The state in a sentence, as HTML."""
+    return f'<p class="said" data-state="{view.state}">{escape(said(view))}</p>'
 
 
 def said(view: View) -> str:
