@@ -7,13 +7,8 @@
 Names are loaded on first use: `import impasto` loads no torch.
 """
 
-import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
-
-# Every step frees and asks for the same large buffers, and the system clears each 4 kB page of fresh memory;
-# in pages of 2 MB that costs a tenth. PyTorch looks at this before its first tensor (docs/performance.md).
-os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 __version__ = "0.1.0"
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 import torch.distributed
 
+from impasto import process as process  # before anything is computed
 from impasto.choices import Precision
 from impasto.errors import DeviceError, SettingsError
 
@@ -68,7 +69,18 @@ def available() -> list[str]:
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 in hardware (emulation is slower than float32)."""
+    """Whether to compute in bfloat16 on the device: it has it in hardware (emulation is slower than float32).
+
+    The environment variable IMPASTO_BFLOAT16, 0 or 1, answers instead of the hardware.
+
+    Raises:
+        SettingsError: the variable is something else.
+    """
+    answer = os.environ.get("IMPASTO_BFLOAT16", "")
+    if answer not in ("", "0", "1"):
+        raise SettingsError(f"IMPASTO_BFLOAT16 is {answer!r}; it is 0, 1 or not set.")
+    if answer:
+        return answer == "1"
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type != "cpu":

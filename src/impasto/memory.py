@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import torch
 
+from impasto import process as process  # before anything is computed
 from impasto.errors import DeviceError, OutOfMemoryError
 
 SPARE = 0.95

@@ -10,6 +10,8 @@ from typing import TypeAlias
 from jaxtyping import Float
 from torch import Tensor
 
+from impasto import process as process  # before anything is computed
+
 Image: TypeAlias = Float[Tensor, "B 3 H W"]
 """Pixels: RGB, sRGB-encoded, 0..1."""
 

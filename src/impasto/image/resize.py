@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from impasto import process as process  # before anything is computed
 from impasto.errors import SettingsError
 
 

@@ -21,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor
 
+from impasto import process as process  # before anything is computed
 from impasto.errors import WeightsError
 from impasto.network.fetch import disk_errors, open_new
 from impasto.network.records import CAFFE_MEAN_BGR, WeightRecord

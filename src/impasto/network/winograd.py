@@ -6,11 +6,14 @@ where convolution is a product; 36 products give 4×4 outputs, which directly ta
 turns into 36 matrix products. Results differ from direct sums by rounding, about 2e-6 of their size.
 """
 
+import functools
 import math
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from impasto import process as process  # before anything is computed
 
 OUT, TILE = 4, 6
 """Outputs of a tile along one side, and the inputs that they need."""
@@ -48,9 +51,15 @@ def _coefficients(roots: Tensor) -> Tensor:
     return product
 
 
-_A, _G, _B = _matrices()
-_INPUTS = torch.kron(_B.T.contiguous(), _B.T.contiguous())  # (36, 36): a 6×6 tile to its 36 values
-_OUTPUTS = torch.kron(_A.T.contiguous(), _A.T.contiguous())  # (16, 36): 36 values to 4×4 outputs
+@functools.cache
+def _tables() -> tuple[Tensor, Tensor]:
+    """What takes a 6×6 tile to its 36 values, (36, 36), and these to 4×4 outputs, (16, 36), in float64.
+
+    Made at their first use: importing this module must not compute (see `process`).
+    """
+    a, _, b = _matrices()
+    return torch.kron(b.T.contiguous(), b.T.contiguous()), torch.kron(a.T.contiguous(), a.T.contiguous())
+
 
 Transformed = Float[Tensor, "36 C N"]
 Grid = Float[Tensor, "B C h w"]
@@ -63,7 +72,8 @@ def pays(weight: Tensor) -> bool:
 
 def transform(weight: Float[Tensor, "N C 3 3"]) -> Transformed:
     """The filters at the 36 points, four times the size of the filters."""
-    wide = torch.einsum("ia,jb,ncab->ijcn", _G, _G, weight.double().cpu())
+    _, g, _ = _matrices()
+    wide = torch.einsum("ia,jb,ncab->ijcn", g, g, weight.double().cpu())
     return wide.flatten(0, 1).to(weight.dtype).contiguous()
 
 
@@ -79,7 +89,7 @@ def convolve(
     """
     batch, channels, height, width = image.shape
     count, columns = filters.shape[2], -(-width // OUT)
-    into, out_of = _INPUTS.to(image.dtype), _OUTPUTS.to(image.dtype)
+    into, out_of = (table.to(image.dtype) for table in _tables())
     result = image.new_empty(batch, height, width, count)
     strip = _strip(height, width, filters)
     padded = image.new_zeros(OUT * strip + 2, OUT * columns + 2, channels)
@@ -122,7 +132,7 @@ def pull_back(
     """
     batch, count, height, width = gradient.shape
     channels, columns = filters.shape[1], -(-width // OUT)
-    into, out_of = _INPUTS.T.to(gradient.dtype), _OUTPUTS.T.to(gradient.dtype)
+    into, out_of = (table.T.to(gradient.dtype) for table in _tables())
     result = gradient.new_empty(batch, height, width, channels)
     strip = _strip(height, width, filters)
     padded = gradient.new_zeros(OUT * strip, OUT * columns, count)

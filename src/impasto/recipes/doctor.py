@@ -5,6 +5,7 @@ from importlib.metadata import PackageNotFoundError, version
 from impasto import __version__
 from impasto.device import available, choose, describe, has_bfloat16
 from impasto.network.weights import cache_folder, verify
+from impasto.process import repeatability
 
 LIBRARIES = ("numpy", "pyvips", "pyvips-binary", "safetensors", "pypi-simple", "typer", "rich", "pillow-heif")
 
@@ -12,12 +13,14 @@ LIBRARIES = ("numpy", "pyvips", "pyvips-binary", "safetensors", "pypi-simple", "
 def examine() -> dict[str, str]:
     """Versions, devices, threads, bfloat16, cache and weights, each as a word or two."""
     compute = choose()
+    repeatable = repeatability(compute.device)
     facts = {"impasto": __version__, **{name: str(value) for name, value in describe().items()}}
     facts |= {name: _version(name) for name in LIBRARIES}
     facts |= {
         "devices": ", ".join(available()),
         "device chosen": str(compute.device),
-        "bfloat16 in hardware": "yes" if has_bfloat16(compute.device) else "no; features are float32",
+        "bfloat16": "yes" if has_bfloat16(compute.device) else "no; features are float32",
+        "repeatable": "yes" if repeatable.holds else f"no: {repeatable.reason}",
         "cache": str(cache_folder()),
     }
     return facts | {f"weights {status.record.name}": status.state for status in verify()}

@@ -12,6 +12,7 @@ from impasto.errors import CheckpointError
 from impasto.image.files import read_manifest
 from impasto.image.picture import Picture
 from impasto.network.weights import Weights
+from impasto.process import repeatability
 from impasto.recipes.fields import to_json
 
 FORMAT = 1
@@ -28,6 +29,7 @@ def new(
         settings: its settings.
         inputs: pictures by role; kept are the names as the user gave them, and the SHA-256 of the files.
     """
+    repeatable = repeatability(compute.device)
     return {
         "format": FORMAT,
         "impasto": __version__,
@@ -40,6 +42,8 @@ def new(
         "device": str(compute.device),
         "precision": str(compute.dtype).removeprefix("torch."),
         "machine": describe(),
+        "repeatable": repeatable.holds,
+        **({} if repeatable.holds else {"repeatable_reason": repeatable.reason}),
     }
 
 

@@ -1,0 +1,124 @@
+"""What is settled before PyTorch computes: repeatable arithmetic, large pages, and who may switch them."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from impasto.device import choose, has_bfloat16
+from impasto.errors import SettingsError
+from impasto.process import repeatability
+
+SOURCE = Path(__file__).parent.parent / "src" / "impasto"
+CPU = torch.device("cpu")
+
+needs_mkl = pytest.mark.skipif(not torch.backends.mkl.is_available(), reason="PyTorch has no MKL here")
+
+
+def python(code: str, **variables: str) -> str:
+    """What a fresh interpreter prints that has none of our variables but these."""
+    unset = {"MKL_CBWR", "THP_MEM_ALLOC_ENABLE", "IMPASTO_BFLOAT16"}
+    environment = {name: value for name, value in os.environ.items() if name not in unset}
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=environment | variables, capture_output=True, text=True, check=True
+    )
+    return result.stdout.strip()
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(SOURCE.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports_at_import(path: Path) -> set[str]:
+    """Modules that are imported as soon as this one is: not those in functions or for type checkers."""
+    names: set[str] = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
+
+
+def test_every_module_that_imports_torch_prepares_the_process_first() -> None:
+    direct = {module_name(path): imports_at_import(path) for path in SOURCE.rglob("*.py")}
+    prepares = {"impasto.process"}
+    while more := {name for name, names in direct.items() if name not in prepares and names & prepares}:
+        prepares |= more
+    with_torch = {
+        name for name, names in direct.items() if any(n == "torch" or n.startswith("torch.") for n in names)
+    }
+    assert len(with_torch) > 20
+    assert with_torch - prepares == set()
+
+
+@needs_mkl
+def test_the_library_makes_mkl_repeatable_by_itself() -> None:
+    assert python("from impasto.process import REPEATABILITY as r; print(r.holds, r.reason)") == "True"
+
+
+@needs_mkl
+def test_a_process_that_has_computed_before_says_that_it_is_not_repeatable() -> None:
+    code = "import torch; torch.ones(64, 64) @ torch.ones(64, 64)\nimport impasto.process as p\n"
+    said = python(code + "print(p.REPEATABILITY.holds, p.REPEATABILITY.reason)")
+    assert said.startswith("False")
+    assert "MKL_CBWR=AUTO,STRICT" in said
+
+
+@needs_mkl
+@pytest.mark.parametrize(("mode", "holds"), [("AUTO,STRICT", True), ("COMPATIBLE", True), ("AUTO", False)])
+def test_a_mode_in_the_environment_is_left_alone(mode: str, holds: bool) -> None:
+    code = """
+import impasto.process as p
+print(p.REPEATABILITY.holds, hex(p._mkl_functions()[1](-1)))
+"""
+    constants = {"AUTO,STRICT": "0x10002", "COMPATIBLE": "0x3", "AUTO": "0x2"}  # mkl_types.h
+    assert python(code, MKL_CBWR=mode) == f"{holds} {constants[mode]}"
+
+
+ALIGNMENTS = """
+from impasto import process
+import torch
+numbers = torch.linspace(-3, 3, 8 * 432).sin()
+results = []
+for offset in range(16):
+    features = torch.empty(len(numbers) + 16)[offset : offset + len(numbers)].copy_(numbers).view(8, 432)
+    results.append((features @ features.T, features.mv(features[0]), features.exp()))
+print(all(torch.equal(a, b) for result in results for a, b in zip(results[0], result)))
+"""
+
+
+@needs_mkl
+def test_products_do_not_depend_on_where_their_numbers_lie() -> None:
+    """On AMD they do in a process that has computed before: with `torch.ones(2, 2).exp()` in front, red."""
+    assert python(ALIGNMENTS) == "True"
+
+
+def test_large_pages_are_requested_unless_the_environment_says_otherwise() -> None:
+    code = "import os, impasto.process; print(os.environ['THP_MEM_ALLOC_ENABLE'])"
+    assert python(code) == "1"
+    assert python(code, THP_MEM_ALLOC_ENABLE="0") == "0"
+
+
+def test_importing_the_package_alone_changes_nothing() -> None:
+    code = "import os; before = dict(os.environ); import impasto; print(dict(os.environ) == before)"
+    assert python(code) == "True"
+
+
+def test_other_devices_promise_nothing() -> None:
+    assert not repeatability(torch.device("cuda")).holds
+
+
+def test_the_environment_can_switch_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    for answer, dtype in (("0", torch.float32), ("1", torch.bfloat16)):
+        monkeypatch.setenv("IMPASTO_BFLOAT16", answer)
+        assert has_bfloat16(CPU) is (answer == "1")
+        assert choose("cpu").dtype == dtype
+        assert choose("cpu", "float32").dtype == torch.float32
+    monkeypatch.setenv("IMPASTO_BFLOAT16", "no")
+    with pytest.raises(SettingsError, match="IMPASTO_BFLOAT16 is 'no'; it is 0, 1 or not set"):
+        choose("cpu")
