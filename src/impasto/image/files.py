@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from impasto.errors import ImageError, ImpastoWarning, SettingsError
-from impasto.image import heic
+from impasto.image import heic, jpeg
 from impasto.image.arrays import from_array, from_pil, from_tensor, to_numpy
 from impasto.image.deepzoom import check_pyramid, read_pyramid_manifest, write_pyramid
 from impasto.image.disk import check_place, replacing
@@ -227,7 +227,7 @@ def _read_file(name: str, role: str, max_pixels: int) -> Picture:
 def _decode(header: VipsImage, data: bytes, known: Format, who: str) -> VipsImage:
     """The pixels, upright, in memory."""
     try:
-        return header.copy_memory().autorot()
+        return (jpeg.decode(data, who) if known is JPEG else header.copy_memory()).autorot()
     except pyvips.Error as error:
         if header.get_typeof("heif-compression") and header.get("heif-compression") != "av1":
             return heic.decode(data, who)
