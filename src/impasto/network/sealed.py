@@ -13,7 +13,7 @@ from torch import Tensor
 
 from impasto import __version__
 from impasto.errors import CheckpointError, WeightsError
-from impasto.image.disk import replacing
+from impasto.storage.atomic import atomic_write
 
 
 def write(
@@ -44,7 +44,7 @@ def write(
         "said": json.dumps(said, ensure_ascii=False),
     }
     try:
-        with replacing(Path(os.path.realpath(path))) as file:
+        with atomic_write(Path(os.path.realpath(path))) as file:
             file.write(to_bytes(own, facts))
     except OSError as problem:
         raise error(f"{path} cannot be written: {problem.strerror or problem}.") from problem

@@ -16,12 +16,13 @@ from torch import Tensor
 from impasto import __version__
 from impasto.device import rank
 from impasto.errors import CheckpointError, ImageError
-from impasto.image.disk import check_place, replacing
+from impasto.image.disk import check_place
 from impasto.objective.bands import Band
 from impasto.objective.evaluate import Evaluation
 from impasto.solve import adam, lbfgs
 from impasto.solve.descent import Descent
 from impasto.solve.plan import Layout
+from impasto.storage.atomic import atomic_write
 
 FORMAT = 1
 """Raised when a checkpoint of this version could no longer be read by an older Impasto."""
@@ -95,7 +96,7 @@ def save(path: str | os.PathLike[str], snapshot: Snapshot, facts: Mapping[str, A
         _write(None, head, tensors, snapshot.band)
         return
     try:
-        with replacing(target, target.with_name(f".{target.name}.part")) as file:
+        with atomic_write(target, temporary=target.with_name(f".{target.name}.part")) as file:
             _write(file, head, tensors, snapshot.band)
     except OSError as error:
         raise CheckpointError(f"the checkpoint {path} cannot be written: {error}.") from error
