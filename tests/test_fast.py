@@ -221,9 +221,10 @@ def damaged(path: Path) -> str:
 
 
 def later(path: Path) -> str:
-    from impasto.network import sealed
+    from impasto.storage.tensor_file import FileKind, TensorReader, write_tensors
 
-    sealed.write(path, {}, {}, kind="Impasto painter", version=99, error=WeightsError)
+    kind = FileKind("Impasto painter", 99, TensorReader.tensors_sha256, WeightsError, "")
+    write_tensors(path, kind, {}, {})
     return str(path)
 
 
@@ -241,7 +242,7 @@ BAD_MODELS: dict[str, tuple[Callable[[Path], str], str]] = {
         lambda path: (path.write_bytes(Path(small_model(path)).read_bytes()[:500]), str(path))[1],
         "damaged",
     ),
-    "later": (later, r"version 99; this Impasto \(.*\) reads 1"),
+    "later": (later, r"has format 99 of Impasto painter; this Impasto \(.*\) reads 2"),
     "foreign": (foreign, "but no Impasto painter"),
     "text": (lambda path: (path.write_text("hello"), str(path))[1], "is damaged, or no Impasto painter"),
 }

@@ -31,6 +31,7 @@ from impasto.errors import WeightsError
 from impasto.network import fetch, files, weights
 from impasto.network.layers import CONVOLUTIONS
 from impasto.network.records import RECORDS
+from impasto.storage import atomic
 from made_files import as_nobody
 
 
@@ -241,20 +242,28 @@ def test_too_little_room_is_seen_before_downloading(
     assert index.downloads == 0
 
 
-@pytest.mark.parametrize("module", [fetch, files], ids=["archive", "tensors"])
+@pytest.mark.parametrize(
+    ("module", "opener"), [(fetch, "open_new"), (atomic, "open")], ids=["archive", "tensors"]
+)
 @pytest.mark.parametrize(
     ("number", "message"),
     [(errno.ENOSPC, r"is full: [\d,]+ bytes are needed and"), (errno.EROFS, r"cannot be written: Read-only")],
     ids=["full", "read-only"],
 )
 def test_disk_that_refuses_while_writing(
-    index: FakeIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: Any, number: int, message: str
+    index: FakeIndex,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    module: Any,
+    opener: str,
+    number: int,
+    message: str,
 ) -> None:
     class Refusing(io.FileIO):
         def write(self, _: Any) -> int:
             raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(module, "open_new", lambda path: Refusing(path, "w"))
+    monkeypatch.setattr(module, opener, lambda path, *_: Refusing(path, "w"), raising=False)
     with pytest.raises(WeightsError, match=message):
         weights.load(cache=tmp_path, index_url=index.url, record=TINY)
     assert kept(tmp_path) == set()

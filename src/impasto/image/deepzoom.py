@@ -19,10 +19,11 @@ import pyvips
 from numpy.typing import NDArray
 
 from impasto.errors import ImageError, ImpastoWarning
-from impasto.image.disk import check_place, hidden_beside, is_protected, reading, replacing
+from impasto.image.disk import check_place, is_protected, reading
 from impasto.image.formats import DZI_NAMESPACE, HEAD, SZI, describe
 from impasto.image.header import reason
 from impasto.image.srgb import wrap
+from impasto.storage.atomic import atomic_write, hidden_sibling
 
 TILE = 254
 """Pixels a tile is apart from its neighbours; with the overlap on both sides it is 256, as viewers expect."""
@@ -100,7 +101,7 @@ def write_pyramid(values: NDArray[np.uint8], name: str, quality: int, manifest: 
     """
     single = Path(name).suffix.lower() in SZI.suffixes
     target = Path(os.path.realpath(name)) if single else _places(name)[0]  # a link to a .szi stays a link
-    work = hidden_beside(target)
+    work = hidden_sibling(target)
     work.mkdir()
     try:
         _make(values, work, quality, manifest)
@@ -238,7 +239,7 @@ def _zip(work: Path, target: Path, width: int, height: int) -> None:
     """The pair in the work folder as one zip file. A tile that is in is removed: the disk holds one copy."""
     stem = os.fsencode(target.stem).decode(errors="replace")  # a zip file's names are UTF-8
     listed = "".join(_SZI_ENTRY.format(*entry) for entry in (("ImageWidth", width), ("ImageHeight", height)))
-    with replacing(target) as file, zipfile.ZipFile(file, "w") as archive:
+    with atomic_write(target) as file, zipfile.ZipFile(file, "w") as archive:
         _add(archive, f"{stem}/scan-properties.xml", _SZI_LIST.format(listed).encode())
         _add(archive, f"{stem}/{stem}.dzi", (work / "new.dzi").read_bytes())
         for path in _files(work / "new_files"):

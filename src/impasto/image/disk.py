@@ -1,12 +1,10 @@
-"""What the disk allows, said in sentences: what can be read, where to write, files that appear whole."""
+"""What the disk allows, said in sentences: what can be read, and where to write."""
 
 import difflib
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Literal
 
 from impasto.errors import ImageError
 
@@ -78,32 +76,3 @@ def is_protected(path: Path) -> bool:
 def _writable(path: Path) -> bool:
     effective = os.access in os.supports_effective_ids
     return os.access(path, os.W_OK, effective_ids=effective)
-
-
-def hidden_beside(target: Path, suffix: str = "") -> Path:
-    """A new hidden name in the target's folder, so that a rename to the target stays on one disk."""
-    return target.with_name(f".impasto-{secrets.token_hex(8)}{suffix}")
-
-
-@contextmanager
-def replacing(target: Path, temporary: Path | None = None) -> Iterator[BinaryIO]:
-    """A file to write to, which takes the target's place when the block ends; a failure leaves nothing.
-
-    It is written beside the target under a hidden name and renamed over it, with the target's permissions
-    if there was one.
-
-    Args:
-        temporary: that name, where one writer at most is sure. What a kill has left under it is written over.
-    """
-    mode: Literal["wb", "xb"] = "xb" if temporary is None else "wb"
-    temporary = temporary or hidden_beside(target, target.suffix)
-    try:
-        with open(temporary, mode) as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        if target.exists():
-            temporary.chmod(target.stat().st_mode & 0o777)
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from impasto.errors import ImageError, ImpastoWarning, SettingsError
 from impasto.image import heic, jpeg
 from impasto.image.arrays import from_array, from_pil, from_tensor, to_numpy
 from impasto.image.deepzoom import check_pyramid, read_pyramid_manifest, write_pyramid
-from impasto.image.disk import check_place, replacing
+from impasto.image.disk import check_place
 from impasto.image.formats import (
     AVIF,
     DEEP_ZOOM,
@@ -32,6 +32,7 @@ from impasto.image.header import VipsImage, check_pixels, damaged, opened, read_
 from impasto.image.picture import Picture
 from impasto.image.srgb import to_srgb, wrap
 from impasto.image.xmp import pack, unpack
+from impasto.storage.atomic import atomic_write
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -126,7 +127,7 @@ def write_picture(
             write_pyramid(to_numpy(picture), name, quality, manifest)
             return
         data = _encode(to_numpy(picture, bits), known, quality, packet)
-        with replacing(target) as file:
+        with atomic_write(target) as file:
             file.write(data)
     except pyvips.Error as error:
         raise ImageError(f"cannot make {known.name} for '{name}': {reason(error)}. Try .png.") from error

@@ -23,8 +23,9 @@ from torch import Tensor
 
 from impasto import process as process  # before anything is computed
 from impasto.errors import WeightsError
-from impasto.network.fetch import disk_errors, open_new
+from impasto.network.fetch import disk_errors
 from impasto.network.records import CAFFE_MEAN_BGR, WeightRecord
+from impasto.storage.atomic import atomic_write
 
 Convolution: TypeAlias = tuple[Float32[Tensor, "_ _ 3 3"], Float32[Tensor, "_"]]
 """Weight (N, C, 3, 3) and bias (N,) of one layer."""
@@ -79,16 +80,8 @@ def save(layers: Mapping[str, Convolution], path: str | os.PathLike[str], *, cre
     target = Path(path)
     tensors = {name: tensor.contiguous() for name, tensor in _named(layers).items()}
     data = safetensors_bytes(tensors, {"credit": credit} if credit else None)
-    part = part_beside(target)
-    with disk_errors(target, len(data)):
-        try:
-            with open_new(part) as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
+    with disk_errors(target, len(data)), atomic_write(target, temporary=part_beside(target)) as file:
+        file.write(data)
 
 
 def _named(layers: Mapping[str, Convolution]) -> dict[str, Tensor]:

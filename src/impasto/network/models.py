@@ -9,12 +9,8 @@ from typing import Any
 import torch
 
 from impasto.errors import SettingsError, WeightsError
-from impasto.network import sealed
 from impasto.network.painter import Painter
-
-KIND = "Impasto painter"
-VERSION = 1
-"""Raised when a file could no longer be read by an older Impasto."""
+from impasto.storage.tensor_file import FileKind, TensorReader, open_tensors, write_tensors
 
 SHIPPED = Path(__file__).parent / "painters"
 """The painters that come with Impasto."""
@@ -29,7 +25,7 @@ class Model:
         styles: what its styles are called, in their order.
         manifest: how it was trained: settings, pictures, losses.
         name: what the user called it.
-        sha256: digest of the numbers in the file it is from, or "".
+        sha256: digest of the tensors in the file it is from, or "".
     """
 
     painter: Painter
@@ -46,7 +42,7 @@ class Model:
         """
         tensors = {name: tensor.half() for name, tensor in self.painter.state_dict().items()}
         said = {"shape": self.painter.shape, "styles": list(self.styles), "manifest": dict(self.manifest)}
-        sealed.write(path, tensors, said, kind=KIND, version=VERSION, error=WeightsError)
+        write_tensors(path, _kind(), tensors, said)
 
 
 def shipped() -> dict[str, Path]:
@@ -62,24 +58,31 @@ def load(model: str | os.PathLike[str]) -> Model:
     """
     name = os.fspath(model)
     known = shipped()
-    way_out = f"Name a file that `impasto train` wrote, or one that is shipped: {', '.join(known) or 'none'}."
-    tensors, said, digest = sealed.read(
-        known.get(name, Path(name).expanduser()),
-        kind=KIND,
-        version=VERSION,
-        error=WeightsError,
-        way_out=way_out,
-    )
-    try:
-        painter = Painter(**said["shape"])
-        painter.load_state_dict({key: tensor.float() for key, tensor in tensors.items()})
-    except (KeyError, TypeError, RuntimeError) as error:
-        raise WeightsError(f"{name} is damaged: its parts do not fit ({error}). {way_out}") from error
+    kind = _kind()
+    with open_tensors(known.get(name, Path(name).expanduser()), kind) as file, file.parsing(RuntimeError):
+        painter = Painter(**file.facts["shape"])
+        painter.load_state_dict({key: file.tensor(key).float() for key in file.names})
+        styles, manifest = file.facts["styles"], file.facts["manifest"]
+        named = isinstance(styles, list) and all(isinstance(style, str) for style in styles)
+        if not named or len(styles) != painter.styles or not isinstance(manifest, dict):
+            raise ValueError(f"styles {styles} of {painter.styles}, and {type(manifest).__name__}")
+        digest = file.tensors_sha256()
     if not all(bool(tensor.isfinite().all()) for tensor in painter.parameters()):
-        raise WeightsError(f"{name} holds values that are infinite or not numbers. {way_out}")
+        raise WeightsError(f"{name} holds values that are infinite or not numbers. {kind.advice}")
     painter.requires_grad_(False)
     painter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Model(painter, tuple(said["styles"]), said["manifest"], name, digest)
+    return Model(painter, tuple(styles), manifest, name, digest)
+
+
+def _kind() -> FileKind:
+    bundled = ", ".join(shipped()) or "none"
+    return FileKind(
+        "Impasto painter",
+        2,
+        TensorReader.tensors_sha256,
+        WeightsError,
+        f"Name a file that `impasto train` wrote, or one that is shipped: {bundled}.",
+    )
 
 
 def begin_from(model: Model, painter: Painter) -> None:

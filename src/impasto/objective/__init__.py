@@ -1,1 +1,1 @@
-"""What is measured, how it is scored, and the gradient of it (floor 3)."""
+"""What is measured, how it is scored, and the gradient of it (floor 4)."""

@@ -1,1 +1,1 @@
-"""Whole jobs, each a stream of Progress (floor 5)."""
+"""Whole jobs, each a stream of Progress (floor 6)."""

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from impasto import __version__
 from impasto.errors import SettingsError, WeightsError
-from impasto.image.disk import replacing
 from impasto.network.models import Model, load
 from impasto.network.painter import EPSILON, Layer, Painter
 from impasto.recipes.fields import blend_shares
 from impasto.recipes.manifest import to_text
+from impasto.storage.atomic import atomic_write
 
 OPSET = 17
 """The version of ONNX's operators that is written; onnxruntime has known it since 2022, in browsers too."""
@@ -71,7 +71,7 @@ def export(
     _check_picture(onnxruntime, data, model, shares)
     target = Path(output)
     try:
-        with replacing(Path(os.path.realpath(target))) as file:
+        with atomic_write(Path(os.path.realpath(target))) as file:
             file.write(data)
     except OSError as problem:
         raise WeightsError(f"{target} cannot be written: {problem.strerror or problem}.") from problem

@@ -17,6 +17,7 @@ from impasto.recipes.job import Job
 from impasto.recipes.settings import RunSettings
 from impasto.solve import plan
 from impasto.solve.plan import Layout
+from impasto.storage.atomic import atomic_write
 from impasto.words import in_words
 
 STARTUP = 4.0
@@ -147,6 +148,5 @@ def _read(path: Path) -> dict[str, float]:
 
 def _write(path: Path, known: dict[str, float]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(known, indent=1))
-    part.replace(path)
+    with atomic_write(path, temporary=path.with_suffix(".part")) as file:  # the caller holds the lock
+        file.write(json.dumps(known, indent=1).encode())

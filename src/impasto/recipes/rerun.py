@@ -1,7 +1,8 @@
 """Painting a picture again from the manifest inside it, and going on with a run that was stopped."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -133,15 +134,17 @@ def prepare_resume(
         CheckpointError: damaged, foreign, of a later version; an input that is gone or has changed.
         ImpastoError: as in `prepare`.
     """
-    facts = checkpoint.read_facts(path)
     moved = {"content": content, "style": style, "regions": regions, "weights": weights}
     otherwise = ", or go on with what is there: --changed."
-    manifest = facts["manifest"]
-    job = _prepare(manifest, path, moved, on_download, resuming=True, changed=changed, otherwise=otherwise)
-    scales = [(scale.height, scale.width) for scale in job.scales]
-    bands = {size: Band.of(*size, wrap=job.network.wrap) for size in scales}
-    snapshot = checkpoint.load(path, bands, job.network.device)
-    return job, snapshot, facts["output"]
+    with checkpoint.opened(path) as saved:
+        with _manifest_errors(path):
+            manifest, output = saved.facts["manifest"], saved.facts["output"]
+        job = _prepare(
+            manifest, path, moved, on_download, resuming=True, changed=changed, otherwise=otherwise
+        )
+        scales = [(scale.height, scale.width) for scale in job.scales]
+        bands = {size: Band.of(*size, wrap=job.network.wrap) for size in scales}
+        return job, saved.snapshot(bands, job.network.device), output
 
 
 def _prepare(
@@ -158,27 +161,27 @@ def _prepare(
 
     Where the run turned (see `turns.py`), a new one turns again; one that is resumed has turned already.
     """
-    if manifest["command"] not in RECIPES:
-        raise CheckpointError(f"{path} was made by {manifest['command']!r}, which cannot be run again.")
-    settings_class, recipe = RECIPES[manifest["command"]]
-    settings = from_json(settings_class, manifest["settings"])
-    changes = {
-        "precision": manifest["precision"],
-        "weights": moved["weights"] or settings.weights,
-    }
-    if launched() == 1:  # torchrun gives each process its own
-        changes |= {"device": manifest["device"], "threads": manifest["machine"]["threads"]}
-    if "init" in manifest["inputs"]:
-        changes["init"] = manifests.find_input(manifest, "init", path)
-    inputs: list[Any] = []
-    if "content" in manifest["inputs"]:
-        inputs.append(moved["content"] or manifests.find_input(manifest, "content", path))
-    if styles := _several(manifest, path, "style", moved["style"]):
-        inputs.append(styles)
-    masks = _several(manifest, path, "regions", moved["regions"])
-    more: dict[str, Any] = {"regions": masks} if masks else {}
-
-    layouts = [Layout(**layout) for layout in manifest.get("layouts", ())]
+    with _manifest_errors(path):
+        if manifest["command"] not in RECIPES:
+            raise CheckpointError(f"{path} was made by {manifest['command']!r}, which cannot be run again.")
+        settings_class, recipe = RECIPES[manifest["command"]]
+        settings = from_json(settings_class, manifest["settings"])
+        changes = {
+            "precision": manifest["precision"],
+            "weights": moved["weights"] or settings.weights,
+        }
+        if launched() == 1:  # torchrun gives each process its own
+            changes |= {"device": manifest["device"], "threads": manifest["machine"]["threads"]}
+        if "init" in manifest["inputs"]:
+            changes["init"] = manifests.find_input(manifest, "init", path)
+        inputs: list[Any] = []
+        if "content" in manifest["inputs"]:
+            inputs.append(moved["content"] or manifests.find_input(manifest, "content", path))
+        if styles := _several(manifest, path, "style", moved["style"]):
+            inputs.append(styles)
+        masks = _several(manifest, path, "regions", moved["regions"])
+        more: dict[str, Any] = {"regions": masks} if masks else {}
+        layouts = [Layout(**layout) for layout in manifest.get("layouts", ())]
 
     def prepared(also: Mapping[str, Any], **most: Any) -> Job:
         return recipe(*inputs, replace(settings, **changes, **also), on_download=on_download, **more, **most)
@@ -193,6 +196,17 @@ def _prepare(
     if turns and resuming:
         return replace(job, manifest={**job.manifest, "settings": manifest["settings"], "turns": turns})
     return replaying(job, turns, lambda also: prepared(also, layouts=job.layouts)) if turns else job
+
+
+@contextmanager
+def _manifest_errors(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Refuse a manifest that lacks a key or holds something else than it should."""
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"the manifest in {path} is damaged ({type(error).__name__}: {error}). Start the run anew."
+        ) from error
 
 
 def _several(

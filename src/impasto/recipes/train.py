@@ -33,9 +33,6 @@ from impasto.recipes.settings import StylizeSettings
 from impasto.recipes.styles import Styles, read_styles
 from impasto.shapes import Image
 
-STANDING = ("step", "seconds", "waited", "looks")
-"""What says where a run stands, besides numbers of the painter and of Adam."""
-
 WARMING = 20
 """Steps in which the rate rises to its height."""
 
@@ -293,7 +290,7 @@ class _Training:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write where the run stands; of several processes the first writes."""
         if rank() == 0:
-            said = {name: getattr(self, name) for name in STANDING}
+            said = {name: getattr(self, name) for name in training_file.STANDING}
             training_file.write(path, self.painter, self.adam, self.best, self._identity(), said)
 
     def take_up(self, path: str | os.PathLike[str]) -> None:
@@ -304,7 +301,7 @@ class _Training:
             had ended.
         """
         self.best, said = training_file.read(path, self.painter, self.adam, self._identity())
-        for name in STANDING:
+        for name in training_file.STANDING:
             setattr(self, name, said[name])
         if self.finished:
             raise CheckpointError(

@@ -8,12 +8,19 @@ import torch
 from torch import Tensor
 
 from impasto.errors import CheckpointError
-from impasto.network import sealed
 from impasto.network.painter import Painter
+from impasto.storage.tensor_file import FileKind, TensorReader, open_tensors, write_tensors
 
-KIND = "Impasto training"
-VERSION = 1
-"""Raised when a file could no longer be read by an older Impasto."""
+KIND = FileKind(
+    "Impasto training",
+    2,
+    TensorReader.tensors_sha256,
+    CheckpointError,
+    "Name a file that `impasto train --checkpoint` wrote, or start the training anew.",
+)
+
+STANDING = {"step": int, "seconds": float, "waited": int, "looks": list}
+"""Types of what says where a run stands, besides numbers of the painter and of Adam."""
 
 ADAM = ("step", "exp_avg", "exp_avg_sq")
 """What Adam remembers of each parameter."""
@@ -41,7 +48,7 @@ def write(
         for key, value in adam.state[parameter].items():
             tensors[f"adam.{key}.{name}"] = value
     facts = {"identity": dict(identity), "standing": dict(said)}
-    sealed.write(path, tensors, facts, kind=KIND, version=VERSION, error=CheckpointError)
+    write_tensors(path, KIND, tensors, facts)
 
 
 def read(
@@ -54,24 +61,34 @@ def read(
     Raises:
         CheckpointError: it is none, damaged, of a later version, or of a run with another identity.
     """
-    tensors, facts, _ = sealed.read(
-        path, kind=KIND, version=VERSION, error=CheckpointError, way_out="Start the training anew."
-    )
-    for key, now in identity.items():
-        if (then := facts["identity"].get(key)) != now:
-            raise CheckpointError(
-                f"{path} is of a training with {key} {then}; now it is {now}. Go on with what it was begun "
-                "with, or start anew without --resume."
-            )
-    painter.load_state_dict(_part(tensors, "now."))
-    for name, parameter in painter.named_parameters():
-        if f"adam.step.{name}" in tensors:
-            step, *moments = (tensors[f"adam.{key}.{name}"] for key in ADAM)
-            laid_out = [torch.empty_like(parameter, requires_grad=False).copy_(one) for one in moments]
-            adam.state[parameter] = dict(zip(ADAM, (step, *laid_out), strict=True))
-    device = next(painter.parameters()).device
-    best = {name: tensor.to(device) for name, tensor in _part(tensors, "best.").items()}
-    return best, facts["standing"]
+    with open_tensors(path, KIND) as file, file.parsing(RuntimeError):
+        standing = _checked(file.facts["standing"])
+        for key, now in identity.items():
+            if (then := file.facts["identity"].get(key)) != now:
+                raise CheckpointError(
+                    f"{path} is of a training with {key} {then}; now it is {now}. Go on with what it was "
+                    "begun with, or start anew without --resume."
+                )
+        tensors = {name: file.tensor(name) for name in file.names}
+        painter.load_state_dict(_part(tensors, "now."))
+        for name, parameter in painter.named_parameters():
+            if f"adam.step.{name}" in tensors:
+                step, *moments = (tensors[f"adam.{key}.{name}"] for key in ADAM)
+                laid_out = [torch.empty_like(parameter, requires_grad=False).copy_(one) for one in moments]
+                adam.state[parameter] = dict(zip(ADAM, (step, *laid_out), strict=True))
+        device = next(painter.parameters()).device
+        best = {name: tensor.to(device) for name, tensor in _part(tensors, "best.").items()}
+        return best, standing
+
+
+def _checked(standing: Any) -> dict[str, Any]:
+    """What was said of where a run stands, if it has the types of `STANDING`."""
+    if {name: type(value) for name, value in standing.items()} != STANDING:
+        raise TypeError(f"where it stands: {standing}")
+    for step, loss in standing["looks"]:
+        if type(step) is not int or type(loss) is not float:
+            raise TypeError(f"a look at {step}: {loss}")
+    return dict(standing)
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -1,30 +1,37 @@
 """A run's state as a file: saved whole or not at all, read by version, exact to the last bit."""
 
 import dataclasses
-import hashlib
-import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from impasto import __version__
 from impasto.device import rank
 from impasto.errors import CheckpointError, ImageError
-from impasto.image.disk import check_place, replacing
+from impasto.image.disk import check_place
 from impasto.objective.bands import Band
 from impasto.objective.evaluate import Evaluation
 from impasto.solve import adam, lbfgs
 from impasto.solve.descent import Descent
 from impasto.solve.plan import Layout
+from impasto.storage.tensor_file import FileKind, LazyTensor, TensorReader, open_tensors, write_tensors
 
-FORMAT = 1
-"""Raised when a checkpoint of this version could no longer be read by an older Impasto."""
+_T = TypeVar("_T")
+
+KIND = FileKind(
+    "impasto checkpoint",
+    2,
+    TensorReader.data_sha256,
+    CheckpointError,
+    "Name a file that --checkpoint wrote, or start the run anew.",
+)
 
 KINDS = {
     "layout": Layout,
@@ -34,9 +41,6 @@ KINDS = {
     "evaluation": Evaluation,
 }
 """What a checkpoint may hold, besides tensors, numbers and text."""
-
-PIECE = 1 << 24
-"""Bytes written and read at a time."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +71,10 @@ class Snapshot:
 
 
 def save(path: str | os.PathLike[str], snapshot: Snapshot, facts: Mapping[str, Any]) -> None:
-    """Write a checkpoint: a safetensors file whose metadata says what the tensors are, and their SHA-256.
+    """Write a checkpoint, whole or not at all: a tensor file, see `tensor_file`.
 
-    Whole or not at all: written beside the place, then renamed to it. Where several processes work on one
-    picture all of them call this; their bands are gathered tensor by tensor, and the first process writes.
+    Where several processes work on one picture all of them call this; their bands are gathered tensor by
+    tensor, and the first process writes.
 
     Args:
         facts: whatever else is needed to go on, as JSON.
@@ -89,16 +93,22 @@ def save(path: str | os.PathLike[str], snapshot: Snapshot, facts: Mapping[str, A
         "trace": snapshot.trace,
         "balance": snapshot.balance,
     }
-    target = Path(os.path.realpath(path))
-    head = _head(tensors, snapshot.band, {"run": said, "facts": dict(facts)})
+    gathered = {str(index): _gathered(tensor, snapshot.band) for index, tensor in enumerate(tensors)}
     if rank() != 0:
-        _write(None, head, tensors, snapshot.band)
+        for tensor in gathered.values():
+            tensor.make()  # gives this process's rows to the first
         return
-    try:
-        with replacing(target, target.with_name(f".{target.name}.part")) as file:
-            _write(file, head, tensors, snapshot.band)
-    except OSError as error:
-        raise CheckpointError(f"the checkpoint {path} cannot be written: {error}.") from error
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f".{target.name}.part")
+    write_tensors(path, KIND, gathered, {"run": said, "facts": dict(facts)}, temporary=temporary)
+
+
+def _gathered(tensor: Tensor, band: Band | None) -> LazyTensor:
+    """The whole image of a tensor with a band's rows; any other tensor as it is."""
+    if tensor.dim() != 4 or band is None:
+        return LazyTensor(tuple(tensor.shape), tensor.dtype, lambda: tensor)
+    images, colors, _, width = tensor.shape
+    return LazyTensor((images, colors, band.height, width), tensor.dtype, lambda: band.gather(tensor))
 
 
 def check(path: str | os.PathLike[str]) -> None:
@@ -113,56 +123,67 @@ def check(path: str | os.PathLike[str]) -> None:
         raise CheckpointError(f"no checkpoint can be written: {error}") from error
 
 
-def read_facts(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """What was saved besides the state, after the whole file was checked.
+class Checkpoint:
+    """A checkpoint that is open and verified.
+
+    Attributes:
+        facts: what was saved besides the state.
+    """
+
+    def __init__(self, file: TensorReader) -> None:
+        self._file = file
+        with file.parsing():
+            self._run = file.facts["run"]
+            self.facts: dict[str, Any] = file.facts["facts"]
+
+    def snapshot(self, bands: Mapping[tuple[int, int], Band], device: torch.device) -> Snapshot:
+        """Read the state; of images only the rows that this process holds.
+
+        Args:
+            bands: of this process, by height and width of the image.
+        Raises:
+            CheckpointError: the content does not fit together, or `bands`.
+        """
+        used: list[Band] = []
+
+        @cache  # a tensor that the state holds twice
+        def tensor(name: str) -> Tensor:
+            shape = self._file.shape(name)
+            if len(shape) != 4:
+                return self._file.tensor(name).to(device)
+            band = bands[shape[2], shape[3]]
+            used.append(band)
+            return self._file.tensor(name, band.rows).to(device)
+
+        with self._file.parsing():
+            state = {"trace": (), "balance": 1.0, **self._run}  # the two are younger than the format
+            fields = {name: _from_json(value, tensor) for name, value in state.items()}
+            return _checked(Snapshot(**fields, band=used[0] if used else None))
+
+
+@contextmanager
+def opened(path: str | os.PathLike[str]) -> Iterator[Checkpoint]:
+    """Open a checkpoint and verify all of it, once for its facts and its state.
 
     Raises:
         CheckpointError: no such file, damaged, foreign, or of a later version.
     """
-    facts: dict[str, Any] = _read_head(Path(path))["facts"]
-    _check_digest(Path(path))
-    return facts
+    with open_tensors(path, KIND) as file:
+        yield Checkpoint(file)
+
+
+def read_facts(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What was saved besides the state; raises as `opened` does."""
+    with opened(path) as checkpoint:
+        return checkpoint.facts
 
 
 def load(
     path: str | os.PathLike[str], bands: Mapping[tuple[int, int], Band], device: torch.device
 ) -> Snapshot:
-    """The state, of images the rows that this process holds.
-
-    Args:
-        bands: of this process, by height and width of the image.
-    Raises:
-        CheckpointError: as `read_facts`.
-    """
-    said = _read_head(Path(path))["run"]
-    used: list[Band] = []
-    try:
-        with safe_open(path, framework="pt") as file:
-
-            def tensor(name: str) -> Tensor:
-                part = file.get_slice(name)
-                shape = part.get_shape()
-                if len(shape) != 4:
-                    return file.get_tensor(name).to(device)  # type: ignore[no-any-return]
-                band = bands[shape[2], shape[3]]
-                used.append(band)
-                return part[:, :, slice(*band.rows)].to(device)  # type: ignore[no-any-return]
-
-            descent = _from_json(said["descent"], tensor)
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"the checkpoint {path} is damaged: {error}. Start the run anew.") from error
-    layouts = tuple(_from_json(said["layouts"], tensor))
-    return Snapshot(
-        said["scale"],
-        said["step"],
-        said["spent"],
-        said["seconds"],
-        layouts,
-        descent,
-        used[0] if used else None,
-        tuple(tuple(row) for row in said.get("trace", ())),
-        said.get("balance", 1.0),
-    )
+    """The state, as `Checkpoint.snapshot` reads it; raises as `opened` does, too."""
+    with opened(path) as checkpoint:
+        return checkpoint.snapshot(bands, device)
 
 
 def _to_json(value: Any, tensors: list[Tensor]) -> Any:
@@ -181,98 +202,34 @@ def _to_json(value: Any, tensors: list[Tensor]) -> Any:
     return {"kind": kind, **fields}
 
 
-def _from_json(value: Any, tensor: Any) -> Any:
+def _from_json(value: Any, tensor: Callable[[str], Tensor]) -> Any:
+    """The inverse of `_to_json`; `tensor` reads one by its name."""
     if isinstance(value, list):
-        return tuple(_from_json(one, tensor) for one in value)
+        return tuple(_from_json(item, tensor) for item in value)
     if not isinstance(value, dict):
         return value
     if "tensor" in value:
         return tensor(value["tensor"])
-    fields = {name: _from_json(one, tensor) for name, one in value.items() if name != "kind"}
-    return KINDS[value["kind"]](**fields)
+    fields = {name: _from_json(item, tensor) for name, item in value.items() if name != "kind"}
+    return _checked(KINDS[value["kind"]](**fields))
 
 
-_NAMES = {torch.float32: "F32", torch.float64: "F64"}
-_UNKNOWN = "0" * 64
+def _checked(value: _T) -> _T:
+    """A dataclass instance, if its fields are of the types that are declared."""
+    for name, hint in get_type_hints(type(value)).items():
+        if not _has_type(getattr(value, name), hint):
+            raise TypeError(f"{type(value).__name__}.{name} is not {hint}")
+    return value
 
 
-def _head(tensors: list[Tensor], band: Band | None, said: Mapping[str, Any]) -> bytes:
-    """The file's beginning: how long it is, what the tensors are, what they mean, room for their digest."""
-    entries: dict[str, Any] = {
-        "__metadata__": {
-            "format": f"impasto checkpoint {FORMAT}",
-            "impasto": __version__,
-            "sha256": _UNKNOWN,
-            "said": json.dumps(said),
-        }
-    }
-    end = 0
-    for place, tensor in enumerate(tensors):
-        shape = list(tensor.shape)
-        if tensor.dim() == 4 and band is not None:
-            shape[2] = band.height
-        begin, end = end, end + tensor.element_size() * torch.Size(shape).numel()
-        entries[str(place)] = {
-            "dtype": _NAMES[tensor.dtype],
-            "shape": shape,
-            "data_offsets": [begin, end],
-        }
-    text = json.dumps(entries, ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text
-
-
-def _write(file: BinaryIO | None, head: bytes, tensors: list[Tensor], band: Band | None) -> None:
-    """Write everything, then the digest of the tensors into its place; without a file, give one's part."""
-    digest = hashlib.sha256()
-    if file is not None:
-        file.write(head)
-    for tensor in tensors:
-        whole = band.gather(tensor) if tensor.dim() == 4 and band is not None else tensor
-        if file is None:
-            continue
-        flat = whole.detach().cpu().contiguous().reshape(-1)
-        data = memoryview(flat.view(torch.uint8).numpy())  # type: ignore[arg-type]
-        for begin in range(0, len(data), PIECE):
-            digest.update(data[begin : begin + PIECE])
-            file.write(data[begin : begin + PIECE])
-    if file is not None:
-        file.seek(head.index(_UNKNOWN.encode()))
-        file.write(digest.hexdigest().encode())
-
-
-def _read_head(path: Path) -> dict[str, Any]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-    except FileNotFoundError:
-        raise CheckpointError(f"there is no checkpoint {path}.") from None
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(
-            f"{path} is no checkpoint, or one that is damaged ({error}). Start the run anew."
-        ) from None
-    kind, _, version = metadata.get("format", "").rpartition(" ")
-    if kind != "impasto checkpoint":
-        raise CheckpointError(f"{path} is a safetensors file, but no checkpoint of Impasto's.")
-    if int(version) > FORMAT:
-        raise CheckpointError(
-            f"the checkpoint {path} has format {version}; this Impasto ({__version__}) reads {FORMAT}. "
-            f"Use Impasto {metadata.get('impasto', 'of a later version')}."
-        )
-    said: dict[str, Any] = json.loads(metadata["said"])
-    return said
-
-
-def _check_digest(path: Path) -> None:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        entries = json.loads(file.read(length))
-        while piece := file.read(PIECE):
-            digest.update(piece)
-    wanted = entries["__metadata__"]["sha256"]
-    if digest.hexdigest() != wanted:
-        raise CheckpointError(
-            f"the checkpoint {path} is damaged: SHA-256 of its tensors is {digest.hexdigest()[:12]}…, "
-            f"{wanted[:12]}… was written. Start the run anew."
-        )
+def _has_type(value: Any, hint: Any) -> bool:
+    kind, inner = get_origin(hint), get_args(hint)
+    if kind is tuple:  # tuple[X, ...]: the only one that is used
+        return isinstance(value, tuple) and all(_has_type(item, inner[0]) for item in value)
+    if kind in (Union, UnionType):
+        return any(_has_type(value, option) for option in inner)
+    if kind is Literal:
+        return value in inner
+    if hint in (int, float):
+        return type(value) is int or type(value) is hint  # not bool, and JSON has no 1.0 apart from 1
+    return isinstance(value, hint)

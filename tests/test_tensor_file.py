@@ -1,0 +1,344 @@
+"""Tensor files: what is written comes back, and a file that is damaged anywhere is refused in a sentence."""
+
+import dataclasses
+import json
+import os
+import random
+import re
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from impasto.errors import CheckpointError, WeightsError
+from impasto.network import models
+from impasto.recipes import training_file
+from impasto.solve import checkpoint
+from impasto.storage import tensor_file
+from impasto.storage.tensor_file import FileKind, TensorReader, open_tensors, write_tensors
+from old_files import DATA, content_of, read_checkpoint, read_training
+
+KIND = FileKind("test kind", 2, TensorReader.data_sha256, WeightsError, "Write it anew.")
+REFUSALS = r"is damaged|is a safetensors file, but no|has format \d+ of"
+
+
+def new_checkpoint(path: Path) -> None:
+    facts, snapshot = read_checkpoint(DATA / "e78b87f-checkpoint")
+    checkpoint.save(path, snapshot, facts)
+
+
+def new_painter(path: Path) -> None:
+    models.load(DATA / "e78b87f-painter.safetensors").save(path)
+
+
+def new_training(path: Path) -> None:
+    painter, adam, best, standing = read_training(DATA / "e78b87f-training.safetensors")
+    training_file.write(path, painter, adam, best, {"width": 4}, standing)
+
+
+KINDS: dict[str, tuple[Callable[[Path], None], Callable[[Path], Any], type[Exception]]] = {
+    "checkpoint": (new_checkpoint, read_checkpoint, CheckpointError),
+    "painter": (new_painter, models.load, WeightsError),
+    "training": (new_training, read_training, CheckpointError),
+}
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def whole(kind: str, tmp_path: Path) -> bytes:
+    """The bytes of a file of each kind."""
+    KINDS[kind][0](tmp_path / "whole")
+    return (tmp_path / "whole").read_bytes()
+
+
+def open_and_close(path: Path) -> None:
+    with open_tensors(path, KIND):
+        pass
+
+
+def header_end(data: bytes) -> int:
+    return 8 + int.from_bytes(data[:8], "little")
+
+
+def test_flipped_bits_are_refused(kind: str, whole: bytes, tmp_path: Path) -> None:
+    """Everywhere: in the length, names, digest, facts, padding and numbers."""
+    _, read, error = KINDS[kind]
+    rng, end = random.Random(kind), header_end(whole)
+    starts = [*range(8 + len('{"__metadata__":{"file_sha256":"')), *range(end - 8, end)]
+    places = [*starts, *rng.sample(range(end), 300), *rng.sample(range(end, len(whole)), 50)]
+    for place in places:
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << rng.randrange(8)
+        (tmp_path / "damaged").write_bytes(damaged)
+        with pytest.raises(error, match=REFUSALS):
+            read(tmp_path / "damaged")
+
+
+def test_cut_and_longer_files_are_refused(kind: str, whole: bytes, tmp_path: Path) -> None:
+    _, read, error = KINDS[kind]
+    rng, end = random.Random(kind), header_end(whole)
+    lengths = [*range(10), end - 1, end, end + 1, len(whole) - 1, *rng.sample(range(len(whole)), 60)]
+    for data in (*(whole[:length] for length in lengths), whole + b"\0", whole + whole):
+        (tmp_path / "damaged").write_bytes(data)
+        with pytest.raises(error, match="is damaged, or no"):
+            read(tmp_path / "damaged")
+
+
+def test_written_and_read_again_is_the_same(kind: str, whole: bytes, tmp_path: Path) -> None:
+    write, read, _ = KINDS[kind]
+    assert content_of(read(tmp_path / "whole")) == content_of(read(next(DATA.glob(f"*{kind}*"))))
+    write(tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == whole
+
+
+def test_a_later_format_says_what_reads_it(
+    kind: str, whole: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, read, error = KINDS[kind]
+    with safe_open(tmp_path / "whole", "pt") as file:
+        name = file.metadata()["kind"]
+    later = FileKind(name, 3, TensorReader.data_sha256, WeightsError, "")
+    with monkeypatch.context() as patch:
+        patch.setattr(tensor_file, "__version__", "9.1")
+        write_tensors(tmp_path / "later", later, {}, {})
+    message = rf"has format 3 of {name}; this Impasto \(.+\) reads 2\. Use Impasto 9\.1\.$"
+    with pytest.raises(error, match=message):
+        read(tmp_path / "later")
+
+
+def test_a_damaged_file_does_not_pass_for_an_older_one(kind: str, whole: bytes, tmp_path: Path) -> None:
+    """Format 1 has a weaker digest: neither its number alone nor another start may lead there."""
+    _, read, error = KINDS[kind]
+    older = re.sub(rb'("format":"[A-Za-z ]+ )2(".*?"version":")2"', rb'\g<1>1\g<2>1"', whole, count=1)
+    assert older.count(b'"version":"1"') == 1
+    moved = older.replace(b'{"__metadata__":{"file_sha256":', b'{"__metadata__":{   "filesha2":')
+    for data in (older, moved, moved.replace(b'"filesha2"', b'  "sha256"')):
+        assert len(data) == len(whole)
+        (tmp_path / "damaged").write_bytes(data)
+        with pytest.raises(error, match="is damaged"):
+            read(tmp_path / "damaged")
+
+
+def test_every_file_says_cheaply_what_it_is(kind: str, whole: bytes, tmp_path: Path) -> None:
+    """Any safetensors reader sees kind and version, under the names of version 1 too."""
+    with safe_open(tmp_path / "whole", "pt") as file:
+        metadata = file.metadata()
+    names = {"checkpoint": "impasto checkpoint", "painter": "Impasto painter", "training": "Impasto training"}
+    assert metadata["format"] == f"{names[kind]} 2"
+    assert (metadata["kind"], metadata["version"]) == (names[kind], "2")
+
+
+def test_tensors_facts_and_rows(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    tensors = {
+        "image": torch.randn(2, 3, 7, 5),
+        "loss": torch.tensor(0.5, dtype=torch.float64),
+        "none": torch.empty(0, 4),
+        "half": torch.randn(3).half(),
+        "columns": torch.randn(4, 6).t(),
+    }
+    facts = {"text": "Größe, \udcff, \0", "numbers": [1, 1.5, float("inf")], "nothing": None}
+    write_tensors(tmp_path / "file", KIND, tensors, facts)
+    with open_tensors(tmp_path / "file", KIND) as file:
+        assert file.facts == facts
+        assert file.names == tuple(tensors)
+        for name, tensor in tensors.items():
+            assert file.shape(name) == tuple(tensor.shape)
+            assert file.tensor(name).dtype == tensor.dtype
+            assert torch.equal(file.tensor(name), tensor)
+        for rows in ((0, 7), (2, 5), (6, 7), (3, 3)):
+            assert torch.equal(file.tensor("image", rows), tensors["image"][:, :, slice(*rows)])
+        with pytest.raises(WeightsError, match="is damaged, or no test kind"), file.parsing():
+            file.tensor("image", (0, 8))
+    with safe_open(tmp_path / "file", "pt") as other:  # the library reads the same
+        assert all(torch.equal(other.get_tensor(name), tensor) for name, tensor in tensors.items())
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tensor_file, "PIECE", 1 << 16)
+    image = torch.zeros(1, 3, 1024, 1024)  # 12 MiB, which tracemalloc does not see
+    tracemalloc.start()
+    try:
+        write_tensors(tmp_path / "file", KIND, {"image": image}, {})
+        with open_tensors(tmp_path / "file", KIND) as file:
+            assert file.tensor("image", (5, 9)).shape == (1, 3, 4, 1024)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+        for length in (900_000_000, 1 << 40, (1 << 64) - 1):
+            with open(tmp_path / "file", "r+b") as damaged:
+                damaged.write(length.to_bytes(8, "little"))
+                damaged.truncate(1_000_000_000)  # with a hole: takes no space
+            with pytest.raises(WeightsError, match="a header of"):
+                open_and_close(tmp_path / "file")
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_image_is_never_made_before_its_turn(tmp_path: Path) -> None:
+    """Of tensors that are gathered from processes there is one at a time."""
+    made: list[str] = []
+
+    def lazy(name: str, value: float) -> tensor_file.LazyTensor:
+        def make() -> torch.Tensor:
+            assert (tmp_path / "part").exists()
+            made.append(name)
+            return torch.full((2, 2), value)
+
+        return tensor_file.LazyTensor((2, 2), torch.float32, make)
+
+    tensors = {"b": lazy("b", 1.0), "a": lazy("a", 2.0)}
+    write_tensors(tmp_path / "file", KIND, tensors, {}, temporary=tmp_path / "part")
+    assert made == ["b", "a"]
+    with open_tensors(tmp_path / "file", KIND) as file:
+        assert float(file.tensor("a").mean()) == 2
+
+
+HEADERS = {
+    "no object": [1],
+    "metadata is no object": {"__metadata__": 3},
+    "version is no number": {"__metadata__": {"kind": "test kind", "version": "two"}},
+    "version is not text": {"__metadata__": {"kind": "test kind", "version": 1}},
+    "version 0": {"__metadata__": {"kind": "test kind", "version": "0"}},
+    "no digest": {"__metadata__": {"kind": "test kind", "version": "1"}},
+    "no facts": {"__metadata__": {"kind": "test kind", "version": "1", "sha256": "0" * 64}},
+    "no offsets": {"__metadata__": {"kind": "test kind", "version": "1"}, "x": {"dtype": "F32", "shape": []}},
+    "unknown type": {"x": {"dtype": "F8", "shape": [1], "data_offsets": [0, 4]}},
+    "a shape that does not fit": {"x": {"dtype": "F32", "shape": [2], "data_offsets": [0, 4]}},
+    "a negative shape": {"x": {"dtype": "F32", "shape": [-1, -1], "data_offsets": [0, 4]}},
+    "a broken number": {"x": {"dtype": "F32", "shape": [1.0], "data_offsets": [0, 4]}},
+    "a gap": {"x": {"dtype": "F32", "shape": [0], "data_offsets": [4, 4]}},
+    "numbers of no tensor": {"x": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}},
+    "no numbers": {"x": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}},
+}
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_headers_that_make_no_sense(name: str, tmp_path: Path) -> None:
+    header: Any = HEADERS[name]
+    if isinstance(header, dict):
+        header = {"__metadata__": {"kind": "test kind", "version": "1", "sha256": "", "said": "{}"}, **header}
+    text = json.dumps(header).encode()
+    (tmp_path / "file").write_bytes(len(text).to_bytes(8, "little") + text + bytes(4))
+    with pytest.raises(WeightsError, match="is damaged"):
+        open_and_close(tmp_path / "file")
+
+
+@pytest.mark.parametrize("text", [b"{", b"\xff{}", b"[" * 200_000, b'"' + b"9" * 9, b"9" * 9_000])
+def test_headers_that_are_no_json(text: bytes, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(len(text).to_bytes(8, "little") + text)
+    with pytest.raises(WeightsError, match="is damaged, or no test kind"):
+        open_and_close(tmp_path / "file")
+
+
+def test_what_is_no_such_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("nowhere", ".", "pipe", "no\0name"):
+        with pytest.raises(WeightsError, match=r"there is no file .*\. Write it anew\."):
+            open_and_close(tmp_path / name)
+    save_file({"x": torch.zeros(3)}, tmp_path / "other")
+    with pytest.raises(WeightsError, match=r"is a safetensors file, but no test kind\. Write it anew\."):
+        open_and_close(tmp_path / "other")
+
+
+def test_an_error_of_the_reader_is_not_the_files(tmp_path: Path) -> None:
+    write_tensors(tmp_path / "file", KIND, {}, {})
+    with pytest.raises(KeyError), open_tensors(tmp_path / "file", KIND):
+        raise KeyError("a mistake of the caller's")
+    with open_tensors(tmp_path / "file", KIND) as file:
+        with pytest.raises(CheckpointError, match="of another kind"), file.parsing():
+            raise CheckpointError("of another kind")
+        with pytest.raises(RuntimeError, match="no memory"), file.parsing():
+            raise RuntimeError("no memory")
+        with pytest.raises(WeightsError, match=r"is damaged, .*\(a shape\)"), file.parsing(RuntimeError):
+            raise RuntimeError("a shape")
+
+
+def test_what_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"cannot be written: No such file or directory\."):
+        write_tensors(tmp_path / "no" / "file", KIND, {}, {})
+    (tmp_path / "target").write_text("old")
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    write_tensors(tmp_path / "link", dataclasses.replace(KIND), {}, {"new": 1})
+    assert (tmp_path / "link").is_symlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "target"]
+    with open_tensors(tmp_path / "target", KIND) as file:
+        assert file.facts == {"new": 1}
+
+
+RUN: dict[str, Any] = {"scale": 0, "step": 0, "spent": 0, "seconds": 0.5, "layouts": [], "descent": None}
+LAYOUT = {"kind": "layout", "tile": 0, "keep": "memory", "history": 2}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"scale": "0"},
+        {"step": 1.5},
+        {"spent": True},
+        {"seconds": None},
+        {"layouts": [0]},
+        {"layouts": [{**LAYOUT, "keep": "nowhere"}]},
+        {"layouts": [{**LAYOUT, "kind": "unknown"}]},
+        {"layouts": [{**LAYOUT, "more": 1}]},
+        {"descent": LAYOUT},
+        {"descent": {"tensor": "0"}},
+        {"descent": {"tensor": ["0"]}},
+        {"trace": [1.5]},
+        {"balance": "1"},
+        {"unknown": 1},
+    ],
+    ids=str,
+)
+def test_states_that_make_no_sense(change: dict[str, Any], tmp_path: Path) -> None:
+    path, bands, device = tmp_path / "c", {}, torch.device("cpu")
+    write_tensors(path, checkpoint.KIND, {}, {"run": {**RUN, "layouts": [LAYOUT]}, "facts": {}})
+    assert checkpoint.load(path, bands, device).seconds == 0.5
+    write_tensors(path, checkpoint.KIND, {}, {"run": {**RUN, **change}, "facts": {}})
+    with pytest.raises(CheckpointError, match="c is damaged, or no impasto checkpoint"):
+        checkpoint.load(path, bands, device)
+
+
+def test_an_image_of_a_size_that_is_not_painted(tmp_path: Path) -> None:
+    new_checkpoint(tmp_path / "c")
+    with pytest.raises(CheckpointError, match=r"is damaged, or no impasto checkpoint \(\(24, 32\)\)"):
+        checkpoint.load(tmp_path / "c", {}, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"shape": {"width": 8, "blocks": 1}},
+        {"shape": {"width": "4"}},
+        {"shape": 4},
+        {"styles": "p"},
+        {"styles": []},
+        {"styles": [1]},
+        {"manifest": []},
+    ],
+    ids=str,
+)
+def test_painters_that_do_not_fit(change: dict[str, Any], tmp_path: Path) -> None:
+    model = models.load(DATA / "e78b87f-painter.safetensors")
+    facts = {"shape": model.painter.shape, "styles": list(model.styles), "manifest": {}, **change}
+    write_tensors(tmp_path / "p", models._kind(), dict(model.painter.state_dict()), facts)
+    with pytest.raises(WeightsError, match=r"is damaged, or no Impasto painter \(.*shipped: great-wave"):
+        models.load(tmp_path / "p")
+
+
+@pytest.mark.parametrize(
+    "change", [{"step": 1.5}, {"looks": [3]}, {"looks": [[3, "4.6"]]}, {"more": 1}, {"waited": None}], ids=str
+)
+def test_trainings_that_do_not_fit(change: dict[str, Any], tmp_path: Path) -> None:
+    painter, adam, best, standing = read_training(DATA / "e78b87f-training.safetensors")
+    training_file.write(tmp_path / "t", painter, adam, best, {"width": 4}, {**standing, **change})
+    with pytest.raises(CheckpointError, match="t is damaged, or no Impasto training"):
+        read_training(tmp_path / "t")
