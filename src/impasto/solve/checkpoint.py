@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -91,13 +91,17 @@ def save(path: str | os.PathLike[str], snapshot: Snapshot, facts: Mapping[str, A
     }
     target = Path(os.path.realpath(path))
     head = _head(tensors, snapshot.band, {"run": said, "facts": dict(facts)})
+    gathered = _gathered(tensors, snapshot.band)
     if rank() != 0:
-        _write(None, head, tensors, snapshot.band)
+        for _ in gathered:
+            pass
         return
     try:
         with replacing(target, target.with_name(f".{target.name}.part")) as file:
-            _write(file, head, tensors, snapshot.band)
+            _write(file, head, gathered)
     except OSError as error:
+        for _ in gathered:  # the others are sending, and would wait for ever
+            pass
         raise CheckpointError(f"the checkpoint {path} cannot be written: {error}.") from error
 
 
@@ -222,23 +226,24 @@ def _head(tensors: list[Tensor], band: Band | None, said: Mapping[str, Any]) -> 
     return len(text).to_bytes(8, "little") + text
 
 
-def _write(file: BinaryIO | None, head: bytes, tensors: list[Tensor], band: Band | None) -> None:
-    """Write everything, then the digest of the tensors into its place; without a file, give one's part."""
-    digest = hashlib.sha256()
-    if file is not None:
-        file.write(head)
+def _gathered(tensors: list[Tensor], band: Band | None) -> Iterator[Tensor]:
+    """The whole tensors, one after another: every process has to go through all of them."""
     for tensor in tensors:
-        whole = band.gather(tensor) if tensor.dim() == 4 and band is not None else tensor
-        if file is None:
-            continue
+        yield band.gather(tensor) if tensor.dim() == 4 and band is not None else tensor
+
+
+def _write(file: BinaryIO, head: bytes, tensors: Iterator[Tensor]) -> None:
+    """Write everything, then the digest of the tensors into its place."""
+    digest = hashlib.sha256()
+    file.write(head)
+    for whole in tensors:
         flat = whole.detach().cpu().contiguous().reshape(-1)
         data = memoryview(flat.view(torch.uint8).numpy())  # type: ignore[arg-type]
         for begin in range(0, len(data), PIECE):
             digest.update(data[begin : begin + PIECE])
             file.write(data[begin : begin + PIECE])
-    if file is not None:
-        file.seek(head.index(_UNKNOWN.encode()))
-        file.write(digest.hexdigest().encode())
+    file.seek(head.index(_UNKNOWN.encode()))
+    file.write(digest.hexdigest().encode())
 
 
 def _read_head(path: Path) -> dict[str, Any]:
