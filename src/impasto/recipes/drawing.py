@@ -1,13 +1,13 @@
 """The drawings around the panels of the paper's figures, with matplotlib."""
 
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from impasto.errors import ImageError, SettingsError
 from impasto.image.arrays import to_numpy
+from impasto.image.disk import replacing
 from impasto.image.picture import Picture
 
 if TYPE_CHECKING:
@@ -150,14 +150,12 @@ def _sheet(x: float, y: float, width: float, height: float) -> Any:
 
 
 def _write(figure: "Figure", path: Path) -> None:
-    """Draw into a temporary file in the same folder, then rename: whole or not at all."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=path.suffix, prefix=".", delete=False) as file:
-        part = Path(file.name)
+    """Draw into a file, whole or not at all."""
     try:
-        figure.savefig(part, bbox_inches="tight", facecolor="white")
-        part.chmod(0o644)
-        part.replace(path)
+        with replacing(Path(os.path.realpath(path))) as file:
+            figure.savefig(file, format=path.suffix[1:].lower(), bbox_inches="tight", facecolor="white")
     except OSError as error:
-        raise ImageError(f"{str(path)!r} cannot be written: {error.strerror}.") from error
-    finally:
-        part.unlink(missing_ok=True)
+        raise ImageError(
+            f"{str(path)!r} cannot be written: {error.strerror or error}. Free some space or choose another "
+            "folder."
+        ) from error
