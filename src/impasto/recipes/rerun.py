@@ -120,6 +120,7 @@ def prepare_resume(
     weights: str = "",
     changed: bool = False,
     on_download: ByteProgress | None = None,
+    check: Callable[[dict[str, Any]], None] = lambda facts: None,
 ) -> tuple[Job, Snapshot, dict[str, Any]]:
     """A run that was stopped, where it stood, and what it was to write: the pixels of one that was not.
 
@@ -127,6 +128,7 @@ def prepare_resume(
         path: a checkpoint.
         content, style, regions, weights: as in `prepare_rerun`.
         changed: whether to go on though an input or the weights have changed.
+        check: called with what the checkpoint says of the run before anything is read or fetched for it.
     Returns:
         the job, its state, and what was said of its output when the checkpoint was written.
     Raises:
@@ -134,6 +136,7 @@ def prepare_resume(
         ImpastoError: as in `prepare`.
     """
     facts = checkpoint.read_facts(path)
+    check(facts)
     moved = {"content": content, "style": style, "regions": regions, "weights": weights}
     otherwise = ", or go on with what is there: --changed."
     manifest = facts["manifest"]
