@@ -21,7 +21,7 @@ from impasto.image.files import read_picture
 from impasto.recipes import manifest as manifests
 from impasto.recipes.progress import Progress
 from impasto.solve.checkpoint import Snapshot
-from small import save, scene
+from small import scene
 
 QUICK = ["--size", "64", "--steps", "4", "--finest-steps", "2", "--scales", "2"]
 RUNNER = CliRunner()
@@ -229,10 +229,3 @@ def test_facts_of_a_step() -> None:
     )  # fmt: skip
     assert painting_facts(step) == "scale 2/4 · step 3/40 · loss 0.5 · 5.0 it/s · bfloat16 · 1:15 left"
     assert clock(3675) == "1:01:15"
-
-
-def test_output_may_be_the_content_itself(painting: str, small_file: str, tmp_path: Path) -> None:
-    own = save(scene(48, 64), tmp_path / "own.png")
-    result = RUNNER.invoke(app, ["stylize", own, painting, "-o", own, "--weights", small_file, *QUICK])
-    assert result.exit_code == 0, result.output
-    assert manifests.read(own)["command"] == "stylize"

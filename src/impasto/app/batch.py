@@ -9,6 +9,7 @@ from impasto.app import console
 from impasto.app.door import door, downloading
 from impasto.app.options import with_settings
 from impasto.errors import SettingsError
+from impasto.image.outputs import InputFile, OutputFile
 from impasto.recipes.settings import StylizeSettings
 
 if TYPE_CHECKING:
@@ -49,11 +50,15 @@ def batch(
     from impasto.device import await_ranks
     from impasto.image.files import check_output
     from impasto.recipes.batch import batch as paint
-    from impasto.recipes.pairs import own_share
+    from impasto.recipes.inputs import settings_files
+    from impasto.recipes.pairs import own_share, placed
 
     written = [output, *([str(Path(contact_sheet).parent)] if contact_sheet else [])]
     wanted = _wanted(contents or [], style or [], pairs, written)
     rank, count = own_share()
+    inputs = [InputFile("the list", pairs), *settings_files(settings)]
+    sheet = OutputFile("--contact-sheet", contact_sheet)
+    placed(wanted, output, format, inputs=inputs, also=[sheet])  # refuses what would be overwritten
     if contact_sheet:
         check_output(contact_sheet)
         if count > 1:

@@ -7,14 +7,14 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from impasto import __version__
 from impasto.app import console
 from impasto.app.batch import batch
-from impasto.app.door import door, downloading
+from impasto.app.door import door, downloading, flush_streams, tell_refusal
 from impasto.app.export import export
 from impasto.app.fast import fast, train
 from impasto.app.options import with_settings
@@ -56,7 +56,13 @@ def main() -> None:
     if sys.argv[1:] in ([], ["--help"]):
         # The first page at once: rich's help loads a Markdown parser, a third of the whole time.
         app.rich_markup_mode = None
-    app()
+    try:
+        app()
+    except OSError as error:  # of what is printed before a command begins: help, the version
+        tell_refusal(error)
+        sys.exit(1)
+    finally:
+        flush_streams()
 
 
 def _version(wanted: bool) -> bool:
@@ -90,6 +96,7 @@ def stylize(
     regions: Masks = None,
 ) -> None:
     """Repaint CONTENT in the style of STYLE."""
+    from impasto.recipes.inputs import settings_files, source_files
     from impasto.recipes.stylize import prepare
 
     default = "-".join(Path(path).stem for path in (content, *style))
@@ -97,6 +104,12 @@ def stylize(
     prepared_and_painted(
         lambda on_download: prepare(content, style, settings, regions=regions or (), on_download=on_download),
         output.named(default),
+        [
+            *source_files("the content image", content),
+            *source_files("the style image", *style),
+            *source_files("the mask", *(regions or ())),
+            *settings_files(settings),
+        ],
         longest=settings.size,
     )
 
@@ -115,22 +128,31 @@ def rerun(
     weights: Annotated[str, typer.Option(help="Where the network's weights are now.")] = "",
 ) -> None:
     """Paint PICTURE again from the manifest inside it; the same machine gives the same pixels."""
+    from impasto.app.painting import save
+    from impasto.recipes.inputs import manifest_files, settings_files, source_files
     from impasto.recipes.manifest import read
     from impasto.recipes.rerun import prepare_rerun, rerun_fast
 
     old = Path(picture)
     output = output.named(str(old.with_name(f"{old.stem}-rerun{old.suffix}")))
     moved = {"content": content, "style": style or (), "regions": regions or (), "weights": weights}
-    if read(picture)["command"] == "fast":
-        output.check()
+    manifest = read(picture)
+    inputs = [
+        *source_files("the picture to paint again", picture),
+        *manifest_files(manifest, picture, moved),
+        *settings_files(None),
+    ]
+    if manifest["command"] == "fast":
+        output.check(inputs)
         with downloading("fetching VGG-19 and the decoder") as on_download:
             painting = rerun_fast(picture, on_download=on_download, **moved)  # type: ignore[arg-type]
-        painting.save(output.path, bits=output.bits, quality=output.quality)
+        save(painting, output)
         console.note(f"Painted {output.path}.")
         return
     prepared_and_painted(
         lambda on_download: prepare_rerun(picture, on_download=on_download, **moved),  # type: ignore[arg-type]
         output,
+        inputs,
     )
 
 
@@ -154,20 +176,28 @@ def resume(
     """Go on with a run that was stopped, from its CHECKPOINT; the pixels are those of a run that was not."""
     from impasto.app.painting import paint
     from impasto.device import join
+    from impasto.recipes.inputs import manifest_files, settings_files
     from impasto.recipes.rerun import prepare_resume
+
+    moved = {"content": content, "style": style or (), "regions": regions or (), "weights": weights}
+
+    def planned(said: dict[str, Any]) -> Output:
+        return Output(**{**said, "checkpoint": checkpoint, "path": output or said["path"]})
+
+    def check(facts: dict[str, Any]) -> None:
+        files = manifest_files(facts["manifest"], checkpoint, moved)
+        planned(facts["output"]).check([*files, *settings_files(None)])
 
     join()
     with downloading("fetching VGG-19") as on_download:
         job, snapshot, said = prepare_resume(
             checkpoint,
-            content=content,
-            style=style or (),
-            regions=regions or (),
-            weights=weights,
+            **moved,  # type: ignore[arg-type]
             changed=changed,
             on_download=on_download,
+            check=check,
         )
-    paint(job, Output(**{**said, "checkpoint": checkpoint, "path": output or said["path"]}), snapshot)
+    paint(job, planned(said), snapshot)
 
 
 @app.command()

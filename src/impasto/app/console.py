@@ -1,13 +1,42 @@
 """What a person sees in the terminal: notes, warnings, errors, tables. The bars are in `bars.py`."""
 
+import io
+import sys
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from contextlib import suppress
+from typing import IO, Any, cast
 
 from rich.console import Console
 
+
+class _StandardError:
+    """Standard error as it is now; what cannot be written to it is dropped.
+
+    A log file on a full disk, or a reader that has gone, must not end a run.
+    """
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError:
+            return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    @property
+    def _stream(self) -> IO[str]:
+        stream = sys.stderr or io.StringIO()  # None if it was closed before the start
+        return cast("IO[str]", getattr(stream, "rich_proxied_file", stream))  # a bar puts itself between
+
+
 out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+err = Console(file=cast("IO[str]", _StandardError()), highlight=False, soft_wrap=True)
 
 
 def error(message: str) -> None:

@@ -14,7 +14,10 @@ from impasto.errors import INTERRUPTED, ImpastoError
 
 
 def door(command: Callable[..., None]) -> Callable[..., None]:
-    """Turn our errors into one line and an exit code. What is not ours is a bug and keeps its traceback."""
+    """Turn our errors, and what the system refuses, into one line and an exit code.
+
+    What else is raised is a bug and keeps its traceback.
+    """
 
     @functools.wraps(command)
     def guarded(*args: Any, **kwargs: Any) -> None:
@@ -27,10 +30,33 @@ def door(command: Callable[..., None]) -> Callable[..., None]:
             console.note("Stopped.")
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:  # `impasto … | head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            flush_streams()
+            raise typer.Exit(1) from None
+        except OSError as error:  # a full disk, a folder that has gone, no file handles left
+            tell_refusal(error)
             raise typer.Exit(1) from None
 
     return guarded
+
+
+def tell_refusal(error: OSError) -> None:
+    """Say in one line what the system did not do."""
+    flush_streams()
+    named = f": {error.filename}" if error.filename else ""
+    console.error(f"the system refused to read or write: {error.strerror or error}{named}.")
+
+
+def flush_streams() -> None:
+    """Write what is left of standard output and error; where that fails, drop it.
+
+    Python would try once more at its end, print the failure and change the exit code.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def downloading(title: str) -> AbstractContextManager[Callable[[int, int], None]]:

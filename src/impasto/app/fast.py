@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,10 @@ import typer
 from impasto.app import console
 from impasto.app.door import door, downloading
 from impasto.app.options import with_settings
+from impasto.app.output import Output
+from impasto.app.run_files import Attempts
 from impasto.errors import INTERRUPTED, DeviceError, ImageError, SettingsError
+from impasto.image.outputs import InputFile, OutputFile, check_outputs, make_folder, same_file
 from impasto.recipes.fast_settings import FastSettings, TrainSettings
 
 if TYPE_CHECKING:
@@ -45,16 +49,23 @@ def fast(
     quality: Annotated[int, typer.Option(help="1 to 100, of JPEG, WebP and AVIF.", min=1, max=100)] = 92,
 ) -> None:
     """Repaint CONTENT in one pass: any painting's style (AdaIN), or a trained painter's (--model)."""
+    from impasto.app.painting import save
     from impasto.image.files import check_output
     from impasto.recipes.fast import FastPainter
+    from impasto.recipes.inputs import settings_files, source_files
 
     hand = "-".join(Path(one).stem for one in style or [settings.model])
-    pairs = _pairs(content, hand, output)
+    inputs = [
+        *source_files("the style image", *(style or ())),
+        *source_files("the mask", *(regions or ())),
+        *settings_files(settings),
+    ]
+    pairs = _pairs(content, hand, output, inputs)
     several = Path(content).is_dir()
     with downloading("fetching VGG-19 and the decoder") as on_download:
         painter = FastPainter(style or (), settings, on_download=on_download)
     if several:
-        _make_folder(Path(pairs[0][1]).parent)
+        make_folder(Path(pairs[0][1]).parent)
     for _, path in pairs:
         check_output(path, bits=bits, longest=settings.size or None)
     failed = 0
@@ -67,7 +78,7 @@ def fast(
             console.error(str(error))
             failed += 1
             continue
-        painting.save(path, bits=bits, quality=quality)
+        save(painting, Output(path, bits, quality))
         result = painting.manifest["result"]
         console.note(f"Painted {path} ({result['width']}×{result['height']}, {result['seconds']:.1f} s).")
     if failed:
@@ -75,25 +86,21 @@ def fast(
         raise typer.Exit(1)
 
 
-def _pairs(content: str, hand: str, output: str) -> list[tuple[str, str]]:
-    """Photographs, and where each painting goes."""
+def _pairs(content: str, hand: str, output: str, inputs: list[InputFile]) -> list[tuple[str, str]]:
+    """Photographs, and where each painting goes, which is over none of the inputs."""
     from impasto.recipes.pairs import files, placed
 
     if not Path(content).is_dir():
-        return [(content, output or f"{Path(content).stem}-{hand}.png")]
+        output = output or f"{Path(content).stem}-{hand}.png"
+        check_outputs([OutputFile("-o", output)], [InputFile("the content image", content), *inputs])
+        return [(content, output)]
     folder = Path(output or f"{Path(content).name}-{hand}")
     if Path(content).resolve() == folder.resolve():
         raise SettingsError(f"the paintings would go among the photos in '{content}'. Name another folder.")
     photos = files([content])
-    pairs = placed([(photo, photo, f"{Path(photo).stem}-{hand}.png") for photo in photos], folder, "png")
+    named = [(photo, photo, f"{Path(photo).stem}-{hand}.png") for photo in photos]
+    pairs = placed(named, folder, "png", inputs=inputs)
     return [(pair.content, pair.output) for pair in pairs]
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ImageError(f"the folder '{folder}' cannot be made: {error.strerror}.") from error
 
 
 @door
@@ -121,33 +128,34 @@ def train(
     """Train a painter that paints in the style of STYLE in one pass (impasto fast --model FILE)."""
     from impasto.app.bars import RunBar
     from impasto.device import join, rank
-    from impasto.image.disk import check_place
-    from impasto.image.files import check_output
     from impasto.recipes.train import train_steps
 
-    output = output or "-".join(Path(one).stem for one in style) + ".safetensors"
-    for place in filter(None, (output, checkpoint)):
-        check_place(place)
-    if preview:
-        check_output(preview)
+    files = _TrainFiles(output or "-".join(Path(path).stem for path in style) + ".safetensors",
+                        preview, checkpoint)  # fmt: skip
+    files.check(style, images, resume, settings)
     join()
     with downloading("fetching VGG-19") as on_download:
         run = train_steps(style, images, settings, resume=resume, on_download=on_download)
     last, stopped = None, False
     with RunBar(quiet=rank() > 0) as bar, _between_steps() as wanted:
-        for progress in run:
-            last = progress
-            bar.training(progress)
-            if progress.looked and rank() == 0:
-                _keep(progress, output, preview, checkpoint)
-            if stopped := bool(wanted):
-                break
+        try:
+            for progress in run:
+                last = progress
+                bar.training(progress)
+                if progress.looked and rank() == 0:
+                    files.write(progress)
+                if stopped := bool(wanted):
+                    break
+        except Exception:
+            if last is not None and rank() == 0:
+                files.salvage(last)
+            raise
     if rank() or last is None:
         if stopped:
             raise typer.Exit(INTERRUPTED)
         return
-    _keep(last, output, preview, checkpoint)
-    _report(last, output, stopped)
+    files.finish(last)
+    _report(last, files.output, stopped)
     if stopped:
         console.note(f"Go on with: --resume {checkpoint}" if checkpoint else "There is no --checkpoint.")
         raise typer.Exit(INTERRUPTED)
@@ -170,16 +178,84 @@ def _between_steps() -> Iterator[list[int]]:
         signal.signal(signal.SIGINT, before)
 
 
-def _keep(progress: "TrainProgress", output: str, preview: str, checkpoint: str) -> None:
-    """The painter so far, how it paints, and all that is needed to go on."""
+@dataclass(frozen=True)
+class _TrainFiles:
+    """What a training writes: the painter, a picture of what it can do, all that is needed to go on."""
+
+    output: str
+    preview: str
+    checkpoint: str
+    attempts: Attempts = field(default_factory=Attempts)
+
+    def check(self, style: list[str], images: str, resume: str, settings: TrainSettings) -> None:
+        """Refuse, before anything is computed, files that would destroy something or cannot be written."""
+        from impasto.image.disk import check_place
+        from impasto.image.files import check_output
+        from impasto.recipes.inputs import settings_files, source_files
+        from impasto.recipes.photos import pictures_in
+
+        outputs = [
+            OutputFile("-o", self.output, "painter"),
+            OutputFile("--preview", self.preview),
+            OutputFile("--checkpoint", self.checkpoint, "training"),
+        ]
+        inputs = [
+            *source_files("the style image", *style),
+            *source_files("the photograph", *pictures_in(Path(images))),
+            *settings_files(settings),
+        ]
+        if not (resume and self.checkpoint and same_file(resume, self.checkpoint)):
+            inputs.append(InputFile("the training to go on with,", resume))
+        check_outputs(outputs, inputs)
+        if self.preview and Path(self.preview).resolve().is_relative_to(Path(images).resolve()):
+            raise SettingsError(
+                f"--preview '{self.preview}' would go among the photos in '{images}', and be taken for one "
+                "of them the next time. Choose another folder for it."
+            )
+        for path in filter(None, (self.output, self.checkpoint)):
+            check_place(path)
+        if self.preview:
+            check_output(self.preview)
+
+    def write(self, progress: "TrainProgress") -> None:
+        """Write all of them; what cannot be written is warned of, and tried again at the next look."""
+        self.attempts.write("the painter", lambda: progress.model().save(self.output))
+        self._write_others(progress)
+
+    def finish(self, last: "TrainProgress") -> None:
+        """Write all of them; the painter elsewhere, if its place has gone bad.
+
+        Raises:
+            WeightsError: saying where the painter is instead.
+        """
+        from impasto.recipes.rescue import save_or_rescue
+
+        self._write_others(last)
+        save_or_rescue(last.model().save, self.output, what="painter")
+
+    def salvage(self, last: "TrainProgress") -> None:
+        """Save the painter so far when an error ends the training."""
+        from impasto.recipes.rescue import save_or_rescue
+
+        try:
+            save_or_rescue(last.model().save, self.output, what="painter")
+        except Exception as error:  # noqa: BLE001 - the error that ended the training is the one to show
+            console.warning(str(error))
+        else:
+            console.note(f"Ended by an error; the painter so far is in {self.output}.")
+
+    def _write_others(self, progress: "TrainProgress") -> None:
+        if self.preview:
+            self.attempts.write("the preview", lambda: _write_preview(progress, self.preview))
+        if self.checkpoint:
+            self.attempts.write("the checkpoint", lambda: progress.save(self.checkpoint))
+
+
+def _write_preview(progress: "TrainProgress", path: str) -> None:
     from impasto.image.arrays import from_tensor
     from impasto.image.files import write_picture
 
-    progress.model().save(output)
-    if preview:
-        write_picture(from_tensor(progress.preview()), preview)
-    if checkpoint:
-        progress.save(checkpoint)
+    write_picture(from_tensor(progress.preview()), path)
 
 
 def _report(last: "TrainProgress", output: str, stopped: bool) -> None:

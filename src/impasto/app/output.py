@@ -2,11 +2,13 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any
 
 import typer
+
+from impasto.image.outputs import InputFile, OutputFile, check_outputs
 
 
 @dataclass(frozen=True)
@@ -35,24 +37,43 @@ class Output:
         """The same, under that name if it has none."""
         return self if self.path else replace(self, path=default)
 
-    def check(self, longest: int | None = None) -> None:
-        """Refuse places and formats that could not be written, before anything is computed.
+    def files(self) -> list[OutputFile]:
+        """Every file that may be written."""
+        return [
+            OutputFile("-o", self.path),
+            OutputFile("--checkpoint", self.checkpoint, "checkpoint"),
+            OutputFile("--trace", self.trace, "trace"),
+        ]
+
+    def check(self, inputs: Sequence[InputFile], longest: int | None = None) -> None:
+        """Refuse, before anything is computed, outputs that would destroy something or cannot be written.
 
         Args:
+            inputs: every file that is read.
             longest: side of the picture in pixels, if it is known.
         Raises:
             ImageError, SettingsError, CheckpointError: naming the way out.
         """
         from impasto.image.disk import check_place
-        from impasto.image.files import check_output
 
-        check_output(self.path, bits=self.bits, longest=longest)
+        check_outputs(self.files(), inputs)
+        self.check_format(longest)
         if self.checkpoint:
             from impasto.solve import checkpoint
 
             checkpoint.check(self.checkpoint)
         if self.trace:
             check_place(self.trace)
+
+    def check_format(self, longest: int | None) -> None:
+        """Refuse a picture file that could not be written, or not at this size.
+
+        Raises:
+            ImageError, SettingsError: naming the way out.
+        """
+        from impasto.image.files import check_output
+
+        check_output(self.path, bits=self.bits, longest=longest)
 
 
 HELP = {

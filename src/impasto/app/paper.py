@@ -12,6 +12,7 @@ from impasto.app.door import door, downloading
 from impasto.app.options import with_settings
 from impasto.app.output import Output, with_output
 from impasto.app.painting import prepared_and_painted
+from impasto.image.outputs import OutputFile, check_outputs
 from impasto.recipes.paper_settings import (
     FeaturesSettings,
     FigureSettings,
@@ -35,12 +36,14 @@ def reconstruct_content(
     output: Output,
 ) -> None:
     """From white noise, find the image that a layer cannot tell from IMAGE: what the layer keeps of it."""
+    from impasto.recipes.inputs import settings_files, source_files
     from impasto.recipes.reconstruct import prepare_content
 
     default = f"{Path(image).stem}-{settings.layer}.png"
     prepared_and_painted(
         lambda on_download: prepare_content(image, settings, on_download=on_download),
         output.named(default),
+        [*source_files("the image", image), *settings_files(settings)],
         longest=settings.size,
     )
 
@@ -57,13 +60,16 @@ def reconstruct_style(
     output: Output,
 ) -> None:
     """From white noise, find an image with the style of IMAGE: a texture, of any size."""
+    from impasto.recipes.inputs import settings_files, source_files
     from impasto.recipes.reconstruct import prepare_style
 
     default = "-".join(Path(path).stem for path in image) + "-texture.png"
     prepared_and_painted(
         lambda on_download: prepare_style(image, settings, on_download=on_download),
-        output.named(default), longest=max(settings.canvas(1, 1)),
-    )  # fmt: skip
+        output.named(default),
+        [*source_files("the style image", *image), *settings_files(settings)],
+        longest=max(settings.canvas(1, 1)),
+    )
 
 
 @door
@@ -110,11 +116,9 @@ def figure(
 ) -> None:
     """Redo Figure 1 or 2 of the paper from your images; stopped, it goes on where it was."""
     from impasto.app.bars import RunBar
-    from impasto.recipes.drawing import check_figure_output
     from impasto.recipes.figures import figure as compute
 
     output = output or f"figure-{number}.png"
-    check_figure_output(output)
     with downloading("fetching VGG-19") as on_download, RunBar() as bar:
         for progress in compute(
             number, content, style, output, settings, panels=panels, on_download=on_download
@@ -135,9 +139,11 @@ def features(
     """Show what a layer's filters respond to, strongest first, or its Gram matrix."""
     from impasto.image.files import check_output, write_picture
     from impasto.recipes.features import features as show
+    from impasto.recipes.inputs import settings_files, source_files
 
     kind = "gram" if settings.gram else "features"
     output = output or f"{Path(image).stem}-{settings.layer}-{kind}.png"
+    check_outputs([OutputFile("-o", output)], [*source_files("the image", image), *settings_files(settings)])
     check_output(output)
     with downloading("fetching VGG-19") as on_download:
         sheet = show(image, settings, on_download=on_download)

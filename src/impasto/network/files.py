@@ -108,6 +108,8 @@ def read(path: Path, record: WeightRecord) -> dict[str, Convolution]:
         WeightsError: saying what was found and what is needed.
     """
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):  # opening a pipe would wait for ever
+            raise WeightsError(f"weights {path} cannot be read: it is a pipe or a device. {_NEEDED}")
         with path.open("rb") as file:
             head = file.read(9)
             if head[8:] == b"{":

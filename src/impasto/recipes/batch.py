@@ -9,14 +9,17 @@ from typing import Any, Literal, TypeAlias
 
 from impasto.errors import DeviceError, ImageError, ImpastoError
 from impasto.image.files import check_output, read_picture
+from impasto.image.outputs import make_folder
 from impasto.network.fetch import ByteProgress
 from impasto.network.weights import expected_digest
 from impasto.recipes import manifest as manifests
 from impasto.recipes.fields import from_json, to_json
+from impasto.recipes.inputs import settings_files
 from impasto.recipes.job import finish, run
 from impasto.recipes.machine import compute_for
 from impasto.recipes.pairs import AnyPath, Pair, own_share, placed, style_by_style
 from impasto.recipes.progress import Painting, Progress
+from impasto.recipes.rescue import save_or_rescue
 from impasto.recipes.settings import OWN_STARTS, StylizeSettings
 from impasto.recipes.stylize import prepare
 from impasto.recipes.workshop import Workshop
@@ -75,7 +78,7 @@ def batch(
         on_download: called with bytes done and bytes in all while the weights are fetched.
         workshop: what earlier jobs have left; default a new one.
     Raises:
-        SettingsError: as `placed`, or a setting that cannot be used.
+        SettingsError: as `placed` (an output is an input, say), or a setting that cannot be used.
         ImageError: the folder cannot be made or written to; the init image cannot be read.
         WeightsError, DeviceError: as `prepare`; these concern all pairs.
     Example:
@@ -83,7 +86,7 @@ def batch(
         ...     print(progress.pair, progress.state, progress.error)
     """
     settings, workshop = settings or StylizeSettings(), workshop or Workshop()
-    whole = placed(pairs, folder, format)
+    whole = placed(pairs, folder, format, inputs=settings_files(settings))
     rank, count = own_share()
     share = style_by_style(whole)[rank::count]
     _check_all(Path(folder), settings, format)
@@ -104,7 +107,8 @@ def batch(
         except MemoryError:  # while reading: the run's own become a DeviceError
             error = "the memory does not suffice to read the pictures. Make them smaller first."
         else:
-            painting.save(pair.output)  # a full disk would fail every pair: it ends the batch
+            # a full disk would fail every pair: it ends the batch
+            save_or_rescue(painting.save, pair.output, what="painting", other_ending=".png")
         yield tell(before + 1, state="failed" if error else "painted", step=step, error=error)
 
 
@@ -116,7 +120,7 @@ def _paint(
     tell: Callable[..., BatchProgress],
 ) -> Generator[BatchProgress, None, tuple[Painting, Progress]]:
     """One painting and its last step; apart, so that the pictures read for it leave the memory with it."""
-    _make(Path(pair.output).parent)
+    make_folder(Path(pair.output).parent)
     check_output(pair.output, longest=settings.size)
     job = prepare(pair.content, pair.style, settings, on_download=on_download, workshop=workshop)
     steps = run(job)
@@ -132,15 +136,8 @@ def _check_all(folder: Path, settings: StylizeSettings, format: str) -> None:
     compute_for(settings)
     if settings.init not in OWN_STARTS:
         read_picture(settings.init, role="init image")
-    _make(folder)
+    make_folder(folder)
     check_output(folder / f"CONTENT-STYLE.{format}", longest=settings.size)
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ImageError(f"cannot make the folder '{folder}': {error.strerror}. Choose another.") from error
 
 
 def _is_there(

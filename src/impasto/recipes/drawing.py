@@ -152,7 +152,10 @@ def _sheet(x: float, y: float, width: float, height: float) -> Any:
 def _write(figure: "Figure", path: Path) -> None:
     """Save a figure, whole or not at all, in the format of the path's ending."""
     try:
-        with atomic_write(path) as file:
+        with atomic_write(Path(os.path.realpath(path))) as file:
             figure.savefig(file, format=path.suffix[1:].lower(), bbox_inches="tight", facecolor="white")
     except OSError as error:
-        raise ImageError(f"{str(path)!r} cannot be written: {error.strerror}.") from error
+        raise ImageError(
+            f"{str(path)!r} cannot be written: {error.strerror or error}. Free some space or choose another "
+            "folder."
+        ) from error

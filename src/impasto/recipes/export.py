@@ -12,9 +12,11 @@ from torch import Tensor
 
 from impasto import __version__
 from impasto.errors import SettingsError, WeightsError
+from impasto.image.outputs import InputFile, OutputFile, check_outputs
 from impasto.network.models import Model, load
 from impasto.network.painter import EPSILON, Layer, Painter
 from impasto.recipes.fields import blend_shares
+from impasto.recipes.inputs import painter_file
 from impasto.recipes.manifest import to_text
 from impasto.storage.atomic import atomic_write
 
@@ -54,13 +56,16 @@ def export(
     Returns:
         Where it was written.
     Raises:
-        SettingsError: onnx or onnxruntime is not installed, the ending is another, or bad shares or opset.
+        SettingsError: onnx or onnxruntime is not installed, the ending is another, the output is the model,
+            or bad shares or opset.
         WeightsError: no such painter, damaged, cannot be written there, or paints otherwise as ONNX.
     """
     if not os.fspath(output).lower().endswith(".onnx"):
         raise SettingsError(f"output is {os.fspath(output)!r}; the name of an ONNX file ends in .onnx.")
     if opset not in OPSETS:
         raise SettingsError(f"opset is {opset}; it must be from {OPSETS[0]} to {OPSETS[-1]}.")
+    source = "" if isinstance(model, Model) else painter_file(model)
+    check_outputs([OutputFile("-o", os.fspath(output), "onnx")], [InputFile("the model", source)])
     onnx, onnxruntime = _guests()
     model = model if isinstance(model, Model) else load(model)
     shares = style_shares(blend, len(model.styles))

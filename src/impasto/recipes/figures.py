@@ -8,10 +8,12 @@ from pathlib import Path
 
 from impasto.errors import ImpastoError
 from impasto.image.files import Source, read_picture
+from impasto.image.outputs import OutputFile, check_outputs, make_folder
 from impasto.image.picture import Picture
 from impasto.network.fetch import ByteProgress
 from impasto.recipes import manifest as manifests
-from impasto.recipes.drawing import draw_figure_1, draw_figure_2
+from impasto.recipes.drawing import check_figure_output, draw_figure_1, draw_figure_2
+from impasto.recipes.inputs import settings_files, source_files
 from impasto.recipes.job import Job, finish, run
 from impasto.recipes.paper_settings import (
     FigureSettings,
@@ -83,14 +85,27 @@ def figure(
         output: the figure; PNG, PDF or SVG by its ending.
         panels: a folder that keeps the panels; default a hidden one beside the output, removed at the end.
     Raises:
+        SettingsError: the output or a panel is an input, or the output has another ending.
         ImpastoError: as the recipes of the panels.
     """
     settings = settings or FigureSettings()
     target = Path(output)
     folder = Path(panels) if panels else target.with_name(f".{target.stem}-panels")
+    names = _panel_names(number)
+    kept = [OutputFile("the panel", str(folder / f"{name}.png")) for name in names]
+    hidden = [OutputFile("the panels' folder", str(folder), "folder")]  # removed with everything in it
+    check_outputs(
+        [OutputFile("-o", os.fspath(output)), *(kept if panels else hidden)],
+        [
+            *source_files("the content image", content),
+            *source_files("the style image", style),
+            *settings_files(settings),
+        ],
+    )
+    check_figure_output(output)
     photo, painting = read_picture(content, role="content image"), read_picture(style, role="style image")
     wanted = panels_of(number, photo, painting, settings, on_download)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     pictures = {}
     for index, panel in enumerate(wanted, start=1):
         path = folder / f"{panel.name}.png"
@@ -107,7 +122,7 @@ def figure(
     draw = draw_figure_1 if number == 1 else draw_figure_2
     draw(pictures, photo, painting, target)
     if not panels:
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def panels_of(
@@ -163,6 +178,15 @@ def panels_of(
             *(content_panel(name) for name in PAPER_STYLE_LAYERS),
         ]
     return [transfer_panel(count, column) for count in counts for column in range(len(RATIOS))]
+
+
+def _panel_names(number: int) -> list[str]:
+    """The panels' names, as `panels_of` has them, before anything is read."""
+    if number == 1:
+        styles = [f"style-{count}" for count in range(1, len(PAPER_STYLE_LAYERS) + 1)]
+        return [*styles, *(f"content-{name}" for name in PAPER_STYLE_LAYERS)]
+    columns = range(1, len(RATIOS) + 1)
+    return [f"transfer-{row}-{column}" for row in "ABCDE" for column in columns]
 
 
 def _is_done(path: Path, job: Job) -> bool:

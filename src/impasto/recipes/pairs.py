@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeAlias, Union
 
 from impasto.errors import ImageError, ImpastoWarning, SettingsError
 from impasto.image.formats import HEAD, WRITABLE, by_suffix, sniff
+from impasto.image.outputs import InputFile, OutputFile, check_outputs
 
 AnyPath: TypeAlias = Union[str, "os.PathLike[str]"]
 
@@ -94,44 +95,58 @@ def read_list(path: AnyPath) -> list[Pair]:
     return [Pair(str(beside / pair.content), str(beside / pair.style), pair.output) for pair in pairs]
 
 
-def placed(pairs: Iterable[tuple[AnyPath, ...]], folder: AnyPath, format: str) -> list[Pair]:
+def placed(
+    pairs: Iterable[tuple[AnyPath, ...]],
+    folder: AnyPath,
+    format: str,
+    *,
+    inputs: Sequence[InputFile] = (),
+    also: Sequence[OutputFile] = (),
+) -> list[Pair]:
     """The pairs with the whole paths of their outputs.
 
     Args:
         pairs: (content, style) or (content, style, output).
         folder: of the results.
         format: the ending of outputs that have none, without its dot.
+        inputs: what else is read.
+        also: what else is written.
     Raises:
         SettingsError: no pairs, an unknown format, an output that is no name in the folder, two with the same
             one, an output that is also read.
+        ImageError: as `check_outputs`.
     """
     if by_suffix(f".{format}") is None:
         raise SettingsError(f"format is {format!r}; results are written as one of {WRITABLE}.")
     found = []
-    owners: dict[str, Pair] = {}
     for given in pairs:
         pair = _pair([os.fspath(part) for part in given])
         name = pair.output or f"{Path(pair.content).stem}-{Path(pair.style).stem}"
         if not (pair.output and Path(name).suffix):
             name += f".{format}"
-        pair = pair._replace(output=str(Path(folder, name)))
-        other = owners.setdefault(_place(pair.output), pair)
-        if other is not pair:
-            raise SettingsError(
-                f"{other} and {pair} would both be painted to '{pair.output}'. "
-                "Rename one of the pictures, or say outputs in a --list."
-            )
-        found.append(pair)
+        found.append(pair._replace(output=str(Path(folder, name))))
     if not found:
         raise SettingsError("there are no pairs to paint. Name photographs and paintings.")
-    read = {_place(path) for pair in found for path in pair[:2]}
-    for place, pair in owners.items():
-        if place in read:
-            raise SettingsError(
-                f"'{pair.output}' would be painted over, and is read as well. "
-                "Choose another folder with -o, or another output."
-            )
+    check_outputs(
+        [*results_of(found), *also],
+        [*inputs_of(found), *inputs],
+        advice="Rename one of the pictures, choose another folder with -o, or say outputs in a --list.",
+    )
     return found
+
+
+def results_of(pairs: Iterable[Pair]) -> list[OutputFile]:
+    """The files of the results, as `placed` has put them."""
+    return [OutputFile(f"the result of {pair}", pair.output) for pair in pairs]
+
+
+def inputs_of(pairs: Iterable[Pair]) -> list[InputFile]:
+    """The photographs and paintings."""
+    contents, styles = (dict.fromkeys(pair[i] for pair in pairs) for i in (0, 1))
+    return [
+        *(InputFile("the content image", path) for path in contents),
+        *(InputFile("the style image", path) for path in styles),
+    ]
 
 
 def own_share() -> tuple[int, int]:

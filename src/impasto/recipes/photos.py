@@ -39,7 +39,7 @@ class Photos:
 
     def __init__(self, folder: str | os.PathLike[str], size: int, *, seed: int = 0, held: int = 4) -> None:
         self.folder, self.size, self.seed = Path(folder), size, seed
-        found = _pictures(self.folder)
+        found = pictures_in(self.folder)
         order = _order(len(found), seed, -1)
         self.broken: dict[str, str] = {}
         self._kept: dict[Path, UInt8[Tensor, "1 3 _ _"]] = {}
@@ -126,7 +126,12 @@ class Photos:
         return levels
 
 
-def _pictures(folder: Path) -> list[Path]:
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures in a folder and in the folders in it, hidden ones left out, in the order of their names.
+
+    Raises:
+        ImageError: no such folder, or none with pictures.
+    """
     if not folder.is_dir():
         raise ImageError(f"there is no folder '{folder}'. Name one with photographs: --images FOLDER.")
     found = sorted(

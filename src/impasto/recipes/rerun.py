@@ -121,6 +121,7 @@ def prepare_resume(
     weights: str = "",
     changed: bool = False,
     on_download: ByteProgress | None = None,
+    check: Callable[[dict[str, Any]], None] = lambda facts: None,
 ) -> tuple[Job, Snapshot, dict[str, Any]]:
     """A run that was stopped, where it stood, and what it was to write: the pixels of one that was not.
 
@@ -128,6 +129,7 @@ def prepare_resume(
         path: a checkpoint.
         content, style, regions, weights: as in `prepare_rerun`.
         changed: whether to go on though an input or the weights have changed.
+        check: called with what the checkpoint says of the run before anything is read or fetched for it.
     Returns:
         the job, its state, and what was said of its output when the checkpoint was written.
     Raises:
@@ -139,6 +141,7 @@ def prepare_resume(
     with checkpoint.opened(path) as saved:
         with _manifest_errors(path):
             manifest, output = saved.facts["manifest"], saved.facts["output"]
+        check(saved.facts)
         job = _prepare(
             manifest, path, moved, on_download, resuming=True, changed=changed, otherwise=otherwise
         )

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from impasto.errors import CheckpointError
+from impasto.image.outputs import OutputFile, check_outputs
 from impasto.recipes import manifest as manifests
 from impasto.recipes.drawing import check_figure_output, draw_losses
+from impasto.recipes.inputs import source_files
 
 
 def manifest(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -27,8 +29,9 @@ def loss_curves(path: str | os.PathLike[str], output: str | os.PathLike[str]) ->
         output: PNG, PDF or SVG by its ending.
     Raises:
         ImageError, CheckpointError: as `manifest`, or the picture was painted before losses were kept.
-        SettingsError: another ending.
+        SettingsError: another ending, or the output is the picture itself.
     """
+    check_outputs([OutputFile("--curves", os.fspath(output))], source_files("the picture", path))
     check_figure_output(output)
     trace = manifests.read(path).get("trace")
     if not trace or not trace["rows"]:

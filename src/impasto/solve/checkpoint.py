@@ -4,8 +4,8 @@ import dataclasses
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -100,7 +100,18 @@ def save(path: str | os.PathLike[str], snapshot: Snapshot, facts: Mapping[str, A
         return
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{target.name}.part")
-    write_tensors(path, KIND, gathered, {"run": said, "facts": dict(facts)}, temporary=temporary)
+    left = dict(gathered)
+
+    def made(name: str) -> Tensor:
+        return left.pop(name).make()
+
+    lazy = {name: replace(tensor, make=partial(made, name)) for name, tensor in gathered.items()}
+    try:
+        write_tensors(path, KIND, lazy, {"run": said, "facts": dict(facts)}, temporary=temporary)
+    except CheckpointError as error:
+        for tensor in left.values():
+            tensor.make()  # the other processes are sending, and would wait for ever
+        raise CheckpointError(f"the checkpoint {error}") from error
 
 
 def _gathered(tensor: Tensor, band: Band | None) -> LazyTensor:

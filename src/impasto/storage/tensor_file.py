@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from impasto import __version__
+from impasto import process as process  # before anything is computed
 from impasto.errors import CheckpointError, ImpastoError, WeightsError
 from impasto.storage.atomic import atomic_write
 

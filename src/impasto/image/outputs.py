@@ -1,0 +1,286 @@
+"""What may be written where: no output is an input or another output, and each replaces only its own kind.
+
+Nothing is computed or written here, and of files that are there only the beginning is read.
+"""
+
+import json
+import os
+import stat
+import tempfile
+import unicodedata
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from impasto.errors import ImageError, SettingsError
+
+Kind: TypeAlias = Literal["picture", "checkpoint", "painter", "training", "trace", "onnx", "folder"]
+
+
+class InputFile(NamedTuple):
+    """A file that a command reads.
+
+    Attributes:
+        role: its name in messages, as in "the content image".
+        path: where it is; "" for a file that is not used.
+    """
+
+    role: str
+    path: str
+
+
+class OutputFile(NamedTuple):
+    """A file that a command will write.
+
+    Attributes:
+        option: its name in messages: the option that chooses it, as in "-o", or a role.
+        path: where it goes; "" for a file that is not wanted.
+        kind: what it will hold. A "folder" is replaced or removed with everything in it.
+    """
+
+    option: str
+    path: str
+    kind: Kind = "picture"
+
+
+def check_outputs(
+    outputs: Iterable[OutputFile],
+    inputs: Iterable[InputFile] = (),
+    *,
+    advice: str = "Choose another name.",
+) -> None:
+    """Refuse outputs that would destroy something: to be called before anything is computed.
+
+    Files are the same if their real paths are, if they are hard links to the same data, or if their names
+    differ only in case on a disk that ignores case. A picture may replace any file that is no input. Other
+    outputs may replace only files of their own kind, or empty ones.
+
+    Args:
+        advice: the way out of a clash, as a sentence.
+    Raises:
+        SettingsError: an output is an input, or two outputs are the same file.
+        ImageError: a foreign file, or a device, in an output's place.
+    """
+    known_inputs, known_outputs = _Files(), _Files()
+    for given in inputs:
+        if given.path:
+            known_inputs.add(f"{given.role} '{given.path}'", _parts(given.path))
+    wanted = [output for output in outputs if output.path]
+    for output in wanted:
+        parts, label = _parts(output.path, folder=output.kind == "folder"), _label(output)
+        if clash := known_inputs.find(parts):
+            raise SettingsError(f"{label} would overwrite {clash}. {advice}")
+        if other := known_outputs.find(parts):
+            raise SettingsError(f"{other} and {label} are one file. {advice}")
+        known_outputs.add(label, parts)
+    for output in wanted:
+        _check_kind(output)
+
+
+def make_folder(folder: str | os.PathLike[str]) -> None:
+    """Make a folder, and those it is in, if they are not there.
+
+    Raises:
+        ImageError: it cannot be made.
+    """
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImageError(
+            f"cannot make the folder '{folder}': {error.strerror or error}. Choose another."
+        ) from error
+
+
+def same_file(first: str | os.PathLike[str], second: str | os.PathLike[str]) -> bool:
+    """Whether two names lead to one file, as `check_outputs` compares them."""
+    files = _Files()
+    files.add("known", _parts(os.fspath(first)))
+    return bool(files.find(_parts(os.fspath(second))))
+
+
+def _label(output: OutputFile) -> str:
+    option, path = output.option, output.path
+    return f"{option} '{path}'" if option.startswith("-") else f"{option}, '{path}',"
+
+
+class _Part(NamedTuple):
+    path: str  # real
+    folder: bool
+
+
+def _parts(path: str, *, folder: bool = False) -> list[_Part]:
+    """The real paths that a name stands for; a deep-zoom picture is a file and a folder."""
+    if not folder and Path(path).suffix.lower() in (".dz", ".dzi"):
+        stem = os.path.splitext(path)[0]
+        return [_Part(_real(f"{stem}.dzi"), False), _Part(_real(f"{stem}_files"), True)]
+    return [_Part(_real(path), folder)]
+
+
+def _real(path: str) -> str:
+    try:
+        return os.path.realpath(path)
+    except ValueError:  # a zero byte in the name: no file can have it
+        return path
+
+
+class _Files:
+    """Files by everything that can identify them, so that thousands can be compared."""
+
+    def __init__(self) -> None:
+        self._paths: dict[str, str] = {}  # by path, inode and so on: what to call the file
+        self._folders: dict[str, str] = {}
+        self._inodes: dict[tuple[int, int], str] = {}
+        self._folded: dict[str, str] = {}  # the path by what it is without case
+
+    def add(self, label: str, parts: Iterable[_Part]) -> None:
+        for path, folder in parts:
+            self._paths.setdefault(path, label)
+            self._folded.setdefault(_folded(path), path)
+            if folder:
+                self._folders.setdefault(path, label)
+            if (inode := _inode(path)) is not None:
+                self._inodes.setdefault(inode, label)
+
+    def find(self, parts: Iterable[_Part]) -> str:
+        """What a known file is called that is one of these, lies in one or contains one; else ""."""
+        for path, folder in parts:
+            if path in self._paths:
+                return self._paths[path]
+            inode = _inode(path)
+            if inode is not None and inode in self._inodes:
+                return self._inodes[inode]
+            other = self._folded.get(_folded(path))
+            if other is not None and _same_but_for_case(path, other):
+                return self._paths[other]
+            for parent in map(str, Path(path).parents) if self._folders else ():
+                if parent in self._folders:
+                    return f"{self._folders[parent]} in '{parent}'"
+            for known, label in self._paths.items() if folder else ():
+                if path in map(str, Path(known).parents):
+                    return f"{label} in '{path}'"
+        return ""
+
+
+def _inode(path: str) -> tuple[int, int] | None:
+    """What hard links to the same data have in common; None for a file that is not there."""
+    try:
+        facts = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return (facts.st_dev, facts.st_ino) if facts.st_ino else None  # some network disks number nothing
+
+
+def _folded(path: str) -> str:
+    return unicodedata.normalize("NFC", path).casefold()
+
+
+def _same_but_for_case(first: str, second: str) -> bool:
+    """Whether two different real paths, equal when case is ignored, name one file on their disk."""
+    folders = [_existing(first), _existing(second)]
+    try:
+        if not os.path.samefile(*folders):
+            return False
+    except OSError:
+        return False
+    rests = [os.path.relpath(path, folder) for path, folder in zip((first, second), folders, strict=True)]
+    return rests[0] == rests[1] or _ignores_case(folders[0])
+
+
+def _existing(path: str) -> str:
+    """The nearest folder above that is there."""
+    return next((str(parent) for parent in Path(path).parents if parent.is_dir()), os.sep)
+
+
+def _ignores_case(folder: str) -> bool:
+    """Whether names in this folder that differ only in case are one file. Disks differ, so it is tried."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".impasto-case-") as probe:
+            return os.path.exists(os.path.join(folder, os.path.basename(probe.name).upper()))
+    except OSError:
+        return False  # nothing can be written there at all, which other checks say
+
+
+def _check_kind(output: OutputFile) -> None:
+    """Refuse a device, or a file that is there already and of another kind."""
+    path = _real(output.path)
+    try:
+        facts = os.stat(path)
+    except (OSError, ValueError):
+        return  # nothing to lose
+    if stat.S_ISDIR(facts.st_mode):
+        return  # what a folder in a file's place means is said by `check_place`
+    if not stat.S_ISREG(facts.st_mode):
+        if output.kind == "trace":
+            return  # it is appended to, so a pipe or /dev/null is as good as a file
+        raise ImageError(
+            f"{_label(output)} is a device or a pipe, which would be replaced by a file. Choose another name."
+        )
+    test = _TESTS.get(output.kind)
+    if test is None or facts.st_size == 0:
+        return
+    description, is_ours = test
+    try:
+        ours = is_ours(path)
+    except OSError as error:
+        raise ImageError(
+            f"{_label(output)} is there already and cannot be read "
+            f"({error.strerror or error}). Choose another name."
+        ) from error
+    if not ours:
+        raise ImageError(
+            f"{_label(output)} is there already and is no {description}: it would be "
+            "lost. Choose another name, or remove it first."
+        )
+
+
+_LONGEST_HEADER = 100_000_000
+"""Bytes that the safetensors format allows a header."""
+
+_LONGEST_LINE = 1 << 20
+"""Bytes that are read of a trace's first line; ours have some hundreds."""
+
+
+def _metadata(path: str) -> dict[str, Any]:
+    """What a safetensors file says of itself; nothing if it is none."""
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        size = os.fstat(file.fileno()).st_size
+        start = file.read(1)
+        if start != b"{" or not 2 <= length <= min(size - 8, _LONGEST_HEADER):
+            return {}
+        text = start + file.read(length - 1)
+    try:
+        found = json.loads(text)["__metadata__"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _is_checkpoint(path: str) -> bool:
+    return str(_metadata(path).get("format", "")).startswith("impasto checkpoint")
+
+
+def _is_painter(path: str) -> bool:
+    return _metadata(path).get("kind") == "Impasto painter"
+
+
+def _is_training(path: str) -> bool:
+    return _metadata(path).get("kind") == "Impasto training"
+
+
+def _is_trace(path: str) -> bool:
+    with open(path, "rb") as file:
+        line = file.readline(_LONGEST_LINE)
+    try:
+        facts = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(facts, dict) and facts.keys() >= {"scale", "step", "loss", "by_term", "evaluations"}
+
+
+_TESTS: dict[Kind, tuple[str, Callable[[str], bool]]] = {
+    "checkpoint": ("checkpoint that Impasto wrote", _is_checkpoint),
+    "painter": ("painter that Impasto trained", _is_painter),
+    "training": ("training that Impasto saved", _is_training),
+    "trace": ("trace that Impasto wrote", _is_trace),
+}

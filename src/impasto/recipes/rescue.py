@@ -1,0 +1,58 @@
+"""Saving what took long to compute even if its place has gone bad meanwhile."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from impasto.errors import ImageError, ImpastoError
+
+
+def save_or_rescue(
+    save: Callable[[str], None], path: str | os.PathLike[str], *, what: str, other_ending: str = ""
+) -> None:
+    """Save a file; if that fails, save it in a new temporary folder instead, and say where by an error.
+
+    Args:
+        save: writes the file under the name that it is given.
+        path: where to.
+        what: what is saved, in messages.
+        other_ending: tried too, if the file cannot be saved anywhere with its own.
+    Raises:
+        ImpastoError: that of `save`, with where the file is now; ImageError for an OSError.
+    """
+    try:
+        save(os.fspath(path))
+    except (ImpastoError, OSError) as error:
+        refuge = _refuge(save, Path(path), other_ending)
+        kind = type(error) if isinstance(error, ImpastoError) else ImageError
+        where = f"is in {refuge} instead" if refuge else "could not be saved elsewhere either, and is lost"
+        raise kind(f"{error} The {what} {where}.") from error
+
+
+def _refuge(save: Callable[[str], None], path: Path, other_ending: str) -> Path | None:
+    """Where else it could be saved; None if nowhere."""
+    endings = dict.fromkeys((path.suffix, other_ending or path.suffix))
+    for folder in _folders():
+        for ending in endings:
+            try:
+                made = Path(tempfile.mkdtemp(prefix="impasto-", dir=folder))
+            except OSError:
+                break
+            try:
+                save(str(made / path.with_suffix(ending).name))
+            except (ImpastoError, OSError):
+                shutil.rmtree(made, ignore_errors=True)
+            else:
+                return made / path.with_suffix(ending).name
+    return None
+
+
+def _folders() -> Iterator[str]:
+    """Folders that most likely can be written, the usual one for temporary files first."""
+    for folder in (tempfile.gettempdir, lambda: "/var/tmp", lambda: str(Path.home()), os.getcwd):
+        try:
+            yield folder()
+        except (OSError, RuntimeError):  # none; no home; a current folder that was removed
+            continue

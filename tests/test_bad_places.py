@@ -1,0 +1,392 @@
+"""Places that go bad while a run works: what is painted survives, and a sentence says what failed."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from impasto.app.cli import app
+from impasto.errors import CheckpointError, DeviceError, ImageError, WeightsError
+from impasto.network.files import read
+from impasto.network.models import Model, load
+from impasto.network.records import VGG19_NORMALIZED
+from impasto.recipes import manifest as manifests
+from impasto.recipes.job import Job
+from impasto.recipes.progress import Painting
+from impasto.recipes.rerun import prepare_resume
+from impasto.recipes.rescue import save_or_rescue
+from impasto.solve import checkpoint, descent
+from small import save, scene
+
+RUNNER = CliRunner()
+STEPS = 6
+
+
+@pytest.fixture
+def run(photo: str, painting: str, small_file: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setenv("COLUMNS", "800")
+    size = ["--size", "48", "--scales", "1", "--steps", str(STEPS), "--tolerance", "0"]
+    return ["stylize", photo, painting, "-o", "out.png", "--weights", small_file, *size]
+
+
+def at_step(number: int, act: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do something before the solver takes its step of that number."""
+    whole_step, taken = descent.step, []
+
+    def step(*arguments: object, **options: object) -> object:
+        taken.append(1)
+        if len(taken) == number:
+            act()
+        return whole_step(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(descent, "step", step)
+
+
+def failing(error: Exception) -> Callable[[], None]:
+    def act() -> None:
+        raise error
+
+    return act
+
+
+def is_complete() -> bool:
+    return bool(manifests.read("out.png")["result"]["complete"])
+
+
+def test_a_run_goes_on_without_its_checkpoint_and_its_trace(
+    run: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their folder is moved away after two steps, and never comes back."""
+    Path("on").mkdir()
+    at_step(3, lambda: Path("on").rename("off"), monkeypatch)
+    files = ["--checkpoint", "on/run", "--checkpoint-every", "1", "--trace", "on/trace"]
+    result = RUNNER.invoke(app, [*run, *files])
+    assert result.exit_code == 0, result.output
+    assert is_complete()
+    warnings = [line for line in result.stderr.splitlines() if line.startswith("Warning: ")]
+    assert len(warnings) == 2, result.stderr
+    assert "the trace 'on/trace' cannot be written: No such file" in warnings[0]
+    assert "the checkpoint on/run cannot be written" in warnings[1]
+    assert len(Path("off/trace").read_text().splitlines()) == 2
+    Path("on").mkdir()  # for the trace
+    assert RUNNER.invoke(app, ["resume", "off/run"]).exit_code == 0
+
+
+def test_what_can_be_written_again_is_whole(run: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder is away for two steps: the trace has no gap then, and the checkpoint is that of the end."""
+    Path("on").mkdir()
+    at_step(3, lambda: Path("on").rename("off"), monkeypatch)
+    at_step(5, lambda: Path("off").rename("on"), monkeypatch)
+    files = ["--checkpoint", "on/run", "--checkpoint-every", "1", "--trace", "on/trace"]
+    result = RUNNER.invoke(app, [*run, *files])
+    assert result.exit_code == 0, result.output
+    rows = [json.loads(line) for line in Path("on/trace").read_text().splitlines()]
+    assert [row["step"] for row in rows] == list(range(1, STEPS + 1))
+    assert result.stderr.count("could be written again.") == 2
+    assert prepare_resume("on/run")[1].step == STEPS
+
+
+def test_half_a_row_is_taken_back(run: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that fills up in the middle of a row."""
+    resource = pytest.importorskip("resource")
+    sizes: list[int] = []
+
+    def fill() -> None:
+        sizes.append(Path("trace").stat().st_size)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (sizes[0] + 100, resource.RLIM_INFINITY))
+
+    def free() -> None:
+        sizes.append(Path("trace").stat().st_size)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+    at_step(3, fill, monkeypatch)
+    at_step(5, free, monkeypatch)
+    try:
+        result = RUNNER.invoke(app, [*run, "--trace", "trace"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert result.exit_code == 0, result.output
+    assert "the trace 'trace' cannot be written: File too large" in result.stderr
+    assert sizes[0] == sizes[1]
+    assert [json.loads(line)["step"] for line in Path("trace").read_text().splitlines()] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_run_goes_on_without_its_previews(run: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    whole_save, tried = Painting.save, []
+
+    def full(self: Painting, path: str, **options: int) -> None:
+        tried.append(path)
+        if len(tried) in (2, 3):
+            raise ImageError("cannot write: No space left on device.")
+        whole_save(self, path, **options)
+
+    monkeypatch.setattr(Painting, "save", full)
+    result = RUNNER.invoke(app, [*run, "--preview-every", "1"])
+    assert result.exit_code == 0, result.output
+    assert tried == ["out.png"] * (STEPS + 1)
+    assert result.stderr.count("cannot write: No space left on device. The work goes on") == 1
+    assert is_complete()
+
+
+@pytest.mark.parametrize("option", ["--checkpoint", "--trace"])
+def test_the_first_write_is_an_error(option: str, run: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("on").mkdir()
+    whole_finish = Job.__init__
+
+    def init(self: Job, *arguments: object, **values: object) -> None:
+        whole_finish(self, *arguments, **values)  # type: ignore[arg-type]
+        if Path("on").is_dir():
+            Path("on").rmdir()  # after it was checked, before the run
+
+    monkeypatch.setattr(Job, "__init__", init)
+    result = RUNNER.invoke(app, [*run, option, "on/file"])
+    assert result.exit_code == 1
+    assert "cannot be written" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert not Path("out.png").exists()
+
+
+@pytest.mark.parametrize("error", [DeviceError("the device is gone."), RuntimeError("a bug")])
+def test_an_error_leaves_what_is_painted(
+    error: Exception, run: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_step(4, failing(error), monkeypatch)
+    result = RUNNER.invoke(app, [*run, "--checkpoint", "run", "--checkpoint-every", "100"])
+    assert result.exit_code == 1
+    assert "saved what there is in out.png. Go on with: impasto resume run" in result.stderr
+    assert not is_complete()
+    if isinstance(error, DeviceError):
+        assert result.stderr.strip().splitlines()[-1] == "Error: the device is gone."
+    else:
+        assert result.exception is error  # a bug keeps its traceback
+    assert prepare_resume("run")[1].step == 3
+    assert RUNNER.invoke(app, ["resume", "run"]).exit_code == 0
+    assert is_complete()
+
+
+def test_an_error_before_the_first_step_leaves_nothing(
+    run: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_step(1, failing(DeviceError("the device is gone.")), monkeypatch)
+    result = RUNNER.invoke(app, run)
+    assert (result.exit_code, result.stderr.strip()) == (1, "Error: the device is gone.")
+    assert not Path("out.png").exists()
+
+
+def test_an_error_in_saving_hides_no_error(run: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    at_step(4, failing(DeviceError("the device is gone.")), monkeypatch)
+    monkeypatch.setattr(Painting, "save", lambda *_, **__: failing(RuntimeError("a bug"))())
+    result = RUNNER.invoke(app, run)
+    assert result.exit_code == 1
+    assert result.stderr.strip().splitlines()[-1] == "Error: the device is gone."
+    assert "what was painted so far could not be saved (RuntimeError('a bug'))" in result.stderr
+
+
+def test_a_rescue_tries_several_folders_and_endings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+
+    def write(path: str) -> None:
+        if not path.endswith(".png") or "temporary" in path or "var" in path:
+            raise ImageError("no.")
+        Path(path).write_bytes(b"painted")
+
+    with pytest.raises(ImageError, match=r"^no\. The painting is in .*home/impasto-.*/o\.png instead\.$"):
+        save_or_rescue(write, "o.jpg", what="painting", other_ending=".png")
+    assert [path.read_bytes() for path in tmp_path.rglob("o.png")] == [b"painted"]
+    with pytest.raises(ImageError, match=r"^no\. The painter could not be saved elsewhere either"):
+        save_or_rescue(write, "o.safetensors", what="painter")
+    assert [path.name for path in tmp_path.iterdir()] == ["home", "temporary"]
+    assert len(list(tmp_path.rglob("impasto-*"))) == 1
+
+
+@pytest.fixture
+def training(painting: str, small_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setenv("COLUMNS", "800")
+    (tmp_path / "photos").mkdir()
+    for name in ("a.png", "b.png"):
+        save(scene(40, 40), tmp_path / "photos" / name)
+    small = ["--size", "32", "--style-size", "40", "--width", "4", "--blocks", "1", "--steps", "4"]
+    files = ["-o", "painter", "--preview", "look.png", "--checkpoint", "run", "--check-every", "1"]
+    return ["train", painting, "--images", "photos", "--weights", small_file, *small, *files]
+
+
+def test_a_training_goes_on_when_nothing_can_be_written(
+    training: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole_save, tried = Model.save, []
+
+    def full(self: Model, path: str) -> None:
+        tried.append(path)
+        if len(tried) in (2, 3):
+            raise WeightsError("painter cannot be written: No space left on device.")
+        whole_save(self, path)
+
+    monkeypatch.setattr(Model, "save", full)
+    from impasto.recipes import training_file
+
+    def never(*_: object) -> None:
+        raise CheckpointError("run cannot be written: No space left on device.")
+
+    monkeypatch.setattr(training_file, "write", never)
+    monkeypatch.setattr("impasto.app.fast._write_preview", lambda *_: failing(ImageError("full."))())
+    result = RUNNER.invoke(app, training)
+    assert result.exit_code == 0, result.output
+    assert result.stderr.count("Warning: ") == 3, result.stderr
+    assert "The painter could be written again." in result.stderr
+    assert load("painter").manifest["result"]["steps"] == 4
+
+
+def test_a_painter_is_saved_elsewhere(
+    training: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "refuge").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "refuge"))
+    whole_save = Model.save
+
+    def gone(self: Model, path: str) -> None:
+        if str(path) == "painter":
+            raise WeightsError("painter cannot be written: No space left on device.")
+        whole_save(self, path)
+
+    monkeypatch.setattr(Model, "save", gone)
+    result = RUNNER.invoke(app, training)
+    assert result.exit_code == 1
+    assert "Error: painter cannot be written: No space left on device. The painter is in" in result.stderr
+    (kept,) = (tmp_path / "refuge").glob("impasto-*/painter")
+    assert load(kept).manifest["result"]["steps"] == 4
+
+
+def test_an_error_leaves_the_painter(training: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    from impasto.recipes.train import _Training
+
+    whole, taken = _Training._descend, []
+
+    def broken(self: _Training) -> object:
+        taken.append(1)
+        return whole(self) if len(taken) < 3 else failing(DeviceError("the device is gone."))()
+
+    monkeypatch.setattr(_Training, "_descend", broken)
+    result = RUNNER.invoke(app, [*training, "--check-every", "100"])
+    assert (result.exit_code, result.stderr.strip().splitlines()[-1]) == (1, "Error: the device is gone.")
+    assert load("painter").manifest["result"]["steps"] == 2
+
+
+@pytest.mark.parametrize("command", ["show", "figure", "features", "fast", "export", "batch", "train"])
+def test_a_full_disk_at_the_end_is_one_line(
+    command: str,
+    run: list[str],
+    training: list[str],
+    photo: str,
+    painting: str,
+    small_file: str,
+    decoder_file: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if command == "export":
+        pytest.importorskip("onnxruntime")
+    if command == "show":
+        assert RUNNER.invoke(app, run).exit_code == 0
+    own = ["--weights", small_file, "--size", "48"]
+    arguments = {
+        "show": ["show", "out.png", "--curves", "curves.png"],
+        "figure": ["figure", "1", photo, painting, *own, "--steps", "1", "-o", "figure.png"],
+        "features": ["features", photo, *own, "-o", "features.png"],
+        "fast": ["fast", photo, painting, *own, "--decoder", decoder_file, "-o", "fast.png"],
+        "export": ["export", "great-wave", "-o", "net.onnx"],
+        "batch": [
+            "batch",
+            photo,
+            "--style",
+            painting,
+            "-o",
+            "results",
+            *own,
+            "--scales",
+            "1",
+            "--steps",
+            "1",
+        ],
+        "train": training,
+    }[command]
+    before = {path for path in tmp_path.rglob("*") if path.is_file()}
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    result = RUNNER.invoke(app, arguments)
+    assert result.exit_code == 1, result.output
+    assert isinstance(result.exception, SystemExit)
+    errors = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    assert len(errors) == 1, result.stderr
+    assert "No space left on device" in errors[0]
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+SAVING = """
+import sys, torch
+from impasto.device import all_sum, join, leave, rank
+from impasto.errors import CheckpointError
+from impasto.objective.bands import Band
+from impasto.objective.evaluate import Evaluation
+from impasto.solve import checkpoint, descent
+from impasto.solve.checkpoint import Snapshot
+
+join()
+band = Band.of(64, 32)
+image = band.own(torch.rand(1, 3, 64, 32))
+state = descent.start(lambda x: Evaluation(torch.ones(()), x, ("a",), torch.ones(1)), image, method="adam")
+snapshot = Snapshot(descent=state, band=band)
+for path in (sys.argv[1] + "/nowhere/run", sys.argv[1] + "/run"):
+    try:
+        checkpoint.save(path, snapshot, {})
+    except CheckpointError:
+        assert rank() == 0 and "nowhere" in path
+    else:
+        assert rank() == 1 or "nowhere" not in path
+assert float(all_sum(torch.ones(()))) == 2
+leave()
+"""
+
+
+def test_a_checkpoint_that_fails_hangs_no_other_process(tmp_path: Path) -> None:
+    script = tmp_path / "saving.py"
+    script.write_text(SAVING)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [*launcher, str(script), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert checkpoint.read_facts(tmp_path / "run") == {}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
+def test_full_or_closed_output_loses_no_painting(run: list[str]) -> None:
+    command = [sys.executable, "-m", "impasto"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([*command, *run], stderr=full, check=False)
+        assert done.returncode == 0
+        assert is_complete()
+        shown = subprocess.run(
+            [*command, "show", "out.png"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert shown.returncode == 1
+    assert shown.stderr == "Error: the system refused to read or write: No space left on device.\n"
+
+
+def test_weights_that_are_a_pipe_are_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo("pipe")
+    keeper = os.open("pipe", os.O_RDWR)
+    os.write(keeper, bytes(20))
+    with pytest.raises(WeightsError, match="it is a pipe or a device"):
+        read(Path("pipe"), VGG19_NORMALIZED)
+    os.close(keeper)

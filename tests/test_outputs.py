@@ -1,0 +1,272 @@
+"""Outputs destroy no inputs, one another or foreign files: refused before anything is computed."""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from impasto.app.cli import app
+from impasto.errors import ImageError, SettingsError
+from impasto.image import outputs
+from impasto.image.outputs import InputFile, Kind, OutputFile, check_outputs, same_file
+from impasto.network.models import Model
+from impasto.network.painter import Painter
+from impasto.recipes import training_file
+from impasto.recipes.batch import batch
+from impasto.recipes.export import export
+from impasto.recipes.figures import figure
+from impasto.recipes.settings import StylizeSettings
+from impasto.recipes.show import loss_curves
+from small import save, scene, stripes
+
+RUNNER = CliRunner()
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, small_file: str) -> Path:
+    """A folder with everything that commands read: pictures, weights, a painter, what runs have left."""
+    folder = tmp_path_factory.mktemp("made")
+    (folder / "photos").mkdir()
+    for name in ("photo.png", "photos/a.png", "photos/b.png", "mask.png", "mask2.png", "init.png", "x.png"):
+        save(scene(36, 48), folder / name)
+    for name in ("painting.png", "second.png"):
+        save(stripes(40, 40), folder / name)
+    shutil.copy(small_file, folder / "weights.safetensors")
+    (folder / "notes.txt").write_text("buy paint\n")
+    (folder / "other.jsonl").write_text('{"epoch": 1, "loss": 0.5}\n')
+    (folder / "pairs.csv").write_text("photo.png,painting.png\n")
+    (folder / "clash.csv").write_text("photo.png,painting.png,painting.png\n")
+    painter = Painter(4, 1, 1)
+    Model(painter, ("stripes",), {}).save(folder / "painter.safetensors")
+    shutil.copy(folder / "painter.safetensors", folder / "painter.onnx")
+    training_file.write(folder / "training", painter, torch.optim.Adam(painter.parameters()), {}, {}, {})
+    run = ["stylize", "photo.png", "painting.png", "--weights", "weights.safetensors", "--size", "48"]
+    more = ["--scales", "1", "--steps", "1", "-o", "painted.png", "--checkpoint", "run", "--trace", "trace"]
+    fast = ["fast", "photo.png", "--model", "painter.safetensors", "--size", "48", "-o", "fast.png"]
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        for command in ([*run, *more], fast):
+            result = RUNNER.invoke(app, command)
+            assert result.exit_code == 0, result.output
+    finally:
+        os.chdir(before)
+    return folder
+
+
+STYLIZE = "stylize photo.png painting.png second.png --regions mask.png --regions mask2.png --init init.png "
+TRAIN = "train painting.png second.png --images photos "
+OVERWRITES = r"would overwrite the "
+
+REFUSED: dict[str, tuple[int, str]] = {
+    STYLIZE + "-o photo.png": (2, r"-o 'photo\.png' would overwrite the content image 'photo\.png'"),
+    STYLIZE + "-o painting.png": (2, OVERWRITES + r"style image 'painting\.png'"),
+    STYLIZE + "-o ../made0/second.png": (2, OVERWRITES + r"style image 'second\.png'"),
+    STYLIZE + "-o mask.png": (2, OVERWRITES + r"mask 'mask\.png'"),
+    STYLIZE + "-o mask2.png": (2, OVERWRITES + r"mask 'mask2\.png'"),
+    STYLIZE + "-o init.png": (2, OVERWRITES + r"init image 'init\.png'"),
+    STYLIZE + "--checkpoint photo.png": (2, r"--checkpoint 'photo\.png' would overwrite the content image"),
+    STYLIZE + "--checkpoint weights.safetensors --weights weights.safetensors": (2, OVERWRITES + "weights"),
+    STYLIZE + "--trace photo.png": (2, r"--trace 'photo\.png' would overwrite the content image"),
+    STYLIZE + "--checkpoint new --trace new": (2, r"--checkpoint 'new' and --trace 'new' are one file"),
+    STYLIZE + "-o new.png --checkpoint ./new.png": (2, r"and --checkpoint '\./new\.png' are one file"),
+    STYLIZE + "-o linked.png": (2, OVERWRITES + r"content image 'photo\.png'"),
+    STYLIZE + "-o hard.png": (2, OVERWRITES + r"content image 'photo\.png'"),
+    STYLIZE + "--checkpoint notes.txt": (1, r"is there already and is no checkpoint"),
+    STYLIZE + "--checkpoint painter.safetensors": (1, "is no checkpoint that Impasto wrote"),
+    STYLIZE + "--checkpoint training": (1, "is no checkpoint that Impasto wrote"),
+    STYLIZE + "--trace notes.txt": (1, "is no trace that Impasto wrote"),
+    STYLIZE + "--trace other.jsonl": (1, "is no trace that Impasto wrote"),
+    STYLIZE + "--trace painted.png": (1, "is no trace that Impasto wrote"),
+    STYLIZE + "--checkpoint /dev/null": (1, "is a device or a pipe"),
+    "rerun painted.png -o painted.png": (2, OVERWRITES + r"picture to paint again 'painted\.png'"),
+    "rerun painted.png -o photo.png": (2, OVERWRITES + r"content image 'photo\.png'"),
+    "rerun painted.png -o new.png --style second.png --trace second.png": (2, OVERWRITES + "style image"),
+    "rerun painted.png --checkpoint weights.safetensors": (2, OVERWRITES + "weights"),
+    "rerun fast.png -o photo.png": (2, OVERWRITES + r"content image 'photo\.png'"),
+    "rerun fast.png --checkpoint painter.safetensors": (2, OVERWRITES + r"weights 'painter\.safetensors'"),
+    "resume run -o MADE/photo.png": (2, OVERWRITES + "content image '.*photo.png'"),
+    "resume run -o MADE/painting.png": (2, OVERWRITES + "style image '.*painting.png'"),
+    "resume run -o x.png --content x.png --changed": (2, OVERWRITES + r"content image 'x\.png'"),
+    "reconstruct content photo.png -o photo.png": (2, OVERWRITES + r"image 'photo\.png'"),
+    "reconstruct content photo.png --trace photo.png": (2, OVERWRITES + r"image 'photo\.png'"),
+    "reconstruct style painting.png second.png -o second.png": (2, OVERWRITES + "style image 'second"),
+    "reconstruct style painting.png --checkpoint notes.txt": (1, "is no checkpoint that Impasto wrote"),
+    "fast photo.png painting.png -o photo.png": (2, OVERWRITES + r"content image 'photo\.png'"),
+    "fast photo.png painting.png -o painting.png": (2, OVERWRITES + r"style image 'painting\.png'"),
+    "fast photo.png painting.png --regions mask.png -o mask.png": (2, OVERWRITES + "mask"),
+    "fast photos painting.png -o out": (2, OVERWRITES + r"style image 'painting\.png'"),  # a hard link
+    "batch photo.png --style painting.png -o out --contact-sheet painting.png": (2, OVERWRITES + "style"),
+    "batch photo.png --style painting.png -o out --contact-sheet out/photo-painting.png": (2, "are one file"),
+    "batch --list clash.csv -o .": (2, OVERWRITES + r"style image '.*painting\.png'"),
+    "batch --list pairs.csv -o out --contact-sheet pairs.csv": (2, OVERWRITES + "list 'pairs.csv'"),
+    "batch x.png --style painting.png -o out --init out/x-painting.png": (2, OVERWRITES + "init image"),
+    TRAIN + "-o painting.png": (2, OVERWRITES + "style image"),
+    TRAIN + "-o x.png": (1, "is no painter that Impasto trained"),
+    TRAIN + "-o training": (1, "is no painter that Impasto trained"),
+    TRAIN + "--preview second.png": (2, OVERWRITES + r"style image 'second\.png'"),
+    TRAIN + "--preview photos/a.png": (2, OVERWRITES + "photograph 'photos/a.png'"),
+    TRAIN + "--preview photos/new.png": (2, "would go among the photos in 'photos'"),
+    TRAIN + "--checkpoint photos/b.png": (2, OVERWRITES + "photograph"),
+    TRAIN + "--checkpoint painter.safetensors": (1, "is no training that Impasto saved"),
+    TRAIN + "--start painter.safetensors -o painter.safetensors": (2, OVERWRITES + "painter to start from"),
+    TRAIN + "--resume training -o training": (2, OVERWRITES + "training to go on with, 'training'"),
+    TRAIN + "--resume training --checkpoint training -o training": (2, "are one file"),
+    "export painter.onnx -o painter.onnx": (2, OVERWRITES + "model"),
+    "figure 1 photo.png painting.png -o photo.png": (2, OVERWRITES + "content image"),
+    "figure 2 photo.png painting.png -o painting.png": (2, OVERWRITES + "style image"),
+    "figure 1 kept/style-1.png painting.png -o new.png --panels kept": (2, OVERWRITES + "content image"),
+    "figure 2 photo.png kept/transfer-E-4.png -o new.png --panels kept": (2, OVERWRITES + "style image"),
+    "figure 1 .f-panels/photo.png painting.png -o f.png": (2, OVERWRITES + ".*photo.png' in '.*f-panels'"),
+    "features photo.png -o photo.png": (2, OVERWRITES + r"image 'photo\.png'"),
+    "show painted.png --curves painted.png": (2, OVERWRITES + r"picture 'painted\.png'"),
+}  # fmt: skip
+"""Commands → exit code and message."""
+
+
+@pytest.fixture
+def filled(made: Path, tmp_path: Path) -> Path:
+    """A copy of that folder, which is the current one, and names that lead to the same files."""
+    folder = tmp_path / "made0"
+    shutil.copytree(made, folder)
+    os.chdir(folder)
+    (folder / "linked.png").symlink_to("photo.png")
+    os.link("photo.png", "hard.png")
+    (folder / "out").mkdir()
+    os.link("painting.png", "out/a-painting.png")
+    shutil.copy("photo.png", "out/x-painting.png")
+    for name in ("kept/style-1.png", "kept/transfer-E-4.png", ".f-panels/photo.png"):
+        Path(name).parent.mkdir(exist_ok=True)
+        shutil.copy("photo.png", name)
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("command", REFUSED)
+def test_inputs_are_as_they_were(
+    command: str, made: Path, filled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "800")
+    monkeypatch.setenv("IMPASTO_CACHE", str(filled / "no-cache"))
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/")  # nothing is fetched either
+    before = contents(filled), contents(made)
+    result = RUNNER.invoke(app, command.replace("MADE", str(made)).split())
+    assert (contents(filled), contents(made)) == before
+    code, message = REFUSED[command]
+    assert result.exit_code == code, result.output
+    lines = [line for line in result.stderr.splitlines() if line.strip()]
+    assert len(lines) == 1, result.stderr
+    assert re.match(f"Error: .*{message}", lines[0]), lines[0]
+    assert Path("/dev/null").is_char_device()
+
+
+def test_the_weights_of_the_environment_are_an_input(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMPASTO_WEIGHTS", "weights.safetensors")
+    before = contents(filled)
+    result = RUNNER.invoke(app, ["features", "photo.png", "-o", "weights.safetensors"])
+    assert result.exit_code == 2
+    assert "IMPASTO_WEIGHTS" in result.stderr
+    assert contents(filled) == before
+
+
+LIBRARY: dict[str, Callable[[], object]] = {
+    "loss_curves": lambda: loss_curves("painted.png", "painted.png"),
+    "export": lambda: export("painter.onnx", "painter.onnx"),
+    "figure": lambda: next(figure(1, "photo.png", "painting.png", "photo.png")),
+    "batch": lambda: next(batch([("photo.png", "painting.png", "photo.png")], ".")),
+    "batch over init": lambda: next(
+        batch([("x.png", "painting.png", "init.png")], ".", StylizeSettings(init="init.png"))
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LIBRARY)
+def test_the_library_refuses_too(name: str, filled: Path) -> None:
+    before = contents(filled)
+    with pytest.raises(SettingsError, match="would overwrite the"):
+        LIBRARY[name]()
+    assert contents(filled) == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("checkpoint", "run"), ("painter", "painter.safetensors"), ("training", "training"), ("trace", "trace")],
+)
+def test_only_its_own_kind_is_replaced(kind: Kind, name: str, filled: Path) -> None:
+    Path("empty").write_bytes(b"")
+    for good in (name, "empty", "nowhere"):
+        check_outputs([OutputFile("-o", good, kind)])
+    headers = {
+        "short": b"12",
+        "long": (1 << 62).to_bytes(8, "little") + b"{}",
+        "deep": (200_000).to_bytes(8, "little") + b"{" + b'"a":{' * 40_000,
+        "list": (20).to_bytes(8, "little") + json.dumps({"__metadata__": [1]}).encode(),
+        "zero": bytes(100),
+    }
+    for bad, data in headers.items():
+        Path(bad).write_bytes(data)
+    others = {"run", "painter.safetensors", "training", "trace", "photo.png", "notes.txt", *headers} - {name}
+    for other in (*others, "weights.safetensors"):
+        with pytest.raises(ImageError, match=r"is there already and is no .* Choose another name"):
+            check_outputs([OutputFile("-o", other, kind)])
+
+
+def test_a_trace_may_go_into_a_pipe(filled: Path) -> None:
+    os.mkfifo("pipe")
+    for name in ("pipe", "/dev/null"):
+        check_outputs([OutputFile("--trace", name, "trace")])
+    with pytest.raises(ImageError, match="a device or a pipe"):
+        check_outputs([OutputFile("-o", "pipe")])
+
+
+def test_a_deep_zoom_picture_is_a_file_and_its_tiles(filled: Path) -> None:
+    Path("p_files/0").mkdir(parents=True)
+    shutil.copy("photo.png", "p_files/0/0_0.png")
+    for given in ("p.dzi", "p_files/0/0_0.png"):
+        with pytest.raises(SettingsError, match="would overwrite the photo"):
+            check_outputs([OutputFile("-o", "p.dz")], [InputFile("the photo", given)])
+    with pytest.raises(SettingsError, match="would overwrite the photo"):
+        check_outputs([OutputFile("--trace", "p_files/new", "trace")], [InputFile("the photo", "p.dz")])
+    with pytest.raises(SettingsError, match="are one file"):
+        check_outputs([OutputFile("-o", "p.dz"), OutputFile("--checkpoint", "p_files/x", "checkpoint")])
+
+
+@pytest.mark.parametrize("ignores", [True, False])
+def test_names_that_differ_in_case(ignores: bool, filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outputs, "_ignores_case", lambda folder: ignores)
+    assert same_file("new/Out.png", "new/out.PNG") is ignores
+    assert same_file("photo.png", "Photo.png") is ignores
+    assert not same_file("new/a.png", "other/A.png")
+    assert same_file("linked.png", "hard.png")
+
+
+def test_whether_a_disk_ignores_case_is_tried_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "lower").write_bytes(b"")
+    assert outputs._ignores_case(str(tmp_path)) is (tmp_path / "LOWER").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["lower"]
+    assert not outputs._ignores_case(str(tmp_path / "nowhere"))
+
+
+def test_what_is_legitimate(filled: Path) -> None:
+    """A run's own files are replaced: its picture, its trace, its checkpoint, also when it goes on."""
+    own = ["--weights", "weights.safetensors", "--size", "48", "--scales", "1", "--steps", "1"]
+    files = ["-o", "painted.png", "--checkpoint", "run", "--trace", "trace"]
+    for command in (["stylize", "photo.png", "painting.png", *own, *files], ["resume", "run"]):
+        result = RUNNER.invoke(app, command)
+        assert result.exit_code == 0, result.output
+    small = ["--size", "32", "--style-size", "40", "--width", "4", "--blocks", "1", "--check-every", "1"]
+    train = ["train", "painting.png", "--images", "photos", "--weights", "weights.safetensors", *small]
+    made = ["-o", "painter.safetensors", "--checkpoint", "training", "--preview", "x.png", "--patience", "2"]
+    for more in (["--steps", "2"], ["--steps", "2", "--resume", "training"]):
+        result = RUNNER.invoke(app, [*train, *made, *more])
+        assert "would overwrite" not in result.output
+    assert "had ended" in result.output  # it was read, so it may be its own checkpoint
