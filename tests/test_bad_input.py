@@ -376,7 +376,7 @@ def training_without_photos(inputs: Inputs) -> list[str]:
     ]
 
 
-@case(1, r"nowhere\.checkpoint\. Start the training anew")
+@case(1, r"nowhere\.checkpoint\..* or start the training anew")
 def training_from_no_checkpoint(inputs: Inputs) -> list[str]:
     put(inputs, "photo.png", Path(inputs.photo).read_bytes())
     resume = ["--resume", "nowhere.checkpoint", "--size", "32", "--weights", inputs.weights]
