@@ -21,6 +21,7 @@ from impasto.recipes import training_file
 from impasto.recipes.batch import batch
 from impasto.recipes.export import export
 from impasto.recipes.figures import figure
+from impasto.recipes.inputs import manifest_files
 from impasto.recipes.settings import StylizeSettings
 from impasto.recipes.show import loss_curves
 from small import save, scene, stripes
@@ -218,6 +219,16 @@ def test_only_its_own_kind_is_replaced(kind: Kind, name: str, filled: Path) -> N
     for other in (*others, "weights.safetensors"):
         with pytest.raises(ImageError, match=r"is there already and is no .* Choose another name"):
             check_outputs([OutputFile("-o", other, kind)])
+
+
+@pytest.mark.parametrize("broken", [{}, {"inputs": None, "settings": None}, {"inputs": {"content": 5}}])
+def test_a_damaged_manifest_names_what_it_can(broken: dict[str, object]) -> None:
+    assert manifest_files(broken, "p.png", {"style": ["s.png"]}) == [
+        InputFile("the style image", "s.png"),
+        InputFile("the weights", ""),
+        InputFile("the weights", ""),
+    ]
+    assert not manifest_files({**broken, "settings": [1]}, "p.png", {})
 
 
 def test_a_trace_may_go_into_a_pipe(filled: Path) -> None:

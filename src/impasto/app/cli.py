@@ -58,8 +58,15 @@ def main() -> None:
         app.rich_markup_mode = None
     try:
         app()
-    except OSError as error:  # of what is printed before a command begins: help, the version
+    except OSError as error:  # a full disk or standard output, no file handles left
         tell_refusal(error)
+        sys.exit(1)
+    except ImportError as error:
+        reason = (str(error).strip() or repr(error)).splitlines()[-1]  # NumPy's is a page
+        console.error(
+            f"a part of Impasto could not be loaded ({reason}). Allow this process more memory, or install "
+            "Impasto anew."
+        )
         sys.exit(1)
     finally:
         flush_streams()

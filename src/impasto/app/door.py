@@ -14,10 +14,7 @@ from impasto.errors import INTERRUPTED, ImpastoError
 
 
 def door(command: Callable[..., None]) -> Callable[..., None]:
-    """Turn our errors, and what the system refuses, into one line and an exit code.
-
-    What else is raised is a bug and keeps its traceback.
-    """
+    """Turn our errors into one line and an exit code. What is not ours is a bug and keeps its traceback."""
 
     @functools.wraps(command)
     def guarded(*args: Any, **kwargs: Any) -> None:
@@ -31,9 +28,6 @@ def door(command: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:  # `impasto … | head`
             flush_streams()
-            raise typer.Exit(1) from None
-        except OSError as error:  # a full disk, a folder that has gone, no file handles left
-            tell_refusal(error)
             raise typer.Exit(1) from None
 
     return guarded

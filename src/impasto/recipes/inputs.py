@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from impasto.errors import CheckpointError
@@ -54,27 +55,25 @@ def manifest_files(
     beside: str | os.PathLike[str],
     moved: Mapping[str, str | Sequence[str]],
 ) -> list[InputFile]:
-    """The files that a manifest names, where they are now.
+    """The files that a manifest names, where they are now; those that it names badly are left out.
 
     Args:
         beside: the picture or checkpoint that it is from.
         moved: what was given instead, by option: content, style, regions, weights.
     """
     found = [InputFile(_role(option), path) for option, given in moved.items() for path in _several(given)]
-    for role in manifest["inputs"]:
+    for role in manifest.get("inputs") or ():
         option = option_of(role)
         if not moved.get(option):
-            try:
+            # What is missing or damaged is refused, with the way out, when it is to be read.
+            with suppress(CheckpointError, KeyError, TypeError):
                 found.append(InputFile(_role(option), find_input(manifest, role, beside)))
-            except CheckpointError:
-                continue  # said again, with the way out, when it is to be read
-    settings = manifest["settings"]
+    settings = manifest.get("settings") or {}
     if not moved.get("weights"):
-        paths = [
-            settings.get("weights", ""),
-            painter_file(settings["model"]) if settings.get("model") else "",
-        ]
-        found += [InputFile("the weights", _expanded(path)) for path in paths]
+        with suppress(AttributeError, TypeError):
+            model = settings.get("model")
+            paths = [settings.get("weights") or "", painter_file(model) if model else ""]
+            found += [InputFile("the weights", _expanded(path)) for path in paths]
     return found
 
 

@@ -28,7 +28,7 @@ def save_or_rescue(
         refuge = _refuge(save, Path(path), other_ending)
         kind = type(error) if isinstance(error, ImpastoError) else ImageError
         where = f"is in {refuge} instead" if refuge else "could not be saved elsewhere either, and is lost"
-        raise kind(f"{error} The {what} {where}.") from error
+        raise kind(f"{str(error).rstrip('.')}. The {what} {where}.") from error
 
 
 def _refuge(save: Callable[[str], None], path: Path, other_ending: str) -> Path | None:
