@@ -106,6 +106,7 @@ def test_ctrl_c_leaves_a_checkpoint_of_the_last_step(
             raise KeyboardInterrupt
 
     job = ["stylize", photo, painting, "-o", "a.png", "--weights", small_file, "--size", "48", "--steps", "9"]
+    job += ["--precision", "float32"]
     with monkeypatch.context() as patch:
         patch.setattr(RunBar, "painting", interrupted)
         ran = RUNNER.invoke(app, [*job, "--checkpoint", "c", "--checkpoint-every", "100"])
