@@ -30,6 +30,10 @@ def cells(kind: str) -> list[str]:
     return re.findall(rf"```{kind}\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
 
 
+def shown(text: str) -> set[str]:
+    return set(re.findall(r"\]\(guide/([^)]*)\)", text))
+
+
 def test_the_guide_runs_and_writes_every_picture_it_shows(
     small_file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -51,9 +55,10 @@ def test_the_guide_runs_and_writes_every_picture_it_shows(
         assert result.exit_code == 0, result.output
         if words[0] == "stylize":
             same_from_python(words[words.index("-o") + 1])
-    shown = set(re.findall(r"\]\(guide/([^)]*)\)", PAGE.read_text(encoding="utf-8")))
-    assert shown <= {path.name for path in Path().iterdir()}
-    assert shown <= {path.name for path in (PAGE.parent / "guide").iterdir()}
+    page = shown(PAGE.read_text(encoding="utf-8"))
+    assert page
+    assert page <= {path.name for path in Path().iterdir()}
+    assert page == {path.name for path in (PAGE.parent / "guide").iterdir()}
 
 
 def same_from_python(path: str) -> None:
@@ -66,8 +71,14 @@ def same_from_python(path: str) -> None:
     assert torch.equal(read_picture("python.jpg").pixels, read_picture(path).pixels), path
 
 
-def test_ten_combinations_are_in_the_guide() -> None:
-    assert len(cells("sh")[-1].splitlines()) == 10
+def test_each_of_the_ten_combinations_is_shown_under_its_number() -> None:
+    heading, _, section = PAGE.read_text(encoding="utf-8").partition("## Ten combinations")
+    assert "[ten combinations](#ten-combinations)" in heading
+    written = re.findall(r"^impasto stylize .* -o (\S+)", section, re.MULTILINE)
+    assert written == [f"c{number}.jpg" for number in range(1, 11)]
+    assert re.findall(r"!\[\]\(guide/(c\d+\.jpg)\) (\d+): ", section) == [
+        (name, str(number)) for number, name in enumerate(written, start=1)
+    ]
 
 
 def quick(*more: str) -> list[str]:
@@ -108,6 +119,7 @@ def test_the_trace_of_a_resumed_run_is_whole(here: None) -> None:
     whole = quick("--scales", "1", "--checkpoint", "run", "--checkpoint-every", "2")
     assert RUNNER.invoke(app, whole).exit_code == 0
     rows = manifests.read("out.png")["trace"]["rows"]
+    assert [row[1] for row in rows] == [1, 2, 3]
     result = RUNNER.invoke(app, ["resume", "run", "-o", "again.png"])
     assert result.exit_code == 0, result.output
     again = manifests.read("again.png")["trace"]["rows"]

@@ -154,6 +154,7 @@ def test_no_event_of_the_page_reads_or_copies_a_file_of_this_machine(
         assert joined.status_code < 500
         if joined.status_code == 200:
             sessions.append(body["session_hash"])
+    assert sessions
     for session in sessions:  # until each has ended
         httpx.get(f"{server[0]}{API}/queue/data?session_hash={session}", timeout=60)
     held = list(Path(tempfile.gettempdir()).glob("impasto-studio-*/uploads"))
@@ -250,6 +251,7 @@ def test_what_is_no_picture_is_refused_with_a_message(
 
 def test_an_uploaded_page_is_never_run_as_one(server: tuple[str, psutil.Process]) -> None:
     """What looks like HTML or SVG comes back as a download, if at all, and with no guessing of its kind."""
+    served = []
     for name, data in (("page.png", HTML), ("page.html", HTML), ("drawing.svg", SVG)):
         files = {"files": (name, io.BytesIO(data))}
         answer = httpx.post(f"{server[0]}{API}/upload", files=files, timeout=30)
@@ -261,6 +263,8 @@ def test_an_uploaded_page_is_never_run_as_one(server: tuple[str, psutil.Process]
         assert "attachment" in back.headers.get("content-disposition", "") or kind.startswith("image/png"), (
             kind
         )
+        served.append(name)
+    assert "page.png" in served
 
 
 @pytest.mark.parametrize(
