@@ -53,7 +53,7 @@ def put(inputs: Inputs, name: str, data: bytes) -> str:
     return str(path)
 
 
-@case(1, r"content image .*nowhere\.jpg")
+@case(1, r"content image .nowhere\.jpg. does not exist")
 def missing_file(inputs: Inputs) -> list[str]:
     return paint(inputs, content="nowhere.jpg")
 
@@ -63,17 +63,17 @@ def empty_file(inputs: Inputs) -> list[str]:
     return paint(inputs, style=put(inputs, "empty.png", b""))
 
 
-@case(1, r"content image .*text\.jpg")
+@case(1, r"content image .*text\.jpg. is no picture that can be read: it is text")
 def text_named_jpg(inputs: Inputs) -> list[str]:
     return paint(inputs, content=put(inputs, "text.jpg", b"Dear diary, today I painted."))
 
 
-@case(1, r"content image .*drawing\.png")
+@case(1, r"content image .*drawing\.png. is no picture that can be read: it is an SVG drawing")
 def svg_named_png(inputs: Inputs) -> list[str]:
     return paint(inputs, content=put(inputs, "drawing.png", b'<svg xmlns="http://www.w3.org/2000/svg"/>'))
 
 
-@case(1, r"content image .*cut\.jpg")
+@case(1, r"content image .*cut\.jpg. is cut off or damaged")
 def truncated_jpeg(inputs: Inputs) -> list[str]:
     path = inputs.folder / "cut.jpg"
     save(scene(96, 96), path)
@@ -102,12 +102,12 @@ def twenty_thousand_by_three(inputs: Inputs) -> list[str]:
     return paint(inputs, content=save(scene(3, 20000), inputs.folder / "thread.png"))
 
 
-@case(1, r"content image .* (folder|directory)")
+@case(1, r"content image .* is a folder; name a picture in it")
 def directory(inputs: Inputs) -> list[str]:
     return paint(inputs, content=str(inputs.folder))
 
 
-@case(1, r"content image .*secret\.png.*(permission|read)")
+@case(1, r"content image .*secret\.png. may not be read: Permission denied")
 def unreadable_file(inputs: Inputs) -> list[str]:
     path = inputs.folder / "secret.png"
     save(scene(32, 32), path)
@@ -150,17 +150,17 @@ def all_weights_zero(inputs: Inputs) -> list[str]:
     return paint(inputs, "--alpha", "0", "--beta", "0")
 
 
-@case(1, r"style image")
+@case(1, r"style image '' does not exist")
 def style_equal_to_nothing(inputs: Inputs) -> list[str]:
     return ["stylize", inputs.photo, "", "-o", "out.png", "--weights", inputs.weights]
 
 
-@case(1, r"out\.png.*no-such-folder|no-such-folder.*")
+@case(1, r"the folder of 'no-such-folder/out\.png' does not exist")
 def output_folder_missing(inputs: Inputs) -> list[str]:
     return paint(inputs, output="no-such-folder/out.png")
 
 
-@case(1, r"kept\.png.*(read-only|written|write)")
+@case(1, r"kept\.png. is read-only")
 def read_only_output(inputs: Inputs) -> list[str]:
     path = inputs.folder / "kept.png"
     save(scene(20, 20), path)
@@ -168,7 +168,7 @@ def read_only_output(inputs: Inputs) -> list[str]:
     return paint(inputs, output=str(path))
 
 
-@case(2, r"out\.xyz.*png")
+@case(2, r"the ending '\.xyz' is no known format\. Use one of \.jpg")
 def unknown_extension(inputs: Inputs) -> list[str]:
     return paint(inputs, output="out.xyz")
 
@@ -178,17 +178,17 @@ def too_large_for_the_format(inputs: Inputs) -> list[str]:
     return paint(inputs, "--size", "20000", output="out.webp")
 
 
-@case(2, r"16")
+@case(2, r"'out\.jpg': JPEG is written with 8 bits, not 16\. Use \.png or \.tif")
 def sixteen_bits_in_jpeg(inputs: Inputs) -> list[str]:
     return paint(inputs, "--bits", "16", output="out.jpg")
 
 
-@case(1, r"no-such-weights")
+@case(1, r"weights no-such-weights\.safetensors cannot be read: No such file")
 def missing_weights_file(inputs: Inputs) -> list[str]:
     return paint(inputs, "--weights", "no-such-weights.safetensors")
 
 
-@case(1, r"photo\.png")
+@case(1, r"photo\.png .* a PNG picture\) holds no weights")
 def wrong_weights_file(inputs: Inputs) -> list[str]:
     return paint(inputs, "--weights", inputs.photo)
 
@@ -213,7 +213,7 @@ def unknown_pooling(inputs: Inputs) -> list[str]:
     return paint(inputs, "--pooling", "median")
 
 
-@case(1, r"init image .*swirl")
+@case(1, r"init image 'swirl' does not exist")
 def unknown_start(inputs: Inputs) -> list[str]:
     return paint(inputs, "--init", "swirl")
 
@@ -264,7 +264,7 @@ def mask(inputs: Inputs, name: str, *colors: str) -> str:
     return str(inputs.folder / name)
 
 
-@case(1, r"mask 'nowhere\.png'")
+@case(1, r"mask 'nowhere\.png' does not exist")
 def missing_mask(inputs: Inputs) -> list[str]:
     return paint(inputs, "--regions", "nowhere.png")
 
@@ -297,7 +297,7 @@ def keep_of_an_empty_region(inputs: Inputs) -> list[str]:
     return paint(inputs, "--regions", mask(inputs, "mask.png", "red", "blue"), "--keep", "green")
 
 
-@case(2, r"'reddish' is no colour")
+@case(2, r"'reddish' is no colour\. Write it like black")
 def keep_of_no_colour(inputs: Inputs) -> list[str]:
     return paint(inputs, "--regions", mask(inputs, "mask.png", "red"), "--keep", "reddish")
 
@@ -431,10 +431,6 @@ def test_cache_that_cannot_be_written(photo: str, painting: str, tmp_path: Path)
     assert result.exit_code == 1
     assert re.search("Error: .*file-not-folder", result.stderr), result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
-
-
-def test_there_are_at_least_twenty() -> None:
-    assert len(CASES) >= 20
 
 
 def test_pictures_that_only_look_odd_are_accepted(

@@ -91,7 +91,13 @@ def test_photo_luminance_keeps_the_chroma_through_the_file(small_file: str, scal
     """To 1/255 in YIQ, after painting, saving with 8 bits and reading again."""
     photo = (0.9 * scene(48, 64) + 0.02).clamp(0, 1)
     settings = StylizeSettings(
-        size=64, steps=8, scales=scales, colors="photo-luminance", weights=small_file, strength=0.9
+        size=64,
+        steps=8,
+        scales=scales,
+        colors="photo-luminance",
+        weights=small_file,
+        strength=0.9,
+        precision="float32",
     )
     painting = impasto.stylize(photo, stripes(40, 40), settings)
     painting.save("out.png")
@@ -106,7 +112,7 @@ def test_what_is_painted_in_luminance_is_grey_at_every_step(small_file: str) -> 
     for optimizer in ("lbfgs", "adam"):
         settings = StylizeSettings(
             size=48, steps=4, scales=1, colors="photo-luminance", init="noise", optimizer=optimizer,
-            weights=small_file,
+            weights=small_file, precision="float32",
         )  # fmt: skip
         for step in impasto.stylize_steps(scene(36, 48), stripes(40, 40), settings):
             here = step.snapshot().descent

@@ -30,6 +30,10 @@ def cells(kind: str) -> list[str]:
     return re.findall(rf"```{kind}\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
 
 
+def shown(text: str) -> set[str]:
+    return set(re.findall(r"\]\(guide/([^)]*)\)", text))
+
+
 def test_the_guide_runs_and_writes_every_picture_it_shows(
     small_file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -40,7 +44,7 @@ def test_the_guide_runs_and_writes_every_picture_it_shows(
         short = cell.replace('"examples/images/', f'"{EXAMPLES}/').replace("SIZE = 320", "SIZE = 40")
         short = short.replace("(0.1, 0.25, 0.4, 0.5, 0.65, 0.8, 0.95)", "(0.1, 0.95)")
         exec(short.replace('"size": SIZE', '"size": SIZE, "steps": 1, "finest_steps": 1'), session)
-    few = ["--size", "40", "--steps", "2", "--finest-steps", "1"]
+    few = ["--size", "40", "--steps", "2", "--finest-steps", "1", "--precision", "float32"]
     for line in "".join(cells("sh")).splitlines():
         words = shlex.split(line)[1:]
         words = [str(EXAMPLES / word) if (EXAMPLES / word).is_file() else word for word in words]
@@ -51,9 +55,10 @@ def test_the_guide_runs_and_writes_every_picture_it_shows(
         assert result.exit_code == 0, result.output
         if words[0] == "stylize":
             same_from_python(words[words.index("-o") + 1])
-    shown = set(re.findall(r"\]\(guide/([^)]*)\)", PAGE.read_text(encoding="utf-8")))
-    assert shown <= {path.name for path in Path().iterdir()}
-    assert shown <= {path.name for path in (PAGE.parent / "guide").iterdir()}
+    page = shown(PAGE.read_text(encoding="utf-8"))
+    assert page
+    assert page <= {path.name for path in Path().iterdir()}
+    assert page == {path.name for path in (PAGE.parent / "guide").iterdir()}
 
 
 def same_from_python(path: str) -> None:
@@ -66,12 +71,19 @@ def same_from_python(path: str) -> None:
     assert torch.equal(read_picture("python.jpg").pixels, read_picture(path).pixels), path
 
 
-def test_ten_combinations_are_in_the_guide() -> None:
-    assert len(cells("sh")[-1].splitlines()) == 10
+def test_each_of_the_ten_combinations_is_shown_under_its_number() -> None:
+    heading, _, section = PAGE.read_text(encoding="utf-8").partition("## Ten combinations")
+    assert "[ten combinations](#ten-combinations)" in heading
+    written = re.findall(r"^impasto stylize .* -o (\S+)", section, re.MULTILINE)
+    assert written == [f"c{number}.jpg" for number in range(1, 11)]
+    assert re.findall(r"!\[\]\(guide/(c\d+\.jpg)\) (\d+): ", section) == [
+        (name, str(number)) for number, name in enumerate(written, start=1)
+    ]
 
 
 def quick(*more: str) -> list[str]:
-    return ["stylize", "photo.png", "painting.png", "-o", "out.png", "--size", "48", "--steps", "3", *more]
+    few = ["--size", "48", "--steps", "3", "--precision", "float32"]
+    return ["stylize", "photo.png", "painting.png", "-o", "out.png", *few, *more]
 
 
 @pytest.fixture
@@ -107,6 +119,7 @@ def test_the_trace_of_a_resumed_run_is_whole(here: None) -> None:
     whole = quick("--scales", "1", "--checkpoint", "run", "--checkpoint-every", "2")
     assert RUNNER.invoke(app, whole).exit_code == 0
     rows = manifests.read("out.png")["trace"]["rows"]
+    assert [row[1] for row in rows] == [1, 2, 3]
     result = RUNNER.invoke(app, ["resume", "run", "-o", "again.png"])
     assert result.exit_code == 0, result.output
     again = manifests.read("again.png")["trace"]["rows"]
@@ -157,7 +170,7 @@ def test_fine_and_coarse_come_from_their_paintings(here: None) -> None:
     from impasto.solve.plan import Layout
 
     def targets(style: list[object], blend: str = "") -> dict[str, torch.Tensor]:
-        job = prepare("photo.png", style, StylizeSettings(size=48, blend=blend))  # type: ignore[arg-type]
+        job = prepare("photo.png", style, StylizeSettings(size=48, blend=blend, precision="float32"))  # type: ignore[arg-type]
         terms = job.objective(job.scales[-1], Layout()).terms
         return {term.layer: term.target for term in terms if term.name.startswith("style")}  # type: ignore[attr-defined]
 
@@ -177,7 +190,7 @@ def test_summed_losses_are_each_paintings_loss_in_shares(here: None) -> None:
     image = scene(36, 48, seed=7)
 
     def style_loss(style: list[object], **how: str) -> float:
-        job = prepare("photo.png", style, StylizeSettings(size=48, **how))  # type: ignore[arg-type]
+        job = prepare("photo.png", style, StylizeSettings(size=48, precision="float32", **how))  # type: ignore[arg-type]
         terms = evaluator(job.network, job.objective(job.scales[-1], Layout()))(image).by_term
         return sum(value for name, value in terms.items() if name.startswith("style"))
 
@@ -206,6 +219,7 @@ def reached(strength: float, small_file: str) -> tuple[float, float]:
         strength=strength,
         weights=small_file,
         tolerance=0,
+        precision="float32",
     )
     *_, last = impasto.stylize_steps(scene(48, 64), stripes(40, 40), settings)
     balance = last.snapshot().balance
@@ -236,7 +250,9 @@ def test_a_run_whose_weights_were_set_goes_on_exactly(small_file: str) -> None:
     from impasto.recipes.job import run
     from impasto.recipes.stylize import prepare
 
-    settings = StylizeSettings(size=64, scales=2, steps=24, finest_steps=3, weights=small_file)
+    settings = StylizeSettings(
+        size=64, scales=2, steps=24, finest_steps=3, weights=small_file, precision="float32"
+    )
     job = prepare(scene(48, 64), stripes(40, 40), settings)
     steps = list(run(job))
     assert steps[-1].snapshot().balance != 1.0

@@ -185,7 +185,18 @@ def test_a_manifest_that_may_not_be_read(open_folder):
 
 
 def test_a_painting_is_rerun_from_its_pyramid(tmp_path, photo, painting, small_file):
-    quick = ["--size", "48", "--steps", "2", "--scales", "1", "--weights", small_file]
+    quick = [
+        "--size",
+        "48",
+        "--steps",
+        "2",
+        "--scales",
+        "1",
+        "--weights",
+        small_file,
+        "--precision",
+        "float32",
+    ]
     runner = CliRunner()
     result = runner.invoke(app, ["stylize", photo, painting, "-o", "out.dz", *quick])
     assert result.exit_code == 0, result.output

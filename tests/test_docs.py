@@ -1,8 +1,12 @@
 """What is written down is true: generated pages, versions, names, the README's code."""
 
+import ast
 import re
+from importlib import import_module
+from inspect import ismodule
 from pathlib import Path
 
+import pytest
 from typer.main import get_command
 
 import impasto
@@ -24,13 +28,26 @@ def test_changelog_has_this_version_on_top() -> None:
     assert first[1] == impasto.__version__
 
 
-def test_public_names_load_and_are_listed() -> None:
-    assert list(impasto.__all__) == sorted(
-        impasto.__all__, key=lambda n: (not n.isupper() and n != "VGG19", n)
+def test_public_names_are_those_that_type_checkers_see() -> None:
+    """`__all__`, the imports for type checkers and what is loaded on first use are the same."""
+    tree = ast.parse(Path(impasto.__file__).read_text(encoding="utf-8"))
+    (block,) = (
+        node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
     )
-    for name in impasto.__all__:
-        assert getattr(impasto, name) is not None
-        assert name in dir(impasto)
+    homes = {
+        alias.asname or alias.name: (str(node.module), alias.name)
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert sorted(homes) == sorted(impasto.__all__)
+    for name, (module, inner) in homes.items():
+        assert getattr(impasto, name) is getattr(import_module(module), inner), name
+    of_python = {"Any", "TYPE_CHECKING", "import_module"}
+    listed = {name for name in dir(impasto) if not name.startswith("_")} - of_python
+    assert {name for name in listed if not ismodule(getattr(impasto, name))} == set(impasto.__all__)
+    with pytest.raises(AttributeError, match="module 'impasto' has no attribute 'stylise'"):
+        _ = impasto.stylise
 
 
 def test_every_error_is_in_the_drawn_tree_with_its_exit_code() -> None:
@@ -57,12 +74,27 @@ def test_readme_opens_with_the_two_commands_and_shows_the_three_lines() -> None:
     compile(code, "README.md", "exec")
 
 
+def anchors(page: Path) -> set[str]:
+    """Of the page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def test_links_in_the_docs_lead_somewhere() -> None:
-    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
-        for target in re.findall(r"\]\(([^)#]+)\)|src=\"([^\"]+)\"", page.read_text()):
-            link = target[0] or target[1]
-            if not link.startswith("http"):
-                assert (page.parent / link).exists(), f"{page.name} → {link}"
+    links = [
+        (page, file or source, anchor)
+        for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+        for file, anchor, source in re.findall(
+            r"\]\(([^)#]*)(?:#([^)]*))?\)|src=\"([^\"]+)\"", page.read_text(encoding="utf-8")
+        )
+        if not (file or source).startswith("http")
+    ]
+    assert {"README.md", "CONTRIBUTING.md", "design.md"} <= {page.name for page, *_ in links}
+    for page, link, anchor in links:
+        target = page.parent / link if link else page
+        assert target.exists(), f"{page.name} → {link}"
+        if anchor:
+            assert anchor in anchors(target), f"{page.name} → {link}#{anchor}"
 
 
 def test_torch_is_pinned_within_the_range() -> None:

@@ -293,9 +293,10 @@ def test_the_command_paints_what_python_paints(
     photo: str, painting: str, small_file: str, decoder_file: str, tmp_path: Path
 ) -> None:
     options = ["--weights", small_file, "--decoder", decoder_file, "--size", "40"]
+    options += ["--precision", "float32"]
     done = CliRunner().invoke(app, ["fast", photo, painting, "-o", "out.png", *options])
     assert done.exit_code == 0, done.output
-    settings = FastSettings(size=40, weights=small_file, decoder=decoder_file)
+    settings = FastSettings(size=40, weights=small_file, decoder=decoder_file, precision="float32")
     fast(photo, painting, settings).save("python.png")
     assert torch.equal(read_picture("out.png").pixels, read_picture("python.png").pixels)
     shown = CliRunner().invoke(app, ["show", "out.png"])

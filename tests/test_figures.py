@@ -9,8 +9,9 @@ from typer.testing import CliRunner
 from impasto.app.cli import app
 from impasto.errors import ImageError, SettingsError
 from impasto.image.files import read_picture
+from impasto.image.picture import Picture
 from impasto.recipes import manifest as manifests
-from impasto.recipes.drawing import check_figure_output
+from impasto.recipes.drawing import check_figure_output, draw_figure_1
 from impasto.recipes.figures import BALANCED_PER_PAPER, RATIOS, figure, panels_of
 from impasto.recipes.paper_settings import FigureSettings
 from impasto.recipes.presets import PAPER_STYLE_LAYERS
@@ -31,14 +32,13 @@ def computed(
     return list(found.items())
 
 
+FIGURE_1 = [*(f"style-{i}" for i in range(1, 6)), *(f"content-{name}" for name in PAPER_STYLE_LAYERS)]
+
+
 def test_figure_1_has_five_style_and_five_content_panels(
     photo: str, painting: str, quick: FigureSettings
 ) -> None:
-    names = [name for name, _ in computed(1, photo, painting, quick)]
-    assert names == [
-        *(f"style-{i}" for i in range(1, 6)),
-        *(f"content-{name}" for name in PAPER_STYLE_LAYERS),
-    ]
+    assert computed(1, photo, painting, quick) == [(name, True) for name in FIGURE_1]
     assert read_picture("fig.png").width > 1000
     assert [path.name for path in Path().iterdir()] == ["fig.png"]
 
@@ -65,9 +65,9 @@ def test_a_stopped_figure_goes_on_where_it_was(photo: str, painting: str, quick:
     before = {path.name: path.read_bytes() for path in Path("kept").iterdir()}
     assert sorted(before) == ["style-1.png", "style-2.png", "style-3.png"]
     found = computed(1, photo, painting, quick, panels="kept")
-    assert [name for name, new in found if not new] == ["style-1", "style-2", "style-3"]
+    assert found == [(name, name not in ("style-1", "style-2", "style-3")) for name in FIGURE_1]
     assert {name: (Path("kept") / name).read_bytes() for name in before} == before
-    assert all(not new for _, new in computed(1, photo, painting, quick, panels="kept"))
+    assert computed(1, photo, painting, quick, panels="kept") == [(name, False) for name in FIGURE_1]
     assert manifests.read("kept/content-conv4_1.png")["settings"]["layer"] == "conv4_1"
 
 
@@ -76,9 +76,9 @@ def test_panels_of_other_settings_or_inputs_are_computed_again(
 ) -> None:
     computed(1, photo, painting, quick, panels="kept")
     other = FigureSettings(size=32, steps=3, weights=small_file)
-    assert all(new for _, new in computed(1, photo, painting, other, panels="kept"))
-    swapped = dict(computed(1, painting, painting, other, panels="kept"))
-    assert swapped == {name: name.startswith("content") for name in swapped}
+    assert computed(1, photo, painting, other, panels="kept") == [(name, True) for name in FIGURE_1]
+    swapped = computed(1, painting, painting, other, panels="kept")
+    assert swapped == [(name, name.startswith("content")) for name in FIGURE_1]
 
 
 def test_print_formats(photo: str, painting: str, small_file: str) -> None:
@@ -101,11 +101,24 @@ def test_bad_outputs_are_refused_first(photo: str, painting: str) -> None:
     assert result.exit_code == 2
 
 
-def test_the_figure_shows_its_panels(photo: str, painting: str, quick: FigureSettings) -> None:
-    """The mean colour of a panel is found again in the figure."""
-    list(figure(1, photo, painting, "fig.png", quick, panels="kept"))
-    whole = read_picture("fig.png").pixels[0]
-    panel = read_picture("kept/content-conv1_1.png").pixels[0].mean((1, 2))
-    blocks = torch.nn.functional.avg_pool2d(whole, 40)
-    nearest = float((blocks - panel[:, None, None]).abs().amax(0).min())
-    assert nearest < 0.1
+def test_the_figure_shows_its_panels() -> None:
+    """Twelve plain colours, each found again in its own place: styles above, contents below, by layer."""
+    names = ["painting", *FIGURE_1[:5], "photo", *FIGURE_1[5:]]
+    colors = {
+        name: torch.tensor([0.2 + 0.05 * i, 0.9 - 0.06 * i, (0.3, 0.6)[i % 2]])
+        for i, name in enumerate(names)
+    }
+    plain = {name: Picture(color.view(1, 3, 1, 1).expand(1, 3, 36, 48)) for name, color in colors.items()}
+    draw_figure_1(plain, plain["photo"], plain["painting"], Path("fig.png"))
+    drawn = read_picture("fig.png").pixels[0]
+    middles = {}
+    for name, color in colors.items():
+        rows, columns = ((drawn - color[:, None, None]).abs().amax(0) < 0.01).nonzero(as_tuple=True)
+        assert len(rows) > 10_000, name
+        middles[name] = int(rows.median()), int(columns.median())
+    for row in (names[:6], names[6:]):
+        assert len({middles[name][0] for name in row}) == 1
+        assert [middles[name][1] for name in row] == sorted({middles[name][1] for name in row})
+    for above, below in zip(names[:6], names[6:], strict=True):
+        assert middles[above][0] < middles[below][0]
+        assert middles[above][1] == middles[below][1]

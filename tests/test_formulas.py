@@ -153,7 +153,7 @@ def test_a_presets_loss_is_its_tools(name: str, tile: int, small_file: str) -> N
 def test_a_presets_numbers_are_its_flags(small_file: str) -> None:
     """Twice the content weight is twice the content loss, in their numbers."""
     settings = [
-        StylizeSettings.preset("neural-style", alpha=alpha, size=48, weights=small_file)
+        StylizeSettings.preset("neural-style", alpha=alpha, size=48, weights=small_file, precision="float32")
         for alpha in (5.0, 10.0)
     ]
     losses = []

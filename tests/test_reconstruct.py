@@ -87,7 +87,14 @@ def test_psnr() -> None:
 
 def test_style_is_matched_at_any_size(painting: str, small_file: str) -> None:
     settings = ReconstructStyleSettings(
-        size="80x48", style_size=64, steps=60, finest_steps=60, scales=2, noise=1.0, weights=small_file
+        size="80x48",
+        style_size=64,
+        steps=60,
+        finest_steps=60,
+        scales=2,
+        noise=1.0,
+        weights=small_file,
+        precision="float32",
     )
     job = prepare_style(painting, settings)
     assert job.canvas == (48, 80)
@@ -138,7 +145,7 @@ def test_a_tileable_texture_has_no_seam(painting: str, small_file: str) -> None:
     for tileable in (False, True):
         settings = ReconstructStyleSettings(
             layers={"conv1_1": 0.5, "conv2_1": 0.5}, size="64x64", style_size=64, tileable=tileable, scales=1,
-            steps=80, tv=0.1, weights=small_file,
+            steps=80, tv=0.1, weights=small_file, precision="float32",
         )  # fmt: skip
         found[tileable] = seam(reconstruct_style(painting, settings).picture.pixels)
     assert found[True] < 1.3
@@ -174,7 +181,10 @@ def test_a_tileable_size_must_fit_the_grid(painting: str, small_file: str) -> No
 
 
 def test_commands_say_what_was_reached_and_can_be_rerun(photo: str, painting: str, small_file: str) -> None:
-    runner, own = CliRunner(), ["--weights", small_file, "--steps", "5", "--scales", "1"]
+    runner, own = (
+        CliRunner(),
+        ["--weights", small_file, "--steps", "5", "--scales", "1", "--precision", "float32"],
+    )
     result = runner.invoke(app, ["reconstruct", "content", photo, "--layer", "conv1_1", "--size", "48", *own])
     assert result.exit_code == 0, result.output
     assert "Relative error of the features" in result.stderr

@@ -51,7 +51,14 @@ def test_between_two_styles_lies_nearer_to_the_one_with_the_larger_share(small_f
     distances = []
     for blend in ("1,0", "2,1", "1,2", "0,1"):
         settings = ReconstructStyleSettings(
-            layers=LAYERS, size="48", style_size=48, scales=1, steps=40, blend=blend, weights=small_file
+            layers=LAYERS,
+            size="48",
+            style_size=48,
+            scales=1,
+            steps=40,
+            blend=blend,
+            weights=small_file,
+            precision="float32",
         )
         pixels = reconstruct_style([a, b], settings).picture.pixels
         distances.append([float(evaluator(network, only(style))(pixels).loss) for style in (a, b)])
@@ -64,7 +71,9 @@ def test_a_share_of_0_or_the_same_painting_twice_is_one_painting(
     photo: str, painting: str, other: str, small_file: str
 ) -> None:
     def painted(styles: str | list[str], blend: str = "") -> torch.Tensor:
-        settings = StylizeSettings(size=32, steps=3, scales=1, blend=blend, weights=small_file)
+        settings = StylizeSettings(
+            size=32, steps=3, scales=1, blend=blend, weights=small_file, precision="float32"
+        )
         return stylize(photo, styles, settings).picture.pixels
 
     alone = painted(painting)
@@ -78,7 +87,20 @@ def test_the_command_takes_several_and_can_be_rerun(
     photo: str, painting: str, other: str, small_file: str
 ) -> None:
     runner = CliRunner()
-    own = ["--weights", small_file, "--size", "32", "--steps", "2", "--scales", "1", "--blend", "1,3"]
+    own = [
+        "--weights",
+        small_file,
+        "--size",
+        "32",
+        "--steps",
+        "2",
+        "--scales",
+        "1",
+        "--blend",
+        "1,3",
+        "--precision",
+        "float32",
+    ]
     result = runner.invoke(app, ["stylize", photo, painting, other, *own])
     assert result.exit_code == 0, result.output
     name = "photo-painting-other.png"

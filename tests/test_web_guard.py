@@ -14,9 +14,11 @@ from urllib.parse import urlsplit
 import httpx
 import psutil
 import pytest
+from gradio.components.image_editor import AcceptBlobs
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
+from impasto.app.web import regions
 from impasto.app.web.controls import PAINTING_FIELDS, PLAIN, bounded, checked, settings
 from impasto.app.web.server import bound
 from impasto.app.web.shelf import folders, museum, own, search
@@ -154,6 +156,7 @@ def test_no_event_of_the_page_reads_or_copies_a_file_of_this_machine(
         assert joined.status_code < 500
         if joined.status_code == 200:
             sessions.append(body["session_hash"])
+    assert sessions
     for session in sessions:  # until each has ended
         httpx.get(f"{server[0]}{API}/queue/data?session_hash={session}", timeout=60)
     held = list(Path(tempfile.gettempdir()).glob("impasto-studio-*/uploads"))
@@ -161,19 +164,31 @@ def test_no_event_of_the_page_reads_or_copies_a_file_of_this_machine(
     assert not [one for folder in held for one in folder.rglob("*") if one.name == secret.name]
 
 
-def test_an_editor_keeps_one_layer_of_bounded_size(server: tuple[str, psutil.Process]) -> None:
+def test_an_editor_takes_layers_of_any_number_without_keeping_them(
+    server: tuple[str, psutil.Process],
+) -> None:
     config = httpx.get(f"{server[0]}/config", timeout=30).json()
-    editor = next(one["id"] for one in config["components"] if one["type"] == "imageeditor")
+    editor = next(part["id"] for part in config["components"] if part["type"] == "imageeditor")
     before = server[1].memory_info().rss
-    for number in range(100):
+    for index in ("2000000000", "0"):
         data = {
-            "type": "layer", "index": "2000000000" if number % 2 else "0", "id": f"blob-{number}",
-            "component_id": str(editor), "fn_name": "accept_blobs", "session_hash": "anybody",
+            "type": "layer", "index": index, "id": "blob", "component_id": str(editor),
+            "fn_name": "accept_blobs", "session_hash": "anybody",
         }  # fmt: skip
         files = {"file": ("layer.png", bytes(1_000_000))}
         answer = httpx.post(f"{server[0]}{API}/component_server", data=data, files=files, timeout=30)
-        assert answer.status_code < 500, answer.text
-    assert server[1].memory_info().rss < before + 120_000_000
+        assert answer.status_code == 200, answer.text
+    assert server[1].memory_info().rss < before + 50_000_000
+
+
+def test_an_editor_keeps_the_newest_layers_of_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(regions, "LARGEST", 1000)
+    drawn = regions._Drawn()
+    for number in range(2 * regions.KEPT):
+        for index, size in (("0", 1000), ("1", 1000), ("0", regions.LARGEST + 1)):
+            data = {"type": "layer", "index": index, "id": f"{number} {index} {size}"}
+            drawn.accept(AcceptBlobs.model_construct(data=data, files=[("layer.png", bytes(size))]))
+    assert list(drawn.layers) == [f"{number} 0 1000" for number in range(regions.KEPT, 2 * regions.KEPT)]
 
 
 def test_requests_that_bring_no_file_are_small(server: tuple[str, psutil.Process]) -> None:
@@ -250,6 +265,7 @@ def test_what_is_no_picture_is_refused_with_a_message(
 
 def test_an_uploaded_page_is_never_run_as_one(server: tuple[str, psutil.Process]) -> None:
     """What looks like HTML or SVG comes back as a download, if at all, and with no guessing of its kind."""
+    served = []
     for name, data in (("page.png", HTML), ("page.html", HTML), ("drawing.svg", SVG)):
         files = {"files": (name, io.BytesIO(data))}
         answer = httpx.post(f"{server[0]}{API}/upload", files=files, timeout=30)
@@ -261,6 +277,8 @@ def test_an_uploaded_page_is_never_run_as_one(server: tuple[str, psutil.Process]
         assert "attachment" in back.headers.get("content-disposition", "") or kind.startswith("image/png"), (
             kind
         )
+        served.append(name)
+    assert "page.png" in served
 
 
 @pytest.mark.parametrize(
