@@ -1,5 +1,7 @@
 """Runs that are killed at random moments and resumed; test_checkpoint.py starts it.
 
+After each, what has been painted so far is read.
+
 Everything is loaded once; each run is a fork of that.
 """
 
@@ -15,6 +17,8 @@ from typer.testing import CliRunner
 import impasto.app.painting
 import impasto.recipes.rerun
 from impasto.app.cli import app
+from impasto.image.files import read_picture
+from impasto.recipes import manifest as manifests
 
 
 def fork(arguments: list[str]) -> int:
@@ -28,25 +32,47 @@ def fork(arguments: list[str]) -> int:
     os._exit(result.exit_code)
 
 
+def look(path: Path) -> int:
+    """Read a picture so far, in a process of its own: forks of one in which libvips has worked hang."""
+    child = os.fork()
+    if child:
+        return child
+    whole = False
+    try:
+        whole = read_picture(path).width == 128 and not manifests.read(path)["result"]["complete"]
+    finally:
+        os._exit(not whole)
+
+
+def written(path: Path) -> int:
+    """When; 0 before it is there."""
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
 def main(kills: int, *job: str) -> None:
     """Paint whole.png in one go, then killed.png with that many kills; say how many runs it took."""
     assert os.waitpid(fork([*job, "-o", "whole.png"]), 0)[1] == 0
     checkpoint = Path("run.checkpoint")
     first = [*job, "-o", "killed.png", "--checkpoint", str(checkpoint), "--checkpoint-every", "1"]
-    moments, runs, ended = random.Random(0), 0, False
+    first += ["--preview-every", "1"]
+    moments, runs, pictures, ended = random.Random(0), 0, 0, False
     while not ended:
-        runs += 1
+        runs, before = runs + 1, written(checkpoint)
         child = fork(["resume", str(checkpoint)] if checkpoint.exists() else first)
         if runs > kills:
             ended = os.waitpid(child, 0)[1] == 0
             assert ended, "a run that nobody killed failed"
             break
-        while not checkpoint.exists():
+        while written(checkpoint) == before:
             time.sleep(0.001)
-        time.sleep(moments.uniform(0.05, 0.5))
+        time.sleep(moments.uniform(0, 0.1))
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         assert status == signal.SIGKILL, f"the run ended with {status} before it was killed"
+        if Path("killed.png").exists():
+            assert os.waitpid(look(Path("killed.png")), 0)[1] == 0, "the picture is not whole"
+            pictures += 1
+    assert pictures >= kills - 1
     sys.stdout.write(str(runs))
 
 

@@ -1,11 +1,12 @@
-"""What several processes compute of one picture; test_ranks.py starts it under torchrun and compares."""
+"""What several processes compute of one picture; test_ranks.py starts it and compares."""
 
 import sys
 
 import torch
 
+from forked import forked
 from guided import guided
-from impasto.device import join, leave, rank
+from impasto.device import join, leave, rank, ranks
 from impasto.objective.bands import Band
 from impasto.objective.evaluate import evaluator
 from impasto.solve import descent
@@ -59,9 +60,15 @@ def runs() -> list[torch.Tensor]:
     return found
 
 
-if __name__ == "__main__":
+def report(path: str) -> None:
+    """What one of them does; the first writes down what came out."""
     join()
-    report = {"evaluations": evaluations(), "controls": controls(), "runs": runs()}
+    found = {"ranks": ranks(), "evaluations": evaluations(), "controls": controls(), "runs": runs()}
     if rank() == 0:
-        torch.save(report, sys.argv[1])
+        torch.save(found, path)
     leave()
+
+
+if __name__ == "__main__":
+    for count in map(int, sys.argv[1:]):
+        forked(count, lambda count=count: report(f"{count}.pt"))  # type: ignore[misc]

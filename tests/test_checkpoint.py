@@ -46,7 +46,10 @@ def stopped(photo: str, painting: str, quick: StylizeSettings, small_file: str) 
 
 
 def test_killed_ten_times_and_resumed_is_uninterrupted(photo: str, painting: str, small_file: str) -> None:
-    """SIGKILL at random moments, while a checkpoint is written at every step."""
+    """SIGKILL at random moments, while a checkpoint and a picture so far are written at every step.
+
+    After each, the picture is whole: the one before or a new one.
+    """
     job = ["stylize", photo, painting, "--weights", small_file, "--precision", "float32", "--scales", "2"]
     sizes = ["--size", "128", "--steps", "60", "--finest-steps", "60", "--tolerance", "0"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE)}

@@ -1,8 +1,7 @@
 """Every script in examples/ runs, at a tiny size and on a small network, and writes its pictures."""
 
-import os
 import re
-import subprocess
+import runpy
 import sys
 from dataclasses import replace
 from importlib import import_module
@@ -37,12 +36,11 @@ def test_none_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("name", WRITES)
-def test_example(name: str, small_file: str, decoder_file: str) -> None:
-    subprocess.run(
-        [sys.executable, str(EXAMPLES / name), "64"],
-        check=True,
-        env={**os.environ, "IMPASTO_WEIGHTS": small_file, "IMPASTO_DECODER": decoder_file},
-    )
+def test_example(name: str, small_file: str, decoder_file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMPASTO_WEIGHTS", small_file)
+    monkeypatch.setenv("IMPASTO_DECODER", decoder_file)
+    monkeypatch.setattr(sys, "argv", [str(EXAMPLES / name), "64"])
+    runpy.run_path(sys.argv[0], run_name="__main__")
     assert sorted(path.name for path in Path().iterdir()) == WRITES[name]
 
 

@@ -7,21 +7,39 @@ from pathlib import Path
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 import ranked
+from impasto.app.cli import app
 from impasto.image.files import read_picture
 from test_tiles import distance
 
 HERE = Path(__file__).parent
 
 
-def launch(count: int, *command: str, **options: object) -> subprocess.CompletedProcess[str]:
-    """Run a command under torchrun with one thread each."""
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE)}
+def launch(*command: str, **options: object) -> subprocess.CompletedProcess[str]:
+    """Run Python with one thread, and with what is in this folder at hand."""
+    paths = [str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)}
     return subprocess.run(
-        [*torchrun, *command], capture_output=True, text=True, env=environment, timeout=300, **options
+        [sys.executable, *command], capture_output=True, text=True, env=environment, timeout=300, **options
     )  # type: ignore[call-overload,no-any-return]
+
+
+def torchrun(count: int, *command: str) -> subprocess.CompletedProcess[str]:
+    return launch("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count), *command)
+
+
+COUNTS = (2, 3)
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, list[object]]]:
+    """What so many processes find."""
+    folder = tmp_path_factory.mktemp("ranks")
+    done = launch(str(HERE / "ranked.py"), *map(str, COUNTS), cwd=folder)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return {count: torch.load(folder / f"{count}.pt", weights_only=True) for count in COUNTS}
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +51,12 @@ def alone() -> dict[str, list[object]]:
     }
 
 
-@pytest.mark.parametrize("count", [2, 3])
-def test_several_processes_are_one(count: int, alone: dict[str, list[object]], tmp_path: Path) -> None:
-    done = launch(count, str(HERE / "ranked.py"), str(tmp_path / "found.pt"))
-    assert done.returncode == 0, done.stderr[-3000:]
-    report = torch.load(tmp_path / "found.pt", weights_only=True)
+@pytest.mark.parametrize("count", COUNTS)
+def test_several_processes_are_one(
+    count: int, together: dict[int, dict[str, list[object]]], alone: dict[str, list[object]]
+) -> None:
+    report = together[count]
+    assert report["ranks"] == count
     for case, found, expected in zip(ranked.CASES, report["evaluations"], alone["evaluations"], strict=True):
         wide = case[4] == torch.float64
         torch.testing.assert_close(found["values"], expected["values"], rtol=1e-10 if wide else 2e-6, atol=0)
@@ -53,42 +72,45 @@ def test_the_command_under_torchrun(photo: str, painting: str, small_file: str, 
     """Two processes paint and one writes; where they stood, one process goes on."""
     quick = ["--weights", small_file, "--size", "64", "--steps", "6", "--finest-steps", "6", "--scales", "2"]
     job = ["stylize", photo, painting, *quick, "--precision", "float32"]
-    alone = subprocess.run(
-        [sys.executable, "-m", "impasto", *job, "-o", "alone.png"], capture_output=True, text=True
-    )
-    assert alone.returncode == 0, alone.stderr
+    alone = CliRunner().invoke(app, [*job, "-o", "alone.png"])
+    assert alone.exit_code == 0, alone.output
     checkpoint = ["--checkpoint", "run.checkpoint", "--checkpoint-every", "5"]
-    done = launch(2, "-m", "impasto", *job, "-o", "both.png", *checkpoint)
+    done = torchrun(2, "-m", "impasto", *job, "-o", "both.png", *checkpoint)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stderr.count("Painted both.png") == 1
-    resumed = subprocess.run(
-        [sys.executable, "-m", "impasto", "resume", "run.checkpoint", "-o", "one.png"],
-        capture_output=True, text=True,
-    )  # fmt: skip
-    assert resumed.returncode == 0, resumed.stderr
+    resumed = CliRunner().invoke(app, ["resume", "run.checkpoint", "-o", "one.png"])
+    assert resumed.exit_code == 0, resumed.output
     pixels = [read_picture(f"{name}.png").pixels for name in ("alone", "both", "one")]
     for other in pixels[1:]:
         assert float((other - pixels[0]).abs().max()) <= 2 / 255
 
 
+DYING = """
+import os, torch
+from forked import forked
+from impasto.device import all_sum, join, rank
+from impasto.errors import DeviceError
+
+def work():
+    join()
+    all_sum(torch.ones(1))
+    if rank() == 1:
+        os._exit(9)
+    try:
+        for _ in range(1000):
+            all_sum(torch.ones(1))
+    except DeviceError as error:
+        open("said.txt", "w").write(str(error))
+        os._exit(1)
+
+forked(2, work)
+"""
+
+
 def test_a_process_that_dies_ends_the_run(tmp_path: Path) -> None:
     """The others say so in a sentence instead of waiting for ever."""
-    script = tmp_path / "dying.py"
-    script.write_text(
-        "import os, signal, torch\n"
-        "from impasto.device import all_sum, join, rank\n"
-        "from impasto.errors import DeviceError\n"
-        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"  # torchrun ends the others as soon as it looks
-        "join()\n"
-        "all_sum(torch.ones(1))\n"
-        "if rank() == 1: os._exit(9)\n"
-        "try:\n"
-        "    for _ in range(1000): all_sum(torch.ones(1))\n"
-        "except DeviceError as error:\n"
-        "    open('said.txt', 'w').write(str(error)); os._exit(1)\n"
-    )
-    done = launch(2, str(script), cwd=tmp_path)
-    assert done.returncode != 0
-    said = (tmp_path / "said.txt").read_text()
-    assert said.startswith("another process of this run has ended or cannot be reached")
-    assert "impasto resume" in said
+    done = launch("-c", DYING, cwd=tmp_path)
+    assert "they ended with [1, 9]" in done.stderr, done.stderr[-3000:]
+    message = (tmp_path / "said.txt").read_text()
+    assert message.startswith("another process of this run has ended or cannot be reached")
+    assert "impasto resume" in message

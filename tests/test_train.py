@@ -21,7 +21,7 @@ from impasto.app.cli import app
 from impasto.network.painter import Painter
 from impasto.recipes.photos import Photos
 from small import save, scene
-from test_ranks import launch
+from test_ranks import HERE, launch
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def test_two_processes_are_one(painting: str, photos: str, quick: TrainSettings,
     options = ["--rate", "0.1", "--steps", "4", "--size", "32", "--style-size", "40", "--batch", "2",
                "--width", "4", "--blocks", "1", "--check-every", "3", "--weights", quick.weights]  # fmt: skip
     job = ["train", painting, "--images", photos, *options, "--precision", "float32"]
-    done = launch(2, "-m", "impasto", *job, "-o", str(tmp_path / "two.safetensors"))
+    done = launch(str(HERE / "forked.py"), "2", *job, "-o", str(tmp_path / "two.safetensors"))
     assert done.returncode == 0, done.stderr[-3000:]
     two = load_model(tmp_path / "two.safetensors").painter.state_dict()
     alone = last(train_steps(painting, photos, replace(quick, rate=0.1, steps=4)))
