@@ -6,8 +6,8 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parent.parent / "src" / "impasto"
 FLOORS = {
-    "errors": 0, "choices": 0, "shapes": 0, "words": 0, "device": 0, "memory": 0, "storage": 1, "image": 2,
-    "network": 3, "objective": 4, "solve": 5, "recipes": 6, "studio": 7, "app": 8,
+    "errors": 0, "choices": 0, "shapes": 0, "words": 0, "device": 0, "memory": 0, "process": 0, "storage": 1,
+    "image": 2, "network": 3, "objective": 4, "solve": 5, "recipes": 6, "studio": 7, "app": 8,
 }  # fmt: skip
 GUESTS = {
     "typer": "app/",

@@ -71,7 +71,8 @@ def test_several_processes_are_one(
 def test_the_command_under_torchrun(photo: str, painting: str, small_file: str, tmp_path: Path) -> None:
     """Two processes paint and one writes; where they stood, one process goes on."""
     quick = ["--weights", small_file, "--size", "64", "--steps", "6", "--finest-steps", "6", "--scales", "2"]
-    job = ["stylize", photo, painting, *quick, "--precision", "float32"]
+    # average pooling: max pooling chooses between responses that are equal to rounding, and the runs part
+    job = ["stylize", photo, painting, *quick, "--precision", "float32", "--pooling", "average"]
     alone = CliRunner().invoke(app, [*job, "-o", "alone.png"])
     assert alone.exit_code == 0, alone.output
     checkpoint = ["--checkpoint", "run.checkpoint", "--checkpoint-every", "5"]
@@ -82,7 +83,7 @@ def test_the_command_under_torchrun(photo: str, painting: str, small_file: str, 
     assert resumed.exit_code == 0, resumed.output
     pixels = [read_picture(f"{name}.png").pixels for name in ("alone", "both", "one")]
     for other in pixels[1:]:
-        assert float((other - pixels[0]).abs().max()) <= 2 / 255
+        assert float((other - pixels[0]).abs().max()) <= 1 / 255
 
 
 DYING = """

@@ -141,7 +141,7 @@ def prepare_resume(
     with checkpoint.opened(path) as saved:
         with _manifest_errors(path):
             manifest, output = saved.facts["manifest"], saved.facts["output"]
-        check(saved.facts)
+            check(saved.facts)
         job = _prepare(
             manifest, path, moved, on_download, resuming=True, changed=changed, otherwise=otherwise
         )
