@@ -11,7 +11,10 @@ import torch
 
 from impasto.device import choose, has_bfloat16
 from impasto.errors import SettingsError
+from impasto.network.weights import Weights
 from impasto.process import repeatability
+from impasto.recipes.manifest import new
+from impasto.recipes.settings import StylizeSettings
 
 SOURCE = Path(__file__).parent.parent / "src" / "impasto"
 CPU = torch.device("cpu")
@@ -122,3 +125,14 @@ def test_the_environment_can_switch_bfloat16(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("IMPASTO_BFLOAT16", "no")
     with pytest.raises(SettingsError, match="IMPASTO_BFLOAT16 is 'no'; it is 0, 1 or not set"):
         choose("cpu")
+
+
+def test_the_manifest_says_whether_the_pixels_can_be_had_again() -> None:
+    weights = Weights("small", "0" * 64, {}, "")
+    compute = choose("cpu")
+    manifest = new("stylize", StylizeSettings(), {}, weights, compute)
+    assert manifest["repeatable"] is repeatability(CPU).holds
+    assert ("repeatable_reason" in manifest) is not manifest["repeatable"]
+    manifest = new("stylize", StylizeSettings(budget="5s"), {}, weights, compute)
+    assert manifest["repeatable"] is False
+    assert "budget" in manifest["repeatable_reason"]

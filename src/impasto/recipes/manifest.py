@@ -12,7 +12,7 @@ from impasto.errors import CheckpointError
 from impasto.image.files import read_manifest
 from impasto.image.picture import Picture
 from impasto.network.weights import Weights
-from impasto.process import repeatability
+from impasto.process import Repeatability, repeatability
 from impasto.recipes.fields import to_json
 
 FORMAT = 1
@@ -30,6 +30,8 @@ def new(
         inputs: pictures by role; kept are the names as the user gave them, and the SHA-256 of the files.
     """
     repeatable = repeatability(compute.device)
+    if getattr(settings, "budget", ""):
+        repeatable = Repeatability(False, "with a budget, the clock decides how many steps are taken")
     return {
         "format": FORMAT,
         "impasto": __version__,
