@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import torch
 import torch.nn.functional as F
 
-from impasto.network.layers import LAYERS
+from impasto.layers import LAYERS
 from impasto.network.weights import load
 
 STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")

@@ -21,15 +21,17 @@ from typing import Any
 import torch
 from common import CONTENT, IMAGES, STYLE, keep
 
-from impasto.device import choose
-from impasto.image.files import read_picture, write_picture
 from impasto.image.picture import Picture
+from impasto.image.read import read_picture
 from impasto.image.resize import resize
-from impasto.recipes import styles, stylize
+from impasto.image.write import write_picture
+from impasto.recipes import stylize
 from impasto.recipes.batch import batch
 from impasto.recipes.pairs import grid
-from impasto.recipes.settings import StylizeSettings
+from impasto.settings.stylize import StylizeSettings
 from impasto.solve import descent
+from impasto.style import style_images
+from impasto.system.device import choose
 
 PHOTOS = [str(IMAGES / f"{name}.jpg") for name in ("temple", "dandelion", "langlois-bridge", "kandinsky")]
 
@@ -113,7 +115,7 @@ def main() -> None:
     watch_solver("start")
     watch_solver("step")
     watch(stylize, "content_terms", "content targets")
-    watch(styles, "style_means", "style targets")
+    watch(style_images, "style_means", "style targets")
     with tempfile.TemporaryDirectory() as folder:
         photos = [*PHOTOS, camera_photo(folder)]
         pictures = paint(folder, settings, photos)

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 import impasto
-from impasto.device import describe
-from impasto.image.files import read_picture
+from impasto.image.read import read_picture
 from impasto.image.resize import fit, resize
+from impasto.system.device import describe
 
 HERE = Path(__file__).parent
 IMAGES = HERE.parent / "examples" / "images"

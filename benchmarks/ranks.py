@@ -20,15 +20,16 @@ from pathlib import Path
 import torch
 from common import CONTENT, STYLE, keep, pixels
 
-from impasto.device import all_sum, join, leave, rank
-from impasto.memory import peak_memory
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load
 from impasto.objective.bands import Band
+from impasto.objective.build import content_terms, prior_terms, style_terms
 from impasto.objective.evaluate import evaluator
-from impasto.objective.objective import Objective, content_terms, prior_terms, style_terms
-from impasto.recipes.presets import PAPER_STYLE_LAYERS
+from impasto.objective.objective import Objective
+from impasto.settings.presets import PAPER_STYLE_LAYERS
 from impasto.solve import descent
+from impasto.system.distributed import all_sum, join, leave, rank
+from impasto.system.memory import peak_memory
 
 
 def work(folder: Path, size: int) -> None:

@@ -16,16 +16,16 @@ from pathlib import Path
 import torch
 
 import impasto
-from impasto.device import describe
-from impasto.image.files import write_picture
 from impasto.image.picture import Picture
 from impasto.image.resize import resize
+from impasto.image.write import write_picture
 from impasto.objective.evaluate import evaluator
-from impasto.recipes.figures import BALANCED_PER_PAPER, RATIOS
-from impasto.recipes.job import complete
-from impasto.recipes.settings import StylizeSettings
+from impasto.recipes.figure import BALANCED_PER_PAPER, RATIOS
 from impasto.recipes.stylize import prepare
-from impasto.solve.plan import Layout
+from impasto.run.layout import Layout
+from impasto.run.loop import complete
+from impasto.settings.stylize import StylizeSettings
+from impasto.system.device import describe
 
 ROOT = Path(__file__).parent.parent
 CONTENT, STYLE = ROOT / "examples/images/temple.jpg", ROOT / "examples/images/langlois-bridge.jpg"

@@ -26,9 +26,9 @@ def evaluate(pipe: Connection, strict: bool, size: int, precision: str) -> None:
     from common import CONTENT, STYLE
 
     from impasto.objective.evaluate import evaluator
-    from impasto.process import REPEATABILITY
-    from impasto.recipes.settings import StylizeSettings
     from impasto.recipes.stylize import prepare
+    from impasto.settings.stylize import StylizeSettings
+    from impasto.system.process import REPEATABILITY
 
     assert REPEATABILITY.holds == strict
     settings = StylizeSettings(size=size, scales=1, precision=precision)  # type: ignore[arg-type]
@@ -71,8 +71,8 @@ def ask(pipe: Connection) -> float:
 def paint(pipe: Connection, size: int, threads: int, precision: str) -> None:
     from common import CONTENT, STYLE
 
-    from impasto.recipes.settings import StylizeSettings
     from impasto.recipes.stylize import stylize
+    from impasto.settings.stylize import StylizeSettings
 
     settings = StylizeSettings(size=size, threads=threads, precision=precision)  # type: ignore[arg-type]
     pixels = stylize(CONTENT, STYLE, settings).picture.pixels
@@ -120,7 +120,7 @@ def main() -> None:
 
     from common import keep
 
-    from impasto.device import choose
+    from impasto.system.device import choose
 
     precisions = ["float32", *(["bfloat16"] if choose().dtype == torch.bfloat16 else [])]
     keep(

@@ -19,12 +19,13 @@ import time
 import torch
 from common import STYLE, keep, pixels
 
-from impasto.memory import hand_back, peak_memory
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load
+from impasto.objective.build import content_terms, prior_terms, style_terms
 from impasto.objective.evaluate import evaluator
-from impasto.objective.objective import Objective, content_terms, prior_terms, style_terms
-from impasto.recipes.presets import PAPER_STYLE_LAYERS
+from impasto.objective.objective import Objective
+from impasto.settings.presets import PAPER_STYLE_LAYERS
+from impasto.system.memory import hand_back, peak_memory
 
 EVERY = 240
 """Seconds between baselines."""

@@ -21,11 +21,11 @@ from common import CONTENT, HERE, IMAGES, keep, pixels
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from impasto.image.files import write_picture
 from impasto.image.picture import Picture
 from impasto.image.resize import resize
-from impasto.recipes.settings import StylizeSettings
+from impasto.image.write import write_picture
 from impasto.recipes.stylize import stylize
+from impasto.settings.stylize import StylizeSettings
 from impasto.shapes import Image
 
 STYLES = ("great-wave.jpg", "langlois-bridge.jpg")

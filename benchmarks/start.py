@@ -17,10 +17,11 @@ from baseline import ALPHA
 from common import IMAGES, keep
 from descent import STEPS, literal
 
-from impasto.device import choose
-from impasto.recipes.job import Job, run
 from impasto.recipes.stylize import prepare
-from impasto.recipes.workshop import Workshop
+from impasto.run.loop import run
+from impasto.run.plan import Job
+from impasto.style.cache import Workshop
+from impasto.system.device import choose
 
 PAIRS = [
     ("temple", "great-wave"),

@@ -15,11 +15,11 @@ from common import IMAGES, keep
 
 from impasto.objective.evaluate import evaluator
 from impasto.objective.objective import Objective
-from impasto.recipes.job import run
-from impasto.recipes.settings import StylizeSettings
 from impasto.recipes.stylize import prepare
-from impasto.recipes.workshop import Workshop
-from impasto.solve.plan import Layout
+from impasto.run.layout import Layout
+from impasto.run.loop import run
+from impasto.settings.stylize import StylizeSettings
+from impasto.style.cache import Workshop
 
 PAIRS = (
     ("temple", "langlois-bridge"),

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from impasto import device
-from impasto.network import layers
+from impasto import layers
 from impasto.network.weights import save as save_weights
 from impasto.objective import tiles
+from impasto.system import device
 from shape_check import leave_out
 from small import save, scene, small_decoder_layers, small_layers, stripes
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.network import files, records, weights
+from impasto.network import weight_files, weight_records, weights
 
 WIDTHS = (4, 4, 6, 6, 8, 8, 8, 8, 10, 10, 10, 10, 12, 12, 12, 12)
 CAFFE_RGB_TO_BGR = torch.tensor([[0.0, 0, 255], [0, 255, 0], [255, 0, 0]])[:, :, None, None]
@@ -25,7 +25,7 @@ def tiny_state_dict(seed: int = 0) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     state = {"0.weight": CAFFE_RGB_TO_BGR.clone(), "0.bias": CAFFE_BIAS.clone()}
     channels = 3
-    for (_, key), width in zip(records.VGG19_NORMALIZED.source_keys, WIDTHS, strict=True):
+    for (_, key), width in zip(weight_records.VGG19_NORMALIZED.source_keys, WIDTHS, strict=True):
         state[f"{key}.weight"] = torch.randn(width, channels, 3, 3, generator=generator)
         state[f"{key}.bias"] = torch.randn(width, generator=generator)
         channels = width
@@ -34,7 +34,7 @@ def tiny_state_dict(seed: int = 0) -> dict[str, Tensor]:
 
 def tiny_layers(seed: int = 0) -> dict[str, tuple[Tensor, Tensor]]:
     state = tiny_state_dict(seed)
-    keys = records.VGG19_NORMALIZED.source_keys
+    keys = weight_records.VGG19_NORMALIZED.source_keys
     return {name: (state[f"{key}.weight"], state[f"{key}.bias"]) for name, key in keys}
 
 
@@ -61,10 +61,10 @@ def tiny_archive(member: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def tiny_record(member: bytes, archive: bytes) -> records.WeightRecord:
+def tiny_record(member: bytes, archive: bytes) -> weight_records.WeightRecord:
     """The record of `tiny_archive(member)`."""
     return replace(
-        records.VGG19_NORMALIZED,
+        weight_records.VGG19_NORMALIZED,
         name="tiny",
         package="tiny-vgg19",
         version="1.0",
@@ -74,7 +74,7 @@ def tiny_record(member: bytes, archive: bytes) -> records.WeightRecord:
         member="tiny_vgg19-1.0/models/net.pth",
         member_bytes=len(member),
         member_sha256=sha256(member),
-        tensors_sha256=files.digest(tiny_layers()),
+        tensors_sha256=weight_files.digest(tiny_layers()),
     )
 
 
@@ -99,7 +99,7 @@ def kept(cache: Path) -> set[str]:
 def assert_tiny(loaded: weights.Weights) -> None:
     """These are the tiny network's numbers, all of them and in order."""
     expected = tiny_layers()
-    assert loaded.sha256 == files.digest(expected)
+    assert loaded.sha256 == weight_files.digest(expected)
     assert list(loaded.layers) == list(expected)
     for name, (weight, bias) in expected.items():
         assert torch.equal(loaded.layers[name][0], weight)
@@ -189,10 +189,10 @@ class FakeIndex:
         handler.wfile.write(body[half:])
 
 
-def load_in_child(record: records.WeightRecord, cache: str, url: str, gate: Any = None) -> None:
+def load_in_child(record: weight_records.WeightRecord, cache: str, url: str, gate: Any = None) -> None:
     """What a second process does: wait for the others, then load; its exit code tells how it went."""
     if gate is not None:
         gate.wait(60)
     loaded = weights.load(cache=cache, index_url=url, record=record)
-    if loaded.sha256 != record.tensors_sha256 or files.digest(loaded.layers) != record.tensors_sha256:
+    if loaded.sha256 != record.tensors_sha256 or weight_files.digest(loaded.layers) != record.tensors_sha256:
         raise SystemExit(3)

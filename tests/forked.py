@@ -55,7 +55,7 @@ def _work_and_exit(work: Callable[[], object]) -> None:
 
 if __name__ == "__main__":
     import impasto.recipes.train  # so that it is loaded once
-    from impasto.app.cli import app
+    from impasto.cli.main import app
 
-    assert impasto.recipes.train
+    assert impasto.fast.trainer
     forked(int(sys.argv[1]), lambda: app(sys.argv[2:]))

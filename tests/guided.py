@@ -3,8 +3,9 @@
 import torch
 
 from impasto.network.vgg import VGG19
-from impasto.objective.guides import Area
-from impasto.objective.objective import Objective, Wanted, content_terms, prior_terms, style_terms_towards
+from impasto.objective.build import Wanted, content_terms, prior_terms, style_terms_towards
+from impasto.objective.guidance import Area
+from impasto.objective.objective import Objective
 from impasto.objective.statistics import Histogram, Moments
 from impasto.objective.style import GRAM, Statistic
 from impasto.objective.targets import style_means

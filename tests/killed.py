@@ -14,11 +14,11 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-import impasto.app.painting
+import impasto.cli.run_command
 import impasto.recipes.rerun
-from impasto.app.cli import app
-from impasto.image.files import read_picture
-from impasto.recipes import manifest as manifests
+from impasto.cli.main import app
+from impasto.image.read import read_picture
+from impasto.results import manifest as manifests
 
 
 def fork(arguments: list[str]) -> int:
@@ -77,6 +77,6 @@ def main(kills: int, *job: str) -> None:
 
 
 if __name__ == "__main__":
-    assert impasto.app.painting
+    assert impasto.cli.run_command
     assert impasto.recipes.rerun
     main(int(sys.argv[1]), *sys.argv[2:])

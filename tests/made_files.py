@@ -11,8 +11,8 @@ import pyvips
 from numpy.typing import NDArray
 from PIL import Image as PilImage
 
-from impasto.image.arrays import to_numpy
-from impasto.image.files import read_picture
+from impasto.image.picture import to_numpy
+from impasto.image.read import read_picture
 
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (24, 31, 3), dtype=np.uint8)

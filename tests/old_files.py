@@ -14,12 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from impasto.network.models import Model
-from impasto.network.painter import Painter
+from impasto.fast import training_checkpoint
+from impasto.fast.models import Model
+from impasto.fast.transformer_net import Painter
 from impasto.objective.bands import Band
-from impasto.recipes import training_file
-from impasto.solve import checkpoint
-from impasto.solve.checkpoint import Snapshot
+from impasto.run import checkpoint
+from impasto.run.checkpoint import Snapshot
 
 DATA = Path(__file__).parent / "data"
 
@@ -32,7 +32,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Any], Snapshot]:
 def read_training(path: Path) -> tuple[Painter, torch.optim.Adam, dict[str, Tensor], dict[str, Any]]:
     painter = Painter(4, 1)
     adam = torch.optim.Adam(painter.parameters())
-    best, standing = training_file.read(path, painter, adam, {"width": 4})
+    best, standing = training_checkpoint.read(path, painter, adam, {"width": 4})
     return painter, adam, best, standing
 
 

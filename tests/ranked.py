@@ -6,10 +6,10 @@ import torch
 
 from forked import forked
 from guided import guided
-from impasto.device import join, leave, rank, ranks
 from impasto.objective.bands import Band
 from impasto.objective.evaluate import evaluator
 from impasto.solve import descent
+from impasto.system.distributed import join, leave, rank, ranks
 from test_tiles import KEEPS, SIZES, SUBSETS, objective_for
 
 TORI = [((48, 80), True), ((96, 32), True)]

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from impasto.image.arrays import from_tensor
-from impasto.image.files import write_picture
-from impasto.network.layers import CONVOLUTIONS
-from impasto.network.records import DECODER_LAYERS
+from impasto.image.write import write_picture
+from impasto.layers import CONVOLUTIONS
 from impasto.network.vgg import VGG19
+from impasto.network.weight_records import DECODER_LAYERS
 from impasto.network.weights import Weights
 from impasto.shapes import Image
 

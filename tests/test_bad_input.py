@@ -12,7 +12,7 @@ import pytest
 from PIL import Image as PILImage
 from typer.testing import CliRunner
 
-from impasto.app.cli import app
+from impasto.cli.main import app
 from small import EXAMPLES, save, scene
 
 

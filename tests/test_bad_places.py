@@ -10,17 +10,19 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from impasto.app.cli import app
+from impasto.cli.main import app
 from impasto.errors import CheckpointError, DeviceError, ImageError, WeightsError
-from impasto.network.files import read
-from impasto.network.models import Model, load
-from impasto.network.records import VGG19_NORMALIZED
-from impasto.recipes import manifest as manifests
-from impasto.recipes.job import Job
-from impasto.recipes.progress import Painting
+from impasto.fast import training_checkpoint
+from impasto.fast.models import Model, load
+from impasto.network.weight_files import read
+from impasto.network.weight_records import VGG19_NORMALIZED
 from impasto.recipes.rerun import prepare_resume
-from impasto.recipes.rescue import save_or_rescue
-from impasto.solve import checkpoint, descent
+from impasto.results import manifest as manifests
+from impasto.results.painting import Painting
+from impasto.run import checkpoint
+from impasto.run.plan import Job
+from impasto.solve import descent
+from impasto.storage.rescue import save_or_rescue
 from small import save, scene
 
 RUNNER = CliRunner()
@@ -230,13 +232,12 @@ def test_a_training_goes_on_when_nothing_can_be_written(
         whole_save(self, path)
 
     monkeypatch.setattr(Model, "save", full)
-    from impasto.recipes import training_file
 
     def never(*_: object) -> None:
         raise CheckpointError("run cannot be written: No space left on device.")
 
-    monkeypatch.setattr(training_file, "write", never)
-    monkeypatch.setattr("impasto.app.fast._write_preview", lambda *_: failing(ImageError("full."))())
+    monkeypatch.setattr(training_checkpoint, "write", never)
+    monkeypatch.setattr("impasto.cli.train._write_preview", lambda *_: failing(ImageError("full."))())
     result = RUNNER.invoke(app, training)
     assert result.exit_code == 0, result.output
     assert result.stderr.count("Warning: ") == 3, result.stderr
@@ -265,7 +266,7 @@ def test_a_painter_is_saved_elsewhere(
 
 
 def test_an_error_leaves_the_painter(training: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    from impasto.recipes.train import _Training
+    from impasto.fast.trainer import _Training
 
     whole, taken = _Training._descend, []
 
@@ -335,12 +336,13 @@ def test_a_full_disk_at_the_end_is_one_line(
 
 SAVING = """
 import sys, torch
-from impasto.device import all_sum, join, leave, rank
+from impasto.system.distributed import all_sum, join, leave, rank
 from impasto.errors import CheckpointError
 from impasto.objective.bands import Band
 from impasto.objective.evaluate import Evaluation
-from impasto.solve import checkpoint, descent
-from impasto.solve.checkpoint import Snapshot
+from impasto.run import checkpoint
+from impasto.solve import descent
+from impasto.run.checkpoint import Snapshot
 
 join()
 band = Band.of(64, 32)

@@ -18,26 +18,27 @@ from typer.testing import CliRunner, Result
 
 import impasto
 from impasto import StylizeSettings
-from impasto.app.bars import RunBar
-from impasto.app.cli import app
-from impasto.device import await_ranks
+from impasto.cli.main import app
+from impasto.cli.progress_bars import RunBar
 from impasto.errors import DeviceError, ImageError, ImpastoWarning, SettingsError, WeightsError
-from impasto.image.files import read_picture
+from impasto.image.read import read_picture
+from impasto.image.resize import fitted
 from impasto.network.vgg import VGG19
 from impasto.network.weights import expected_digest, load
 from impasto.network.weights import save as save_weights
 from impasto.objective.targets import style_targets
 from impasto.recipes import batch as batches
 from impasto.recipes import contact_sheet as sheets
-from impasto.recipes import manifest as manifests
-from impasto.recipes import styles
-from impasto.recipes import workshop as workshops
 from impasto.recipes.batch import BatchProgress, batch
 from impasto.recipes.contact_sheet import CELL, GAP, MISSING, contact_sheet, thumbnail
-from impasto.recipes.job import finish, fitted, run
 from impasto.recipes.pairs import Pair, grid, placed, read_list
-from impasto.recipes.styles import read_styles
 from impasto.recipes.stylize import prepare
+from impasto.results import manifest as manifests
+from impasto.run.loop import finish, run
+from impasto.style import cache as workshops
+from impasto.style import style_images
+from impasto.style.style_images import read_styles
+from impasto.system.distributed import await_ranks
 from small import save, scene, small_layers, stripes
 
 
@@ -125,7 +126,7 @@ def test_network_and_styles_are_made_once_in_any_order(
     quick: StylizeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: Counter[str] = Counter()
-    for home, name in ((workshops, "network_for"), (workshops, "read_styles"), (styles, "style_means")):
+    for home, name in ((workshops, "network_for"), (workshops, "read_styles"), (style_images, "style_means")):
 
         def counted(
             *arguments: Any, _name: str = name, _whole: Any = getattr(home, name), **more: Any
@@ -310,7 +311,7 @@ def test_what_concerns_all_ends_the_batch(
     def full(*_: object, **__: object) -> None:
         raise ImageError("cannot write: No space left on device.")
 
-    monkeypatch.setattr("impasto.recipes.progress.write_picture", full)
+    monkeypatch.setattr("impasto.results.painting.write_picture", full)
     result = typed(small_file, "a", "--style", painting)
     assert result.exit_code == 1
     assert result.stderr.splitlines()[-1].startswith("Error: cannot write: No space left on device. ")

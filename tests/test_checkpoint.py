@@ -13,15 +13,15 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from impasto import CheckpointError, StylizeSettings
-from impasto.app.cli import app
-from impasto.image.files import read_picture
+from impasto.cli.main import app
+from impasto.image.read import read_picture
 from impasto.objective.bands import Band
-from impasto.recipes import manifest as manifests
-from impasto.recipes.job import finish, run
 from impasto.recipes.rerun import prepare_resume
 from impasto.recipes.stylize import prepare
-from impasto.solve import checkpoint
-from impasto.solve.checkpoint import Snapshot
+from impasto.results import manifest as manifests
+from impasto.run import checkpoint
+from impasto.run.checkpoint import Snapshot
+from impasto.run.loop import finish, run
 from small import save, scene, stripes
 
 RUNNER = CliRunner()
@@ -99,7 +99,7 @@ def test_a_checkpoint_before_the_first_step(photo: str, painting: str, quick: St
 def test_ctrl_c_leaves_a_checkpoint_of_the_last_step(
     photo: str, painting: str, small_file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from impasto.app.bars import RunBar
+    from impasto.cli.progress_bars import RunBar
 
     shown = RunBar.painting
 

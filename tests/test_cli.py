@@ -14,13 +14,14 @@ import torch
 from PIL import Image as PILImage
 from typer.testing import CliRunner
 
-from impasto import __version__
-from impasto.app.bars import clock, painting_facts
-from impasto.app.cli import app
-from impasto.image.files import read_picture
-from impasto.recipes import manifest as manifests
-from impasto.recipes.progress import Progress
-from impasto.solve.checkpoint import Snapshot
+from impasto.cli.main import app
+from impasto.cli.progress_bars import painting_facts
+from impasto.formatting import clock
+from impasto.image.read import read_picture
+from impasto.results import manifest as manifests
+from impasto.run.checkpoint import Snapshot
+from impasto.run.progress import Progress
+from impasto.version import __version__
 from small import scene
 
 QUICK = ["--size", "64", "--steps", "4", "--finest-steps", "2", "--scales", "2"]
@@ -29,11 +30,11 @@ RUNNER = CliRunner()
 
 def test_help_loads_nothing_heavy() -> None:
     """In a fresh interpreter: it answers in a fifth of a second because of what it does not load."""
-    code = "import sys; sys.argv = ['impasto', '--help']\nfrom impasto.app.cli import main\n" \
+    code = "import sys; sys.argv = ['impasto', '--help']\nfrom impasto.cli.main import main\n" \
         "try: main()\nexcept SystemExit: print(sorted(sys.modules), file=sys.stderr)"  # fmt: skip
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(re.findall(r"'([\w.]+)'", found.stderr))
-    assert "impasto.app.cli" in loaded
+    assert "impasto.cli.main" in loaded
     heavy = {"torch", "numpy", "pyvips", "PIL", "requests", "pypi_simple", "matplotlib", "gradio", "psutil"}
     assert not heavy & loaded
     assert len(loaded) < 700
@@ -93,7 +94,7 @@ def test_sixteen_bits_and_every_format(photo: str, painting: str, small_file: st
 def test_previews_are_written_on_the_way(
     photo: str, painting: str, small_file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from impasto.recipes.progress import Painting
+    from impasto.results.painting import Painting
 
     complete = []
     whole_save = Painting.save
@@ -146,18 +147,18 @@ def test_a_painting_is_not_lost_when_its_place_has_gone(
     photo: str, painting: str, small_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The folder is removed while it paints: the picture is saved elsewhere, and that is said."""
-    from impasto.recipes import job
+    from impasto.run import loop
 
     (tmp_path / "gone").mkdir()
     (tmp_path / "refuge").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "refuge"))
-    whole_finish = job.finish
+    whole_finish = loop.finish
 
     def finish(*arguments: object) -> object:
         (tmp_path / "gone").rmdir()
         return whole_finish(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(job, "finish", finish)
+    monkeypatch.setattr(loop, "finish", finish)
     monkeypatch.setenv("COLUMNS", "500")
     result = RUNNER.invoke(
         app, ["stylize", photo, painting, "-o", "gone/o.png", "--weights", small_file, *QUICK]

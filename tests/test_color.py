@@ -6,7 +6,6 @@ import torch
 
 import impasto
 from impasto import StylizeSettings
-from impasto.image.arrays import to_numpy
 from impasto.image.color import (
     grey,
     luminance,
@@ -15,7 +14,8 @@ from impasto.image.color import (
     moments,
     with_luminance,
 )
-from impasto.image.files import read_picture
+from impasto.image.picture import to_numpy
+from impasto.image.read import read_picture
 from small import EXAMPLES, scene, stripes
 
 YIQ = np.array([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])

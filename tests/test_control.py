@@ -13,13 +13,13 @@ from typer.testing import CliRunner
 
 import impasto
 from impasto import StylizeSettings
-from impasto.app.cli import app
+from impasto.cli.main import app
 from impasto.errors import CheckpointError
-from impasto.image.files import read_picture
-from impasto.recipes import manifest as manifests
-from impasto.recipes.fields import from_json
-from impasto.recipes.job import ROWS, _thinned
+from impasto.image.read import read_picture
 from impasto.recipes.show import loss_curves
+from impasto.results import manifest as manifests
+from impasto.run.trace import ROWS, _thinned
+from impasto.settings.options import from_json
 from small import EXAMPLES, save, scene, stripes
 
 PAGE = EXAMPLES.parent.parent / "docs" / "guide.md"
@@ -169,7 +169,7 @@ def test_broader_strokes_from_a_larger_painting(here: None) -> None:
 def test_fine_and_coarse_come_from_their_paintings(here: None) -> None:
     """With strokes from one painting and shapes from another, each target is that painting's alone."""
     from impasto.recipes.stylize import prepare
-    from impasto.solve.plan import Layout
+    from impasto.run.layout import Layout
 
     def targets(style: list[object], blend: str = "") -> dict[str, torch.Tensor]:
         job = prepare("photo.png", style, StylizeSettings(size=48, blend=blend, precision="float32"))  # type: ignore[arg-type]
@@ -187,7 +187,7 @@ def test_fine_and_coarse_come_from_their_paintings(here: None) -> None:
 def test_summed_losses_are_each_paintings_loss_in_shares(here: None) -> None:
     from impasto.objective.evaluate import evaluator
     from impasto.recipes.stylize import prepare
-    from impasto.solve.plan import Layout
+    from impasto.run.layout import Layout
 
     image = scene(36, 48, seed=7)
 
@@ -249,8 +249,8 @@ def test_weights_that_are_said_are_taken(small_file: str) -> None:
 
 def test_a_run_whose_weights_were_set_goes_on_exactly(small_file: str) -> None:
     """Stopped at any step, before, at and after the weighings, it ends with the same pixels."""
-    from impasto.recipes.job import run
     from impasto.recipes.stylize import prepare
+    from impasto.run.loop import run
 
     settings = StylizeSettings(
         size=64, scales=2, steps=24, finest_steps=3, weights=small_file, precision="float32"

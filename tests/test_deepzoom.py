@@ -11,9 +11,10 @@ import pyvips
 from PIL import Image as PilImage
 from typer.testing import CliRunner
 
-from impasto.app.cli import app
+from impasto.cli.main import app
 from impasto.errors import ImageError
-from impasto.image.files import read_manifest, read_picture, write_picture
+from impasto.image.read import read_manifest, read_picture
+from impasto.image.write import write_picture
 from made_files import RGB, RGBA, SMOOTH, as_nobody, numbers, only, profile_of
 from pyramids import contents, deepest, index_of, level, noise
 

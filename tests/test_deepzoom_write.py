@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from impasto.errors import ImageError, ImpastoWarning, SettingsError
-from impasto.image.files import check_output, read_manifest, read_picture, write_picture
 from impasto.image.picture import Picture
+from impasto.image.read import read_manifest, read_picture
+from impasto.image.write import check_output, write_picture
 from made_files import RGB, as_nobody, only
 from pyramids import contents, index_of, level, noise
 

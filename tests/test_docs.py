@@ -11,8 +11,8 @@ from typer.main import get_command
 
 import impasto
 from impasto import errors
-from impasto.app.cli import app
-from impasto.app.reference import settings_page
+from impasto.cli.main import app
+from impasto.cli.reference import settings_page
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

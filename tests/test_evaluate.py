@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from impasto.choices import Pooling
+from impasto.objective.build import content_terms, prior_terms, style_terms
 from impasto.objective.evaluate import evaluator, measure
-from impasto.objective.objective import Objective, content_terms, prior_terms, style_terms
+from impasto.objective.objective import Objective
 from small import scene, small_network, stripes
 
 

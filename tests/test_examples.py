@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from impasto.solve.pyramid import Scale, plan
+from impasto.run.scales import Scale, plan
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 WRITES = {

@@ -15,14 +15,15 @@ import torch
 import typer
 from typer.testing import CliRunner
 
-from impasto import __version__
-from impasto.app.export import export as command
+from impasto.cli.export import export as command
 from impasto.errors import SettingsError, WeightsError
-from impasto.image.files import read_picture
-from impasto.network.models import Model
-from impasto.network.painter import Painter
-from impasto.recipes import export as module
-from impasto.recipes.export import OPSETS, export
+from impasto.fast import onnx_graph as module
+from impasto.fast.models import Model
+from impasto.fast.onnx_graph import OPSETS
+from impasto.fast.transformer_net import Painter
+from impasto.image.read import read_picture
+from impasto.recipes.export import export
+from impasto.version import __version__
 from small import scene
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "onnx_paint.py"

@@ -11,18 +11,19 @@ from torch import Tensor
 from typer.testing import CliRunner
 
 from impasto import FastPainter, FastSettings, ImageError, Model, SettingsError, WeightsError, fast
-from impasto.app.cli import app
+from impasto.cli.main import app
 from impasto.errors import ImpastoError
+from impasto.fast.models import load as load_model
+from impasto.fast.models import shipped
+from impasto.fast.one_pass import windows
+from impasto.fast.transformer_net import Moments, Painter
 from impasto.image.arrays import from_tensor
 from impasto.image.color import luminance
-from impasto.image.files import read_picture, write_picture
+from impasto.image.read import read_picture
 from impasto.image.resize import resize
-from impasto.network.models import load as load_model
-from impasto.network.models import shipped
-from impasto.network.painter import Moments, Painter
-from impasto.network.records import ADAIN_DECODER
+from impasto.image.write import write_picture
+from impasto.network.weight_records import ADAIN_DECODER
 from impasto.network.weights import load
-from impasto.recipes.hands import windows
 from impasto.shapes import Image
 from small import EXAMPLES, save, scene, small_decoder_layers, small_layers, stripes
 

@@ -5,9 +5,9 @@ import torch
 from typer.testing import CliRunner
 
 from impasto import FeaturesSettings, features
-from impasto.app.cli import app
+from impasto.cli.main import app
 from impasto.errors import SettingsError
-from impasto.image.files import read_picture
+from impasto.image.read import read_picture
 from impasto.objective.terms import gram
 from impasto.recipes.features import GAP, contact_sheet, gram_picture
 from small import scene, small_network

@@ -6,15 +6,15 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from impasto.app.cli import app
+from impasto.cli.main import app
 from impasto.errors import ImageError, SettingsError
-from impasto.image.files import read_picture
 from impasto.image.picture import Picture
-from impasto.recipes import manifest as manifests
-from impasto.recipes.drawing import check_figure_output, draw_figure_1
-from impasto.recipes.figures import BALANCED_PER_PAPER, RATIOS, figure, panels_of
-from impasto.recipes.paper_settings import FigureSettings
-from impasto.recipes.presets import PAPER_STYLE_LAYERS
+from impasto.image.read import read_picture
+from impasto.recipes.figure import BALANCED_PER_PAPER, RATIOS, figure, panels_of
+from impasto.results import manifest as manifests
+from impasto.results.plots import check_figure_output, draw_figure_1
+from impasto.settings.paper import FigureSettings
+from impasto.settings.presets import PAPER_STYLE_LAYERS
 
 
 @pytest.fixture

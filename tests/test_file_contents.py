@@ -7,9 +7,8 @@ import pytest
 import torch
 
 from impasto.errors import CheckpointError, WeightsError
-from impasto.network import models
-from impasto.recipes import training_file
-from impasto.solve import checkpoint
+from impasto.fast import models, training_checkpoint
+from impasto.run import checkpoint
 from impasto.storage.tensor_file import write_tensors
 from old_files import DATA, read_checkpoint, read_training
 
@@ -79,6 +78,6 @@ def test_painters_that_do_not_fit(change: dict[str, Any], tmp_path: Path) -> Non
 )
 def test_trainings_that_do_not_fit(change: dict[str, Any], tmp_path: Path) -> None:
     painter, adam, best, standing = read_training(DATA / "e78b87f-training.safetensors")
-    training_file.write(tmp_path / "t", painter, adam, best, {"width": 4}, {**standing, **change})
+    training_checkpoint.write(tmp_path / "t", painter, adam, best, {"width": 4}, {**standing, **change})
     with pytest.raises(CheckpointError, match="t is damaged, or no Impasto training"):
         read_training(tmp_path / "t")

@@ -11,9 +11,9 @@ from impasto import StylizeSettings
 from impasto.objective.bands import Band
 from impasto.objective.evaluate import evaluator
 from impasto.objective.style import StyleTerm
-from impasto.recipes.presets import PRESETS
 from impasto.recipes.stylize import prepare
-from impasto.solve.plan import Layout
+from impasto.run.layout import Layout
+from impasto.settings.presets import PRESETS
 from small import plain_features, scene, small_layers, stripes
 
 Features = Mapping[str, np.ndarray]

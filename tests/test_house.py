@@ -1,37 +1,50 @@
-"""The plan of the house, read off the imports: lower floors never import higher; each guest has one room."""
+"""The structure of the package, read off its imports: what may import what, and who may touch what."""
 
 import ast
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 SOURCE = Path(__file__).parent.parent / "src" / "impasto"
-FLOORS = {
-    "errors": 0, "choices": 0, "shapes": 0, "words": 0, "device": 0, "memory": 0, "process": 0, "storage": 1,
-    "image": 2, "network": 3, "objective": 4, "solve": 5, "recipes": 6, "studio": 7, "app": 8,
-}  # fmt: skip
-GUESTS = {
-    "typer": "app/",
-    "rich": "app/",
-    "gradio": "app/web/",
-    "fastapi": "app/web/",
-    "starlette": "app/web/",
-    "uvicorn": "app/web/",
-    "pandas": "app/web/",
-    "pyvips": "image/",
-    "PIL": "image/",
-    "pillow_heif": "image/",
-    "matplotlib": "recipes/drawing.py",
-    "pypi_simple": "network/fetch.py",
-    "requests": "network/fetch.py",
-    "urllib": "network/fetch.py",
-    "http": "network/fetch.py",
-    "socket": ("network/fetch.py", "app/web/"),
-    "onnx": "recipes/export.py",
-    "onnxruntime": "recipes/export.py",
-    "onnxscript": "recipes/export.py",
+
+ROOT = {"errors", "choices", "shapes", "formatting", "layers", "version"}
+"""Modules beside the folders. They import only each other, and all folders may import them."""
+
+FOLDERS = (
+    "settings", "system", "storage", "image", "network", "objective", "solve", "results", "run", "style",
+    "fast", "recipes", "studio", "web", "cli",
+)  # fmt: skip
+"""A folder imports only itself and those before it."""
+
+NO_TORCH = ("settings/", "cli/", "web/", "studio/job_queue", "studio/worker_handle", "studio/messages")
+"""Importing these loads no torch."""
+
+GUESTS: dict[str, tuple[str, ...]] = {
+    "typer": ("cli/",),
+    "rich": ("cli/",),
+    "gradio": ("web/",),
+    "fastapi": ("web/",),
+    "starlette": ("web/",),
+    "uvicorn": ("web/",),
+    "pandas": ("web/",),
+    "pyvips": ("image/",),
+    "PIL": ("image/",),
+    "pillow_heif": ("image/",),
+    "matplotlib": ("results/plots.py",),
+    "pypi_simple": ("network/download.py",),
+    "requests": ("network/download.py",),
+    "urllib3": ("network/download.py",),
+    "urllib": ("network/download.py",),
+    "http": ("network/download.py",),
+    "socket": ("network/download.py", "web/"),
+    "torch.distributed": ("system/distributed.py",),
+    "safetensors": ("storage/tensor_file.py", "network/weight_files.py"),
+    "onnx": ("fast/onnx_graph.py", "recipes/export.py"),
+    "onnxruntime": ("fast/onnx_graph.py", "recipes/export.py"),
 }
+"""Libraries, and where alone they may be imported."""
+
 FILES = sorted(SOURCE.rglob("*.py"))
-ROOMS = [path for path in FILES if path.parent != SOURCE or path.stem in FLOORS]
 
 
 @cache
@@ -55,14 +68,24 @@ def relative(path: Path) -> str:
     return path.relative_to(SOURCE).as_posix()
 
 
+def is_in(path: Path, places: tuple[str, ...]) -> bool:
+    return relative(path).startswith(places)
+
+
+def calls(path: Path) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Call):
+            yield node.lineno, ast.unparse(node.func)
+
+
 # Each rule is one test that lists all its offenders.
 
 
-def test_there_are_files_to_look_at() -> None:
-    """So that no rule below is kept by an empty list."""
-    assert {relative(path).split("/")[0].removesuffix(".py") for path in ROOMS} == set(FLOORS)
-    assert SOURCE / "__init__.py" in FILES
-    assert "impasto.errors.SettingsError" in imports(SOURCE / "device.py")
+def test_every_file_has_a_place_in_the_order() -> None:
+    """So that no rule below is kept by an empty list, either."""
+    entries = {path.stem for path in SOURCE.iterdir() if path.name not in ("__pycache__", "py.typed")}
+    assert entries == {*ROOT, *FOLDERS, "__init__", "__main__"}
+    assert "impasto.errors.SettingsError" in imports(SOURCE / "system" / "device.py")
 
 
 def test_imports_are_absolute() -> None:
@@ -70,38 +93,79 @@ def test_imports_are_absolute() -> None:
     assert not offenders, "\n".join(offenders)
 
 
-def test_lower_floors_never_import_higher() -> None:
+def test_a_folder_imports_only_itself_and_those_before_it() -> None:
+    order = {name: index for index, name in enumerate(FOLDERS, start=1)} | dict.fromkeys(ROOT, 0)
     offenders = []
-    for path in ROOMS:
-        floor = FLOORS[relative(path).split("/")[0].removesuffix(".py")]
+    for path in FILES:
+        place = relative(path).split("/")[0].removesuffix(".py")
         for name in imports(path):
             package, _, rest = name.partition(".")
-            other = FLOORS.get(rest.split(".")[0], 0) if package == "impasto" else 0
-            if other > floor:
-                offenders.append(f"{relative(path)} (floor {floor}) imports {name} (floor {other})")
+            other = order.get(rest.split(".")[0], 0) if package == "impasto" else 0
+            if name.startswith("impasto.system.process"):  # comes before the first computation, and so first
+                continue
+            if place in order and other > order[place]:
+                offenders.append(f"{relative(path)} imports {name}")
     assert not offenders, "\n".join(offenders)
 
 
-def test_guests_stay_in_their_rooms() -> None:
+def test_libraries_are_imported_only_where_they_belong() -> None:
     offenders = []
     for path in FILES:
         for name in imports(path):
-            room = None if name.startswith("urllib.parse.") else GUESTS.get(name.split(".")[0])  # text only
-            if name.startswith("torch.distributed"):
-                room = "device.py"
-            if room is not None and not relative(path).startswith(room):
-                offenders.append(f"{relative(path)} imports {name}, which belongs in {room}")
+            if name.startswith("urllib.parse."):  # text only
+                continue
+            for guest, places in GUESTS.items():
+                if (name == guest or name.startswith(f"{guest}.")) and not is_in(path, places):
+                    offenders.append(
+                        f"{relative(path)} imports {name}, which belongs in {' or '.join(places)}"
+                    )
     assert not offenders, "\n".join(offenders)
 
 
-def test_only_the_doors_print_or_exit() -> None:
+def test_only_the_command_prints_or_exits() -> None:
+    offenders = [
+        f"{relative(path)}:{line} calls {name}"
+        for path in FILES
+        for line, name in calls(path)
+        if name in ("print", "sys.exit", "exit", "quit") and not is_in(path, ("cli/",))
+    ]
+    assert not offenders, "\n".join(offenders)
+
+
+def test_only_two_modules_write_the_environment() -> None:
     offenders = []
     for path in FILES:
+        writes = [line for line, name in calls(path) if name in ("os.environ.setdefault", "os.putenv")]
         for node in ast.walk(tree(path)):
-            name = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
-            if name in ("print", "sys.exit", "exit", "quit") and not relative(path).startswith("app/"):
-                offenders.append(f"{relative(path)}:{node.lineno} calls {name}")
+            targets = getattr(node, "targets", [getattr(node, "target", None)])
+            writes += [
+                node.lineno for target in targets if "os.environ[" in ast.unparse(target or ast.Pass())
+            ]
+        if writes and not is_in(path, ("system/process.py", "web/server.py")):
+            offenders.append(f"{relative(path)}:{writes[0]} writes os.environ")
     assert not offenders, "\n".join(offenders)
+
+
+def test_the_command_and_the_page_load_no_torch() -> None:
+    """Read off the imports that happen when a module is imported, not those in functions."""
+    direct: dict[str, set[str]] = {}
+    for path in FILES:
+        name = ".".join(["impasto", *path.relative_to(SOURCE).with_suffix("").parts]).removesuffix(
+            ".__init__"
+        )
+        direct[name] = set()
+        for node in tree(path).body:
+            if isinstance(node, ast.Import):
+                direct[name] |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                direct[name] |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    loading = {name for name, names in direct.items() if any(n.split(".")[0] == "torch" for n in names)}
+    assert len(loading) > 20
+    while more := {name for name, names in direct.items() if name not in loading and names & loading}:
+        loading |= more
+    light = {name for name in direct if name.removeprefix("impasto.").replace(".", "/").startswith(NO_TORCH)}
+    assert len(light) > 20
+    assert not light & loading, "\n".join(sorted(light & loading))
 
 
 def test_files_and_functions_stay_small() -> None:
@@ -116,11 +180,6 @@ def test_files_and_functions_stay_small() -> None:
                 if body > 60:
                     offenders.append(f"{relative(path)}:{node.lineno} {node.name} has {body} lines")
     assert not offenders, "\n".join(offenders)
-
-
-def test_the_house_has_no_room_without_a_floor() -> None:
-    entries = {p.stem for p in SOURCE.iterdir() if p.name != "__pycache__" and p.name != "py.typed"}
-    assert entries == {*FLOORS, "__init__", "__main__"}
 
 
 def test_every_loss_docstring_names_its_equation() -> None:

@@ -11,9 +11,9 @@ from PIL import Image as PilImage
 from PIL import ImageCms
 
 from impasto.errors import ImageError, ImpastoWarning, SettingsError
-from impasto.image.arrays import from_pil, to_numpy, to_pil
-from impasto.image.files import read_picture
-from impasto.image.picture import Picture
+from impasto.image.arrays import from_pil
+from impasto.image.picture import Picture, to_numpy, to_pil
+from impasto.image.read import read_picture
 
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (4, 5, 3), dtype=np.uint8)

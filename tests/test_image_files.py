@@ -12,8 +12,8 @@ import torch
 from PIL import Image as PilImage
 
 from impasto.errors import ImageError, ImpastoWarning
-from impasto.image.arrays import to_numpy
-from impasto.image.files import read_picture
+from impasto.image.picture import to_numpy
+from impasto.image.read import read_picture
 from made_files import DEEP, RGB, RGBA, RNG, SMOOTH, as_nobody, numbers, saved, vips
 
 
@@ -207,7 +207,7 @@ def test_a_bomb_is_not_decoded(tmp_path):
 def test_pillow_is_not_needed_to_read_files(tmp_path):
     path = saved(tmp_path, RGB)
     code = (
-        "import sys; from impasto.image.files import read_picture; "
+        "import sys; from impasto.image.read import read_picture; "
         f"print(read_picture({str(path)!r}).width, 'PIL' in sys.modules, 'pillow_heif' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from impasto.errors import ImageError
-from impasto.image.arrays import to_numpy
-from impasto.image.files import check_output, read_manifest, read_picture, write_picture
+from impasto.image.picture import to_numpy
+from impasto.image.read import read_manifest, read_picture
+from impasto.image.write import check_output, write_picture
 
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (24, 31, 3), dtype=np.uint8)

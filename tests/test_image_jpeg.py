@@ -9,7 +9,7 @@ import torch
 from PIL import Image as PilImage
 
 from impasto.errors import ImageError
-from impasto.image.files import read_picture
+from impasto.image.read import read_picture
 
 END = b"\xff\xd9"
 KINDS = {

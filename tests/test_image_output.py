@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from impasto.errors import ImageError, SettingsError
-from impasto.image.files import check_output, read_picture, write_picture
 from impasto.image.picture import Picture
+from impasto.image.read import read_picture
+from impasto.image.write import check_output, write_picture
 from made_files import RGB, SUFFIXES, as_nobody, only
 
 

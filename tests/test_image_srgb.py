@@ -11,8 +11,8 @@ from PIL import ImageCms
 
 from impasto.errors import ImageError, ImpastoWarning
 from impasto.image import srgb
-from impasto.image.arrays import to_numpy
-from impasto.image.files import read_picture
+from impasto.image.picture import to_numpy
+from impasto.image.read import read_picture
 from made_files import DEEP, RGB, RGBA, RNG, SMOOTH, numbers, profile_of, saved, vips
 
 MUTED = RNG.integers(70, 200, (24, 31, 3), dtype=np.uint8)  # inside every gamut used here

@@ -11,10 +11,10 @@ import pyvips
 import torch
 
 from impasto.errors import ImageError, ImpastoWarning, SettingsError
-from impasto.image import files
-from impasto.image.arrays import to_numpy
-from impasto.image.files import read_manifest, read_picture, write_picture
-from impasto.image.picture import Picture
+from impasto.image import write
+from impasto.image.picture import Picture, to_numpy
+from impasto.image.read import read_manifest, read_picture
+from impasto.image.write import write_picture
 from made_files import DEEP, RGB, RGBA, RNG, SMOOTH, SUFFIXES, numbers, only, profile_of, saved, vips
 
 MANIFEST = json.dumps(
@@ -189,7 +189,7 @@ def test_an_encoder_that_fails(tmp_path, monkeypatch):
     def refuse(*_):
         raise pyvips.Error("unable to write", "webp: too large")
 
-    monkeypatch.setattr(files, "_encode", refuse)
+    monkeypatch.setattr(write, "_encode", refuse)
     with pytest.raises(ImageError, match=r"cannot make WebP for '.*out.webp': .*too large.*\. Try .png"):
         write_picture(read_picture(SMOOTH), tmp_path / "out.webp")
     assert only(tmp_path) == []

@@ -8,8 +8,8 @@ import torch
 from typer.testing import CliRunner
 
 from impasto import LossSettings, paper_loss
-from impasto.app.cli import app
-from impasto.image.files import read_picture
+from impasto.cli.main import app
+from impasto.image.read import read_picture
 from impasto.image.resize import resize
 from impasto.network.weights import load
 from small import EXAMPLES, halved, plain_features, save, scene, small_layers, stripes

@@ -8,13 +8,13 @@ import pytest
 
 from impasto import StylizeSettings
 from impasto.errors import CheckpointError, ImpastoError
-from impasto.network import models
-from impasto.recipes import manifest as manifests
-from impasto.recipes.fields import from_json
-from impasto.recipes.job import finish, run
+from impasto.fast import models
 from impasto.recipes.rerun import prepare_resume
+from impasto.results import manifest as manifests
+from impasto.run.layout import Layout
+from impasto.run.loop import finish, run
+from impasto.settings.options import from_json
 from impasto.solve import lbfgs
-from impasto.solve.plan import Layout
 from old_files import DATA, content_of, read_checkpoint, read_training
 
 CHECKPOINT, PAINTER, TRAINING = (

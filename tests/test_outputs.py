@@ -11,19 +11,19 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from impasto.app.cli import app
+from impasto.cli.main import app
 from impasto.errors import ImageError, SettingsError
-from impasto.image import outputs
-from impasto.image.outputs import InputFile, Kind, OutputFile, check_outputs, same_file
-from impasto.network.models import Model
-from impasto.network.painter import Painter
-from impasto.recipes import training_file
+from impasto.fast import training_checkpoint
+from impasto.fast.models import Model
+from impasto.fast.transformer_net import Painter
 from impasto.recipes.batch import batch
 from impasto.recipes.export import export
-from impasto.recipes.figures import figure
+from impasto.recipes.figure import figure
 from impasto.recipes.inputs import manifest_files
-from impasto.recipes.settings import StylizeSettings
 from impasto.recipes.show import loss_curves
+from impasto.settings.stylize import StylizeSettings
+from impasto.storage import outputs
+from impasto.storage.outputs import InputFile, Kind, OutputFile, check_outputs, same_file
 from small import save, scene, stripes
 
 RUNNER = CliRunner()
@@ -46,7 +46,9 @@ def made(tmp_path_factory: pytest.TempPathFactory, small_file: str) -> Path:
     painter = Painter(4, 1, 1)
     Model(painter, ("stripes",), {}).save(folder / "painter.safetensors")
     shutil.copy(folder / "painter.safetensors", folder / "painter.onnx")
-    training_file.write(folder / "training", painter, torch.optim.Adam(painter.parameters()), {}, {}, {})
+    training_checkpoint.write(
+        folder / "training", painter, torch.optim.Adam(painter.parameters()), {}, {}, {}
+    )
     run = ["stylize", "photo.png", "painting.png", "--weights", "weights.safetensors", "--size", "48"]
     more = ["--scales", "1", "--steps", "1", "-o", "painted.png", "--checkpoint", "run", "--trace", "trace"]
     fast = ["fast", "photo.png", "--model", "painter.safetensors", "--size", "48", "-o", "fast.png"]

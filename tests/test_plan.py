@@ -13,20 +13,24 @@ import torch
 from typer.testing import CliRunner
 
 import impasto
-from impasto import DeviceError, SettingsError, StylizeSettings, memory
-from impasto.app.cli import app
+from impasto import DeviceError, SettingsError, StylizeSettings
+from impasto.cli.main import app
 from impasto.errors import OutOfMemoryError
-from impasto.image.files import read_picture
+from impasto.formatting import in_words
 from impasto.image.picture import Picture
-from impasto.memory import resident
-from impasto.recipes import job as jobs
-from impasto.recipes import manifest as manifests
-from impasto.recipes.job import complete, run
-from impasto.recipes.planning import HELD, examine, size_in_bytes
+from impasto.image.read import read_picture
 from impasto.recipes.stylize import prepare
-from impasto.solve.plan import LEAST_HISTORY, Layout, Needs, choose, smaller
-from impasto.solve.pyramid import Scale
-from impasto.words import in_words
+from impasto.results import manifest as manifests
+from impasto.run import loop as jobs
+from impasto.run.choose_layout import HELD, choose
+from impasto.run.estimate import examine
+from impasto.run.layout import LEAST_HISTORY, Layout, smaller
+from impasto.run.loop import complete, run
+from impasto.run.memory_model import Needs
+from impasto.run.scales import Scale
+from impasto.settings.parsing import size_in_bytes
+from impasto.system import memory
+from impasto.system.memory import resident
 from small import save, scene, small_network, stripes
 
 RUNNER = CliRunner()
@@ -63,7 +67,7 @@ def test_less_memory_costs_more_and_what_is_chosen_fits(needs: Needs) -> None:
 
 def test_no_room_on_the_disk(needs: Needs, monkeypatch: pytest.MonkeyPatch) -> None:
     free = type("Usage", (), {"free": 1000})
-    monkeypatch.setattr("impasto.solve.plan.shutil.disk_usage", lambda _: free)
+    monkeypatch.setattr("impasto.run.estimate.shutil.disk_usage", lambda _: free)
     assert choose(needs, LARGE, room=PLENTY, tile=512) == Layout(512, "again", 20)
 
 
@@ -184,7 +188,7 @@ def test_a_real_bound_is_kept(painting: str, small_file: str, tmp_path: Path) ->
     small = save(scene(36, 48), tmp_path / "small.png")
     code = f"""
 import resource
-from impasto.app.cli import app
+from impasto.cli.main import app
 job = ["--weights", {small_file!r}, "--precision", "float32", "--scales", "1"]
 app(["stylize", {small!r}, {painting!r}, "-o", "48.png", "--size", "48", "--steps", "1", *job],
     standalone_mode=False)
@@ -263,7 +267,7 @@ def test_the_command_plan(
 def test_predictions_grow_with_the_job(
     photo: str, painting: str, roomy: StylizeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("impasto.recipes.planning.used", lambda device: 0)  # this process grows and shrinks
+    monkeypatch.setattr("impasto.run.estimate.used", lambda device: 0)  # this process grows and shrinks
     plans = []
     for size in (64, 128, 256):
         settings = replace(roomy, size=size)

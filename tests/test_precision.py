@@ -5,16 +5,17 @@ import statistics
 import pytest
 import torch
 
-from impasto.device import has_bfloat16
-from impasto.image.files import read_picture
+from impasto.image.read import read_picture
 from impasto.image.resize import fit, resize
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load
+from impasto.objective.build import content_terms, style_terms
 from impasto.objective.evaluate import Evaluate, evaluator
-from impasto.objective.objective import Objective, content_terms, style_terms
-from impasto.recipes.presets import PAPER_STYLE_LAYERS
+from impasto.objective.objective import Objective
+from impasto.settings.presets import PAPER_STYLE_LAYERS
 from impasto.shapes import Image
 from impasto.solve import descent
+from impasto.system.device import has_bfloat16
 from small import EXAMPLES
 
 PAIRS = [

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from impasto.device import choose, has_bfloat16
 from impasto.errors import SettingsError
 from impasto.network.weights import Weights
-from impasto.process import repeatability
-from impasto.recipes.manifest import new
-from impasto.recipes.settings import StylizeSettings
+from impasto.results.manifest import new
+from impasto.settings.stylize import StylizeSettings
+from impasto.system.device import choose, has_bfloat16
+from impasto.system.process import repeatability
 
 SOURCE = Path(__file__).parent.parent / "src" / "impasto"
 CPU = torch.device("cpu")
@@ -49,7 +49,7 @@ def imports_at_import(path: Path) -> set[str]:
 
 def test_every_module_that_imports_torch_prepares_the_process_first() -> None:
     direct = {module_name(path): imports_at_import(path) for path in SOURCE.rglob("*.py")}
-    prepares = {"impasto.process"}
+    prepares = {"impasto.system.process"}
     while more := {name for name, names in direct.items() if name not in prepares and names & prepares}:
         prepares |= more
     with_torch = {
@@ -61,12 +61,12 @@ def test_every_module_that_imports_torch_prepares_the_process_first() -> None:
 
 @needs_mkl
 def test_the_library_makes_mkl_repeatable_by_itself() -> None:
-    assert python("from impasto.process import REPEATABILITY as r; print(r.holds, r.reason)") == "True"
+    assert python("from impasto.system.process import REPEATABILITY as r; print(r.holds, r.reason)") == "True"
 
 
 @needs_mkl
 def test_a_process_that_has_computed_before_says_that_it_is_not_repeatable() -> None:
-    code = "import torch; torch.ones(64, 64) @ torch.ones(64, 64)\nimport impasto.process as p\n"
+    code = "import torch; torch.ones(64, 64) @ torch.ones(64, 64)\nimport impasto.system.process as p\n"
     said = python(code + "print(p.REPEATABILITY.holds, p.REPEATABILITY.reason)")
     assert said.startswith("False")
     assert "MKL_CBWR=AUTO,STRICT" in said
@@ -76,7 +76,7 @@ def test_a_process_that_has_computed_before_says_that_it_is_not_repeatable() -> 
 @pytest.mark.parametrize(("mode", "holds"), [("AUTO,STRICT", True), ("COMPATIBLE", True), ("AUTO", False)])
 def test_a_mode_in_the_environment_is_left_alone(mode: str, holds: bool) -> None:
     code = """
-import impasto.process as p
+import impasto.system.process as p
 print(p.REPEATABILITY.holds, hex(p._mkl_functions()[1](-1)))
 """
     constants = {"AUTO,STRICT": "0x10002", "COMPATIBLE": "0x3", "AUTO": "0x2"}  # mkl_types.h
@@ -84,7 +84,7 @@ print(p.REPEATABILITY.holds, hex(p._mkl_functions()[1](-1)))
 
 
 ALIGNMENTS = """
-from impasto import process
+from impasto.system import process
 import torch
 numbers = torch.linspace(-3, 3, 8 * 432).sin()
 results = []
@@ -102,7 +102,7 @@ def test_products_do_not_depend_on_where_their_numbers_lie() -> None:
 
 
 def test_large_pages_are_requested_unless_the_environment_says_otherwise() -> None:
-    code = "import os, impasto.process; print(os.environ['THP_MEM_ALLOC_ENABLE'])"
+    code = "import os, impasto.system.process; print(os.environ['THP_MEM_ALLOC_ENABLE'])"
     assert python(code) == "1"
     assert python(code, THP_MEM_ALLOC_ENABLE="0") == "0"
 

@@ -14,15 +14,16 @@ from impasto import (
     reconstruct_content,
     reconstruct_style,
 )
-from impasto.app.cli import app
+from impasto.cli.main import app
 from impasto.errors import SettingsError
-from impasto.image.files import read_picture
+from impasto.image.read import read_picture
+from impasto.objective.build import content_terms, prior_terms, style_terms
 from impasto.objective.evaluate import evaluator
-from impasto.objective.objective import Objective, content_terms, prior_terms, style_terms
-from impasto.recipes import manifest as manifests
-from impasto.recipes.job import run
+from impasto.objective.objective import Objective
 from impasto.recipes.reconstruct import prepare_content, prepare_style, psnr
-from impasto.solve.plan import Layout
+from impasto.results import manifest as manifests
+from impasto.run.layout import Layout
+from impasto.run.loop import run
 from small import scene, small_network, stripes
 
 STYLE = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")

@@ -11,15 +11,15 @@ from PIL import Image as PILImage
 import impasto
 from impasto import StylizeSettings
 from impasto.errors import ImageError, ImpastoWarning, SettingsError
-from impasto.image.areas import read_areas, read_color
-from impasto.image.files import read_picture
+from impasto.image.color_mask import read_areas, read_color
+from impasto.image.read import read_picture
 from impasto.objective.evaluate import evaluator
 from impasto.objective.objective import Objective
-from impasto.recipes.job import complete
-from impasto.recipes.regions import read_regions
 from impasto.recipes.rerun import prepare_rerun
 from impasto.recipes.stylize import prepare
-from impasto.solve.plan import Layout
+from impasto.run.layout import Layout
+from impasto.run.loop import complete
+from impasto.style.regions import read_regions
 from small import scene, small_network, stripes
 
 RED, BLUE, GREEN = (255, 0, 0), (0, 0, 255), (0, 255, 0)
@@ -177,8 +177,8 @@ def test_colours_as_people_write_them() -> None:
 
 def test_the_gradient_of_a_kept_picture_is_the_free_one() -> None:
     from impasto.objective.bands import Band
+    from impasto.objective.build import style_terms
     from impasto.objective.constraint import Constraint
-    from impasto.objective.objective import style_terms
 
     network, image = small_network(), scene(40, 48)
     terms = style_terms(

@@ -7,10 +7,10 @@ import math
 import pytest
 from jaxtyping import config
 
-from impasto.app.options import as_text, describe
 from impasto.errors import SettingsError
-from impasto.recipes.fields import choices, from_json, layer_weights, to_json
-from impasto.recipes.settings import StylizeSettings
+from impasto.settings.options import as_text, choices, describe, from_json, to_json
+from impasto.settings.parsing import layer_weights
+from impasto.settings.stylize import StylizeSettings
 
 
 def test_defaults_are_allowed_and_survive_json() -> None:

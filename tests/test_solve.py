@@ -11,9 +11,9 @@ from scipy.optimize import minimize
 from impasto.errors import DeviceError
 from impasto.image.resize import resize
 from impasto.objective.evaluate import Evaluate, Evaluation
+from impasto.run.scales import Scale, carry, plan
 from impasto.shapes import Image
 from impasto.solve import adam, descent, lbfgs
-from impasto.solve.pyramid import Scale, carry, plan
 
 SHAPE = (1, 3, 4, 5)
 Loss = Callable[[torch.Tensor], torch.Tensor]

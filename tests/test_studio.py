@@ -12,14 +12,15 @@ import psutil
 import pytest
 
 from impasto.errors import BusyError, ImageError, ImpastoError, SettingsError
-from impasto.image.files import read_picture, write_picture
 from impasto.image.picture import Picture
-from impasto.recipes import manifest as manifests
-from impasto.recipes.job import complete
+from impasto.image.read import read_picture
+from impasto.image.write import write_picture
 from impasto.recipes.rerun import prepare_rerun
-from impasto.studio.desk import ROWS, Desk, thinned
-from impasto.studio.orders import FORMATS, Limits, Order, View
-from impasto.studio.shown import without_paths
+from impasto.results import manifest as manifests
+from impasto.run.loop import complete
+from impasto.studio.job_queue import ROWS, Desk, thinned
+from impasto.studio.messages import FORMATS, Limits, Order, View
+from impasto.studio.preview import without_paths
 from small import scene
 
 LONG = {"size": 128, "steps": 100_000, "optimizer": "adam", "scales": 1}

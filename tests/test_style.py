@@ -8,10 +8,10 @@ import torch
 from scipy.linalg import sqrtm
 
 from guided import LAYERS, guided, halves, statistics_for
-from impasto.network.layers import LAYERS as GRIDS
+from impasto.layers import LAYERS as GRIDS
+from impasto.objective.build import Wanted, style_terms, style_terms_towards
 from impasto.objective.evaluate import evaluator
-from impasto.objective.guides import Area
-from impasto.objective.objective import Wanted, style_terms, style_terms_towards
+from impasto.objective.guidance import Area
 from impasto.objective.statistics import Histogram, Moments
 from impasto.objective.style import GRAM, Statistic, StyleTerm
 from impasto.objective.targets import style_means

@@ -7,13 +7,14 @@ import torch
 from typer.testing import CliRunner
 
 from impasto import ReconstructStyleSettings, StylizeSettings, reconstruct_style, stylize
-from impasto.app.cli import app
+from impasto.cli.main import app
 from impasto.errors import SettingsError
-from impasto.image.files import read_picture
+from impasto.image.read import read_picture
+from impasto.objective.build import style_terms
 from impasto.objective.evaluate import evaluator
-from impasto.objective.objective import Objective, style_terms
-from impasto.recipes import manifest as manifests
-from impasto.recipes.styles import read_styles
+from impasto.objective.objective import Objective
+from impasto.results import manifest as manifests
+from impasto.style.style_images import read_styles
 from small import save, scene, small_network, stripes
 
 LAYERS = dict.fromkeys(("conv1_1", "conv3_1"), 0.5)

@@ -14,15 +14,16 @@ from PIL import Image as PILImage
 import impasto
 from impasto import FastSettings, StylizeSettings
 from impasto.errors import CheckpointError, ImageError, SettingsError, WeightsError
-from impasto.image.arrays import from_tensor, to_numpy
-from impasto.image.files import read_picture, write_picture
-from impasto.image.picture import Picture
-from impasto.recipes import manifest as manifests
-from impasto.recipes.clock import Clock
-from impasto.recipes.job import complete, finish, run
+from impasto.image.arrays import from_tensor
+from impasto.image.picture import Picture, to_numpy
+from impasto.image.read import read_picture
+from impasto.image.write import write_picture
 from impasto.recipes.rerun import prepare_rerun
 from impasto.recipes.stylize import prepare
-from impasto.solve.pyramid import Scale
+from impasto.results import manifest as manifests
+from impasto.run.clock import Clock
+from impasto.run.loop import complete, finish, run
+from impasto.run.scales import Scale
 from small import scene, stripes
 
 
@@ -241,7 +242,7 @@ def test_too_little_memory_is_said_in_words(photo: str, painting: str, small_fil
     """A process that may take 400 MB more than it has, asked for 36 megapixels."""
     code = f"""
 import resource, impasto
-from impasto.recipes.job import run
+from impasto.run.loop import run
 from impasto.recipes.stylize import prepare
 job = prepare({photo!r}, {painting!r}, impasto.StylizeSettings(size=7000, scales=1, weights={small_file!r}))
 held = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()

@@ -17,9 +17,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from impasto.errors import CheckpointError, WeightsError
-from impasto.network import models
-from impasto.recipes import training_file
-from impasto.solve import checkpoint
+from impasto.fast import models, training_checkpoint
+from impasto.run import checkpoint
 from impasto.storage import tensor_file
 from impasto.storage.tensor_file import FileKind, TensorReader, open_tensors, write_tensors
 from old_files import DATA, content_of, read_checkpoint, read_training
@@ -39,7 +38,7 @@ def new_painter(path: Path) -> None:
 
 def new_training(path: Path) -> None:
     painter, adam, best, standing = read_training(DATA / "e78b87f-training.safetensors")
-    training_file.write(path, painter, adam, best, {"width": 4}, standing)
+    training_checkpoint.write(path, painter, adam, best, {"width": 4}, standing)
 
 
 KINDS: dict[str, tuple[Callable[[Path], None], Callable[[Path], Any], type[Exception]]] = {

@@ -4,16 +4,17 @@ import pytest
 import torch
 
 from impasto.choices import Keep, Pooling
-from impasto.image.files import read_picture
+from impasto.image.read import read_picture
 from impasto.image.resize import resize
-from impasto.network.layers import LAYERS
+from impasto.layers import LAYERS
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load
+from impasto.objective.build import content_terms, prior_terms, style_terms
 from impasto.objective.evaluate import Evaluation, evaluator
-from impasto.objective.objective import Objective, content_terms, prior_terms, style_terms
+from impasto.objective.objective import Objective
 from impasto.objective.targets import content_targets
 from impasto.objective.tiles import cell, cut, halos
-from impasto.recipes.presets import PAPER_STYLE_LAYERS
+from impasto.settings.presets import PAPER_STYLE_LAYERS
 from impasto.shapes import Image
 from small import EXAMPLES, scene, small_network, stripes
 

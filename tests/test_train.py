@@ -17,9 +17,9 @@ from impasto import (
     load_model,
     train_steps,
 )
-from impasto.app.cli import app
-from impasto.network.painter import Painter
-from impasto.recipes.photos import Photos
+from impasto.cli.main import app
+from impasto.fast.training_photos import Photos
+from impasto.fast.transformer_net import Painter
 from small import save, scene
 from test_ranks import HERE, launch
 
@@ -154,7 +154,7 @@ def test_two_processes_are_one(painting: str, photos: str, quick: TrainSettings,
 def test_a_batch_that_processes_cannot_share_is_refused(
     painting: str, photos: str, quick: TrainSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("impasto.recipes.train.ranks", lambda: 3)
+    monkeypatch.setattr("impasto.fast.trainer.ranks", lambda: 3)
     with pytest.raises(SettingsError, match="batch is 2, which 3 processes cannot share"):
         train_steps(painting, photos, quick)
 

@@ -8,14 +8,15 @@ import pytest
 import torch
 
 from impasto import SettingsError, StylizeSettings
-from impasto.recipes import manifest as manifests
-from impasto.recipes.job import Job, complete, finish, run
-from impasto.recipes.progress import Progress
 from impasto.recipes.rerun import prepare_rerun, prepare_resume
 from impasto.recipes.stylize import prepare
-from impasto.recipes.turns import changed, turned
-from impasto.recipes.workshop import Workshop
-from impasto.solve import checkpoint
+from impasto.results import manifest as manifests
+from impasto.run import checkpoint
+from impasto.run.loop import complete, finish, run
+from impasto.run.plan import Job
+from impasto.run.progress import Progress
+from impasto.run.steering import changed, turned
+from impasto.style.cache import Workshop
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from impasto.errors import ImageError, SettingsError
-from impasto.image.files import read_picture
+from impasto.image.read import read_picture
 from impasto.image.resize import fit, resize
-from impasto.network.layers import CONVOLUTIONS, LAYERS, check_size, layer
+from impasto.layers import CONVOLUTIONS, LAYERS, check_size, layer
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load
 from small import EXAMPLES, plain_features, scene, small_layers, small_network

@@ -12,9 +12,9 @@ import psutil
 import pytest
 from playwright.sync_api import Browser, Page, TimeoutError, sync_playwright
 
-from impasto.image.areas import read_areas
-from impasto.image.files import read_picture
-from impasto.recipes import manifest as manifests
+from impasto.image.color_mask import read_areas
+from impasto.image.read import read_picture
+from impasto.results import manifest as manifests
 from served import studio
 from small import save, scene, stripes
 
@@ -399,15 +399,15 @@ def test_a_bad_value_and_a_missing_picture_are_said(
 
 def test_masks_of_the_brush_have_its_colours(tmp_path: Path) -> None:
     """Soft edges of a brush on black are no third colour."""
-    from impasto.studio.brush import masks
+    from impasto.studio.brush_masks import masks
 
     strokes = scene(40, 40) * 0
     strokes[:, 0] = 1
     alpha = strokes[:, :1] * 0
     alpha[..., 5:20, 5:20] = 1
     alpha[..., 20:22, 5:20] = 0.5
-    from impasto.image.files import write_picture
     from impasto.image.picture import Picture
+    from impasto.image.write import write_picture
 
     write_picture(Picture(strokes, alpha, "strokes"), tmp_path / "s.png")
     files, keep = masks([str(tmp_path / "s.png"), ""], 3, False, str(tmp_path))

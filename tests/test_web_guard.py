@@ -18,13 +18,13 @@ from gradio.components.image_editor import AcceptBlobs
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-from impasto.app.web import regions
-from impasto.app.web.controls import PAINTING_FIELDS, PLAIN, bounded, checked, settings
-from impasto.app.web.server import bound
-from impasto.app.web.shelf import folders, museum, own, search
 from impasto.errors import SettingsError
-from impasto.recipes import manifest as manifests
-from impasto.recipes.settings import StylizeSettings
+from impasto.results import manifest as manifests
+from impasto.settings.stylize import StylizeSettings
+from impasto.web import region_editor
+from impasto.web.artworks import folders, museum, own, search
+from impasto.web.controls import PAINTING_FIELDS, PLAIN, bounded, checked, settings
+from impasto.web.server import bound
 from served import studio
 
 API = "/gradio_api"
@@ -182,13 +182,15 @@ def test_an_editor_takes_layers_of_any_number_without_keeping_them(
 
 
 def test_an_editor_keeps_the_newest_layers_of_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(regions, "LARGEST", 1000)
-    drawn = regions._Drawn()
-    for number in range(2 * regions.KEPT):
-        for index, size in (("0", 1000), ("1", 1000), ("0", regions.LARGEST + 1)):
+    monkeypatch.setattr(region_editor, "LARGEST", 1000)
+    drawn = region_editor._Drawn()
+    for number in range(2 * region_editor.KEPT):
+        for index, size in (("0", 1000), ("1", 1000), ("0", region_editor.LARGEST + 1)):
             data = {"type": "layer", "index": index, "id": f"{number} {index} {size}"}
             drawn.accept(AcceptBlobs.model_construct(data=data, files=[("layer.png", bytes(size))]))
-    assert list(drawn.layers) == [f"{number} 0 1000" for number in range(regions.KEPT, 2 * regions.KEPT)]
+    assert list(drawn.layers) == [
+        f"{number} 0 1000" for number in range(region_editor.KEPT, 2 * region_editor.KEPT)
+    ]
 
 
 def test_requests_that_bring_no_file_are_small(server: tuple[str, psutil.Process]) -> None:
@@ -366,7 +368,7 @@ def test_controls_are_the_settings() -> None:
     assert tuple(names[: len(PLAIN)]) == PLAIN
     assert not {"device", "weights", "threads", "memory"} & set(names)
     assert {"alpha", "beta", "layers", "optimizer", "seed", "precision"} <= set(names)
-    from impasto.app.web.controls import control
+    from impasto.web.controls import control
 
     values = [control(field, longest=4096).value for field in PAINTING_FIELDS]  # type: ignore[attr-defined]
     said = settings(StylizeSettings, PAINTING_FIELDS, values)

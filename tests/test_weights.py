@@ -28,9 +28,9 @@ from fake_index import (
     tiny_record,
 )
 from impasto.errors import WeightsError
-from impasto.network import fetch, files, weights
-from impasto.network.layers import CONVOLUTIONS
-from impasto.network.records import RECORDS
+from impasto.layers import CONVOLUTIONS
+from impasto.network import download, weight_files, weights
+from impasto.network.weight_records import RECORDS
 from impasto.storage import atomic
 from made_files import as_nobody
 
@@ -109,7 +109,7 @@ def test_bad_servers(
     index: FakeIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, message: str, downloads: int
 ) -> None:
     index.mode = mode
-    monkeypatch.setattr(fetch, "READ_SECONDS", 0.2)
+    monkeypatch.setattr(download, "READ_SECONDS", 0.2)
     with pytest.raises(WeightsError, match=message):
         weights.load(cache=tmp_path, index_url=index.url, record=TINY)
     assert index.downloads == downloads
@@ -179,15 +179,15 @@ def test_where_the_index_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     def hangs(*_: Any, **__: Any) -> None:
         raise subprocess.TimeoutExpired("pip", 5)
 
-    monkeypatch.setattr(fetch.subprocess, "run", hangs)
-    assert fetch.index_address() is None
-    monkeypatch.setattr(fetch.subprocess, "run", pip)
-    assert fetch.index_address() == "from-pip"
+    monkeypatch.setattr(download.subprocess, "run", hangs)
+    assert download.index_address() is None
+    monkeypatch.setattr(download.subprocess, "run", pip)
+    assert download.index_address() == "from-pip"
     monkeypatch.setenv("PIP_INDEX_URL", "from-environment")
-    assert fetch.index_address() == "from-environment"
+    assert download.index_address() == "from-environment"
     monkeypatch.setenv("IMPASTO_INDEX_URL", "ours")
-    assert fetch.index_address() == "ours"
-    assert fetch.index_address("argument") == "argument"
+    assert download.index_address() == "ours"
+    assert download.index_address("argument") == "argument"
 
 
 # The cache
@@ -243,7 +243,7 @@ def test_too_little_room_is_seen_before_downloading(
 
 
 @pytest.mark.parametrize(
-    ("module", "opener"), [(fetch, "open_new"), (atomic, "open")], ids=["archive", "tensors"]
+    ("module", "opener"), [(download, "open_new"), (atomic, "open")], ids=["archive", "tensors"]
 )
 @pytest.mark.parametrize(
     ("number", "message"),
@@ -324,7 +324,7 @@ def test_the_real_weights() -> None:
     record = RECORDS["vgg19-normalized"]
     loaded = weights.load()
     assert (loaded.name, loaded.sha256) == (record.name, record.tensors_sha256)
-    assert files.digest(loaded.layers) == record.tensors_sha256
+    assert weight_files.digest(loaded.layers) == record.tensors_sha256
     widths = [64] * 2 + [128] * 2 + [256] * 4 + [512] * 8
     for channels, width, (name, (weight, bias)) in zip(
         [3, *widths], widths, loaded.layers.items(), strict=False

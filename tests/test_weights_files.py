@@ -23,8 +23,8 @@ from fake_index import (
     tiny_state_dict,
 )
 from impasto.errors import WeightsError
-from impasto.network import files, weights
-from impasto.network.records import WeightRecord
+from impasto.network import weight_files, weights
+from impasto.network.weight_records import WeightRecord
 
 
 @pytest.fixture(autouse=True)
@@ -175,8 +175,8 @@ def test_digest_is_of_the_numbers_alone() -> None:
         name: (weight.contiguous(memory_format=torch.channels_last), bias)
         for name, (weight, bias) in layers.items()
     }
-    assert files.digest(turned) == files.digest(layers)
+    assert weight_files.digest(turned) == weight_files.digest(layers)
     turned["conv5_4"] = (turned["conv5_4"][0], turned["conv5_4"][1] + 1e-6)
-    assert files.digest(turned) != files.digest(layers)
+    assert weight_files.digest(turned) != weight_files.digest(layers)
     swapped = dict(reversed(layers.items()))
-    assert files.digest(swapped) != files.digest(layers)
+    assert weight_files.digest(swapped) != weight_files.digest(layers)

@@ -4,14 +4,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from impasto.image.files import read_picture
+from impasto.image.read import read_picture
 from impasto.image.resize import resize
 from impasto.network import winograd
 from impasto.network.convolution import Convolution, rectified
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load
+from impasto.objective.build import content_terms, style_terms
 from impasto.objective.evaluate import evaluator
-from impasto.objective.objective import Objective, content_terms, style_terms
+from impasto.objective.objective import Objective
 from small import EXAMPLES
 
 SHAPES = [(1, 5, 7, 9, 13), (2, 8, 4, 16, 16), (2, 3, 4, 18, 3), (1, 3, 2, 1, 2), (1, 2, 3, 4, 4)]

@@ -10,7 +10,7 @@ Names are loaded on first use: `import impasto` loads no torch.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from impasto.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from impasto.errors import (
@@ -23,95 +23,100 @@ if TYPE_CHECKING:
         SettingsError,
         WeightsError,
     )
-    from impasto.image.files import read_picture, write_picture
+    from impasto.fast.models import Model
+    from impasto.fast.models import load as load_model
+    from impasto.fast.stylizer import FastPainter
+    from impasto.fast.trainer import TrainProgress
     from impasto.image.picture import Picture
+    from impasto.image.read import read_picture
     from impasto.image.resize import resize
-    from impasto.network.models import Model
-    from impasto.network.models import load as load_model
+    from impasto.image.write import write_picture
     from impasto.network.vgg import VGG19
     from impasto.network.weights import load as load_weights
     from impasto.recipes.batch import BatchProgress, batch
     from impasto.recipes.contact_sheet import contact_sheet
     from impasto.recipes.export import export
-    from impasto.recipes.fast import FastPainter, fast
-    from impasto.recipes.fast_settings import FastSettings, TrainSettings
+    from impasto.recipes.fast import fast
     from impasto.recipes.features import Sheet, features
-    from impasto.recipes.figures import figure
-    from impasto.recipes.job import Job, finish, run
+    from impasto.recipes.figure import figure
     from impasto.recipes.loss import PaperLoss, paper_loss
     from impasto.recipes.pairs import Pair, grid, read_list
-    from impasto.recipes.paper_settings import (
+    from impasto.recipes.reconstruct import reconstruct_content, reconstruct_style
+    from impasto.recipes.rerun import resume
+    from impasto.recipes.stylize import prepare, stylize, stylize_steps
+    from impasto.recipes.train import train, train_steps
+    from impasto.results.painting import Painting
+    from impasto.run.estimate import Plan, examine
+    from impasto.run.loop import finish, run
+    from impasto.run.plan import Job
+    from impasto.run.progress import Progress
+    from impasto.settings.fast import FastSettings, TrainSettings
+    from impasto.settings.paper import (
         FeaturesSettings,
         FigureSettings,
         LossSettings,
         ReconstructContentSettings,
         ReconstructStyleSettings,
     )
-    from impasto.recipes.planning import Plan, examine
-    from impasto.recipes.progress import Painting, Progress
-    from impasto.recipes.reconstruct import reconstruct_content, reconstruct_style
-    from impasto.recipes.rerun import resume
-    from impasto.recipes.settings import StylizeSettings
-    from impasto.recipes.stylize import prepare, stylize, stylize_steps
-    from impasto.recipes.train import TrainProgress, train, train_steps
-    from impasto.recipes.workshop import Workshop
+    from impasto.settings.stylize import StylizeSettings
+    from impasto.style.cache import Workshop
 
 _HOMES = {
     "BatchProgress": "recipes.batch",
     "CheckpointError": "errors",
     "DeviceError": "errors",
-    "FastPainter": "recipes.fast",
-    "FastSettings": "recipes.fast_settings",
-    "FeaturesSettings": "recipes.paper_settings",
-    "FigureSettings": "recipes.paper_settings",
+    "FastPainter": "fast.stylizer",
+    "FastSettings": "settings.fast",
+    "FeaturesSettings": "settings.paper",
+    "FigureSettings": "settings.paper",
     "ImageError": "errors",
     "ImpastoError": "errors",
     "ImpastoWarning": "errors",
-    "Job": "recipes.job",
-    "LossSettings": "recipes.paper_settings",
-    "Model": "network.models",
+    "Job": "run.plan",
+    "LossSettings": "settings.paper",
+    "Model": "fast.models",
     "OutOfMemoryError": "errors",
-    "Painting": "recipes.progress",
+    "Painting": "results.painting",
     "Pair": "recipes.pairs",
     "PaperLoss": "recipes.loss",
     "Picture": "image.picture",
-    "Plan": "recipes.planning",
-    "Progress": "recipes.progress",
-    "ReconstructContentSettings": "recipes.paper_settings",
-    "ReconstructStyleSettings": "recipes.paper_settings",
+    "Plan": "run.estimate",
+    "Progress": "run.progress",
+    "ReconstructContentSettings": "settings.paper",
+    "ReconstructStyleSettings": "settings.paper",
     "SettingsError": "errors",
     "Sheet": "recipes.features",
-    "StylizeSettings": "recipes.settings",
-    "TrainProgress": "recipes.train",
-    "TrainSettings": "recipes.fast_settings",
+    "StylizeSettings": "settings.stylize",
+    "TrainProgress": "fast.trainer",
+    "TrainSettings": "settings.fast",
     "VGG19": "network.vgg",
     "WeightsError": "errors",
-    "Workshop": "recipes.workshop",
+    "Workshop": "style.cache",
     "batch": "recipes.batch",
     "contact_sheet": "recipes.contact_sheet",
-    "examine": "recipes.planning",
+    "examine": "run.estimate",
     "export": "recipes.export",
     "fast": "recipes.fast",
     "features": "recipes.features",
-    "figure": "recipes.figures",
-    "finish": "recipes.job",
+    "figure": "recipes.figure",
+    "finish": "run.loop",
     "grid": "recipes.pairs",
-    "load_model": "network.models:load",
+    "load_model": "fast.models:load",
     "load_weights": "network.weights:load",
     "paper_loss": "recipes.loss",
     "prepare": "recipes.stylize",
     "read_list": "recipes.pairs",
-    "read_picture": "image.files",
+    "read_picture": "image.read",
     "reconstruct_content": "recipes.reconstruct",
     "reconstruct_style": "recipes.reconstruct",
-    "resize": "image.resize:resize",
+    "resize": "image.resize",
     "resume": "recipes.rerun",
-    "run": "recipes.job",
+    "run": "run.loop",
     "stylize": "recipes.stylize",
     "stylize_steps": "recipes.stylize",
     "train": "recipes.train",
     "train_steps": "recipes.train",
-    "write_picture": "image.files",
+    "write_picture": "image.write",
 }
 
 __all__ = [

@@ -1,5 +1,5 @@
 """`python -m impasto` is the command `impasto`."""
 
-from impasto.app.cli import main
+from impasto.cli.main import main
 
 main()

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from jaxtyping import Float
 from torch import Tensor
 
-from impasto import process as process  # before anything is computed
+from impasto.system import process as process  # before anything is computed
 
 Image: TypeAlias = Float[Tensor, "B 3 H W"]
 """Pixels: RGB, sRGB-encoded, 0..1."""

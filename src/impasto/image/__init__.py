@@ -1,1 +1,1 @@
-"""Reading, writing, resizing and recolouring pictures (floor 2)."""
+"""Reading, writing, resizing and recolouring pictures."""

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from impasto.errors import ImageError, SettingsError
+from impasto.errors import ImageError
 from impasto.image.header import check_pixels
 from impasto.image.picture import Picture
 from impasto.image.srgb import planes, to_srgb, wrap
@@ -103,66 +103,6 @@ def from_pil(image: "PIL.Image.Image", *, role: str = "image", max_pixels: int =
     return Picture(*to_srgb(wrap(values, kind, image.info.get("icc_profile")), who), "PIL image")
 
 
-def to_numpy(picture: Picture, bits: int = 8) -> NDArray[Any]:
-    """The picture as whole numbers, clipped to the range and rounded to the nearest.
-
-    Args:
-        picture: one picture, not a batch.
-        bits: 8 or 16.
-    Returns:
-        (H, W, 3), or (H, W, 4) if the picture has alpha; uint8 0..255 or uint16 0..65535.
-    Raises:
-        SettingsError: other bits.
-        ImageError: a batch, or NaN among the pixels.
-    """
-    if bits not in (8, 16):
-        raise SettingsError(f"bits is {bits}; a channel has 8 or 16.")
-    if picture.pixels.shape[0] != 1:
-        raise ImageError(f"{picture.name} holds {picture.pixels.shape[0]} pictures; pass them one at a time.")
-    kind = np.uint8 if bits == 8 else np.uint16
-    parts = (picture.pixels,) if picture.alpha is None else (picture.pixels, picture.alpha)
-    channels = sum(part.shape[1] for part in parts)
-    out = np.empty((picture.height, picture.width, channels), kind)
-    planes_in = (plane for part in parts for plane in part[0])
-    for channel, plane in enumerate(planes_in):
-        values = plane.detach().to("cpu", torch.float32)
-        if bool(values.isnan().any()):
-            raise ImageError(f"{picture.name} holds NaN; it cannot be shown or written.")
-        out[..., channel] = (values.clamp(0, 1) * np.iinfo(kind).max).round().numpy()
-    return out
-
-
-def to_pil(picture: Picture) -> "PIL.Image.Image":
-    """The picture as a Pillow image, 'RGB' or 'RGBA', 8 bits, sRGB.
-
-    Raises:
-        ImageError: Pillow is not installed, a batch, or NaN among the pixels.
-    """
-    try:
-        import PIL.Image
-    except ImportError as error:
-        raise ImageError("a PIL image needs Pillow. Run pip install pillow.") from error
-    return PIL.Image.fromarray(to_numpy(picture))
-
-
-def _plain_mode(image: "PIL.Image.Image") -> "PIL.Image.Image":
-    """The image in a mode whose bytes are plain grey, RGB or CMYK, alpha last."""
-    mode = image.mode
-    if mode == "LAB":
-        from PIL import ImageCms
-
-        done = ImageCms.profileToProfile(
-            image, ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), outputMode="RGB"
-        )
-        return image if done is None else done
-    if "transparency" in image.info and mode in ("1", "L", "P", "RGB"):
-        return image.convert("RGBA" if mode in ("P", "RGB") else "LA")
-    plain = {"1": "L", "P": "RGB", "PA": "RGBA", "RGBa": "RGBA", "La": "LA"}
-    if mode in ("L", "LA", "RGB", "RGBA", "CMYK", "I", "F") or mode.startswith("I;16"):
-        return image
-    return image.convert(plain.get(mode, "RGB"))  # YCbCr, HSV, RGBX
-
-
 def _picture(tensor: Tensor, name: str) -> Picture:
     """Colour and alpha of (B, 1 or 3 or 4, H, W) apart; grey three times."""
     channels = tensor.shape[1]
@@ -182,3 +122,21 @@ def _checked(values: Tensor, who: str) -> Tensor:
         hint = " Divide by 255 first." if low >= 0 and high <= 255 else ""
         raise ImageError(f"{who} has values from {low:g} to {high:g}; needed: 0 to 1.{hint}")
     return values.clamp_(0, 1)
+
+
+def _plain_mode(image: "PIL.Image.Image") -> "PIL.Image.Image":
+    """The image in a mode whose bytes are plain grey, RGB or CMYK, alpha last."""
+    mode = image.mode
+    if mode == "LAB":
+        from PIL import ImageCms
+
+        done = ImageCms.profileToProfile(
+            image, ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), outputMode="RGB"
+        )
+        return image if done is None else done
+    if "transparency" in image.info and mode in ("1", "L", "P", "RGB"):
+        return image.convert("RGBA" if mode in ("P", "RGB") else "LA")
+    plain = {"1": "L", "P": "RGB", "PA": "RGBA", "RGBa": "RGBA", "La": "LA"}
+    if mode in ("L", "LA", "RGB", "RGBA", "CMYK", "I", "F") or mode.startswith("I;16"):
+        return image
+    return image.convert(plain.get(mode, "RGB"))  # YCbCr, HSV, RGBX

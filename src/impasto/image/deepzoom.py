@@ -19,11 +19,11 @@ import pyvips
 from numpy.typing import NDArray
 
 from impasto.errors import ImageError, ImpastoWarning
-from impasto.image.disk import check_place, is_protected, reading
 from impasto.image.formats import DZI_NAMESPACE, HEAD, SZI, describe
-from impasto.image.header import reason
+from impasto.image.header import reading, reason
 from impasto.image.srgb import wrap
 from impasto.storage.atomic import atomic_write, hidden_sibling
+from impasto.storage.paths import check_place, is_protected
 
 TILE = 254
 """Pixels a tile is apart from its neighbours; with the overlap on both sides it is 256, as viewers expect."""

@@ -1,6 +1,9 @@
-"""What a file says of itself before its pixels are decoded. Loads no torch."""
+"""What a file says of itself before it is decoded. Loads no torch."""
 
+import difflib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -8,7 +11,6 @@ from typing import Any, TypeAlias
 import pyvips
 
 from impasto.errors import ImageError
-from impasto.image.disk import reading
 from impasto.image.formats import HEAD, READABLE, Format, describe, sniff
 
 # only the loaders in formats.py are called by name; this closes the rest to everything else in the process
@@ -95,3 +97,41 @@ def reason(error: pyvips.Error) -> str:
     lines = [line.strip() for line in (error.detail or "").splitlines()]
     lines = [line for line in lines if line and "bad seek" not in line]
     return lines[0].rstrip(".") if lines else "libvips cannot read it"
+
+
+@contextmanager
+def reading(name: str, who: str) -> Iterator[None]:
+    """Whatever goes wrong with opening and reading a file inside becomes an ImageError with the way out.
+
+    Args:
+        name: the file.
+        who: what to call it in messages.
+    Raises:
+        ImageError: missing, a folder, closed to this user, or unreadable.
+    """
+    try:
+        yield
+    except ImageError:  # is a ValueError too
+        raise
+    except FileNotFoundError as error:
+        raise ImageError(f"{who} does not exist.{_near(name)}") from error
+    except IsADirectoryError as error:
+        raise ImageError(f"{who} is a folder; name a picture in it.") from error
+    except PermissionError as error:
+        raise ImageError(f"{who} may not be read: {error.strerror}. Change its permissions.") from error
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        raise ImageError(f"{who} cannot be read: {error}.") from error
+
+
+def _near(name: str) -> str:
+    """The way out of a missing file: the name most like it, or the folder that is missing."""
+    path = Path(name)
+    if not path.parent.is_dir():
+        return f" Neither does its folder, {path.parent.absolute()}."
+    try:
+        close = difflib.get_close_matches(path.name, os.listdir(path.parent), 1)
+    except OSError:
+        close = []
+    return (
+        f" Did you mean '{path.with_name(close[0])}'?" if close else f" Looked in {path.parent.absolute()}."
+    )

@@ -1,8 +1,17 @@
 """The one form in which pictures travel: what was read, with the name to call it by in messages."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from impasto.errors import ImageError, SettingsError
 from impasto.shapes import Image, Mask
+
+if TYPE_CHECKING:
+    import PIL.Image
 
 
 @dataclass(frozen=True)
@@ -31,3 +40,45 @@ class Picture:
     def width(self) -> int:
         """Columns of pixels."""
         return int(self.pixels.shape[-1])
+
+
+def to_numpy(picture: Picture, bits: int = 8) -> NDArray[Any]:
+    """The picture as whole numbers, clipped to the range and rounded to the nearest.
+
+    Args:
+        picture: one picture, not a batch.
+        bits: 8 or 16.
+    Returns:
+        (H, W, 3), or (H, W, 4) if the picture has alpha; uint8 0..255 or uint16 0..65535.
+    Raises:
+        SettingsError: other bits.
+        ImageError: a batch, or NaN among the pixels.
+    """
+    if bits not in (8, 16):
+        raise SettingsError(f"bits is {bits}; a channel has 8 or 16.")
+    if picture.pixels.shape[0] != 1:
+        raise ImageError(f"{picture.name} holds {picture.pixels.shape[0]} pictures; pass them one at a time.")
+    kind = np.uint8 if bits == 8 else np.uint16
+    parts = (picture.pixels,) if picture.alpha is None else (picture.pixels, picture.alpha)
+    channels = sum(part.shape[1] for part in parts)
+    out = np.empty((picture.height, picture.width, channels), kind)
+    planes_in = (plane for part in parts for plane in part[0])
+    for channel, plane in enumerate(planes_in):
+        values = plane.detach().to("cpu", torch.float32)
+        if bool(values.isnan().any()):
+            raise ImageError(f"{picture.name} holds NaN; it cannot be shown or written.")
+        out[..., channel] = (values.clamp(0, 1) * np.iinfo(kind).max).round().numpy()
+    return out
+
+
+def to_pil(picture: Picture) -> "PIL.Image.Image":
+    """The picture as a Pillow image, 'RGB' or 'RGBA', 8 bits, sRGB.
+
+    Raises:
+        ImageError: Pillow is not installed, a batch, or NaN among the pixels.
+    """
+    try:
+        import PIL.Image
+    except ImportError as error:
+        raise ImageError("a PIL image needs Pillow. Run pip install pillow.") from error
+    return PIL.Image.fromarray(to_numpy(picture))

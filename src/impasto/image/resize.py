@@ -1,11 +1,16 @@
 """Resizing, and the arithmetic of fitting a picture to a size."""
 
+import math
+
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from impasto import process as process  # before anything is computed
 from impasto.errors import SettingsError
+from impasto.image.picture import Picture
+from impasto.shapes import Image
+from impasto.system import process as process  # before anything is computed
 
 
 def resize(image: Float[Tensor, "B C H W"], height: int, width: int) -> Float[Tensor, "B C h w"]:
@@ -61,3 +66,14 @@ def fit(height: int, width: int, size: int) -> tuple[int, int]:
     long, short = max(height, width), min(height, width)
     other = max(1, (2 * short * size + long) // (2 * long))  # whole numbers: exact at any size
     return (size, other) if height >= width else (other, size)
+
+
+def fitted(picture: Picture, height: int, width: int, device: torch.device) -> Image:
+    """The picture's pixels at that size, (1, 3, height, width), 0..1, on the device."""
+    return resize(picture.pixels.to(device), height, width).clamp(0, 1)
+
+
+def long_side(picture: Picture, long: int, least: int) -> int:
+    """That long side in pixels, or more if the picture's short side would be below `least`."""
+    short = min(picture.height, picture.width)
+    return max(long, math.ceil(least * max(picture.height, picture.width) / short))

@@ -1,1 +1,1 @@
-"""VGG-19 and its weights (floor 3)."""
+"""VGG-19 and its weights."""

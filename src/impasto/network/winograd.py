@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from impasto import process as process  # before anything is computed
+from impasto.system import process as process  # before anything is computed
 
 OUT, TILE = 4, 6
 """Outputs of a tile along one side, and the inputs that they need."""

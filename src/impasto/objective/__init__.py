@@ -1,1 +1,1 @@
-"""What is measured, how it is scored, and the gradient of it (floor 4)."""
+"""What is measured, how it is scored, and its gradient."""

@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from impasto.device import exchange, rank, ranks, spread
-from impasto.network.layers import Layer
+from impasto.layers import Layer
 from impasto.objective.tiles import Tile, cut
 from impasto.shapes import Image
+from impasto.system.distributed import exchange, rank, ranks, spread
 
 CELLS = (64, 16)
 """Bands begin at multiples of one of these: see `cell` in `tiles.py`. The smaller is for small images."""

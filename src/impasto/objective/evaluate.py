@@ -9,14 +9,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from impasto.device import all_sum
-from impasto.network.layers import Layer, deepest
+from impasto.layers import Layer, deepest
 from impasto.network.vgg import KEPT, VGG19
 from impasto.objective.bands import Band, Frame
 from impasto.objective.objective import Objective
 from impasto.objective.terms import IMAGE, LayerTerm, PixelTerm, Term
 from impasto.objective.tiles import Tile, cell, halos
 from impasto.shapes import Features, Image, Scalar
+from impasto.system.distributed import all_sum
 
 WIDER = 1.4
 """Side of a tile on the way forth alone, against that of a tile whose responses are kept."""

@@ -1,27 +1,25 @@
 """What an objective is measured against: a photo's responses and paintings' Gram matrices, found by tiles."""
 
 import math
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import IO
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from impasto.choices import Keep
-from impasto.device import all_sum
-from impasto.network.layers import LAYERS, Layer, deepest, layer
+from impasto.layers import LAYERS, Layer, deepest, layer
 from impasto.network.vgg import VGG19
 from impasto.objective.bands import Band
-from impasto.objective.guides import Area
+from impasto.objective.guidance import Area
+from impasto.objective.response_store import Again, Held, OnDisk
 from impasto.objective.style import GRAM, Statistic
 from impasto.objective.terms import Target
 from impasto.objective.tiles import Tile
 from impasto.shapes import Features, Gram, Image
+from impasto.system.distributed import all_sum
 
 
 def each_tile(
@@ -172,110 +170,3 @@ def content_targets(
         total = float(all_sum(torch.tensor(squares[name], dtype=torch.float64, device=content.device)))
         found[name] = (targets[name], total / 2)
     return found
-
-
-@dataclass
-class Held:
-    """Responses in memory: the rows of a layer's grid from `first` on."""
-
-    responses: Features
-    first: int
-
-    @classmethod
-    def empty(cls, name: str, like: Features, band: Band) -> "Held":
-        """Room for a band's responses."""
-        first, height, width = _grid(name, band)
-        room = like.new_empty(like.shape[0], like.shape[1], height, width)
-        return cls(room.contiguous(memory_format=torch.channels_last), first)
-
-    def put(self, part: Features, rows: slice, columns: slice) -> None:
-        """Keep those rows and columns of the whole grid."""
-        if part.shape == self.responses.shape:
-            self.responses = part.contiguous(memory_format=torch.channels_last)
-        else:
-            self.responses[:, :, rows.start - self.first : rows.stop - self.first, columns] = part
-
-    def at(self, rows: slice, columns: slice) -> Features:
-        """See `Target`."""
-        return self.responses[:, :, rows.start - self.first : rows.stop - self.first, columns]
-
-
-@dataclass(frozen=True)
-class OnDisk:
-    """Responses in a temporary file, row by row of a layer's grid from `first` on, channels last."""
-
-    file: IO[bytes]
-    first: int
-    width: int
-    like: Features
-
-    @classmethod
-    def empty(cls, name: str, like: Features, band: Band) -> "OnDisk":
-        """A file for a band's responses."""
-        first, _, width = _grid(name, band)
-        return cls(
-            tempfile.TemporaryFile(dir=scratch()), first, width, like.new_empty(1, like.shape[1], 0, 0)
-        )
-
-    def __del__(self) -> None:
-        self.file.close()
-
-    def put(self, part: Features, rows: slice, columns: slice) -> None:
-        """Keep those rows and columns of the whole grid."""
-        lines = part.permute(0, 2, 3, 1).contiguous().cpu().view(torch.uint8).numpy()[0]
-        for row, line in zip(range(rows.start, rows.stop), lines, strict=True):
-            self._seek(row, columns.start)
-            self.file.write(memoryview(line.reshape(-1)))
-
-    def at(self, rows: slice, columns: slice) -> Features:
-        """See `Target`."""
-        size = (rows.stop - rows.start, columns.stop - columns.start, self.like.shape[1])
-        part = torch.empty(1, *size, dtype=self.like.dtype)
-        lines = part.view(torch.uint8).numpy()[0]
-        for row, line in zip(range(rows.start, rows.stop), lines, strict=True):
-            self._seek(row, columns.start)
-            self.file.readinto(memoryview(line.reshape(-1)))  # type: ignore[attr-defined]
-        return part.to(self.like.device).permute(0, 3, 1, 2)
-
-    def _seek(self, row: int, column: int) -> None:
-        position = self.like.shape[1] * self.like.element_size()
-        self.file.seek(((row - self.first) * self.width + column) * position)
-
-
-@dataclass(frozen=True)
-class Again:
-    """Responses that are computed whenever they are asked for, from as much of the image as they see."""
-
-    network: VGG19
-    image: Image
-    layer: str
-
-    def at(self, rows: slice, columns: slice) -> Features:
-        """See `Target`."""
-        here = LAYERS[self.layer]
-        height, width = self.image.shape[2:]
-        band = Band(height, width, (0, height))
-        (tile,) = band.tiles(
-            0,
-            here,
-            rows=(rows.start * here.stride, min(height, rows.stop * here.stride)),
-            columns=(columns.start * here.stride, min(width, columns.stop * here.stride)),
-        )
-        down, along = tile.window
-        window = self.image[:, :, down, along]
-        response = self.network.responses(window, here, (self.layer,), None, tile.trims)[self.layer]
-        rows, columns = tile.inside(self.layer)
-        return response[:, :, rows, columns]
-
-
-def scratch() -> str:
-    """The folder for large temporary files: on Linux /tmp is often memory, and /var/tmp never."""
-    return "/var/tmp" if "TMPDIR" not in os.environ and os.path.isdir("/var/tmp") else tempfile.gettempdir()
-
-
-def _grid(name: str, band: Band) -> tuple[int, int, int]:
-    """First row, rows and columns of a band on a layer's grid."""
-    top, bottom = band.rows
-    stride = LAYERS[name].stride
-    first = top // stride
-    return first, -(-bottom // stride) - first, -(-band.width // stride)

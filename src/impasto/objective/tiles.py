@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from itertools import pairwise
 
-from impasto.network.layers import LAYERS, Layer
+from impasto.layers import LAYERS, Layer
 
 
 @dataclass(frozen=True)

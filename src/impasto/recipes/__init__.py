@@ -1,1 +1,1 @@
-"""Whole jobs, each a stream of Progress (floor 6)."""
+"""One file for each command: whole jobs, as functions."""

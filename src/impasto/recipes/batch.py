@@ -8,21 +8,24 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from impasto.errors import DeviceError, ImageError, ImpastoError
-from impasto.image.files import check_output, read_picture
-from impasto.image.outputs import make_folder
-from impasto.network.fetch import ByteProgress
+from impasto.image.folders import AnyPath
+from impasto.image.read import read_picture
+from impasto.image.write import check_output
+from impasto.network.download import ByteProgress
 from impasto.network.weights import expected_digest
-from impasto.recipes import manifest as manifests
-from impasto.recipes.fields import from_json, to_json
 from impasto.recipes.inputs import settings_files
-from impasto.recipes.job import finish, run
-from impasto.recipes.machine import compute_for
-from impasto.recipes.pairs import AnyPath, Pair, own_share, placed, style_by_style
-from impasto.recipes.progress import Painting, Progress
-from impasto.recipes.rescue import save_or_rescue
-from impasto.recipes.settings import OWN_STARTS, StylizeSettings
+from impasto.recipes.pairs import Pair, own_share, placed, style_by_style
 from impasto.recipes.stylize import prepare
-from impasto.recipes.workshop import Workshop
+from impasto.results import manifest as manifests
+from impasto.results.painting import Painting
+from impasto.run.loop import finish, run
+from impasto.run.progress import Progress
+from impasto.settings.options import from_json, to_json
+from impasto.settings.stylize import OWN_STARTS, StylizeSettings
+from impasto.storage.outputs import make_folder
+from impasto.storage.rescue import save_or_rescue
+from impasto.style.cache import Workshop
+from impasto.system.device import compute_for
 
 State: TypeAlias = Literal["painting", "painted", "skipped", "failed"]
 

@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from impasto.errors import ImageError
-from impasto.image.files import read_picture
 from impasto.image.picture import Picture
+from impasto.image.read import read_picture
 from impasto.image.resize import fit, resize
 from impasto.recipes.pairs import Pair
 from impasto.shapes import Image

@@ -2,10 +2,10 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
-from impasto import __version__
-from impasto.device import available, choose, describe, has_bfloat16
 from impasto.network.weights import cache_folder, verify
-from impasto.process import repeatability
+from impasto.system.device import available, choose, describe, has_bfloat16
+from impasto.system.process import repeatability
+from impasto.version import __version__
 
 LIBRARIES = ("numpy", "pyvips", "pyvips-binary", "safetensors", "pypi-simple", "typer", "rich", "pillow-heif")
 

@@ -1,37 +1,23 @@
-"""A trained painter as an ONNX file: one graph for every size, which other programs and browsers can run."""
+"""Exporting a trained network as ONNX."""
 
-import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from impasto import __version__
 from impasto.errors import SettingsError, WeightsError
-from impasto.image.outputs import InputFile, OutputFile, check_outputs
-from impasto.network.models import Model, load
-from impasto.network.painter import EPSILON, Layer, Painter
-from impasto.recipes.fields import blend_shares
+from impasto.fast.models import Model, load
+from impasto.fast.onnx_graph import OPSET, OPSETS, _Graph, _guests, _metadata, _painter, style_shares
 from impasto.recipes.inputs import painter_file
-from impasto.recipes.manifest import to_text
 from impasto.storage.atomic import atomic_write
-
-OPSET = 17
-"""The version of ONNX's operators that is written; onnxruntime has known it since 2022, in browsers too."""
-OPSETS = range(13, 22)
-"""Versions in which every operator needed here is written in the same way."""
+from impasto.storage.outputs import InputFile, OutputFile, check_outputs
 
 TOLERANCE = 1e-3
 """How far, of 0..1, a pixel may be from PyTorch's before the file is refused."""
 TRIED = (37, 50)
 """Height and width of the picture at which each file is tried; sides that no halving divides."""
-
-INPUT = "float32 (batch, 3, height, width): RGB, encoded as in sRGB files, 0..1; any sides from 16 px on"
-OUTPUT = "float32, of the input's shape: RGB, encoded as in sRGB files, 0..1"
 
 
 def export(
@@ -81,147 +67,6 @@ def export(
     except OSError as problem:
         raise WeightsError(f"{target} cannot be written: {problem.strerror or problem}.") from problem
     return target
-
-
-def style_shares(blend: str, count: int) -> Tensor:
-    """Shares of a painter's styles, (1, S), which sum to 1.
-
-    Raises:
-        SettingsError: no shares, another count, or shares with layers, which a painter does not know.
-    """
-    shares = blend_shares(blend, count)
-    if any(share.layers is not None for share in shares):
-        raise SettingsError(
-            f"blend is {blend!r}; a painter's styles have a say in every layer. Give numbers, as in 1,3."
-        )
-    weights = torch.tensor([[share.weight for share in shares]], dtype=torch.float64)
-    return (weights / weights.sum()).float()
-
-
-def _guests() -> tuple[ModuleType, ModuleType]:
-    """The modules onnx and onnxruntime."""
-    try:
-        import onnx
-        import onnxruntime
-    except ImportError as error:
-        raise SettingsError(
-            f"ONNX export needs packages that are not here ({error}). Run pip install 'impasto[onnx]'"
-        ) from error
-    return onnx, onnxruntime
-
-
-class _Graph:
-    """An ONNX graph as it grows. Every response and every constant has a name, which is what is handed on.
-
-    PyTorch has two exporters of its own: the older is deprecated, the newer takes many seconds and one more
-    package, and neither is the same in all versions of PyTorch. A painter is made of a dozen kinds of
-    operators, so they are written down here.
-    """
-
-    def __init__(self, onnx: ModuleType) -> None:
-        self.onnx = onnx
-        self.nodes: list[Any] = []
-        self.constants: list[Any] = []
-
-    def add(
-        self, kind: str, *inputs: str, attributes: Mapping[str, Any] | None = None, name: str = ""
-    ) -> str:
-        """One operator after others; gives the name of its result."""
-        name = name or f"{kind.lower()}_{len(self.nodes)}"
-        self.nodes.append(self.onnx.helper.make_node(kind, inputs, [name], name=name, **(attributes or {})))
-        return name
-
-    def constant(self, value: Tensor) -> str:
-        """Numbers that are part of the file."""
-        name = f"constant_{len(self.constants)}"
-        numbers = value.detach().cpu().contiguous().numpy()
-        self.constants.append(self.onnx.numpy_helper.from_array(numbers, name))
-        return name
-
-    def file(self, result: str, metadata: Mapping[str, str], opset: int) -> bytes:
-        """The bytes of a file whose input is `image`."""
-        helper = self.onnx.helper
-        shape = ["batch", 3, "height", "width"]
-        image, painting = (
-            helper.make_tensor_value_info(name, self.onnx.TensorProto.FLOAT, shape)
-            for name in ("image", result)
-        )
-        operators = [helper.make_opsetid("", opset)]
-        made = helper.make_model(
-            helper.make_graph(self.nodes, "painter", [image], [painting], self.constants),
-            opset_imports=operators,
-            ir_version=helper.find_min_ir_version_for(operators),
-            producer_name="Impasto",
-            producer_version=__version__,
-            doc_string=f"A painter in one pass. image: {INPUT}. painting: {OUTPUT}.",
-        )
-        helper.set_model_props(made, dict(metadata))
-        data: bytes = made.SerializeToString()
-        return data
-
-
-def _painter(graph: _Graph, painter: Painter, shares: Tensor) -> str:
-    """`Painter.forward`, operator by operator."""
-    two, one = (graph.constant(torch.tensor(value)) for value in (2.0, 1.0))
-    response = graph.add("Sub", graph.add("Mul", "image", two), one)
-    sizes = []
-    for layer in painter.down:
-        sizes.append(_size(graph, response))
-        response = graph.add("Relu", _layer(graph, layer, response, shares))
-    pairs = iter(painter.middle)
-    for first, second in zip(pairs, pairs, strict=True):
-        inner = graph.add("Relu", _layer(graph, first, response, shares))
-        response = graph.add("Add", response, _layer(graph, second, inner, shares))
-    for layer, size in zip(painter.up, (sizes[2], sizes[1]), strict=True):
-        response = graph.add("Relu", _layer(graph, layer, _doubled(graph, response, size), shares))
-    last = painter.last
-    assert last.bias is not None
-    painted = _convolved(graph, response, last.weight, 1, last.bias)
-    return graph.add("Sigmoid", painted, name="painting")
-
-
-def _layer(graph: _Graph, layer: Any, response: str, shares: Tensor) -> str:
-    """`Layer.forward`: a convolution, and the scale and shift of the styles in their shares."""
-    assert isinstance(layer, Layer)
-    convolved = _convolved(graph, response, layer.weight, layer.stride)
-    scale, shift = (graph.constant((shares @ each.detach().cpu())[0]) for each in (layer.scale, layer.shift))
-    return graph.add("InstanceNormalization", convolved, scale, shift, attributes={"epsilon": EPSILON})
-
-
-def _convolved(graph: _Graph, response: str, weight: Tensor, stride: int, bias: Tensor | None = None) -> str:
-    """A convolution over mirrored edges. What ONNX need not be told is said too: a browser's GPU wants it."""
-    side = weight.shape[2]
-    pads = graph.constant(torch.tensor([0, 0, side // 2, side // 2] * 2))
-    mirrored = graph.add("Pad", response, pads, attributes={"mode": "reflect"})
-    numbers = [graph.constant(tensor) for tensor in (weight, bias) if tensor is not None]
-    shape = {"kernel_shape": [side] * 2, "strides": [stride] * 2, "dilations": [1, 1], "pads": [0] * 4}
-    return graph.add("Conv", mirrored, *numbers, attributes={**shape, "group": 1})
-
-
-def _size(graph: _Graph, response: str) -> str:
-    """Height and width, known when a picture is there."""
-    start, end = (graph.constant(torch.tensor([place])) for place in (2, 4))
-    return graph.add("Slice", graph.add("Shape", response), start, end)
-
-
-def _doubled(graph: _Graph, response: str, size: str) -> str:
-    """Twice as high and wide by nearest neighbours, cut off at a size that may be odd."""
-    scales = graph.constant(torch.tensor([1.0, 1.0, 2.0, 2.0]))
-    nearest = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
-    doubled = graph.add("Resize", response, "", scales, attributes=nearest)
-    start, axes = graph.constant(torch.tensor([0, 0])), graph.constant(torch.tensor([2, 3]))
-    return graph.add("Slice", doubled, start, size, axes)
-
-
-def _metadata(model: Model, shares: Tensor) -> dict[str, str]:
-    return {
-        "impasto": __version__,
-        "input": f"image: {INPUT}",
-        "output": f"painting: {OUTPUT}",
-        "styles": json.dumps(model.styles, ensure_ascii=False),
-        "shares": json.dumps([round(share, 6) for share in shares[0].tolist()]),
-        "manifest": to_text(model.manifest),
-    }
 
 
 def _check_picture(onnxruntime: ModuleType, data: bytes, model: Model, shares: Tensor) -> None:

@@ -7,19 +7,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from impasto.device import choose
 from impasto.errors import SettingsError
-from impasto.image.files import Source, read_picture
 from impasto.image.picture import Picture
-from impasto.image.resize import fit
-from impasto.network.fetch import ByteProgress
-from impasto.network.layers import check_size
+from impasto.image.read import Source, read_picture
+from impasto.image.resize import fit, fitted
+from impasto.layers import check_size
+from impasto.network.download import ByteProgress
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load
 from impasto.objective.terms import gram
-from impasto.recipes.job import fitted
-from impasto.recipes.paper_settings import FeaturesSettings
+from impasto.settings.paper import FeaturesSettings
 from impasto.shapes import Features, Image
+from impasto.system.device import choose
 
 GAP = 2
 """Pixels between two responses of a contact sheet."""

@@ -6,13 +6,13 @@ from contextlib import suppress
 from typing import Any
 
 from impasto.errors import CheckpointError
-from impasto.image.files import Source
-from impasto.image.outputs import InputFile
+from impasto.fast.models import shipped
 from impasto.image.picture import Picture
-from impasto.network.models import shipped
-from impasto.network.records import RECORDS
-from impasto.recipes.manifest import find_input, option_of
-from impasto.recipes.settings import OWN_STARTS
+from impasto.image.read import Source
+from impasto.network.weight_records import RECORDS
+from impasto.results.manifest import find_input, option_of
+from impasto.settings.stylize import OWN_STARTS
+from impasto.storage.outputs import InputFile
 
 _ROLES = {"weights": "the weights", "decoder": "the decoder's weights", "init": "the init image"}
 _PAINTERS = {"model": "the model", "start": "the painter to start from"}

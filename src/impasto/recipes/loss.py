@@ -5,16 +5,17 @@ from dataclasses import dataclass
 
 import torch
 
-from impasto.device import Compute, choose
-from impasto.image.files import Source, read_picture
+from impasto.image.read import Source, read_picture
 from impasto.image.resize import fit, resize
-from impasto.network.fetch import ByteProgress
-from impasto.network.layers import check_size, deepest
+from impasto.layers import check_size, deepest
+from impasto.network.download import ByteProgress
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load
+from impasto.objective.build import content_terms, style_terms
 from impasto.objective.evaluate import measure
-from impasto.objective.objective import Objective, content_terms, style_terms
-from impasto.recipes.paper_settings import LossSettings
+from impasto.objective.objective import Objective
+from impasto.settings.paper import LossSettings
+from impasto.system.device import Compute, choose
 
 
 @dataclass(frozen=True)

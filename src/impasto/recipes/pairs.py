@@ -2,16 +2,14 @@
 
 import csv
 import os
-import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeAlias, Union
+from typing import NamedTuple
 
-from impasto.errors import ImageError, ImpastoWarning, SettingsError
-from impasto.image.formats import HEAD, WRITABLE, by_suffix, sniff
-from impasto.image.outputs import InputFile, OutputFile, check_outputs
-
-AnyPath: TypeAlias = Union[str, "os.PathLike[str]"]
+from impasto.errors import SettingsError
+from impasto.image.folders import AnyPath, files
+from impasto.image.formats import WRITABLE, by_suffix
+from impasto.storage.outputs import InputFile, OutputFile, check_outputs
 
 
 class Pair(NamedTuple):
@@ -189,43 +187,3 @@ def _pair(fields: Sequence[str]) -> Pair:
 
 def _place(path: AnyPath) -> str:
     return os.path.normcase(os.path.realpath(path))
-
-
-def files(given: Sequence[AnyPath]) -> list[str]:
-    """Pictures as they are, and those in folders, in the order of their names.
-
-    Raises:
-        ImageError: a folder that cannot be read or has no pictures.
-    """
-    found: list[str] = []
-    for path in given:
-        found += _in_folder(Path(path)) if Path(path).is_dir() else [os.fspath(path)]
-    return found
-
-
-def _in_folder(folder: Path) -> list[str]:
-    """The files that start or end like a picture, by name; a picture that is damaged is still one."""
-    try:
-        files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    except OSError as error:
-        raise ImageError(f"the folder '{folder}' cannot be read: {error.strerror}.") from error
-    pictures = [path for path in files if is_picture(path)]
-    if not pictures:
-        raise ImageError(f"there are no pictures in the folder '{folder}'.")
-    if others := [path.name for path in files if path not in pictures]:
-        shown = ", ".join(others[:3]) + (", …" if len(others) > 3 else "")
-        warnings.warn(
-            f"left out of '{folder}', as no pictures that can be read: {shown}.", ImpastoWarning, stacklevel=3
-        )
-    return [str(path) for path in pictures]
-
-
-def is_picture(path: Path) -> bool:
-    """Whether a file starts or ends like a picture; one that is damaged is still one."""
-    if by_suffix(path.suffix) or path.suffix.lower() == ".gif":
-        return True
-    try:
-        with path.open("rb") as file:
-            return sniff(file.read(HEAD), path.suffix) is not None
-    except OSError:
-        return False

@@ -1,23 +1,31 @@
 """What a layer keeps of an image: from white noise, an image with the same responses, or the same style."""
 
+from functools import partial
+
 import torch
 
 from impasto.errors import SettingsError
-from impasto.image.files import Source, read_picture
-from impasto.image.resize import fit
-from impasto.network.fetch import ByteProgress
-from impasto.network.layers import check_size, deepest, layer
-from impasto.objective.objective import Objective, content_terms, prior_terms, style_terms_towards
-from impasto.recipes.job import Job, complete, fitted, white_noise
-from impasto.recipes.machine import compute_for, network_for
-from impasto.recipes.manifest import new
-from impasto.recipes.paper_settings import ReconstructContentSettings, ReconstructStyleSettings
-from impasto.recipes.planning import planned
-from impasto.recipes.progress import Painting
-from impasto.recipes.styles import Sources, read_styles
+from impasto.image.noise import white_noise
+from impasto.image.read import Source, read_picture
+from impasto.image.resize import fit, fitted
+from impasto.layers import check_size, deepest, layer
+from impasto.network.download import ByteProgress
+from impasto.network.vgg import network_for
+from impasto.objective.build import content_terms, prior_terms, style_terms_towards
+from impasto.objective.objective import Objective
+from impasto.results.manifest import new
+from impasto.results.painting import Painting
+from impasto.run.choose_layout import planned
+from impasto.run.layout import Layout
+from impasto.run.loop import complete
+from impasto.run.memory_model import Needs
+from impasto.run.plan import Job
+from impasto.run.scales import Scale, plan
+from impasto.settings.base import RunSettings
+from impasto.settings.paper import ReconstructContentSettings, ReconstructStyleSettings
 from impasto.shapes import Image
-from impasto.solve.plan import Layout, Needs
-from impasto.solve.pyramid import Scale, plan
+from impasto.style.style_images import Sources, read_styles
+from impasto.system.device import compute_for
 
 
 def reconstruct_content(image: Source, settings: ReconstructContentSettings | None = None) -> Painting:
@@ -69,7 +77,13 @@ def prepare_content(
     picture = read_picture(image)
     canvas = fit(picture.height, picture.width, settings.size)
     check_size(*canvas, [settings.layer], role="image")
-    network, weights = network_for(settings, settings.layer, compute, on_download)
+    network, weights = network_for(
+        settings.weights,
+        pooling=settings.pooling,
+        deepest_layer=settings.layer,
+        compute=compute,
+        on_download=on_download,
+    )
     shown = fitted(picture, *canvas, compute.device)
 
     def objective(scale: Scale, layout: Layout) -> Objective:
@@ -102,7 +116,7 @@ def prepare_content(
         ),
         network=network,
         objective=objective,
-        first=lambda scale: white_noise(scale, settings, compute.device),
+        first=partial(_noise, settings, compute.device),
         inputs={"content": picture},
         manifest=new("reconstruct content", settings, {"content": picture}, weights, compute),
         needs=Needs.of(network, (), (settings.layer,), settings.optimizer),
@@ -145,7 +159,13 @@ def prepare_style(
     for picture in paintings.pictures:
         measured = fit(picture.height, picture.width, settings.style_size)
         check_size(*measured, settings.layers, role="style image")
-    network, weights = network_for(settings, last.name, compute, on_download)
+    network, weights = network_for(
+        settings.weights,
+        pooling=settings.pooling,
+        deepest_layer=last.name,
+        compute=compute,
+        on_download=on_download,
+    )
 
     def long(scale: Scale) -> int:
         return round(settings.style_size * max(scale.height, scale.width) / max(canvas))
@@ -164,7 +184,7 @@ def prepare_style(
         scales=scales,
         network=network.wrapping() if settings.tileable else network,
         objective=objective,
-        first=lambda scale: white_noise(scale, settings, compute.device),
+        first=partial(_noise, settings, compute.device),
         inputs=paintings.inputs,
         manifest=new("reconstruct style", settings, paintings.inputs, weights, compute),
         needs=Needs.of(network, settings.layers, (), settings.optimizer),
@@ -173,6 +193,10 @@ def prepare_style(
         tolerance=settings.tolerance,
     )
     return planned(job, settings)
+
+
+def _noise(settings: RunSettings, device: torch.device, scale: Scale) -> Image:
+    return white_noise(scale.height, scale.width, seed=settings.seed, contrast=settings.noise, device=device)
 
 
 def psnr(image: Image, reference: Image) -> float:

@@ -6,25 +6,27 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from impasto.device import launched
 from impasto.errors import CheckpointError
-from impasto.network.fetch import ByteProgress
+from impasto.fast.stylizer import FastPainter
+from impasto.network.download import ByteProgress
 from impasto.objective.bands import Band
-from impasto.recipes import manifest as manifests
-from impasto.recipes.fast import FastPainter
-from impasto.recipes.fast_settings import FastSettings
-from impasto.recipes.fields import from_json
-from impasto.recipes.job import Job, complete
-from impasto.recipes.paper_settings import ReconstructContentSettings, ReconstructStyleSettings
-from impasto.recipes.planning import with_layouts
-from impasto.recipes.progress import Painting
 from impasto.recipes.reconstruct import prepare_content, prepare_style
-from impasto.recipes.settings import RunSettings, StylizeSettings
 from impasto.recipes.stylize import prepare
-from impasto.recipes.turns import replaying, together
-from impasto.solve import checkpoint
-from impasto.solve.checkpoint import Snapshot
-from impasto.solve.plan import Layout
+from impasto.results import manifest as manifests
+from impasto.results.painting import Painting
+from impasto.run import checkpoint
+from impasto.run.checkpoint import Snapshot
+from impasto.run.choose_layout import with_layouts
+from impasto.run.layout import Layout
+from impasto.run.loop import complete
+from impasto.run.plan import Job
+from impasto.run.steering import replaying, together
+from impasto.settings.base import RunSettings
+from impasto.settings.fast import FastSettings
+from impasto.settings.options import from_json
+from impasto.settings.paper import ReconstructContentSettings, ReconstructStyleSettings
+from impasto.settings.stylize import StylizeSettings
+from impasto.system.distributed import launched
 
 RECIPES: dict[str, tuple[type[RunSettings], Callable[..., Job]]] = {
     "stylize": (StylizeSettings, prepare),
@@ -38,7 +40,7 @@ def resume(path: str | os.PathLike[str]) -> Painting:
     """Go on with a run that was stopped, to its end; nothing is written.
 
     Args:
-        path: a checkpoint (see `solve/checkpoint.py`).
+        path: a checkpoint (see `run/checkpoint.py`).
     Raises:
         ImpastoError: see `prepare_resume`.
     """

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from impasto.errors import CheckpointError
-from impasto.image.outputs import OutputFile, check_outputs
-from impasto.recipes import manifest as manifests
-from impasto.recipes.drawing import check_figure_output, draw_losses
 from impasto.recipes.inputs import source_files
+from impasto.results import manifest as manifests
+from impasto.results.plots import check_figure_output, draw_losses
+from impasto.storage.outputs import OutputFile, check_outputs
 
 
 def manifest(path: str | os.PathLike[str]) -> dict[str, Any]:

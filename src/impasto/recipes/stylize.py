@@ -2,42 +2,32 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 
-from impasto.image.color import grey, luminance, with_luminance
-from impasto.image.files import Source, read_picture
+from impasto.fast.stylizer import cached_stylizer
 from impasto.image.picture import Picture
+from impasto.image.read import Source, read_picture
 from impasto.image.resize import fit, resize
-from impasto.network.fetch import ByteProgress
-from impasto.network.layers import Layer, check_size, deepest
-from impasto.network.vgg import VGG19
-from impasto.objective.constraint import Constraint
-from impasto.objective.formulas import CONVENTIONS
-from impasto.objective.guides import Area
-from impasto.objective.objective import (
-    Objective,
-    Wanted,
-    content_terms,
-    prior_terms,
-    style_terms_towards,
-)
-from impasto.objective.style import GRAM
-from impasto.recipes.fast_settings import FastSettings
-from impasto.recipes.fields import in_seconds
-from impasto.recipes.job import Job, complete, run, white_noise
-from impasto.recipes.machine import compute_for
-from impasto.recipes.manifest import new
-from impasto.recipes.planning import planned, with_layouts
-from impasto.recipes.progress import Painting, Progress
-from impasto.recipes.regions import Regions
-from impasto.recipes.settings import OWN_STARTS, PREVIEW, StylizeSettings
-from impasto.recipes.styles import Sources, Styles
-from impasto.recipes.workshop import Workshop
-from impasto.shapes import Image
-from impasto.solve.plan import Layout, Needs
-from impasto.solve.pyramid import Scale, first_scales, plan
+from impasto.layers import Layer, check_size, deepest
+from impasto.network.download import ByteProgress
+from impasto.results.manifest import new
+from impasto.results.painting import Painting
+from impasto.run.choose_layout import planned, with_layouts
+from impasto.run.layout import Layout
+from impasto.run.loop import complete, run
+from impasto.run.memory_model import Needs
+from impasto.run.plan import Job
+from impasto.run.progress import Progress
+from impasto.run.scales import Scale, first_scales, plan
+from impasto.settings.fast import FastSettings
+from impasto.settings.parsing import in_seconds
+from impasto.settings.stylize import OWN_STARTS, PREVIEW, StylizeSettings
+from impasto.style.cache import Workshop
+from impasto.style.style_images import Sources
+from impasto.style.transfer import _Scene
+from impasto.system.device import compute_for
 
 FAST_SIZE = 1024
 """Long side at which the start `fast` is painted at most, in pixels."""
@@ -161,7 +151,9 @@ def _start(
         return None
     if settings.init == "fast":
         own = FastSettings.like(settings, size=min(settings.size, FAST_SIZE))
-        painted = workshop.fast(style, own, on_download).paint(photo, regions=masks).picture.pixels
+        painted = (
+            cached_stylizer(workshop, style, own, on_download).paint(photo, regions=masks).picture.pixels
+        )
         here = resize(photo.pixels, *painted.shape[2:])
         return Picture(torch.lerp(here, painted, 0.5).clamp(0, 1), name="fast")
     return photo if settings.init == "content" else read_picture(settings.init, role="init image")
@@ -190,114 +182,3 @@ def _scales(
         fewer = full[0] * full[1] / (small[-1].height * small[-1].width)
         settings = replace(settings, alpha=settings.content_weight * fewer)
     return small, settings
-
-
-@dataclass(frozen=True, eq=False)
-class _Scene:
-    """What is painted, at any of its scales."""
-
-    network: VGG19
-    workshop: Workshop
-    photo: Picture
-    paintings: Styles
-    settings: StylizeSettings
-    start: Picture | None
-
-    @property
-    def least(self) -> int:
-        """The shortest side of a painting that the deepest style layer can see, in pixels."""
-        return deepest(self.settings.layers).stride
-
-    def long(self, scale: Scale) -> int:
-        """The long side of the paintings for a scale, in pixels."""
-        return max(1, round(max(scale.height, scale.width) * self.settings.style_scale))
-
-    def first(self, scale: Scale) -> Image:
-        """The image to start from, with what is fixed as it is in the photo."""
-        size, device = (scale.height, scale.width), self.network.device
-        if self.start is None:
-            image = white_noise(scale, self.settings, device)
-        else:
-            image = self.workshop.fitted(self.start, *size, device)
-            if self.start is self.photo and self.settings.noise_share:
-                noise = white_noise(scale, self.settings, device)
-                image = torch.lerp(image, noise, self.settings.noise_share)
-        image = grey(image) if self._grey else image
-        constraint = self.constraint(scale)
-        return constraint.held(image, self._content(scale)) if constraint.fixed is not None else image
-
-    def constraint(self, scale: Scale) -> Constraint:
-        """Regions that are kept, and one luminance instead of three colours."""
-        fixed = self._regions.fixed(scale.height, scale.width) if self._regions else None
-        return Constraint(None if fixed is None else fixed[0, 0] > 0.5, self._grey)
-
-    def objective(self, scale: Scale, layout: Layout) -> Objective:
-        """Targets of this scale: the paintings keep their shape and are brought to their long side."""
-        settings, canvas = self.settings, (scale.height, scale.width)
-        contents = content_terms(
-            self.network,
-            self._content(scale),
-            settings.content_layers,
-            weight=settings.content_weight,
-            formula=settings.formula,
-            tile=layout.tile,
-            keep=layout.keep,
-        )
-        own = CONVENTIONS[settings.formula].statistic
-        theirs = settings.style_loss == "gram" and own is not GRAM
-        by_region = self.workshop.wanted(
-            self.network,
-            self.paintings,
-            dict.fromkeys(settings.layers, own) if theirs else settings.style_loss,
-            settings.layers,
-            long=self.long(scale),
-            least=self.least,
-            blending=settings.blending,
-            tile=layout.tile,
-        )
-        areas = self._regions.of_photo(*canvas, self.network.device) if self._regions else [None]
-        styles = style_terms_towards(
-            [_placed(one, area) for area, several in zip(areas, by_region, strict=True) for one in several],
-            settings.layers,
-            canvas=canvas,
-            weight=settings.style_weight,
-            formula=settings.formula,
-        )
-        priors = prior_terms(
-            canvas,
-            variation=settings.variation_weight,
-            gamut=settings.gamut_weight,
-            formula=settings.formula,
-        )
-        return Objective((*contents, *styles, *priors))
-
-    def finishing(self, image: Image) -> Image:
-        """The photo's chroma, if its colours are kept, and its kept regions, over what was painted."""
-        size = (image.shape[2], image.shape[3])
-        kept = self._regions.fixed(*size) if self._regions else None
-        if not self._grey and kept is None:
-            return image
-        photo = self.workshop.fitted(self.photo, *size, torch.device("cpu"))
-        if self._grey:
-            image = with_luminance(photo, luminance(image))
-        return image if kept is None else torch.lerp(image, photo, kept)
-
-    @property
-    def _grey(self) -> bool:
-        return self.settings.colors == "photo-luminance"
-
-    @property
-    def _regions(self) -> Regions | None:
-        return self.paintings.regions
-
-    def _content(self, scale: Scale) -> Image:
-        image = self.workshop.fitted(self.photo, scale.height, scale.width, self.network.device)
-        return grey(image) if self._grey else image
-
-
-def _placed(one: Wanted, area: Area | None) -> Wanted:
-    """A style in its region; it counts by the region's share of the picture, so that each pixel counts."""
-    if area is None:
-        return one
-    shares = {name: one.shares.get(name, 1.0) * area.share for name in one.means}
-    return replace(one, area=area, shares=shares)

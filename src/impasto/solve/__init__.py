@@ -1,1 +1,1 @@
-"""Solvers over an explicit state, and the plan of scales (floor 5)."""
+"""Solvers over an explicit state."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from impasto.device import all_sum, ranks
 from impasto.objective.evaluate import Evaluate, Evaluation
 from impasto.shapes import Image, Scalar
+from impasto.system.distributed import all_sum, ranks
 
 FIRST_MOVE = 0.02
 """Root-mean-square change of the first trial step, in units of the image's 0..1. With a history, the solver

@@ -23,10 +23,10 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
-from impasto import __version__
-from impasto import process as process  # before anything is computed
 from impasto.errors import CheckpointError, ImpastoError, WeightsError
 from impasto.storage.atomic import atomic_write
+from impasto.system import process as process  # before anything is computed
+from impasto.version import __version__
 
 PIECE = 1 << 24
 """Bytes read, hashed and written at a time."""

@@ -1,1 +1,1 @@
-"""Jobs of many people on one machine: they wait, run in a process of their own, and are steered."""
+"""A queue of jobs on one machine, painted in a process of their own."""

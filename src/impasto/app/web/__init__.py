@@ -1,1 +1,0 @@
-"""The studio as a web page (Gradio): what a visitor sees, and what a server lets in."""

@@ -1,0 +1,1 @@
+"""The command `impasto`: parses, calls a recipe, shows, sets the exit code."""

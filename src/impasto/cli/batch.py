@@ -1,0 +1,113 @@
+"""`impasto batch`: many pictures in one run."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from impasto.cli import console
+from impasto.cli.exit_codes import door, downloading
+from impasto.cli.options import with_settings
+from impasto.errors import SettingsError
+from impasto.settings.stylize import StylizeSettings
+from impasto.storage.outputs import InputFile, OutputFile
+
+if TYPE_CHECKING:
+    from impasto.recipes.batch import BatchProgress
+    from impasto.recipes.pairs import Pair
+
+
+@door
+@with_settings(StylizeSettings, presets=True)
+def batch(
+    settings: StylizeSettings,
+    output: Annotated[
+        str,
+        typer.Option("-o", "--output", metavar="FOLDER", help="Folder of the results; made if need be."),
+    ],
+    contents: Annotated[
+        list[str] | None, typer.Argument(metavar="CONTENT", help="Photographs, or folders of photographs.")
+    ] = None,
+    style: Annotated[
+        list[str] | None,
+        typer.Option(metavar="STYLE", help="A painting, or a folder of paintings; can be given again."),
+    ] = None,
+    pairs: Annotated[
+        str,
+        typer.Option(
+            "--list",
+            metavar="FILE",
+            help="Instead of both: a text with lines content,style or content,style,output.",
+        ),
+    ] = "",
+    format: Annotated[str, typer.Option(help="Ending of the results' files.")] = "png",
+    contact_sheet: Annotated[
+        str, typer.Option(metavar="FILE", help="At the end, put the results into one picture.")
+    ] = "",
+) -> None:
+    """Repaint each CONTENT in each STYLE; what is done already is skipped, what fails is told at the end."""
+    from impasto.cli.progress_bars import RunBar
+    from impasto.image.write import check_output
+    from impasto.recipes.batch import batch as paint
+    from impasto.recipes.inputs import settings_files
+    from impasto.recipes.pairs import own_share, placed
+    from impasto.system.distributed import await_ranks
+
+    written = [output, *([str(Path(contact_sheet).parent)] if contact_sheet else [])]
+    wanted = _wanted(contents or [], style or [], pairs, written)
+    rank, count = own_share()
+    inputs = [InputFile("the list", pairs), *settings_files(settings)]
+    sheet = OutputFile("--contact-sheet", contact_sheet)
+    placed(wanted, output, format, inputs=inputs, also=[sheet])  # refuses what would be overwritten
+    if contact_sheet:
+        check_output(contact_sheet)
+        if count > 1:
+            raise SettingsError(
+                "--contact-sheet does not go with torchrun, where each process knows its own pictures only. "
+                "Run again without torchrun afterwards: nothing is painted twice."
+            )
+    results: list[BatchProgress] = []
+    try:
+        with downloading("fetching VGG-19") as on_download, RunBar() as bar:
+            for progress in paint(wanted, output, settings, format=format, on_download=on_download):
+                bar.batch(progress)
+                if progress.state != "painting":
+                    results.append(progress)
+    finally:  # also when stopped, or ended by what concerns all
+        _report(results, f"Rank {rank} of {count}: " if count > 1 else "")
+    if contact_sheet:
+        _write_sheet(results, contact_sheet)
+    await_ranks()
+    if any(result.error for result in results):
+        raise typer.Exit(1)
+
+
+def _wanted(contents: list[str], styles: list[str], pairs: str, written: list[str]) -> "list[Pair]":
+    from impasto.recipes.pairs import grid, read_list
+
+    if pairs and not contents and not styles:
+        return read_list(pairs)
+    if pairs or not (contents and styles):
+        raise SettingsError("batch takes CONTENT... and --style, or --list; one of these, whole.")
+    return grid(contents, styles, written=written)
+
+
+def _report(results: "list[BatchProgress]", who: str) -> None:
+    """What failed, a line each, and how many did not."""
+    for result in results:
+        if result.error:
+            console.error(f"{result.pair}: {result.error}")
+    states = [result.state for result in results]
+    counts = ", ".join(f"{states.count(state)} {state}" for state in ("painted", "skipped", "failed"))
+    if results:
+        console.note(f"{who}{counts}.")
+
+
+def _write_sheet(results: "list[BatchProgress]", path: str) -> None:
+    from impasto.image.write import write_picture
+    from impasto.recipes.contact_sheet import contact_sheet
+
+    shown = sorted(results, key=lambda result: result.number)
+    there = [r.pair._replace(output="") if r.error else r.pair for r in shown]
+    write_picture(contact_sheet(there), path)
+    console.note(f"Wrote {path}.")

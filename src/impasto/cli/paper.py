@@ -1,0 +1,152 @@
+"""The paper's own commands: reconstructions, the literal loss, Figures 1 and 2, a layer's features."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from impasto.cli import console
+from impasto.cli.exit_codes import door, downloading
+from impasto.cli.options import with_settings
+from impasto.cli.output import Output, with_output
+from impasto.cli.run_command import prepared_and_painted
+from impasto.settings.paper import (
+    FeaturesSettings,
+    FigureSettings,
+    LossSettings,
+    ReconstructContentSettings,
+    ReconstructStyleSettings,
+)
+from impasto.storage.outputs import OutputFile, check_outputs
+
+reconstruct_app = typer.Typer(
+    help="What the network's layers keep of an image: its content, or its style.", no_args_is_help=True
+)
+
+
+@reconstruct_app.command("content")
+@door
+@with_settings(ReconstructContentSettings)
+@with_output("File to write. Default: IMAGE-LAYER.png, here.")
+def reconstruct_content(
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help="The image to reconstruct.")],
+    settings: ReconstructContentSettings,
+    output: Output,
+) -> None:
+    """From white noise, find the image that a layer cannot tell from IMAGE: what the layer keeps of it."""
+    from impasto.recipes.inputs import settings_files, source_files
+    from impasto.recipes.reconstruct import prepare_content
+
+    default = f"{Path(image).stem}-{settings.layer}.png"
+    prepared_and_painted(
+        lambda on_download: prepare_content(image, settings, on_download=on_download),
+        output.named(default),
+        [*source_files("the image", image), *settings_files(settings)],
+        longest=settings.size,
+    )
+
+
+@reconstruct_app.command("style")
+@door
+@with_settings(ReconstructStyleSettings)
+@with_output("File to write. Default: IMAGE-texture.png, here.")
+def reconstruct_style(
+    image: Annotated[
+        list[str], typer.Argument(metavar="IMAGE...", help="The painting or texture; several are blended.")
+    ],
+    settings: ReconstructStyleSettings,
+    output: Output,
+) -> None:
+    """From white noise, find an image with the style of IMAGE: a texture, of any size."""
+    from impasto.recipes.inputs import settings_files, source_files
+    from impasto.recipes.reconstruct import prepare_style
+
+    default = "-".join(Path(path).stem for path in image) + "-texture.png"
+    prepared_and_painted(
+        lambda on_download: prepare_style(image, settings, on_download=on_download),
+        output.named(default),
+        [*source_files("the style image", *image), *settings_files(settings)],
+        longest=max(settings.canvas(1, 1)),
+    )
+
+
+@door
+@with_settings(LossSettings)
+def loss(
+    content: Annotated[str, typer.Argument(metavar="CONTENT", help="The photograph.")],
+    style: Annotated[str, typer.Argument(metavar="STYLE", help="The painting.")],
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help="The image whose loss is wanted.")],
+    settings: LossSettings,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Print every term of the paper's literal loss of IMAGE, at its own size."""
+    from impasto.recipes.loss import paper_loss
+
+    with downloading("fetching VGG-19") as on_download:
+        report = paper_loss(content, style, image, settings, on_download=on_download)
+    if as_json:
+        console.out.print_json(json.dumps(dataclasses.asdict(report)))
+        return
+    rows = [("L_content", name, f"{value:.6g}", "") for name, value in report.content.items()]
+    rows += [
+        ("E_l", name, f"{value:.6g}", f"w_l {report.layer_weights[name]:g}")
+        for name, value in report.style.items()
+    ]
+    rows += [
+        ("L_style", "", f"{report.total_style:.6g}", ""),
+        ("L_total", "", f"{report.total:.6g}", f"α {report.alpha:g}, β {report.beta:g}"),
+    ]
+    console.table(f"{report.width}×{report.height}", rows)
+
+
+@door
+@with_settings(FigureSettings)
+def figure(
+    number: Annotated[int, typer.Argument(metavar="1|2", help="Which figure of the paper.", min=1, max=2)],
+    content: Annotated[str, typer.Argument(metavar="CONTENT", help="The photograph.")],
+    style: Annotated[str, typer.Argument(metavar="STYLE", help="The painting.")],
+    settings: FigureSettings,
+    output: Annotated[
+        str,
+        typer.Option("-o", "--output", help="PNG, PDF or SVG. Default: figure-1.png or -2, here."),
+    ] = "",
+    panels: Annotated[str, typer.Option(help="A folder that keeps every panel.")] = "",
+) -> None:
+    """Redo Figure 1 or 2 of the paper from your images; stopped, it goes on where it was."""
+    from impasto.cli.progress_bars import RunBar
+    from impasto.recipes.figure import figure as compute
+
+    output = output or f"figure-{number}.png"
+    with downloading("fetching VGG-19") as on_download, RunBar() as bar:
+        for progress in compute(
+            number, content, style, output, settings, panels=panels, on_download=on_download
+        ):
+            bar.figure(progress)
+    console.note(f"Wrote {output}.")
+
+
+@door
+@with_settings(FeaturesSettings)
+def features(
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help="The image to look at.")],
+    settings: FeaturesSettings,
+    output: Annotated[
+        str, typer.Option("-o", "--output", help="File to write. Default: IMAGE-LAYER-features.png, here.")
+    ] = "",
+) -> None:
+    """Show what a layer's filters respond to, strongest first, or its Gram matrix."""
+    from impasto.image.write import check_output, write_picture
+    from impasto.recipes.features import features as show
+    from impasto.recipes.inputs import settings_files, source_files
+
+    kind = "gram" if settings.gram else "features"
+    output = output or f"{Path(image).stem}-{settings.layer}-{kind}.png"
+    check_outputs([OutputFile("-o", output)], [*source_files("the image", image), *settings_files(settings)])
+    check_output(output)
+    with downloading("fetching VGG-19") as on_download:
+        sheet = show(image, settings, on_download=on_download)
+    write_picture(sheet.picture, output)
+    named = ", ".join(f"{c} ({s:.2f})" for c, s in zip(sheet.channels, sheet.strengths, strict=True))
+    console.note(f"Wrote {output}. Channels with their mean responses, across, then down: {named}.")

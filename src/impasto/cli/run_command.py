@@ -1,0 +1,127 @@
+"""Running a job in front of a person: bar, files on the way, Ctrl-C, errors, saving."""
+
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from impasto.cli import console
+from impasto.cli.exit_codes import downloading
+from impasto.cli.output import Output
+from impasto.cli.progress_bars import RunBar
+from impasto.cli.run_files import RunFiles
+from impasto.errors import INTERRUPTED, ImpastoError
+from impasto.storage.outputs import InputFile
+
+if TYPE_CHECKING:
+    from impasto.results.painting import Painting
+    from impasto.run.checkpoint import Snapshot
+    from impasto.run.plan import Job
+    from impasto.run.progress import Progress
+
+
+def prepared_and_painted(
+    prepare: "Callable[[Callable[[int, int], None]], Job]",
+    output: Output,
+    inputs: Sequence[InputFile],
+    longest: int | None = None,
+) -> None:
+    """Check the output, prepare the job with a bar for the download, run it with one for the painting.
+
+    Args:
+        inputs: every file that is read.
+        longest: side of the picture in pixels, if it is known.
+    """
+    from impasto.system.distributed import join
+
+    output.check(inputs, longest)
+    join()
+    with downloading("fetching VGG-19") as on_download:
+        job = prepare(on_download)
+    paint(job, output)
+
+
+def paint(job: "Job", output: Output, snapshot: "Snapshot | None" = None) -> None:
+    """Run a job under a progress bar and save it; Ctrl-C saves what there is and exits with 130.
+
+    So does an error, which then goes on. Of several processes that work on one picture, the first shows and
+    saves.
+    """
+    from impasto.run.loop import finish, run
+    from impasto.system.distributed import rank, ranks
+
+    output.check_format(max(job.canvas))
+    files = RunFiles(job, output)
+    if snapshot is None:
+        files.begin()
+    last, stopped = None, False
+    with RunBar(quiet=rank() > 0) as bar:
+        try:
+            for count, step in enumerate(run(job, snapshot), start=1):
+                last = step
+                bar.painting(step)
+                files.after(step, count)
+        except KeyboardInterrupt:
+            stopped = True
+        except Exception:
+            if last is not None and ranks() == 1:
+                _salvage(job, last, output, files)
+            raise
+    if stopped and (last is None or ranks() > 1):
+        console.note("Stopped; nothing new was written." + _way_on(output))
+        raise typer.Exit(INTERRUPTED)
+    assert last is not None, "every run has a first step"
+    if stopped:
+        files.checkpoint(last)
+    painting = finish(job, last)
+    if rank() == 0:
+        save(painting, output)
+        _report(painting.manifest["result"], output, stopped)
+    if stopped:
+        raise typer.Exit(INTERRUPTED)
+
+
+def save(painting: "Painting", output: Output) -> None:
+    """Save; if the place has gone bad since it was checked, save elsewhere and say where: nothing is lost."""
+    from impasto.storage.rescue import save_or_rescue
+
+    save_or_rescue(
+        lambda path: painting.save(path, bits=output.bits, quality=output.quality),
+        output.path,
+        what="painting",
+        other_ending=".png",
+    )
+
+
+def _salvage(job: "Job", last: "Progress", output: Output, files: RunFiles) -> None:
+    """Save what was painted before an error ended the run; whatever goes wrong here is only warned of."""
+    from impasto.run.loop import finish
+
+    try:
+        files.checkpoint(last)
+        painting = finish(job, last)
+        save(painting, output)
+    except ImpastoError as error:
+        console.warning(str(error))
+    except Exception as error:  # noqa: BLE001 - the error that ended the run is the one to show
+        console.warning(f"what was painted so far could not be saved ({error!r}).")
+    else:
+        console.note(f"Ended by an error; saved what there is in {output.path}.{_way_on(output)}")
+
+
+def _report(result: "dict[str, Any]", output: Output, stopped: bool) -> None:
+    console.note(
+        f"{'Stopped; saved what there is in' if stopped else 'Painted'} {output.path} "
+        f"({result['width']}×{result['height']}, {result['evaluations']} evaluations, "
+        f"{result['seconds']:.0f} s)." + (_way_on(output) if stopped else "")
+    )
+    if "relative_error" in result:
+        console.note(
+            f"Relative error of the features {result['relative_error']:.2%}; PSNR {result['psnr']:.1f} dB."
+        )
+
+
+def _way_on(output: Output) -> str:
+    there = output.checkpoint and os.path.isfile(output.checkpoint)
+    return f" Go on with: impasto resume {output.checkpoint}" if there else ""

@@ -1,0 +1,54 @@
+"""The command that shows what a painting says of itself."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from impasto.cli import console
+from impasto.cli.exit_codes import door
+
+
+@door
+def show(
+    picture: Annotated[str, typer.Argument(metavar="PICTURE", help="A picture that Impasto painted.")],
+    curves: Annotated[
+        str, typer.Option(metavar="FILE", help="Draw the losses, step by step: PNG, PDF or SVG.")
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole manifest as JSON.")] = False,
+) -> None:
+    """Say how PICTURE was painted, from the manifest inside it."""
+    from impasto.recipes.show import loss_curves, manifest
+
+    found = manifest(picture)
+    if as_json:
+        console.out.print_json(json.dumps(found))
+    else:
+        console.table(picture, _rows(found))
+    if curves:
+        loss_curves(picture, curves)
+        console.note(f"Wrote {curves}.")
+
+
+def _rows(found: dict[str, Any]) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = [("command", f"impasto {found['command']}", f"version {found['impasto']}")]
+    rows += [
+        (role, str(entry["path"]), f"SHA-256 {entry['sha256'][:12]}…" if entry["sha256"] else "from memory")
+        for role, entry in found["inputs"].items()
+    ]
+    rows.append(("weights", found["weights"]["name"], f"SHA-256 {found['weights']['sha256'][:12]}…"))
+    machine = found["machine"]
+    rows.append(("machine", str(machine["processor"]), f"{found['device']}, {found['precision']}"))
+    rows += [(name, _as_text(value), "") for name, value in found["settings"].items()]
+    result = found.get("result", {})
+    rows += [(f"result {name}", _as_text(value), "") for name, value in result.items() if name != "by_term"]
+    rows += [(f"loss {name}", _as_text(value), "") for name, value in result.get("by_term", {}).items()]
+    return rows
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_as_text(one)}" for name, one in value.items())
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return "–" if value in (None, "") else str(value)

@@ -1,0 +1,185 @@
+"""`impasto train`: training a network that stylizes in one pass."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from impasto.cli import console
+from impasto.cli.exit_codes import door, downloading
+from impasto.cli.options import with_settings
+from impasto.cli.run_files import Attempts
+from impasto.errors import INTERRUPTED, SettingsError
+from impasto.settings.fast import TrainSettings
+from impasto.storage.outputs import InputFile, OutputFile, check_outputs, same_file
+
+if TYPE_CHECKING:
+    from impasto.fast.trainer import TrainProgress
+
+
+@door
+@with_settings(TrainSettings)
+def train(
+    style: Annotated[
+        list[str],
+        typer.Argument(metavar="STYLE...", help="The painting; several become one painter's styles."),
+    ],
+    settings: TrainSettings,
+    images: Annotated[str, typer.Option(metavar="FOLDER", help="Photographs to train on; some hundreds do.")],
+    output: Annotated[
+        str, typer.Option("-o", "--output", help="File of the painter. Default: STYLE.safetensors, here.")
+    ] = "",
+    preview: Annotated[
+        str, typer.Option(metavar="FILE", help="A picture of photos and what becomes of them, at every look.")
+    ] = "",
+    checkpoint: Annotated[
+        str, typer.Option(metavar="FILE", help="At every look, all that is needed to go on after a stop.")
+    ] = "",
+    resume: Annotated[
+        str, typer.Option(metavar="FILE", help="Go on from such a file; the painter comes out the same.")
+    ] = "",
+) -> None:
+    """Train a painter that paints in the style of STYLE in one pass (impasto fast --model FILE)."""
+    from impasto.cli.progress_bars import RunBar
+    from impasto.recipes.train import train_steps
+    from impasto.system.distributed import join, rank
+
+    files = _TrainFiles(output or "-".join(Path(path).stem for path in style) + ".safetensors",
+                        preview, checkpoint)  # fmt: skip
+    files.check(style, images, resume, settings)
+    join()
+    with downloading("fetching VGG-19") as on_download:
+        run = train_steps(style, images, settings, resume=resume, on_download=on_download)
+    last, stopped = None, False
+    with RunBar(quiet=rank() > 0) as bar, _between_steps() as wanted:
+        try:
+            for progress in run:
+                last = progress
+                bar.training(progress)
+                if progress.looked and rank() == 0:
+                    files.write(progress)
+                if stopped := bool(wanted):
+                    break
+        except Exception:
+            if last is not None and rank() == 0:
+                files.salvage(last)
+            raise
+    if rank() or last is None:
+        if stopped:
+            raise typer.Exit(INTERRUPTED)
+        return
+    files.finish(last)
+    _report(last, files.output, stopped)
+    if stopped:
+        console.note(f"Go on with: --resume {checkpoint}" if checkpoint else "There is no --checkpoint.")
+        raise typer.Exit(INTERRUPTED)
+
+
+@contextmanager
+def _between_steps() -> Iterator[list[int]]:
+    """Ctrl-C waits for the end of the step, so that what is saved is whole; a second one does not wait."""
+    wanted: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        if wanted:
+            raise KeyboardInterrupt
+        wanted.append(number)
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield wanted
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@dataclass(frozen=True)
+class _TrainFiles:
+    """What a training writes: the painter, a picture of what it can do, all that is needed to go on."""
+
+    output: str
+    preview: str
+    checkpoint: str
+    attempts: Attempts = field(default_factory=Attempts)
+
+    def check(self, style: list[str], images: str, resume: str, settings: TrainSettings) -> None:
+        """Refuse, before anything is computed, files that would destroy something or cannot be written."""
+        from impasto.fast.training_photos import pictures_in
+        from impasto.image.write import check_output
+        from impasto.recipes.inputs import settings_files, source_files
+        from impasto.storage.paths import check_place
+
+        outputs = [
+            OutputFile("-o", self.output, "painter"),
+            OutputFile("--preview", self.preview),
+            OutputFile("--checkpoint", self.checkpoint, "training"),
+        ]
+        inputs = [
+            *source_files("the style image", *style),
+            *source_files("the photograph", *pictures_in(Path(images))),
+            *settings_files(settings),
+        ]
+        if not (resume and self.checkpoint and same_file(resume, self.checkpoint)):
+            inputs.append(InputFile("the training to go on with,", resume))
+        check_outputs(outputs, inputs)
+        if self.preview and Path(self.preview).resolve().is_relative_to(Path(images).resolve()):
+            raise SettingsError(
+                f"--preview '{self.preview}' would go among the photos in '{images}', and be taken for one "
+                "of them the next time. Choose another folder for it."
+            )
+        for path in filter(None, (self.output, self.checkpoint)):
+            check_place(path)
+        if self.preview:
+            check_output(self.preview)
+
+    def write(self, progress: "TrainProgress") -> None:
+        """Write all of them; what cannot be written is warned of, and tried again at the next look."""
+        self.attempts.write("the painter", lambda: progress.model().save(self.output))
+        self._write_others(progress)
+
+    def finish(self, last: "TrainProgress") -> None:
+        """Write all of them; the painter elsewhere, if its place has gone bad.
+
+        Raises:
+            WeightsError: saying where the painter is instead.
+        """
+        from impasto.storage.rescue import save_or_rescue
+
+        self._write_others(last)
+        save_or_rescue(last.model().save, self.output, what="painter")
+
+    def salvage(self, last: "TrainProgress") -> None:
+        """Save the painter so far when an error ends the training."""
+        from impasto.storage.rescue import save_or_rescue
+
+        try:
+            save_or_rescue(last.model().save, self.output, what="painter")
+        except Exception as error:  # noqa: BLE001 - the error that ended the training is the one to show
+            console.warning(str(error))
+        else:
+            console.note(f"Ended by an error; the painter so far is in {self.output}.")
+
+    def _write_others(self, progress: "TrainProgress") -> None:
+        if self.preview:
+            self.attempts.write("the preview", lambda: _write_preview(progress, self.preview))
+        if self.checkpoint:
+            self.attempts.write("the checkpoint", lambda: progress.save(self.checkpoint))
+
+
+def _write_preview(progress: "TrainProgress", path: str) -> None:
+    from impasto.image.arrays import from_tensor
+    from impasto.image.write import write_picture
+
+    write_picture(from_tensor(progress.preview()), path)
+
+
+def _report(last: "TrainProgress", output: str, stopped: bool) -> None:
+    if last.broken:
+        console.note(f"{last.broken} of the photos are broken and were passed over.")
+    console.note(
+        f"{'Stopped; the painter so far is in' if stopped else 'Trained'} {output} ({last.step} steps, "
+        f"{last.seconds:.0f} s, loss {last.loss:.3g}). Paint with: impasto fast PHOTO --model {output}"
+    )

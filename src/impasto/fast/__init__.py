@@ -1,0 +1,1 @@
+"""Stylizing in one pass: AdaIN, trained networks, and their training."""

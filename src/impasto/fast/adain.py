@@ -1,0 +1,146 @@
+"""Any style in one pass: adaptive instance normalisation (Huang and Belongie 2017)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from impasto.errors import WeightsError
+from impasto.network.convolution import Convolution
+from impasto.network.vgg import VGG19
+from impasto.network.weight_records import DECODER_LAYERS
+from impasto.network.weights import Weights
+from impasto.shapes import Features, Image
+
+LAYER = "conv4_1"
+"""Whose responses are given the style's means and deviations, and decoded."""
+
+STRIDE = 8
+"""Pixels of a picture for each position of that layer."""
+
+REACH = 4
+"""Positions around a part that its decoded pixels depend on: 30 px, rounded up."""
+
+EPSILON = 1e-5
+"""Added to variances, as Huang and Belongie do."""
+
+DOUBLED = frozenset({"up4_1", "up3_1", "up2_1"})
+"""The decoder's layers after which the grid is doubled, by nearest neighbours."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean and standard deviation by channel.
+
+    Attributes:
+        mean, deviation: (1, N, 1, 1), float32.
+    """
+
+    mean: Float[Tensor, "1 N 1 1"]
+    deviation: Float[Tensor, "1 N 1 1"]
+
+    @classmethod
+    def of(cls, features: Features, weights: Tensor | None = None) -> "Spread":
+        """Of responses, each position counting by its weight, (1, 1, h, w), if there are weights.
+
+        The variance is divided by one position less than there are (Bessel), as Huang and Belongie do.
+        """
+        if weights is None:
+            variance, mean = torch.var_mean(features.float(), (2, 3), keepdim=True)
+            return cls(mean, (variance + EPSILON).sqrt())
+        total = weights.sum(dtype=torch.float32).clamp(min=1e-6)
+        mean = (features * weights).sum((2, 3), keepdim=True, dtype=torch.float32) / total
+        squares = ((features - mean).square() * weights).sum((2, 3), keepdim=True, dtype=torch.float32)
+        return cls(mean, (squares / (total - 1).clamp(min=1) + EPSILON).sqrt())
+
+    @classmethod
+    def from_moments(cls, moments: Float[Tensor, "1 _ N"], positions: float) -> "Spread":
+        """From the means of F, in the first row, and of F Fᵀ, below, over that many positions."""
+        mean, second = moments[0, 0], moments[0, 1:].diagonal()
+        variance = (second - mean.square()).clamp(min=0) * positions / max(positions - 1, 1)
+        return cls(mean.view(1, -1, 1, 1), (variance + EPSILON).sqrt().view(1, -1, 1, 1))
+
+    def towards(self, other: "Spread", features: Features) -> Features:
+        """AdaIN (Huang and Belongie 2017, Eq. 8): responses with this spread, given the other's."""
+        scale = other.deviation / self.deviation
+        shift = other.mean - self.mean * scale
+        return torch.addcmul(shift, features.float(), scale).to(features.dtype)
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """From responses of conv4_1 back to pixels.
+
+    Attributes:
+        convolutions: all but the last, by name, in their order.
+        last: weight (3, C, 3, 3) and bias (3,) of the last, which has no rectification; float32,
+            as pixels need.
+    """
+
+    convolutions: Mapping[str, Convolution]
+    last: tuple[Tensor, Tensor]
+
+    @classmethod
+    def build(cls, weights: Weights, encoder: VGG19) -> "Decoder":
+        """Put the decoder where the encoder stands, in its type.
+
+        Raises:
+            WeightsError: the two do not belong together.
+        """
+        wanted, has = encoder.channels(LAYER), weights.layers[DECODER_LAYERS[0]][0].shape[1]
+        if wanted != has:
+            raise WeightsError(
+                f"the decoder {weights.path} takes {has} channels, but {LAYER} of the network has {wanted}. "
+                "Give weights that belong together, or leave out --weights and --decoder."
+            )
+        own = {
+            name: tuple(tensor.to(encoder.device, encoder.dtype) for tensor in layer)
+            for name, layer in weights.layers.items()
+        }
+        *before, last = DECODER_LAYERS
+        weight, bias = (tensor.to(encoder.device) for tensor in weights.layers[last])
+        return cls(
+            {name: Convolution.of(*own[name]) for name in before},
+            (weight.contiguous(memory_format=torch.channels_last), bias),
+        )
+
+    def decode(self, features: Features) -> Image:
+        """Pixels, (B, 3, 8h, 8w), float32, 0..1 nominal; the edges of the grid are mirrored."""
+        response = features
+        for name, convolution in self.convolutions.items():
+            response = convolution.respond(response, mirror=True)
+            if name in DOUBLED:
+                response = F.interpolate(response, scale_factor=2.0, mode="nearest")
+        return F.conv2d(F.pad(response.float(), (1, 1, 1, 1), mode="reflect"), *self.last)
+
+    def decode_by_tiles(self, features: Features, side: int) -> Image:
+        """The same in parts of at most `side` × `side` positions, which have what they depend on around them.
+
+        Args:
+            side: 0: one part.
+        """
+        height, width = features.shape[2:]
+        if not side or side >= max(height, width):
+            return self.decode(features)
+        found = features.new_empty(1, 3, height * STRIDE, width * STRIDE, dtype=torch.float32)
+        for top, bottom in _parts(height, side):
+            for left, right in _parts(width, side):
+                up, before = max(0, top - REACH), max(0, left - REACH)
+                window = features[:, :, up : bottom + REACH, before : right + REACH]
+                pixels = self.decode(window.contiguous(memory_format=torch.channels_last))
+                down, along = (top - up) * STRIDE, (left - before) * STRIDE
+                high, wide = (bottom - top) * STRIDE, (right - left) * STRIDE
+                found[:, :, top * STRIDE : bottom * STRIDE, left * STRIDE : right * STRIDE] = pixels[
+                    :, :, down : down + high, along : along + wide
+                ]
+        return found
+
+
+def _parts(length: int, side: int) -> list[tuple[int, int]]:
+    """A side cut into nearly equal parts."""
+    count = -(-length // side)
+    return list(pairwise(round(length * place / count) for place in range(count + 1)))

@@ -1,0 +1,104 @@
+"""Files of trained painters: half precision, with a manifest, a few of them shipped."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from impasto.errors import SettingsError, WeightsError
+from impasto.fast.transformer_net import Painter
+from impasto.storage.tensor_file import FileKind, TensorReader, open_tensors, write_tensors
+
+SHIPPED = Path(__file__).parent / "bundled"
+"""The painters that come with Impasto."""
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A trained painter.
+
+    Attributes:
+        painter: on the CPU in float32, without gradients.
+        styles: what its styles are called, in their order.
+        manifest: how it was trained: settings, pictures, losses.
+        name: what the user called it.
+        sha256: digest of the tensors in the file it is from, or "".
+    """
+
+    painter: Painter
+    styles: tuple[str, ...]
+    manifest: Mapping[str, Any]
+    name: str = ""
+    sha256: str = ""
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write it in half precision, whole or not at all.
+
+        Raises:
+            WeightsError: it cannot be written there.
+        """
+        tensors = {name: tensor.half() for name, tensor in self.painter.state_dict().items()}
+        said = {"shape": self.painter.shape, "styles": list(self.styles), "manifest": dict(self.manifest)}
+        write_tensors(path, _kind(), tensors, said)
+
+
+def shipped() -> dict[str, Path]:
+    """The painters that come with Impasto, by name."""
+    return {path.stem: path for path in sorted(SHIPPED.glob("*.safetensors"))}
+
+
+def load(model: str | os.PathLike[str]) -> Model:
+    """A painter that is shipped, by its name, or one from a file.
+
+    Raises:
+        WeightsError: no such file or name; damaged; of another kind or a later version.
+    """
+    name = os.fspath(model)
+    known = shipped()
+    kind = _kind()
+    with open_tensors(known.get(name, Path(name).expanduser()), kind) as file, file.parsing(RuntimeError):
+        painter = Painter(**file.facts["shape"])
+        painter.load_state_dict({key: file.tensor(key).float() for key in file.names})
+        styles, manifest = file.facts["styles"], file.facts["manifest"]
+        named = isinstance(styles, list) and all(isinstance(style, str) for style in styles)
+        if not named or len(styles) != painter.styles or not isinstance(manifest, dict):
+            raise ValueError(f"styles {styles} of {painter.styles}, and {type(manifest).__name__}")
+        digest = file.tensors_sha256()
+    if not all(bool(tensor.isfinite().all()) for tensor in painter.parameters()):
+        raise WeightsError(f"{name} holds values that are infinite or not numbers. {kind.advice}")
+    painter.requires_grad_(False)
+    painter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Model(painter, tuple(styles), manifest, name, digest)
+
+
+def _kind() -> FileKind:
+    bundled = ", ".join(shipped()) or "none"
+    return FileKind(
+        "Impasto painter",
+        2,
+        TensorReader.tensors_sha256,
+        WeightsError,
+        f"Name a file that `impasto train` wrote, or one that is shipped: {bundled}.",
+    )
+
+
+def begin_from(model: Model, painter: Painter) -> None:
+    """Give a painter another's weights; each of its styles begins with the mean of the other's.
+
+    Raises:
+        SettingsError: the other is of another size.
+    """
+    other = model.painter
+    if (other.width, other.blocks) != (painter.width, painter.blocks):
+        raise SettingsError(
+            f"the painter {model.name} has width {other.width} and {other.blocks} blocks; {painter.width} "
+            f"and {painter.blocks} are wanted. Use --width {other.width} --blocks {other.blocks}."
+        )
+    found = other.state_dict()
+    for name, tensor in found.items():
+        if name.endswith((".scale", ".shift")):
+            found[name] = tensor.mean(0, keepdim=True).expand(painter.styles, -1)
+    painter.load_state_dict(found)

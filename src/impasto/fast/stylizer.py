@@ -1,0 +1,192 @@
+"""Stylizes photos in one pass, with AdaIN or a trained network; keeps everything loaded."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from impasto.errors import ImageError, OutOfMemoryError, SettingsError
+from impasto.fast.adain import LAYER, Decoder
+from impasto.fast.one_pass import LEAST, AnyStyle, Hand, Trained
+from impasto.image.color import grey, luminance, with_luminance
+from impasto.image.picture import Picture
+from impasto.image.read import Source, read_picture
+from impasto.image.resize import fit, fitted, resize
+from impasto.network.download import ByteProgress
+from impasto.network.vgg import network_for
+from impasto.network.weight_records import ADAIN_DECODER
+from impasto.network.weights import Weights, load
+from impasto.results.manifest import new
+from impasto.results.painting import Painting
+from impasto.run.choose_layout import memory_limit
+from impasto.settings.fast import FastSettings
+from impasto.shapes import Image
+from impasto.style.cache import Workshop, style_key
+from impasto.style.style_images import Sources, Styles, read_styles
+from impasto.system.device import compute_for
+from impasto.system.distributed import alone
+from impasto.system.memory import memory_errors, peak_memory, used
+
+TILE = 1024
+"""Side of the tiles where a picture does not fit whole, in pixels."""
+
+
+class FastPainter:
+    """One or several paintings, or a trained painter, ready to repaint any number of photographs.
+
+    Args:
+        style: paintings; none if the settings name a model.
+        settings: how; default `FastSettings()`.
+        on_download: called with bytes done and bytes in all while weights are fetched.
+    Raises:
+        SettingsError: paintings and a model, or neither; a setting that does not go with a model.
+        ImageError, WeightsError, DeviceError: before anything is computed.
+    Example:
+        >>> painter = FastPainter("great-wave.jpg")  # doctest: +SKIP
+        >>> for photo in photos:  # doctest: +SKIP
+        ...     painter.paint(photo).save(...)
+    """
+
+    def __init__(
+        self,
+        style: Sources = (),
+        settings: FastSettings | None = None,
+        *,
+        on_download: ByteProgress | None = None,
+    ) -> None:
+        self.settings = settings = settings or FastSettings()
+        _check_style(style, settings)
+        self.compute = compute_for(settings)
+        self.hand: Hand
+        if settings.model:
+            self.paintings: Styles | None = None
+            trained = Trained.of(settings, self.compute.device, self.compute.dtype)
+            self.hand = trained
+            self.weights = Weights(trained.model.name, trained.model.sha256, {}, "")
+        else:
+            self.paintings = read_styles(style, settings.blend)
+            self.paintings.check([LAYER])
+            for painting in self.paintings.pictures:
+                if min(painting.height, painting.width) < LEAST:
+                    raise ImageError(
+                        f"style image is {painting.width}×{painting.height}; at least {LEAST}×{LEAST} is "
+                        "needed. Use a larger one."
+                    )
+            network, self.weights = network_for(
+                settings.weights,
+                pooling=settings.pooling,
+                deepest_layer=LAYER,
+                compute=self.compute,
+                on_download=on_download,
+            )
+            decoder = load(settings.decoder or None, record=ADAIN_DECODER, progress=on_download)
+            self.hand = AnyStyle(
+                network.mirroring(), Decoder.build(decoder, network), settings, decoder.sha256
+            )
+            self.weights = replace(self.weights, layers={})
+
+    def paint(self, content: Source, *, regions: Sequence[Source] = ()) -> Painting:
+        """Repaint one photograph.
+
+        Args:
+            content, regions: as in `stylize`.
+        Raises:
+            ImageError: it cannot be read, or is too small; masks as in `read_regions`.
+            OutOfMemoryError: the memory does not suffice even for tiles.
+        """
+        began = time.perf_counter()
+        with memory_errors("reading the photograph", "Make it smaller first."):
+            photo = read_picture(content, role="content image")
+        height, width = fit(photo.height, photo.width, self.settings.size or max(photo.height, photo.width))
+        if min(height, width) < LEAST:
+            raise ImageError(
+                f"the painting would be {width}×{height}; at least {LEAST}×{LEAST} is needed. "
+                f"Use a larger --size than {max(height, width)}."
+            )
+        paintings = self.paintings and self.paintings.for_photo(photo, self.settings, regions)
+        if paintings is not None:
+            paintings.check([LAYER])
+        if regions and self.paintings is None:
+            raise SettingsError("a model paints everywhere alike: leave --regions out, or give paintings.")
+        inputs = {"content": photo}
+        if paintings is not None:
+            inputs |= paintings.inputs
+            if paintings.regions:
+                inputs |= paintings.regions.inputs
+        tile = self._tile(height, width)
+        try:
+            painted = self._painted(photo, (height, width), paintings, tile)
+        except OutOfMemoryError:
+            if tile:
+                raise
+            tile = TILE
+            painted = self._painted(photo, (height, width), paintings, tile)
+        manifest = new("fast", self.settings, inputs, self.weights, self.compute)
+        manifest["result"] = {
+            "width": width,
+            "height": height,
+            "complete": True,
+            "seconds": round(time.perf_counter() - began, 3),
+            "peak_memory": peak_memory(self.compute.device),
+            "tile": tile,
+        } | self.hand.said
+        alpha = None if photo.alpha is None else resize(photo.alpha, height, width).clamp(0, 1)
+        return Painting(Picture(pixels=painted, alpha=alpha, name="painting"), manifest)
+
+    def _painted(self, photo: Picture, size: tuple[int, int], paintings: Styles | None, tile: int) -> Image:
+        what = f"a picture of {size[1]}×{size[0]}"
+        with memory_errors(what, "Use a smaller --size or --tile."), alone():
+            image = fitted(photo, *size, self.compute.device)
+            start = grey(image) if self.settings.colors == "photo-luminance" else image
+            painted = self.hand.painted(start, paintings, tile)
+            return self._finished(painted.clamp(0, 1), image, paintings).cpu()
+
+    def _tile(self, height: int, width: int) -> int:
+        """Side of the tiles, in pixels; 0: whole."""
+        if self.settings.tile:
+            return self.settings.tile
+        wide = 4 if self.compute.dtype == torch.float32 else 2
+        needed = self.hand.numbers * wide * height * width
+        device = self.compute.device
+        return 0 if needed < memory_limit(self.settings.memory, device) - used(device) else TILE
+
+    def _finished(self, painted: Image, photo: Image, paintings: Styles | None) -> Image:
+        """The photo's chroma, if its colours are kept, and its kept regions, over what was painted."""
+        if self.settings.colors == "photo-luminance":
+            painted = with_luminance(photo, luminance(painted))
+        kept = paintings.regions.fixed(*photo.shape[2:]) if paintings and paintings.regions else None
+        return painted if kept is None else torch.lerp(painted, photo, kept.to(photo.device))
+
+
+def cached_stylizer(
+    cache: Workshop, style: Sources, settings: FastSettings, on_download: ByteProgress | None = None
+) -> FastPainter:
+    """The stylizer that an earlier job has left in the cache, or a new one.
+
+    Raises:
+        ImpastoError: as `FastPainter`.
+    """
+    return cache.get(
+        "stylizer",
+        style_key(style, settings),
+        lambda: FastPainter(style, settings, on_download=on_download),
+    )
+
+
+def _check_style(style: Sources, settings: FastSettings) -> None:
+    given = not (isinstance(style, (list, tuple)) and not style)
+    if settings.model and given:
+        raise SettingsError(
+            f"there are paintings, and a model, {settings.model!r}, which has its own. Leave out one of them."
+        )
+    if not settings.model and not given:
+        raise SettingsError("there is neither a painting nor a model. Name a STYLE, or --model NAME.")
+    if settings.model and settings.colors == "photo-match":
+        raise SettingsError(
+            "colors is 'photo-match', which recolours paintings, and a model has learned its own. Use "
+            "photo-luminance, or give the painting instead of --model."
+        )
+    if settings.model and (settings.keep or settings.style_scale != 1.0):
+        name = "keep" if settings.keep else "style-scale"
+        raise SettingsError(f"--{name} does not go with --model. Give the painting instead.")

@@ -1,0 +1,156 @@
+"""Photographs to train on: any folder of them, drawn the same way whenever a run comes to the same place."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from impasto.errors import ImageError
+from impasto.image.folders import is_picture
+from impasto.image.read import read_picture
+from impasto.image.resize import resize
+from impasto.shapes import Image
+
+ROOM = 1 << 30
+"""Bytes of decoded photographs that are kept in memory."""
+
+MARGIN = 1.25
+"""Short side of a kept photograph, against that of the crops: what there is to choose from."""
+
+
+class Photos:
+    """The photographs of a folder and of the folders in it, as random squares.
+
+    The square of a number is always the same, so that a run can go on in the middle, and several processes
+    can share one. A file that turns out to be broken is passed over for the next, and counted.
+
+    Args:
+        folder: where they are.
+        size: side of the squares, in pixels.
+        seed: of the order, the places and the mirroring.
+        held: how many of them are kept apart, to judge by; fewer if there are not ten times as many.
+    Raises:
+        ImageError: no such folder, or none with pictures.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], size: int, *, seed: int = 0, held: int = 4) -> None:
+        self.folder, self.size, self.seed = Path(folder), size, seed
+        found = pictures_in(self.folder)
+        order = _order(len(found), seed, -1)
+        self.broken: dict[str, str] = {}
+        self._kept: dict[Path, UInt8[Tensor, "1 3 _ _"]] = {}
+        self._room = ROOM
+        self._orders: dict[int, list[int]] = {}
+        self.held = self._first_good(
+            [found[place] for place in order], min(held, max(1, len(found) // 10)) if len(found) > 1 else 0
+        )
+        self.files = [path for path in found if path not in self.held]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the names of all of them: the same folder, the same order."""
+        names = sorted(path.relative_to(self.folder).as_posix() for path in (*self.held, *self.files))
+        return hashlib.sha256("\n".join(names).encode()).hexdigest()
+
+    def square(self, number: int) -> Image:
+        """The square of that number, (1, 3, size, size), 0..1. Every photo comes once before one comes again.
+
+        Raises:
+            ImageError: all of them are broken.
+        """
+        round_, place = divmod(number, len(self.files))
+        if round_ not in self._orders:
+            self._orders = {round_: _order(len(self.files), self.seed, round_)}
+        pixels = self._good(self.files, self._orders[round_][place])
+        draw = torch.Generator().manual_seed(_mixed(self.seed, number))
+        top, left, mirror = torch.rand(3, generator=draw).tolist()
+        height, width = pixels.shape[2:]
+        top, left = int(top * (height - self.size + 1)), int(left * (width - self.size + 1))
+        found = pixels[:, :, top : top + self.size, left : left + self.size].float() / 255
+        return found.flip(3) if mirror < 0.5 else found
+
+    def judges(self) -> list[Image]:
+        """The middles of the photos kept apart, each (1, 3, size, size), 0..1; of all if there is one."""
+        found = []
+        for place in range(len(self.held) or 1):
+            pixels = self._good(self.held or self.files, place)
+            top, left = ((side - self.size) // 2 for side in pixels.shape[2:])
+            found.append(pixels[:, :, top : top + self.size, left : left + self.size].float() / 255)
+        return found
+
+    def _good(self, files: Sequence[Path], place: int) -> UInt8[Tensor, "1 3 _ _"]:
+        """That photograph, or the next that is not broken."""
+        for step in range(len(files)):
+            path = files[(place + step) % len(files)]
+            if str(path) in self.broken:
+                continue
+            try:
+                return self._read(path)
+            except ImageError as error:
+                self.broken[str(path)] = str(error)
+        raise ImageError(
+            f"all {len(files)} pictures in '{self.folder}' are broken; the last: {self.broken[str(path)]}"
+        )
+
+    def _first_good(self, files: Sequence[Path], count: int) -> list[Path]:
+        """As many of them as are wanted that can be read."""
+        good: list[Path] = []
+        for path in files:
+            if len(good) == count:
+                break
+            try:
+                self._read(path)
+            except ImageError as error:
+                self.broken[str(path)] = str(error)
+            else:
+                good.append(path)
+        return good
+
+    def _read(self, path: Path) -> UInt8[Tensor, "1 3 _ _"]:
+        if path in self._kept:
+            return self._kept[path]
+        pixels = read_picture(path, role="photograph").pixels
+        height, width = pixels.shape[2:]
+        scale = max(round(self.size * MARGIN), self.size) / min(height, width)
+        smaller = resize(pixels, max(self.size, round(height * scale)), max(self.size, round(width * scale)))
+        levels = (smaller.clamp(0, 1) * 255).round().to(torch.uint8)
+        if self._room >= levels.numel():
+            self._kept[path], self._room = levels, self._room - levels.numel()
+        return levels
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures in a folder and in the folders in it, hidden ones left out, in the order of their names.
+
+    Raises:
+        ImageError: no such folder, or none with pictures.
+    """
+    if not folder.is_dir():
+        raise ImageError(f"there is no folder '{folder}'. Name one with photographs: --images FOLDER.")
+    found = sorted(
+        path
+        for path in folder.rglob("*")
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+        and is_picture(path)
+    )
+    if not found:
+        raise ImageError(f"the folder '{folder}' has no pictures in it, nor have its folders.")
+    return found
+
+
+def _order(count: int, seed: int, round_: int) -> list[int]:
+    draw = torch.Generator().manual_seed(_mixed(seed, round_ + (1 << 40)))
+    return torch.randperm(count, generator=draw).tolist()
+
+
+def _mixed(seed: int, number: int) -> int:
+    """One seed of two numbers, no two pairs near one another."""
+    return (seed * 0x9E3779B97F4A7C15 + number * 0xBF58476D1CE4E5B9 + 1) % (1 << 63)

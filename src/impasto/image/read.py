@@ -1,0 +1,108 @@
+"""Reading pictures from files and from memory."""
+
+import hashlib
+import os
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
+
+import numpy as np
+import pyvips
+from numpy.typing import NDArray
+from torch import Tensor
+
+from impasto.errors import ImageError, ImpastoWarning
+from impasto.image import heic, jpeg
+from impasto.image.arrays import from_array, from_pil, from_tensor
+from impasto.image.deepzoom import read_pyramid_manifest
+from impasto.image.formats import JPEG, Format, by_suffix
+from impasto.image.header import VipsImage, check_pixels, damaged, opened, read_bytes
+from impasto.image.picture import Picture
+from impasto.image.srgb import to_srgb
+from impasto.image.write import _PYRAMIDS
+from impasto.image.xmp import unpack
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+Source: TypeAlias = Union[str, "os.PathLike[str]", Picture, "PIL.Image.Image", NDArray[Any], Tensor]
+"""Whatever a picture can be read from."""
+
+
+def read_picture(source: Source, *, role: str = "image", max_pixels: int = 400_000_000) -> Picture:
+    """Read a picture: a file, or what already is a picture in memory.
+
+    Files are JPEG, PNG, WebP, TIFF, AVIF, GIF or (with the extra 'heic') HEIC, recognised by their bytes.
+    The EXIF orientation is applied, colours become sRGB by the embedded profile, 16 bits stay 16 bits, the
+    alpha channel comes apart and the colours under it are kept. A file that is cut off is an error, never
+    a picture with a grey half.
+
+    Args:
+        source: a path, a `Picture` (handed back as it is), a Pillow image, an array or a tensor; see
+            `from_array`, `from_tensor` and `from_pil` in `arrays` for the forms.
+        role: what the picture is for, in messages: 'content image'.
+        max_pixels: the most pixels that are decoded; checked before decoding.
+    Returns:
+        pixels (1, 3, H, W), 0..1, and what else a `Picture` has.
+    Raises:
+        ImageError: a file that is missing, empty, a folder, unreadable, no picture, damaged or too large; an
+            array of another shape, kind or range.
+    Warns:
+        ImpastoWarning: more than one frame (the first is read); a broken colour profile (left out).
+    Example:
+        >>> picture = read_picture("photo.jpg", role="content image")  # doctest: +SKIP
+    """
+    if isinstance(source, Picture):
+        return source
+    if isinstance(source, np.ndarray):
+        return from_array(source, role=role)
+    if isinstance(source, Tensor):
+        return from_tensor(source, role=role)
+    if isinstance(source, (str, os.PathLike)):
+        return _read_file(os.fspath(source), role, max_pixels)
+    if any(kind.__module__ == "PIL.Image" for kind in type(source).__mro__):
+        return from_pil(source, role=role, max_pixels=max_pixels)
+    raise ImageError(
+        f"{role} is a {type(source).__name__}; needed: a path, an array, a tensor, a PIL image or a Picture."
+    )
+
+
+def read_manifest(path: "str | os.PathLike[str]") -> str | None:
+    """The manifest (JSON text) that `write_picture` embedded in a file; None if it has none.
+
+    Args:
+        path: the picture; of a deep-zoom pyramid the name it was written under, or its .dzi.
+    Raises:
+        ImageError: the file cannot be read or is no picture.
+    """
+    name = os.fspath(path)
+    who = f"picture '{name}'"
+    if by_suffix(Path(name).suffix) in _PYRAMIDS:
+        return read_pyramid_manifest(name, who)
+    data, known = read_bytes(name, who)
+    header = opened(data, known, who)
+    return unpack(header.get("xmp-data")) if header.get_typeof("xmp-data") else None
+
+
+def _read_file(name: str, role: str, max_pixels: int) -> Picture:
+    who = f"{role} '{name}'"
+    data, known = read_bytes(name, who)
+    header = opened(data, known, who)
+    check_pixels(header.height, header.width, max_pixels, who)
+    pages = header.get("n-pages") if header.get_typeof("n-pages") else 1
+    if pages > 1:
+        warnings.warn(
+            f"{who} has {pages} frames or pages; only the first is used.", ImpastoWarning, stacklevel=3
+        )
+    pixels, alpha = to_srgb(_decode(header, data, known, who), who)
+    return Picture(pixels, alpha, name, hashlib.sha256(data).hexdigest())
+
+
+def _decode(header: VipsImage, data: bytes, known: Format, who: str) -> VipsImage:
+    """The pixels, upright, in memory."""
+    try:
+        return (jpeg.decode(data, who) if known is JPEG else header.copy_memory()).autorot()
+    except pyvips.Error as error:
+        if header.get_typeof("heif-compression") and header.get("heif-compression") != "av1":
+            return heic.decode(data, who)
+        raise damaged(who, known, error) from error

@@ -1,0 +1,110 @@
+"""Writing pictures to files, whole or not at all."""
+
+import os
+from pathlib import Path
+
+import pyvips
+
+from impasto.errors import ImageError, SettingsError
+from impasto.image import heic
+from impasto.image.deepzoom import check_pyramid, write_pyramid
+from impasto.image.encode import _encode, _output_format, _over_white, _packet
+from impasto.image.formats import DEEP_ZOOM, HEIC, SZI
+from impasto.image.header import reason
+from impasto.image.picture import Picture, to_numpy
+from impasto.storage.atomic import atomic_write
+from impasto.storage.paths import check_place
+
+_PYRAMIDS = (DEEP_ZOOM, SZI)
+
+
+def write_picture(
+    picture: Picture,
+    path: "str | os.PathLike[str]",
+    *,
+    bits: int = 8,
+    quality: int = 92,
+    manifest: str | None = None,
+) -> None:
+    """Write a picture to a file, whole or not at all.
+
+    The ending chooses the format: .jpg .jpeg .png .webp .tif .tiff .avif, and .heic .heif with the extra
+    'heic'. The file has an sRGB profile and, if given, the manifest in an XMP packet. It is written beside
+    its place under a hidden name and renamed, so a file of that name stays as it was until the new one is
+    complete. The same pixels give the same bytes. JPEG and AVIF keep full colour resolution from quality 90.
+
+    .dz (or .dzi) writes a deep-zoom pyramid, `out.dzi` and its tiles in `out_files`, and .szi the same in one
+    zip file; see `deepzoom.write_pyramid` for how two names are replaced. The tiles are JPEG, or PNG if the
+    picture has alpha, and the manifest lies beside them as JSON.
+
+    Args:
+        picture: one picture; values outside 0..1 are clipped, then rounded.
+        path: where to.
+        bits: 8, or 16 for PNG and TIFF.
+        quality: 1..100 for JPEG, also in tiles, WebP, AVIF and HEIC; at 100 WebP and AVIF lose nothing.
+        manifest: JSON text to embed. JPEG holds 60,000 bytes; a longer one is compressed there.
+    Raises:
+        SettingsError: an unknown ending, bits that the format has not, a quality out of range.
+        ImageError: a folder or file that cannot be written, a full disk, a picture too large for the format,
+            NaN, a manifest too long for JPEG even when compressed.
+    Warns:
+        ImpastoWarning: transparency that JPEG cannot hold was laid over white.
+    """
+    check_output(path, bits=bits, longest=max(picture.height, picture.width))
+    if not 1 <= quality <= 100:
+        raise SettingsError(f"quality is {quality}; it must be from 1 to 100.")
+    name = os.fspath(path)
+    target = Path(os.path.realpath(path))  # a link stays a link
+    known = _output_format(name)
+    packet = None if manifest is None else _packet(manifest, known, name)
+    if not known.alpha:
+        picture = _over_white(picture, known)
+    try:
+        if known in _PYRAMIDS:
+            write_pyramid(to_numpy(picture), name, quality, manifest)
+            return
+        data = _encode(to_numpy(picture, bits), known, quality, packet)
+        with atomic_write(target) as file:
+            file.write(data)
+    except pyvips.Error as error:
+        raise ImageError(f"cannot make {known.name} for '{name}': {reason(error)}. Try .png.") from error
+    except OSError as error:
+        raise ImageError(
+            f"cannot write '{name}': {error.strerror or error}. Free some space or choose another folder."
+        ) from error
+
+
+def check_output(path: "str | os.PathLike[str]", *, bits: int = 8, longest: int | None = None) -> None:
+    """Refuse, before any work is done, a path that a picture could not be written to. Leaves nothing behind.
+
+    Args:
+        path: where the picture is to go.
+        bits: 8 or 16.
+        longest: pixels of its long side, if known.
+    Raises:
+        SettingsError: an unknown ending, or bits that the format has not.
+        ImageError: no such folder, a folder in its place, a folder or file that may not be written, a
+            picture too large for the format, HEIC without its package, or other things where the tiles of a
+            pyramid would go.
+    """
+    name = os.fspath(path)
+    known = _output_format(name)
+    if bits not in known.bits:
+        raise SettingsError(
+            f"'{name}': {known.name} is written with {' or '.join(map(str, known.bits))} bits, not {bits}. "
+            "Use .png or .tif for 16."
+        )
+    if longest is not None and longest > known.longest:
+        raise ImageError(
+            f"'{name}': {known.name} holds at most {known.longest:,} pixels a side, this picture has "
+            f"{longest:,}. Use .tif."
+        )
+    if known is HEIC:
+        heic.load(f"'{name}': {heic.NEEDED}, or choose .avif.")
+    try:
+        if known is DEEP_ZOOM:
+            check_pyramid(name)
+        else:
+            check_place(name)
+    except OSError as error:  # a name too long, a loop of links
+        raise ImageError(f"cannot write '{name}': {error.strerror or error}. Choose another name.") from error

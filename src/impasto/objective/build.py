@@ -1,0 +1,162 @@
+"""Images to terms: builds the content, style and pixel terms of an objective."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from jaxtyping import Float
+from torch import Tensor
+
+from impasto.choices import Formula, Keep
+from impasto.layers import layer
+from impasto.network.vgg import VGG19
+from impasto.objective.formulas import CONVENTIONS
+from impasto.objective.guidance import Area
+from impasto.objective.style import GRAM, Statistic, StyleTerm
+from impasto.objective.targets import content_targets, style_targets
+from impasto.objective.terms import ContentTerm, PixelTerm, squared_overshoot
+from impasto.shapes import Image
+
+
+def content_terms(
+    network: VGG19,
+    content: Image,
+    layers: Mapping[str, float],
+    *,
+    weight: float,
+    formula: Formula,
+    tile: int = 0,
+    keep: Keep = "memory",
+) -> tuple[ContentTerm, ...]:
+    """Terms that hold an image's content at some layers.
+
+    Args:
+        content: the content image at the size to be painted, (1, 3, H, W).
+        layers: each layer's share; shares are used as they are, the paper has one layer with share 1.
+        weight: the paper's α.
+        formula: "paper", α · ½Σ(F−P)², which grows with the number of pixels; "balanced", α · ½Σ(F−P)²/½ΣP²,
+            the squared relative error of the features, which depends on neither size nor layer. Others: see
+            `CONVENTIONS`.
+        tile, keep: see `content_targets`.
+    """
+    shares = {layer(name).name: share for name, share in layers.items()}
+    targets = content_targets(network, content, list(shares), tile=tile, keep=keep)
+    unit, canvas = CONVENTIONS[formula].content, (content.shape[2], content.shape[3])
+    return tuple(
+        ContentTerm(
+            name,
+            target,
+            weight * shares[name] * unit(network.channels(name), math.prod(layer(name).grid(*canvas)), half),
+        )
+        for name, (target, half) in targets.items()
+    )
+
+
+def style_terms(
+    network: VGG19,
+    styles: Sequence[tuple[Float[Tensor, "1 3 _ _"], float]],
+    layers: Mapping[str, float],
+    *,
+    canvas: tuple[int, int],
+    weight: float,
+    formula: Formula,
+    tile: int = 0,
+) -> tuple[StyleTerm, ...]:
+    """Terms that hold an image's style at some layers.
+
+    Args:
+        styles: images, each (1, 3, H', W') of any size (a Gram matrix per position does not depend on it),
+            with their shares. The target is the sum of share · Gram matrix: one image with share 1 is the
+            paper's, several are a style between theirs.
+        layers: the paper's w_l by layer.
+        canvas: height and width in pixels of the image to be painted.
+        weight: the paper's β.
+        formula: "paper", β w_l E_l; "balanced", β w_l E_l divided by its value for a featureless image, the
+            squared relative error of the Gram matrix, which depends on neither size, layer nor contrast.
+            Others: see `CONVENTIONS`.
+        tile: see `style_targets`.
+    """
+    targets = style_targets(network, styles, list(layers), tile=tile)
+    wanted = [Wanted(targets)]
+    return style_terms_towards(wanted, layers, canvas=canvas, weight=weight, formula=formula)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A style that is wanted somewhere in a picture.
+
+    Attributes:
+        means: by layer, what is wanted of its statistic per position.
+        shares: by layer, how much of the style's weight; a layer that is not named has all of it.
+        statistics: by layer; Gram matrices if not named.
+        area: where; None everywhere.
+        label: for the report.
+    """
+
+    means: Mapping[str, Tensor]
+    shares: Mapping[str, float] = field(default_factory=dict)
+    statistics: Mapping[str, Statistic] = field(default_factory=dict)
+    area: Area | None = None
+    label: str = ""
+
+
+def style_terms_towards(
+    wanted: Sequence[Wanted],
+    layers: Mapping[str, float],
+    *,
+    canvas: tuple[int, int],
+    weight: float,
+    formula: Formula,
+) -> tuple[StyleTerm, ...]:
+    """The terms of `style_terms`, from styles that are measured already; none where a share is 0."""
+    convention = CONVENTIONS[formula]
+    w = {layer(name).name: share for name, share in layers.items()}
+    terms = []
+    for one in wanted:
+        for name, mean in one.means.items():
+            share = one.shares.get(name, 1.0)
+            if not share:
+                continue
+            statistic = one.statistics.get(name, GRAM)
+            positions = math.prod(layer(name).grid(*canvas))
+            target = statistic.target(mean)
+            channels = statistic.channels(mean)
+            nothing = statistic.measure(mean.new_zeros(1, channels, 1, 1))  # what a featureless image has
+            unit = convention.style(channels, float(statistic.distance(nothing, 1, target)))
+            terms.append(
+                StyleTerm(
+                    name,
+                    target,
+                    positions if one.area is None else one.area.positions(name),
+                    weight * w[name] * share * unit,
+                    statistic,
+                    one.area,
+                    one.label,
+                )
+            )
+    return tuple(terms)
+
+
+def prior_terms(
+    canvas: tuple[int, int],
+    *,
+    variation: float,
+    gamut: float,
+    wrap: bool = False,
+    formula: Formula = "balanced",
+) -> tuple[PixelTerm, ...]:
+    """What is asked of any picture: neighbours alike, colours that can be shown; nothing at weight 0.
+
+    Args:
+        canvas: height and width in pixels of the image to be painted.
+        variation: weight of the formula's smoothness; of "balanced" and "paper" it is the mean over pixels of
+            `squared_differences`.
+        gamut: weight of the mean of `squared_overshoot`.
+        wrap: whether opposite edges are neighbours.
+    """
+    statistic, factor = CONVENTIONS[formula].smoothness(canvas)
+    terms = (
+        PixelTerm("variation", statistic, 1 / factor, variation, wrap),
+        PixelTerm("gamut", squared_overshoot, math.prod(canvas), gamut),
+    )
+    return tuple(term for term in terms if term.weight)

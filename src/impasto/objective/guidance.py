@@ -1,0 +1,70 @@
+"""Where in a picture a style is wanted, carried from its pixels to each layer's grid."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import UInt8
+from torch import Tensor
+
+from impasto.layers import LAYERS
+from impasto.objective.style import Weights
+
+STRIP = 1 << 20
+"""Positions whose weights are added up at a time."""
+
+
+@dataclass(frozen=True)
+class Area:
+    """A soft area of a picture; how much a position of a layer belongs to it is the mean over its pixels.
+
+    Gatys et al. 2017, "Controlling Perceptual Factors in Neural Style Transfer" (arXiv:1611.07865), Sec. 4:
+    guidance channels carried to each layer and normalised.
+    Differs: a position's weight is linear in the mask, so that the areas of a picture together count every
+    position once: no line between two of them is left without a style.
+
+    Attributes:
+        mask: of the whole picture, 255 inside and 0 outside; a byte a pixel, whatever the layer.
+        inner: count only positions that see mostly the area, as is wanted of a painting, from which the
+            border between two areas is not to be learned.
+    """
+
+    mask: UInt8[Tensor, "H W"]
+    inner: bool = False
+
+    @cached_property
+    def share(self) -> float:
+        """Of the picture's pixels, 0..1."""
+        return float(self.mask.sum(dtype=torch.float64)) / (255 * self.mask.numel())
+
+    def at(self, layer: str, rows: slice, columns: slice) -> Weights:
+        """How much those rows and columns of a layer's grid belong to the area, 0..1."""
+        stride = LAYERS[layer].stride
+        height, width = LAYERS[layer].grid(*self.mask.shape)
+        more = 1 if self.inner else 0
+        top, left = max(0, rows.start - more), max(0, columns.start - more)
+        bottom, right = min(height, rows.stop + more), min(width, columns.stop + more)
+        pixels = self.mask[top * stride : bottom * stride, left * stride : right * stride]
+        weights = pixels[None, None].float() / 255
+        if stride > 1:
+            weights = F.avg_pool2d(weights, stride, ceil_mode=True)
+        if self.inner:
+            weights = F.avg_pool2d(weights, 3, stride=1, padding=1, count_include_pad=False)
+            weights = (2 * weights - 1).clamp(min=0)
+        inside = (
+            slice(rows.start - top, rows.stop - top),
+            slice(columns.start - left, columns.stop - left),
+        )
+        return weights[:, :, inside[0], inside[1]]
+
+    def positions(self, layer: str) -> float:
+        """How many positions of a layer's grid it counts, as a sum of weights."""
+        height, width = LAYERS[layer].grid(*self.mask.shape)
+        high = max(1, STRIP // width)
+        parts = (
+            self.at(layer, slice(top, min(height, top + high)), slice(0, width))
+            for top in range(0, height, high)
+        )
+        return math.fsum(float(part.sum(dtype=torch.float64)) for part in parts)

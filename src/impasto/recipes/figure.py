@@ -1,0 +1,198 @@
+"""Figures 1 and 2 of Gatys et al. 2015 (arXiv:1508.06576), from anybody's images."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from impasto.errors import ImpastoError
+from impasto.image.picture import Picture
+from impasto.image.read import Source, read_picture
+from impasto.network.download import ByteProgress
+from impasto.recipes.inputs import settings_files, source_files
+from impasto.recipes.reconstruct import prepare_content, prepare_style
+from impasto.recipes.stylize import prepare
+from impasto.results import manifest as manifests
+from impasto.results.plots import check_figure_output, draw_figure_1, draw_figure_2
+from impasto.run.loop import finish, run
+from impasto.run.plan import Job
+from impasto.run.progress import Progress
+from impasto.settings.paper import FigureSettings, ReconstructContentSettings, ReconstructStyleSettings
+from impasto.settings.presets import PAPER_STYLE_LAYERS
+from impasto.settings.stylize import StylizeSettings
+from impasto.storage.outputs import OutputFile, check_outputs, make_folder
+
+RATIOS = (1e-5, 1e-4, 1e-3, 1e-2)
+"""α/β of the columns of Figure 2, as the paper has them."""
+
+BALANCED_PER_PAPER = 500.0
+"""α/β of the balanced formula for one unit of the paper's α/β. The literal formulas with the paper's numbers
+give almost only content; with this factor the first column is texture and the last nearly the photo, at any
+size. docs/paper.md has the measurement."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One picture of a figure.
+
+    Attributes:
+        name: of its file, without the ending.
+        prepare: makes its job.
+    """
+
+    name: str
+    prepare: Callable[[], Job]
+
+
+@dataclass(frozen=True)
+class FigureProgress:
+    """Where a figure stands.
+
+    Attributes:
+        panel, panels: which panel, from 1, and how many there are.
+        name: the panel's.
+        step: its newest step, or None where it was found finished.
+    """
+
+    panel: int
+    panels: int
+    name: str
+    step: Progress | None
+
+
+def figure(
+    number: int,
+    content: Source,
+    style: Source,
+    output: str | os.PathLike[str],
+    settings: FigureSettings | None = None,
+    *,
+    panels: str | os.PathLike[str] = "",
+    on_download: ByteProgress | None = None,
+) -> Iterator[FigureProgress]:
+    """Compute the panels of a figure one after another, then draw it; yields after every step.
+
+    Every panel is saved as soon as it is done, and one that is there already with the same settings and
+    inputs is not computed again: a stopped figure goes on where it was.
+
+    Args:
+        number: 1, what each layer keeps of content and style; 2, style layers against α/β.
+        content, style: files, `PIL.Image`s, arrays or tensors.
+        output: the figure; PNG, PDF or SVG by its ending.
+        panels: a folder that keeps the panels; default a hidden one beside the output, removed at the end.
+    Raises:
+        SettingsError: the output or a panel is an input, or the output has another ending.
+        ImpastoError: as the recipes of the panels.
+    """
+    settings = settings or FigureSettings()
+    target = Path(output)
+    folder = Path(panels) if panels else target.with_name(f".{target.stem}-panels")
+    names = _panel_names(number)
+    kept = [OutputFile("the panel", str(folder / f"{name}.png")) for name in names]
+    hidden = [OutputFile("the panels' folder", str(folder), "folder")]  # removed with everything in it
+    check_outputs(
+        [OutputFile("-o", os.fspath(output)), *(kept if panels else hidden)],
+        [
+            *source_files("the content image", content),
+            *source_files("the style image", style),
+            *settings_files(settings),
+        ],
+    )
+    check_figure_output(output)
+    photo, painting = read_picture(content, role="content image"), read_picture(style, role="style image")
+    wanted = panels_of(number, photo, painting, settings, on_download)
+    make_folder(folder)
+    pictures = {}
+    for index, panel in enumerate(wanted, start=1):
+        path = folder / f"{panel.name}.png"
+        job = panel.prepare()
+        if not _is_done(path, job):
+            last = None
+            for last in run(job):
+                yield FigureProgress(index, len(wanted), panel.name, last)
+            if last is not None:
+                finish(job, last).save(path)
+        else:
+            yield FigureProgress(index, len(wanted), panel.name, None)
+        pictures[panel.name] = read_picture(path)
+    draw = draw_figure_1 if number == 1 else draw_figure_2
+    draw(pictures, photo, painting, target)
+    if not panels:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def panels_of(
+    number: int,
+    photo: Picture,
+    painting: Picture,
+    settings: FigureSettings,
+    on_download: ByteProgress | None = None,
+) -> list[Panel]:
+    """The panels of Figure 1 or 2, in the order in which they are computed."""
+    common = {"size": settings.size, "seed": settings.seed, "device": settings.device}
+    common |= {"weights": settings.weights, "threads": settings.threads}
+
+    def content_panel(name: str) -> Panel:
+        chosen = ReconstructContentSettings(layer=name, steps=settings.steps, **common)  # type: ignore[arg-type]
+        return Panel(f"content-{name}", lambda: prepare_content(photo, chosen, on_download=on_download))
+
+    def style_panel(count: int) -> Panel:
+        layers = dict.fromkeys(PAPER_STYLE_LAYERS[:count], 1 / count)
+        chosen = ReconstructStyleSettings(
+            layers=layers,
+            style_size=settings.size,
+            **{**common, "size": str(settings.size)},  # type: ignore[arg-type]
+        )
+        if settings.steps:
+            chosen = replace(chosen, steps=settings.steps, finest_steps=settings.steps)
+        return Panel(f"style-{count}", lambda: prepare_style(painting, chosen, on_download=on_download))
+
+    def transfer_panel(count: int, column: int) -> Panel:
+        layers = dict.fromkeys(PAPER_STYLE_LAYERS[:count], 1 / count)
+        chosen = StylizeSettings(
+            layers=layers,
+            pooling="average",
+            init="noise",
+            alpha=BALANCED_PER_PAPER * RATIOS[column],
+            beta=1.0,
+            tv=0.0,
+            gamut=0.0,
+            scales=3,
+            steps=settings.steps or 40,
+            finest_steps=settings.steps or 25,
+            **common,  # type: ignore[arg-type]
+        )
+        return Panel(
+            f"transfer-{'ABCDE'[count - 1]}-{column + 1}",
+            lambda: prepare(photo, painting, chosen, on_download=on_download),
+        )
+
+    counts = range(1, len(PAPER_STYLE_LAYERS) + 1)
+    if number == 1:
+        return [
+            *(style_panel(count) for count in counts),
+            *(content_panel(name) for name in PAPER_STYLE_LAYERS),
+        ]
+    return [transfer_panel(count, column) for count in counts for column in range(len(RATIOS))]
+
+
+def _panel_names(number: int) -> list[str]:
+    """The panels' names, as `panels_of` has them, before anything is read."""
+    if number == 1:
+        styles = [f"style-{count}" for count in range(1, len(PAPER_STYLE_LAYERS) + 1)]
+        return [*styles, *(f"content-{name}" for name in PAPER_STYLE_LAYERS)]
+    columns = range(1, len(RATIOS) + 1)
+    return [f"transfer-{row}-{column}" for row in "ABCDE" for column in columns]
+
+
+def _is_done(path: Path, job: Job) -> bool:
+    """Whether the file is this job's finished picture."""
+    try:
+        found = manifests.read(path)
+    except ImpastoError:
+        return False
+    same = all(found.get(key) == job.manifest[key] for key in ("command", "settings", "weights"))
+    hashes = [{role: entry["sha256"] for role, entry in m["inputs"].items()} for m in (found, job.manifest)]
+    from_file = None not in hashes[0].values()
+    return same and from_file and hashes[0] == hashes[1] and bool(found["result"]["complete"])

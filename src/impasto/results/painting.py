@@ -1,0 +1,33 @@
+"""A finished picture with its manifest."""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from impasto.image.picture import Picture
+from impasto.image.write import write_picture
+from impasto.results.manifest import to_text
+
+
+@dataclass(frozen=True)
+class Painting:
+    """A finished (or stopped) painting.
+
+    Attributes:
+        picture: the pixels, with the photo's alpha if it had any.
+        manifest: all that is needed to paint it again: settings, seed, versions, hashes, losses.
+    """
+
+    picture: Picture
+    manifest: dict[str, Any]
+
+    def save(self, path: str | os.PathLike[str], *, bits: int = 8, quality: int = 92) -> None:
+        """Write it whole, or leave what was there; the extension says the format; the manifest goes inside.
+
+        Args:
+            bits: 8, or 16 for PNG and TIFF.
+            quality: 1..100, of the formats that lose something.
+        Raises:
+            ImageError: it cannot be written there, or not like that.
+        """
+        write_picture(self.picture, path, bits=bits, quality=quality, manifest=to_text(self.manifest))

@@ -1,0 +1,246 @@
+"""A run's state as a file: saved whole or not at all, read by version, exact to the last bit."""
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import torch
+from torch import Tensor
+
+from impasto.errors import CheckpointError, ImageError
+from impasto.objective.bands import Band
+from impasto.objective.evaluate import Evaluation
+from impasto.run.layout import Layout
+from impasto.solve import adam, lbfgs
+from impasto.solve.descent import Descent
+from impasto.storage.paths import check_place
+from impasto.storage.tensor_file import FileKind, LazyTensor, TensorReader, open_tensors, write_tensors
+from impasto.system.distributed import rank
+
+_T = TypeVar("_T")
+
+KIND = FileKind(
+    "impasto checkpoint",
+    2,
+    TensorReader.data_sha256,
+    CheckpointError,
+    "Name a file that --checkpoint wrote, or start the run anew.",
+)
+
+KINDS = {
+    "layout": Layout,
+    "descent": Descent,
+    "lbfgs": lbfgs.State,
+    "adam": adam.State,
+    "evaluation": Evaluation,
+}
+"""What a checkpoint may hold, besides tensors, numbers and text."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Where a run stands, between two steps.
+
+    Attributes:
+        scale: which size, from 0.
+        step: solver steps taken at this size.
+        spent: evaluations at earlier sizes.
+        seconds: that the run has taken so far.
+        layouts: of all scales, as they are now.
+        descent: the solver's state; None before the first step of all.
+        band: the rows of the image that this process's tensors have.
+        trace: a row for every step so far: scale and step from 1, seconds, the loss and its summands.
+        balance: what the style's weight is multiplied by.
+    """
+
+    scale: int = 0
+    step: int = 0
+    spent: int = 0
+    seconds: float = 0.0
+    layouts: tuple[Layout, ...] = ()
+    descent: Descent | None = None
+    band: Band | None = None
+    trace: tuple[tuple[float, ...], ...] = ()
+    balance: float = 1.0
+
+
+def save(path: str | os.PathLike[str], snapshot: Snapshot, facts: Mapping[str, Any]) -> None:
+    """Write a checkpoint, whole or not at all: a tensor file, see `tensor_file`.
+
+    Where several processes work on one picture all of them call this; their bands are gathered tensor by
+    tensor, and the first process writes.
+
+    Args:
+        facts: whatever else is needed to go on, as JSON.
+    Raises:
+        CheckpointError: it cannot be written there.
+    """
+    tensors: list[Tensor] = []
+    tree = _to_json(snapshot.descent, tensors)
+    said = {
+        "scale": snapshot.scale,
+        "step": snapshot.step,
+        "spent": snapshot.spent,
+        "seconds": snapshot.seconds,
+        "layouts": _to_json(snapshot.layouts, []),
+        "descent": tree,
+        "trace": snapshot.trace,
+        "balance": snapshot.balance,
+    }
+    gathered = {str(index): _gathered(tensor, snapshot.band) for index, tensor in enumerate(tensors)}
+    if rank() != 0:
+        for tensor in gathered.values():
+            tensor.make()  # gives this process's rows to the first
+        return
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f".{target.name}.part")
+    left = dict(gathered)
+
+    def made(name: str) -> Tensor:
+        return left.pop(name).make()
+
+    lazy = {name: replace(tensor, make=partial(made, name)) for name, tensor in gathered.items()}
+    try:
+        write_tensors(path, KIND, lazy, {"run": said, "facts": dict(facts)}, temporary=temporary)
+    except CheckpointError as error:
+        for tensor in left.values():
+            tensor.make()  # the other processes are sending, and would wait for ever
+        raise CheckpointError(f"the checkpoint {error}") from error
+
+
+def _gathered(tensor: Tensor, band: Band | None) -> LazyTensor:
+    """The whole image of a tensor with a band's rows; any other tensor as it is."""
+    if tensor.dim() != 4 or band is None:
+        return LazyTensor(tuple(tensor.shape), tensor.dtype, lambda: tensor)
+    images, colors, _, width = tensor.shape
+    return LazyTensor((images, colors, band.height, width), tensor.dtype, lambda: band.gather(tensor))
+
+
+def check(path: str | os.PathLike[str]) -> None:
+    """Refuse a place where no checkpoint could be written.
+
+    Raises:
+        CheckpointError: saying why.
+    """
+    try:
+        check_place(os.fspath(path))
+    except (ImageError, OSError) as error:
+        raise CheckpointError(f"no checkpoint can be written: {error}") from error
+
+
+class Checkpoint:
+    """A checkpoint that is open and verified.
+
+    Attributes:
+        facts: what was saved besides the state.
+    """
+
+    def __init__(self, file: TensorReader) -> None:
+        self._file = file
+        with file.parsing():
+            self._run = file.facts["run"]
+            self.facts: dict[str, Any] = file.facts["facts"]
+
+    def snapshot(self, bands: Mapping[tuple[int, int], Band], device: torch.device) -> Snapshot:
+        """Read the state; of images only the rows that this process holds.
+
+        Args:
+            bands: of this process, by height and width of the image.
+        Raises:
+            CheckpointError: the content does not fit together, or `bands`.
+        """
+        used: list[Band] = []
+
+        @cache  # a tensor that the state holds twice
+        def tensor(name: str) -> Tensor:
+            shape = self._file.shape(name)
+            if len(shape) != 4:
+                return self._file.tensor(name).to(device)
+            band = bands[shape[2], shape[3]]
+            used.append(band)
+            return self._file.tensor(name, band.rows).to(device)
+
+        with self._file.parsing():
+            state = {"trace": (), "balance": 1.0, **self._run}  # the two are younger than the format
+            fields = {name: _from_json(value, tensor) for name, value in state.items()}
+            return _checked(Snapshot(**fields, band=used[0] if used else None))
+
+
+@contextmanager
+def opened(path: str | os.PathLike[str]) -> Iterator[Checkpoint]:
+    """Open a checkpoint and verify all of it, once for its facts and its state.
+
+    Raises:
+        CheckpointError: no such file, damaged, foreign, or of a later version.
+    """
+    with open_tensors(path, KIND) as file:
+        yield Checkpoint(file)
+
+
+def read_facts(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What was saved besides the state; raises as `opened` does."""
+    with opened(path) as checkpoint:
+        return checkpoint.facts
+
+
+def load(
+    path: str | os.PathLike[str], bands: Mapping[tuple[int, int], Band], device: torch.device
+) -> Snapshot:
+    """The state, as `Checkpoint.snapshot` reads it; raises as `opened` does, too."""
+    with opened(path) as checkpoint:
+        return checkpoint.snapshot(bands, device)
+
+
+def _to_json(value: Any, tensors: list[Tensor]) -> Any:
+    """The value as JSON; tensors are numbered, the same one once, and added to the list."""
+    if isinstance(value, Tensor):
+        place = next((i for i, known in enumerate(tensors) if known is value), len(tensors))
+        if place == len(tensors):
+            tensors.append(value)
+        return {"tensor": str(place)}
+    if isinstance(value, (tuple, list)):
+        return [_to_json(one, tensors) for one in value]
+    kind = next((name for name, known in KINDS.items() if type(value) is known), None)
+    if kind is None:
+        return value
+    fields = {f.name: _to_json(getattr(value, f.name), tensors) for f in dataclasses.fields(value)}
+    return {"kind": kind, **fields}
+
+
+def _from_json(value: Any, tensor: Callable[[str], Tensor]) -> Any:
+    """The inverse of `_to_json`; `tensor` reads one by its name."""
+    if isinstance(value, list):
+        return tuple(_from_json(item, tensor) for item in value)
+    if not isinstance(value, dict):
+        return value
+    if "tensor" in value:
+        return tensor(value["tensor"])
+    fields = {name: _from_json(item, tensor) for name, item in value.items() if name != "kind"}
+    return _checked(KINDS[value["kind"]](**fields))
+
+
+def _checked(value: _T) -> _T:
+    """A dataclass instance, if its fields are of the types that are declared."""
+    for name, hint in get_type_hints(type(value)).items():
+        if not _has_type(getattr(value, name), hint):
+            raise TypeError(f"{type(value).__name__}.{name} is not {hint}")
+    return value
+
+
+def _has_type(value: Any, hint: Any) -> bool:
+    kind, inner = get_origin(hint), get_args(hint)
+    if kind is tuple:  # tuple[X, ...]: the only one that is used
+        return isinstance(value, tuple) and all(_has_type(item, inner[0]) for item in value)
+    if kind in (Union, UnionType):
+        return any(_has_type(value, option) for option in inner)
+    if kind is Literal:
+        return value in inner
+    if hint in (int, float):
+        return type(value) is int or type(value) is hint  # not bool, and JSON has no 1.0 apart from 1
+    return isinstance(value, hint)

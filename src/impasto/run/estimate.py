@@ -1,0 +1,137 @@
+"""How much memory and time a run will take."""
+
+import json
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from filelock import FileLock
+
+from impasto.network.weights import cache_folder
+from impasto.objective.bands import Band
+from impasto.objective.build import content_terms, style_terms
+from impasto.objective.evaluate import evaluator
+from impasto.objective.objective import Objective
+from impasto.run.choose_layout import HELD, memory_limit
+from impasto.run.layout import Layout
+from impasto.run.memory_model import Needs
+from impasto.run.plan import Job
+from impasto.run.scales import Scale
+from impasto.settings.base import RunSettings
+from impasto.storage.atomic import atomic_write
+from impasto.system.device import describe
+from impasto.system.memory import used
+
+
+def seconds(needs: Needs, scales: Sequence[Scale], layouts: Sequence[Layout], per_pixel: float) -> float:
+    """How long the scales will take, if none ends early.
+
+    Args:
+        per_pixel: seconds of one value and gradient of a whole image, a pixel (see `calibrate`).
+    """
+    total = 0.0
+    for scale, layout in zip(scales, layouts, strict=True):
+        once = needs.evaluations(scale, layout) * scale.height * scale.width / needs.ranks * per_pixel
+        # One evaluation at the start; photo and paintings cost a way forth each, about a third.
+        total += once * (scale.steps * EVALUATIONS + 1 + 2 / 3)
+    return total
+
+
+EVALUATIONS = 1.02
+"""Evaluations that a step of L-BFGS takes on average."""
+
+
+def calibrate(needs: Needs, side: int = 320) -> float:
+    """Seconds of one value and gradient a pixel, on this machine, now: the second of two."""
+    noise = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
+    image = noise.to(needs.network.device)
+    equal = dict.fromkeys(needs.layers, 1.0)
+    contents = content_terms(
+        needs.network, image, dict.fromkeys(needs.content_layers, 1.0), weight=1.0, formula="balanced"
+    ) if needs.content_layers else ()  # fmt: skip
+    styles = style_terms(
+        needs.network, [(image, 1.0)], equal, canvas=(side, side), weight=1.0, formula="balanced"
+    )
+    evaluate = evaluator(needs.network, Objective((*contents, *styles)), band=Band(side, side, (0, side)))
+    float(evaluate(image).loss)
+    began = time.perf_counter()
+    float(evaluate(image).loss)
+    return (time.perf_counter() - began) / side**2
+
+
+STARTUP = 4.0
+"""Seconds to load the program and the weights and to write the picture, about."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a job will need here.
+
+    Attributes:
+        layouts: of its scales, coarse to fine.
+        bytes: the peak of this process, in all.
+        limit: what it may have.
+        seconds: from start to end.
+        disk: bytes of temporary files.
+    """
+
+    layouts: tuple[Layout, ...]
+    bytes: int
+    limit: int
+    seconds: float
+    disk: int
+
+
+def examine(job: Job, settings: RunSettings, *, again: bool = False) -> Plan:
+    """What the job will need; measures the machine's speed if it is not known (about a second).
+
+    Args:
+        again: measure it in any case.
+    """
+    device = job.network.device
+    before = used(device) + HELD
+    scales = list(zip(job.scales, job.layouts, strict=True))
+    return Plan(
+        layouts=job.layouts,
+        bytes=before + max(job.needs.bytes(scale, layout, job.others(scale)) for scale, layout in scales),
+        limit=memory_limit(settings.memory, device),
+        seconds=STARTUP + seconds(job.needs, job.scales, job.layouts, speed(job, again=again)),
+        disk=max((job.needs.disk(scale) for scale, layout in scales if layout.keep == "disk"), default=0),
+    )
+
+
+def speed(job: Job, *, again: bool = False) -> float:
+    """Seconds of a value and gradient a pixel, measured once for a machine, a network and its settings.
+
+    Args:
+        again: measure it in any case.
+    """
+    network = job.network
+    key = json.dumps(
+        {**describe(), "device": str(network.device), "dtype": str(network.dtype),
+         "pooling": network.pooling, "layers": job.needs.layers, "content": job.needs.content_layers}
+    )  # fmt: skip
+    path = cache_folder() / "speed.json"
+    known = _read(path)
+    if again or key not in known:
+        known[key] = calibrate(job.needs)
+        with suppress(OSError), FileLock(path.with_suffix(".lock")):  # it can be measured again
+            _write(path, {**_read(path), key: known[key]})
+    return known[key]
+
+
+def _read(path: Path) -> dict[str, float]:
+    try:
+        found = json.loads(path.read_text())
+        return {str(key): float(value) for key, value in found.items()}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}  # it can be measured again
+
+
+def _write(path: Path, known: dict[str, float]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path, temporary=path.with_suffix(".part")) as file:  # the caller holds the lock
+        file.write(json.dumps(known, indent=1).encode())

@@ -1,0 +1,127 @@
+"""How many bytes a scale takes in a layout."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+
+from impasto.choices import Optimizer
+from impasto.layers import FIRST, LAYERS, Layer, deepest, layer
+from impasto.network.vgg import VGG19
+from impasto.objective.bands import Band
+from impasto.objective.tiles import Span, spans
+from impasto.run.layout import Layout
+from impasto.run.scales import Scale
+from impasto.system.distributed import ranks
+
+SCRATCH = 90_000_000
+"""Bytes that convolutions work in and allocators keep, whatever the size; measured on CPUs."""
+
+VECTORS = 9
+"""Images that are held besides a solver's history while the objective is evaluated."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What memory and time depend on, besides the size.
+
+    Attributes:
+        network: as it will be used.
+        layers: those with terms.
+        content_layers: those among them whose responses are a target.
+        optimizer: the solver.
+        ranks: processes that share the picture.
+        besides: bytes per pixel of the picture that every process holds in any layout: masks.
+    """
+
+    network: VGG19
+    layers: tuple[str, ...]
+    content_layers: tuple[str, ...]
+    optimizer: Optimizer = "lbfgs"
+    ranks: int = 1
+    besides: float = 0.0
+
+    @classmethod
+    def of(
+        cls, network: VGG19, layers: Iterable[str], content_layers: Iterable[str], optimizer: Optimizer
+    ) -> "Needs":
+        """Those of a run on this network, shared by the processes that have joined."""
+        every = tuple(layer(name).name for name in (*layers, *content_layers))
+        return cls(network, every, tuple(layer(name).name for name in content_layers), optimizer, ranks())
+
+    def bytes(self, scale: Scale, layout: Layout, others: Sequence[tuple[int, int]] = ()) -> int:
+        """The most memory that a scale takes beyond what the process has before it.
+
+        Args:
+            others: height and width of each painting that is measured for this scale, in pixels.
+        """
+        picture = 12 * scale.height * scale.width
+        band = picture / self.ranks
+        window = self._windows(scale.height, scale.width, layout.tile)[0]
+        target = self._target_bytes(scale.height, scale.width) / self.ranks
+        target = {"memory": target, "disk": 0.0, "again": picture}[layout.keep]
+        # Setting up: the first image whole, the photo or a painting at this size, and a way forth.
+        measured: list[float] = [picture + self._way_forth() * window + target]
+        for height, width in others:
+            forth = self._way_forth() * self._windows(height, width, layout.tile)[0]
+            measured.append(12 * height * width + forth + target)
+        setup = picture + max(measured)
+        pairs = min(layout.history, scale.steps) if self.optimizer == "lbfgs" else 0
+        vectors = (VECTORS + 2 * pairs) * band
+        if layout.tile or self.ranks > 1:
+            vectors += 2 * band  # gradients of tiles are added up; borrowed rows
+        step = vectors + target + self._way_back() * window
+        return int(max(setup, step) + self.besides * scale.height * scale.width) + SCRATCH
+
+    def evaluations(self, scale: Scale, layout: Layout) -> float:
+        """What one evaluation costs, in evaluations of the whole image: halos, and the way forth twice."""
+        _, total, count = self._windows(scale.height, scale.width, layout.tile)
+        return total / (scale.height * scale.width / self.ranks) * (1.5 if count > 1 else 1.0)
+
+    def disk(self, scale: Scale) -> int:
+        """Bytes that the photo's responses take on disk, all processes together."""
+        return self._target_bytes(scale.height, scale.width)
+
+    def _windows(self, height: int, width: int, size: int) -> tuple[int, int, int]:
+        """Of the tiles of the widest band: pixels of the largest window, of all, and how many there are."""
+        band = max(pairwise(Band.edges_for(height, self.ranks)), key=lambda edges: edges[1] - edges[0])
+        rows = _lengths(spans(band, height, size, self._last))
+        columns = _lengths(spans((0, width), width, size, self._last))
+        return max(rows) * max(columns), sum(rows) * sum(columns), len(rows) * len(columns)
+
+    @property
+    def _last(self) -> Layer:
+        return deepest(self.layers)
+
+    def _responses(self) -> list[tuple[str, float]]:
+        """Bytes per image pixel of each layer's response, in the order of the network."""
+        size = torch.finfo(self.network.dtype).bits // 8
+        used = [layer for layer in LAYERS.values() if layer.index <= self._last.index]
+        return [(one.name, float(self.network.channels(one.name) * size / one.stride**2)) for one in used]
+
+    def _target_bytes(self, height: int, width: int) -> int:
+        sizes = dict(self._responses())
+        return round(height * width * sum(sizes[name] for name in self.content_layers))
+
+    def _way_forth(self) -> float:
+        """Bytes per pixel of a window when nothing is kept: two neighbouring responses, and the pixels."""
+        sizes = [24.0, *(size for _, size in self._responses())]
+        return max(a + b for a, b in pairwise(sizes))
+
+    def _way_back(self) -> float:
+        """Bytes per pixel of a window when responses are kept for the way back.
+
+        The most of: all of them, at the end of the way forth; or those still there, with the gradient before
+        and after a layer.
+        """
+        sizes = self._responses()
+        held = [0.0 if name == FIRST else size for name, size in sizes]
+        most = sum(held) + sizes[-1][1]
+        for index in range(1, len(sizes)):
+            most = max(most, sum(held[: index + 1]) + sizes[index][1] + sizes[index - 1][1])
+        return most + 36  # the pixels as given, as the network takes them, and their gradient
+
+
+def _lengths(spans: list[Span]) -> list[int]:
+    return [int(span.window.stop - span.window.start) for span in spans]

@@ -1,0 +1,74 @@
+"""Everything a run needs, read and checked."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from impasto.choices import Optimizer
+from impasto.image.picture import Picture
+from impasto.network.vgg import VGG19
+from impasto.objective.constraint import FREE, Constraint
+from impasto.objective.objective import Objective
+from impasto.run.layout import Layout
+from impasto.run.memory_model import Needs
+from impasto.run.scales import Scale
+from impasto.shapes import Image, Mask
+
+WAY_OUT = "Use a smaller --size, a shorter --history or --precision bfloat16."
+"""When the memory runs out in the least layout."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything a run needs, read and checked: nothing can go wrong any more for want of an input.
+
+    Attributes:
+        canvas: height and width in pixels of the picture to be made.
+        scales: the plan, coarse to fine.
+        network: on its device.
+        objective: gives the objective at a scale in a layout.
+        first: gives the image to start from at a scale.
+        inputs: the pictures as read, by role.
+        manifest: what is known before the run.
+        needs: what memory and time depend on.
+        others: gives height and width of the paintings measured for a scale, in pixels.
+        layouts: how each scale is worked on.
+        optimizer: the solver.
+        detailed: whether the finer scales take up the fine detail of their `first` (see `carry`), as is good
+            for pictures. Noise has none that one would want.
+        noisy: whether what the run starts from has noise in it.
+        tolerance: when a scale ends early (see `descent.step`).
+        alpha: of the result, at any size, or None.
+        judge: gives what else there is to say of the result, from its pixels at the canvas's size.
+        constraint: gives what may not move at a scale; `first` has it already.
+        content_error: what the content terms together, divided by their weight, are to reach: the style's
+            weight is set by it at the coarsest scale. None: it is as it is.
+        content_weight: of all content terms.
+        budget: seconds that the run may take; scales then take as many steps as there is time for.
+        finishing: what is done to an image, (1, 3, H, W) of any size on the CPU, before it is shown or saved.
+        turn: asked before each step but the first, with the scale (from 0) and the steps taken there: gives
+            the job to go on with if that is another one (see `turns.py`).
+    """
+
+    canvas: tuple[int, int]
+    scales: tuple[Scale, ...]
+    network: VGG19
+    objective: Callable[[Scale, Layout], Objective]
+    first: Callable[[Scale], Image]
+    inputs: Mapping[str, Picture]
+    manifest: dict[str, Any]
+    needs: Needs
+    others: Callable[[Scale], Sequence[tuple[int, int]]]
+    layouts: tuple[Layout, ...] = ()
+    optimizer: Optimizer = "lbfgs"
+    detailed: bool = False
+    noisy: bool = False
+    tolerance: float = 0.0
+    alpha: Mask | None = None
+    judge: Callable[[Image], dict[str, float]] | None = None
+    constraint: Callable[[Scale], Constraint] = lambda scale: FREE
+    finishing: Callable[[Image], Image] = lambda image: image
+    turn: "Callable[[int, int], Job | None]" = lambda scale, step: None
+    content_error: float | None = None
+    content_weight: float = 1.0
+    budget: float | None = None

@@ -1,0 +1,65 @@
+"""Shares of several paintings in one style, as they are typed."""
+
+import dataclasses
+
+from impasto.errors import SettingsError
+from impasto.layers import LAYERS, layer
+from impasto.settings.parsing import _weight
+
+
+@dataclasses.dataclass(frozen=True)
+class Share:
+    """How much one painting of several has to say.
+
+    Attributes:
+        weight: against the others'.
+        layers: where it has a say; None: in every layer.
+    """
+
+    weight: float
+    layers: frozenset[str] | None = None
+
+    def at(self, name: str) -> float:
+        """The weight at one layer."""
+        return self.weight if self.layers is None or name in self.layers else 0.0
+
+
+FINE_BLOCKS = 3
+"""Blocks of the network whose layers see strokes; deeper ones see shapes."""
+
+
+def blend_shares(text: str, count: int | None = None) -> tuple[Share, ...]:
+    """What several paintings have to say, in their order; equally much if nothing is said.
+
+    Args:
+        text: a weight for each painting, with commas between them; with @ and layers where it has a say
+            in these alone: `fine` (conv1_1 to conv3_4), `coarse` (the deeper ones), or names with plus signs.
+        count: how many there must be, if that is known.
+    Raises:
+        SettingsError: what is no number or below 0, all of them 0, an unknown layer, or another count.
+
+    >>> [share.weight for share in blend_shares("1,3")]
+    [1.0, 3.0]
+    >>> blend_shares("fine,coarse")[0].at("conv5_1"), blend_shares("2@conv1_1+conv2_1,1")[0].at("conv1_1")
+    (0.0, 2.0)
+    """
+    if not text:
+        return (Share(1.0),) * (count or 0)
+    found = tuple(_share(part.strip()) for part in text.split(","))
+    if count is not None and len(found) != count:
+        raise SettingsError(f"blend is {text!r}, {len(found)} shares for {count} paintings; give one each.")
+    if not any(share.weight for share in found):
+        raise SettingsError(f"blend is {text!r}; one share must be above 0.")
+    return found
+
+
+def _share(part: str) -> Share:
+    weight, _, layers = part.rpartition("@") if "@" in part or part in ("fine", "coarse") else (part, "", "")
+    number = _weight(weight, "blend: one share") if weight or not layers else 1.0
+    if not layers:
+        return Share(number)
+    if layers in ("fine", "coarse"):
+        names = [n for n, known in LAYERS.items() if (known.block <= FINE_BLOCKS) == (layers == "fine")]
+    else:
+        names = [layer(name).name for name in layers.split("+")]
+    return Share(number, frozenset(names))

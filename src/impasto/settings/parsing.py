@@ -1,0 +1,79 @@
+"""Values as they are typed: layers with weights, sizes in bytes, durations."""
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from impasto.errors import SettingsError
+from impasto.layers import layer
+
+
+def layer_weights(value: str | Iterable[str] | Mapping[str, float], name: str) -> dict[str, float]:
+    """Weights by layer, from a mapping, from names (which share 1 equally), or from text.
+
+    Raises:
+        SettingsError: an unknown layer, one named twice, a weight that is no number, below 0, or none at all.
+
+    >>> layer_weights("conv1_1,conv2_1=0.1", "layers")
+    {'conv1_1': 0.5, 'conv2_1': 0.1}
+    """
+    pairs = list(value.items()) if isinstance(value, Mapping) else _split(value)
+    if not pairs:
+        raise SettingsError(f"{name} is empty; name at least one layer, for instance conv4_1.")
+    found: dict[str, float] = {}
+    for label, weight in pairs:
+        known = layer(label).name
+        if known in found:
+            raise SettingsError(f"{name} has {known} twice; name each layer once.")
+        found[known] = 1 / len(pairs) if weight is None else _weight(weight, f"{name}: weight of {known}")
+    return found
+
+
+def _split(value: str | Iterable[str]) -> list[tuple[str, str | None]]:
+    parts = value.split(",") if isinstance(value, str) else list(value)
+    cut = [part.partition("=") for part in parts if part.strip()]
+    return [(label, weight if equals else None) for label, equals, weight in cut]
+
+
+def _weight(value: Any, what: str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not (math.isfinite(number) and number >= 0):
+        raise SettingsError(f"{what} is {value}; it must be a number, 0 or more.")
+    return number
+
+
+def size_in_bytes(text: str) -> int:
+    """A size of memory.
+
+    Raises:
+        SettingsError: it is none.
+
+    >>> size_in_bytes("1.5GB"), size_in_bytes("512 MiB")
+    (1500000000, 536870912)
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?\s*", text, re.IGNORECASE)
+    if found is None:
+        raise SettingsError(f"memory is {text!r}; give a size, for instance 8GB or 500MB.")
+    number, unit, binary = found.groups()
+    size: float = float(number) * (1024 if binary else 1000) ** " KMGT".index(unit.upper() or " ")
+    return round(size)
+
+
+def in_seconds(text: str) -> float:
+    """A span of time.
+
+    Raises:
+        SettingsError: it is none.
+
+    >>> in_seconds("90"), in_seconds("2.5m"), in_seconds("1h")
+    (90.0, 150.0, 3600.0)
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|m|min|h)?\s*", text, re.IGNORECASE)
+    if found is None or float(found[1]) == 0:
+        raise SettingsError(f"budget is {text!r}; give a time above 0, for instance 10s or 2m.")
+    unit = (found[2] or "s").lower()[0]
+    return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[unit]

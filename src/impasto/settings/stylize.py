@@ -1,0 +1,167 @@
+"""The settings of `impasto stylize`. Standard library only.
+
+The options of the command, the table in the docs and the JSON in the manifest come from these fields.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from impasto.choices import Blending, Formula, Pooling, StyleLoss
+from impasto.errors import SettingsError
+from impasto.settings.base import (
+    CONTENT_LAYERS_HELP,
+    POOLING_HELP,
+    STYLE_LAYERS_HELP,
+    LookSettings,
+    RunSettings,
+)
+from impasto.settings.blend import blend_shares
+from impasto.settings.options import option
+from impasto.settings.parsing import in_seconds
+from impasto.settings.presets import OWN_WEIGHTS, PAPER_CONTENT_LAYERS, PAPER_STYLE_LAYERS, preset_values
+from impasto.settings.strength import STEEPNESS
+
+OWN_STARTS = ("noise", "content", "fast")
+"""Words that `init` may be; anything else is a file."""
+
+PREVIEW = 256
+"""Long side of a preview, in pixels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StylizeSettings(LookSettings, RunSettings):
+    """How to repaint one picture in the style of another.
+
+    Raises:
+        SettingsError: a value that is out of range, of another kind, or not a number; it names the setting.
+    """
+
+    size: int = option(
+        512, "long side of the picture", unit="px", low=16, high=100_000, label="Size of the picture"
+    )
+    strength: float = option(
+        0.5, "0 keeps the photo, 1 leaves only the painting's texture", low=0, high=1, label="Strength"
+    )
+    preview: bool = option(
+        False, "stop at 256 px, where the run to the full size would be then: strokes as large in the picture"
+    )
+    budget: str = option(
+        "",
+        "time to paint in, such as 10s or 2m: as many steps as there is time for; if left out, --steps",
+        label="Time to paint in",
+    )
+    init: str = option(
+        "content", "what to start from: noise, content (the photo), fast (half photo, half what `impasto "
+        "fast` paints), or an image file", label="What to start from",
+    )  # fmt: skip
+    layers: Mapping[str, float] = option(
+        dict.fromkeys(PAPER_STYLE_LAYERS, 0.2), STYLE_LAYERS_HELP, label="Style layers"
+    )
+    blending: Blending = option(
+        "targets",
+        "several paintings: one style between theirs, or all of them at once (losses)",
+        advanced=True,
+    )
+    style_loss: StyleLoss = option(
+        "gram", "what a style is: Gram matrices; means and covariances; histograms", advanced=True
+    )
+    content_layers: Mapping[str, float] = option(
+        dict.fromkeys(PAPER_CONTENT_LAYERS, 1.0), CONTENT_LAYERS_HELP, advanced=True
+    )
+    steps: int = option(50, "solver steps at the coarsest scale", low=1, high=100_000)
+    finest_steps: int = option(
+        10, "solver steps at the finest scale, if there is more than one", low=1, high=100_000, advanced=True
+    )
+    scales: int = option(
+        0, "sizes from coarse to fine, doubling; 1 works at the full size only, 0 starts near 128 px",
+        low=0, high=12, advanced=True,
+    )  # fmt: skip
+    formula: Formula = option(
+        "balanced", "what the weights multiply; balanced: they mean the same at any size; paper: the literal "
+        "formulas; others: those of other tools (docs/presets.md)", advanced=True,
+    )  # fmt: skip
+    alpha: float | None = option(
+        None, "weight of content; follows from strength if left out", low=0, advanced=True,
+        also="content_weight", label="Content's weight α",
+    )  # fmt: skip
+    beta: float | None = option(
+        None,
+        "weight of style; follows from strength if left out",
+        low=0,
+        advanced=True,
+        also="style_weight",
+        label="Style's weight β",
+    )
+    tv: float | None = option(
+        None, "weight of smoothness (total variation); if left out, 2, in other formulas their own",
+        low=0, advanced=True, also="tv_weight", label="Smoothness",
+    )  # fmt: skip
+    gamut: float | None = option(
+        None, "weight against colours that no screen shows; if left out, 100, in other formulas 0",
+        low=0, advanced=True, label="Colours within what screens show",
+    )  # fmt: skip
+    pooling: Pooling = option("max", POOLING_HELP, advanced=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        blend_shares(self.blend)
+        if self.budget:
+            in_seconds(self.budget)
+        if self.content_weight == 0 and not (self.style_weight and any(self.layers.values())):
+            raise SettingsError("there is nothing to paint towards: content and style both have weight 0.")
+
+    @classmethod
+    def preset(cls, name: str, **changes: object) -> "StylizeSettings":
+        """The settings of that name, with changes.
+
+        Raises:
+            SettingsError: no preset of that name.
+        """
+        return cls(**{**preset_values(name), **changes})  # type: ignore[arg-type]
+
+    @property
+    def content_error(self) -> float | None:
+        """The relative squared error of the photo's features that strength asks for: √2 s^1.5, a half at 0.5.
+
+        None where weights are said, or mean what another formula says.
+        """
+        if not self._dialled or self.strength in (0, 1):
+            return None
+        return 2**0.5 * float(self.strength**STEEPNESS)
+
+    @property
+    def noise_share(self) -> float:
+        """Of the start from the photo: none up to strength 0.9; beyond, hardly anything of it is wanted.
+
+        All at 1. Weights alone do not take the photo away in the steps there are.
+        """
+        return float(max(0.0, (self.strength - 0.9) / 0.1) ** 0.5) if self._dialled else 0.0
+
+    @property
+    def _dialled(self) -> bool:
+        """Whether strength alone says how content and style are weighed."""
+        return self.formula == "balanced" and self.alpha is None and self.beta is None
+
+    @property
+    def content_weight(self) -> float:
+        """The paper's α: as given, else the formula's own, more or less by strength."""
+        if self.alpha is not None:
+            return self.alpha
+        return OWN_WEIGHTS[self.formula][0] * float((2 * (1 - self.strength)) ** STEEPNESS)
+
+    @property
+    def style_weight(self) -> float:
+        """The paper's β: as given, else the formula's own, more or less by strength."""
+        if self.beta is not None:
+            return self.beta
+        return OWN_WEIGHTS[self.formula][1] * float((2 * self.strength) ** STEEPNESS)
+
+    @property
+    def variation_weight(self) -> float:
+        """Of smoothness, as given or the formula's own."""
+        return OWN_WEIGHTS[self.formula][2] if self.tv is None else self.tv
+
+    @property
+    def gamut_weight(self) -> float:
+        """Of the overshoot of colours, as given or the formula's own."""
+        return OWN_WEIGHTS[self.formula][3] if self.gamut is None else self.gamut

@@ -1,0 +1,300 @@
+"""The desk: takes orders, keeps their queue, and hands each to the next free easel."""
+
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from impasto.errors import BusyError, ImageError
+from impasto.studio.messages import Forecast, Limits, News, Order, State, View
+from impasto.studio.worker_handle import PATIENCE, EaselProcess, Sitting
+
+
+class Desk:
+    """Orders of many pages, painted one at a time by each easel. All methods may be called from any thread.
+
+    Args:
+        devices: one easel for each, as in the setting `device`.
+        common: settings of every job that no page may choose: weights, threads, memory.
+        limits: what is taken on.
+    """
+
+    def __init__(
+        self,
+        devices: Sequence[str] = ("auto",),
+        common: Mapping[str, Any] | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self.limits = limits or Limits()
+        self.root = tempfile.mkdtemp(prefix="impasto-studio-")
+        self._pages: dict[str, Sitting] = {}
+        self._queue: list[str] = []
+        self._questions: list[tuple[Order, Future[Forecast]]] = []
+        self._changed = threading.Condition()
+        self.closed = False
+        self._easels = [EaselProcess(self, {**(common or {}), "device": device}) for device in devices]
+
+    def ask(self, page: str, order: Order) -> None:
+        """Put an order into the queue. A page has one order: a second one while it waits or works is no more.
+
+        Its files are kept for it, whatever becomes of the uploads.
+
+        Raises:
+            BusyError: the queue is full, or too many pages are open.
+            ImageError: a file is no longer there.
+        """
+        with self._changed:
+            sitting = self._sitting(page)
+            if sitting.view.over:
+                self._check_queue()
+                order = owned(order, tempfile.mkdtemp(dir=sitting.folder))
+                sitting.said, sitting.spent = {}, 0.0
+                self._put(page, sitting, order, View())
+
+    def resume(self, page: str) -> None:
+        """Put a paused or stopped order into the queue again, to go on where it stood.
+
+        Raises:
+            BusyError: the queue is full.
+        """
+        with self._changed:
+            sitting = self._pages.get(page)
+            if sitting is None or sitting.order is None or sitting.view.state not in ("paused", "stopped"):
+                return
+            self._check_queue()
+            checkpoint = Path(sitting.order.folder) / "checkpoint"
+            found = str(checkpoint) if checkpoint.exists() else ""
+            self._put(page, sitting, replace(sitting.order, checkpoint=found), sitting.view)
+
+    def _check_queue(self) -> None:
+        if len(self._queue) >= self.limits.waiting:
+            raise BusyError(
+                f"{len(self._queue)} pictures are waiting already, and no more than "
+                f"{self.limits.waiting} may. Try again in a few minutes."
+            )
+
+    def _put(self, page: str, sitting: Sitting, order: Order, shown: View) -> None:
+        serial = sitting.view.serial + 1
+        sitting.order, sitting.wish, sitting.changes = order, "", dict(sitting.said)
+        sitting.view = replace(shown, state="waiting", text="", serial=serial)
+        self._queue.append(page)
+        self._renumber()
+
+    def pause(self, page: str) -> None:
+        """Let the page's order rest; the easel is free for the next one."""
+        self._want(page, "pause")
+
+    def stop(self, page: str) -> None:
+        """End the page's order; what is there is kept."""
+        self._want(page, "stop")
+
+    def steer(self, page: str, changes: Mapping[str, Any]) -> None:
+        """Change settings of the page's order while it waits, is painted, or rests (`run/steering.py`)."""
+        with self._changed:
+            sitting = self._pages.get(page)
+            if sitting is None or sitting.order is None or sitting.view.state in ("finished", "failed"):
+                return
+            shares = str(changes.get("blend", "")).count(",") + 1
+            if "blend" in changes and shares != len(sitting.order.styles):
+                return  # of other paintings than it was begun with
+            if page in self._queue and not sitting.order.checkpoint:
+                settings = {**sitting.order.settings, **changes}
+                sitting.order = replace(sitting.order, settings=settings)
+            else:
+                sitting.said |= changes
+                sitting.changes |= changes
+            self._changed.notify_all()
+
+    def leave(self, page: str) -> None:
+        """The page is closed: its order ends, and what was kept for it is removed."""
+        with self._changed:
+            sitting = self._pages.pop(page, None)
+            if sitting is None:
+                return
+            sitting.wish = "leave"
+            if page in self._queue:
+                self._queue.remove(page)
+            sitting.view = replace(sitting.view, state="stopped", serial=sitting.view.serial + 1)
+            self._renumber()
+        shutil.rmtree(sitting.folder, ignore_errors=True)
+
+    def view(self, page: str) -> View:
+        """What the page shows now."""
+        with self._changed:
+            sitting = self._pages.get(page)
+            return sitting.view if sitting else View()
+
+    def follow(self, page: str, every: float = 0.4) -> Iterator[View]:
+        """Views of the page's order as it changes, until it rests; not more often than every so many seconds.
+
+        Ends as well when the page is closed.
+        """
+        seen = -1
+        while True:
+            view = self._later(page, seen)
+            if view.serial != seen or self.closed:
+                seen = view.serial
+                yield view
+            if view.over or self.closed:
+                return
+            time.sleep(every)
+
+    def _later(self, page: str, seen: int) -> View:
+        """The page's view once it is another one than was seen, or after some seconds."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.view(page).serial != seen or self.closed, timeout=5.0)
+            return self.view(page)
+
+    def folder(self, page: str) -> str:
+        """Where files of the page's visitor may be put; it goes with the page."""
+        with self._changed:
+            return self._sitting(page).folder
+
+    def foresee(self, order: Order, timeout: float = 20.0) -> Forecast:
+        """What an order would take; waits for the end of the step that an easel is at.
+
+        Raises:
+            ImpastoError: as the order itself would.
+            TimeoutError: the easels are busy with a long step.
+        """
+        answer: Future[Forecast] = Future()
+        with self._changed:
+            self._questions.append((order, answer))
+            self._changed.notify_all()
+        try:
+            return answer.result(timeout)
+        except FutureTimeoutError:
+            answer.cancel()
+            raise TimeoutError from None
+
+    def close(self) -> None:
+        """End everything, and remove what was kept."""
+        with self._changed:
+            self.closed = True
+            self._changed.notify_all()
+        for one in self._easels:
+            one.thread.join(timeout=PATIENCE)
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    def _sitting(self, page: str) -> Sitting:
+        if page not in self._pages:
+            if len(self._pages) >= self.limits.pages:
+                self._forget_one()
+            self._pages[page] = Sitting(tempfile.mkdtemp(dir=self.root))
+        return self._pages[page]
+
+    def _forget_one(self) -> None:
+        """Make room for another page: the oldest at rest goes."""
+        for page, sitting in self._pages.items():
+            if sitting.view.over:
+                self.leave(page)
+                return
+        raise BusyError(f"{len(self._pages)} pages are open, and all are painting. Try again later.")
+
+    def _want(self, page: str, wish: str) -> None:
+        with self._changed:
+            sitting = self._pages.get(page)
+            if sitting is None or sitting.view.over:
+                return
+            if page in self._queue:
+                self._queue.remove(page)
+                going_on = sitting.order is not None and bool(sitting.order.checkpoint)
+                state: State = "paused" if going_on else "nothing"
+                text = "Paused." if going_on else "Taken back."
+                before = sitting.view
+                sitting.view = replace(before, state=state, text=text, place=0, serial=before.serial + 1)
+                self._renumber()
+                return
+            sitting.wish = wish
+            self._changed.notify_all()
+
+    def _renumber(self) -> None:
+        """Tell every page that waits its place."""
+        for place, page in enumerate(self._queue, start=1):
+            sitting = self._pages[page]
+            if sitting.view.place != place:
+                sitting.view = replace(sitting.view, place=place, serial=sitting.view.serial + 1)
+        self._changed.notify_all()
+
+    def wishes(self, sitting: Sitting) -> "tuple[str, dict[str, Any], list[tuple[Order, Future[Forecast]]]]":
+        """What a page wants of the order being painted, what it changes, and what is to be foreseen."""
+        with self._changed:
+            changes, sitting.changes = sitting.changes, {}
+            questions, self._questions = self._questions, []
+            late = sitting.spent > self.limits.seconds
+            wish = "leave" if self.closed else sitting.wish or ("stop" if late else "")
+            return wish, changes, questions
+
+    def next_one(self) -> "Sitting | tuple[Order, Future[Forecast]] | None":
+        """What an easel does next: a question before an order. None: the desk is closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.closed or self._questions or self._queue)
+            if self.closed:
+                return None
+            if self._questions:
+                return self._questions.pop(0)
+            sitting = self._pages[self._queue.pop(0)]
+            sitting.view = replace(
+                sitting.view, state="working", place=0, text="Getting ready.", serial=sitting.view.serial + 1
+            )
+            self._renumber()
+            return sitting
+
+    def heard(self, sitting: Sitting, news: News) -> None:
+        """Note what an easel says of an order."""
+        with self._changed:
+            view, step = sitting.view, news.step
+            curve = view.curve
+            if step is not None and step != view.step:
+                curve = thinned((*curve, (step["seconds"], step["loss"], step["content"], step["style"])))
+            sitting.view = View(
+                news.state, 0, news.text or view.text, news.picture or view.picture,
+                step or view.step, curve, news.files or view.files, view.serial + 1,
+            )  # fmt: skip
+            self._changed.notify_all()
+
+
+def owned(order: Order, folder: str) -> Order:
+    """The order with its files in its own folder: uploads are removed after a while.
+
+    Raises:
+        ImageError: one is no longer there.
+    """
+
+    def kept(path: str, number: int) -> str:
+        if not path:
+            return ""
+        target = Path(folder) / f"input-{number}" / Path(path).name
+        target.parent.mkdir()
+        try:
+            os.link(path, target)
+        except OSError:
+            try:
+                shutil.copyfile(path, target)
+            except OSError as error:
+                said = f"'{Path(path).name}' is no longer here. Drop it again."
+                raise ImageError(said) from error
+        return str(target)
+
+    paths = (order.content, *order.styles, *order.strokes)
+    found = [kept(path, number) for number, path in enumerate(paths)]
+    count = 1 + len(order.styles)
+    return replace(
+        order, content=found[0], styles=tuple(found[1:count]), strokes=tuple(found[count:]), folder=folder
+    )
+
+
+ROWS = 240
+"""Of the curve that a page draws, at most."""
+
+
+def thinned(curve: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Every other row but the last, once there are too many."""
+    return curve if len(curve) <= ROWS else (*curve[:-1:2], curve[-1])

@@ -1,0 +1,1 @@
+"""Which style applies, and where."""

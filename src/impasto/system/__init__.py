@@ -1,0 +1,1 @@
+"""The machine: process, device, memory, other processes."""

@@ -1,0 +1,138 @@
+"""The controls of the page, made of the fields of the settings; and the settings, made of their values."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gradio as gr
+
+from impasto.errors import SettingsError
+from impasto.settings.options import as_text, choices, describe, in_order
+from impasto.settings.parsing import layer_weights
+from impasto.settings.stylize import OWN_STARTS, StylizeSettings
+
+PLAIN = ("strength", "size", "colors", "style_scale")
+"""What everybody may want to choose, in the page's order; the rest is folded away."""
+
+ELSEWHERE = ("blend", "keep", "preview")
+"""What the page says in another way: by the paintings' shares, by the brush, by the pictures it shows."""
+
+WORDS = {
+    "colors": {
+        "the painting's": "style",
+        "the photo's (painting its light and dark)": "photo-luminance",
+        "the photo's (recolouring the painting)": "photo-match",
+    }
+}
+"""Plain words for what a setting may be."""
+
+Field = dataclasses.Field[Any]
+
+
+def offered(settings_class: type) -> list[Field]:
+    """The fields that a page may set, in the order of the command's options."""
+    return [
+        field
+        for field in in_order(settings_class)
+        if not field.metadata["local"] and field.name not in ELSEWHERE
+    ]
+
+
+def label(field: Field) -> str:
+    """What the page calls a setting."""
+    return str(field.metadata["label"] or field.name.replace("_", " ").capitalize())
+
+
+def control(field: Field, *, longest: int) -> gr.components.Component:
+    """A setting as a control: with its default, its bounds, its choices and its help.
+
+    Args:
+        longest: what a `size` may be at most, in pixels.
+    """
+    facts = field.metadata
+    default: Any = field.default
+    about: dict[str, Any] = {"label": label(field), "info": describe(field), "elem_id": f"set-{field.name}"}
+    if field.default_factory is not dataclasses.MISSING:
+        return gr.Textbox(as_text(field.default_factory()), **about)
+    if field.name in WORDS:
+        return gr.Radio(list(WORDS[field.name].items()), value=default, **about)
+    if field.name == "init":
+        return gr.Dropdown(list(OWN_STARTS), value=default, **about)
+    if choices(field):
+        return gr.Dropdown(list(choices(field)), value=default, **about)
+    if field.type is bool:
+        return gr.Checkbox(default, **about)
+    if field.name == "size" and field.type is int:
+        return gr.Slider(64, longest, value=default, step=32, **about)
+    if field.type is float and facts["high"] is not None:
+        step = 0.05 if facts["high"] <= 8 else 0
+        return gr.Slider(facts["low"], facts["high"], value=default, step=step, **about)
+    if field.type in (int, float):
+        precision = 0 if field.type is int else None
+        return gr.Number(default, minimum=facts["low"], precision=precision, **about)
+    return gr.Textbox(default or "", **about)  # also of numbers that may be left out
+
+
+def settings(settings_class: type, fields: Sequence[Field], values: Sequence[Any]) -> dict[str, Any]:
+    """What the controls say, by name; left out is what is as it would be anyway.
+
+    Raises:
+        SettingsError: a value that the settings do not allow.
+    """
+    said = {}
+    for field, value in zip(fields, values, strict=True):
+        if value is None or (value == "" and field.default in ("", None)):
+            continue
+        if field.default_factory is not dataclasses.MISSING:
+            value = layer_weights(value, label(field))
+        said[field.name] = _number(field, value) if field.type in (int, float, float | None) else value
+    settings_class(**said)
+    return said
+
+
+def _number(field: Field, value: Any) -> float:
+    try:
+        found = float(value)
+    except ValueError:
+        raise SettingsError(f"{label(field)} is {value!r}; it must be a number, or left out.") from None
+    return int(found) if field.type is int and found.is_integer() else found
+
+
+def checked(settings_class: type, said: Mapping[str, Any], *, longest: int) -> dict[str, Any]:
+    """Settings that a program sent.
+
+    Raises:
+        SettingsError: one that no page may set, one that there is not, or a bad value.
+    """
+    names = [field.name for field in dataclasses.fields(settings_class) if not field.metadata["local"]]
+    if unknown := sorted(set(said) - set(names)):
+        raise SettingsError(f"{', '.join(unknown)} cannot be set here. There are {', '.join(sorted(names))}.")
+    bounded(said, longest)
+    parsed = {
+        field.name: layer_weights(said[field.name], field.name)
+        for field in dataclasses.fields(settings_class)
+        if field.name in said and field.default_factory is not dataclasses.MISSING
+    }
+    settings_class(**{**said, **parsed})
+    return {**said, **parsed}
+
+
+def bounded(said: Mapping[str, Any], longest: int) -> None:
+    """Refuse what would take longer, or read more, than this studio allows.
+
+    Raises:
+        SettingsError: a size above its limit, a start that is a file.
+    """
+    text = str(said.get("size", 0))[:40].lower()
+    sides = [int(side) for side in text.split("x") if side.strip().isdecimal()]
+    if max(sides, default=0) > longest:
+        raise SettingsError(f"size is {said['size']}; this studio paints at most {longest} px. Choose less.")
+    if said.get("init", OWN_STARTS[0]) not in OWN_STARTS:
+        raise SettingsError(f"init is {said['init']!r}; here it must be one of {', '.join(OWN_STARTS)}.")
+
+
+PAINTING_FIELDS: list[Field] = sorted(
+    offered(StylizeSettings),
+    key=lambda field: PLAIN.index(field.name) if field.name in PLAIN else len(PLAIN),
+)
+"""Of a painting, the plain ones first."""

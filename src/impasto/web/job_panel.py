@@ -1,0 +1,178 @@
+"""An order on the page while it is worked on: picture, words, curve, and the buttons that act on it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pandas as pd
+
+from impasto.studio.job_queue import Desk
+from impasto.studio.messages import Order, View
+from impasto.web import html
+from impasto.web.notices import friendly
+
+BACKLOG = 4
+"""Messages that a browser has not taken yet; with more it gets no updates until it has."""
+
+EVERY = 0.4
+"""Seconds between two updates of a page, at least."""
+
+CURVE_EVERY = 1.5
+"""Seconds between two drawings of the curve, at least."""
+
+
+def page_of(request: gr.Request, tab: str) -> str:
+    """What the desk calls a visitor's tab.
+
+    Raises:
+        gr.Error: nobody in particular asks.
+    """
+    if not request.session_hash:
+        raise gr.Error("this needs a session", print_exception=False)
+    return f"{request.session_hash}:{tab}"
+
+
+class Live:
+    """What a tab shows of its order. Made where it is to stand on the page.
+
+    Args:
+        desk: which paints.
+        tab: its name.
+        what: what is made, in a word.
+        backlog: gives how many messages a visitor's browser has not taken yet.
+    """
+
+    def __init__(self, desk: Desk, tab: str, what: str, backlog: Callable[[str], int]) -> None:
+        self.desk, self.tab, self.backlog = desk, tab, backlog
+        self._followed: set[str] = set()
+        nothing = View()
+        self.stage = gr.HTML(html.stage(nothing), elem_id=f"{tab}-stage")
+        with gr.Column(elem_id=f"{tab}-status", elem_classes="impasto-where"):
+            # by itself, and changed only when it says something new: screen readers speak it
+            self.said = gr.HTML(html.sentence(nothing), elem_id=f"{tab}-said", elem_classes="impasto-said")
+            self.status = gr.HTML(html.status(nothing))
+        with gr.Row():
+            self.go = gr.Button(what, variant="primary", elem_id=f"{tab}-go", min_width=90)
+            self.pause = gr.Button("Pause", interactive=False, elem_id=f"{tab}-pause", min_width=70)
+            self.resume = gr.Button("Resume", interactive=False, elem_id=f"{tab}-resume", min_width=70)
+            self.stop = gr.Button("Stop", interactive=False, elem_id=f"{tab}-stop", min_width=70)
+        with gr.Row():
+            self.downloads = [
+                gr.DownloadButton(
+                    f"Download {name}", interactive=False, elem_id=f"{tab}-{name.lower()}", min_width=90
+                )
+                for name in ("PNG", "JPEG", "TIFF")
+            ]
+        with gr.Accordion("How the loss falls", open=False):
+            self.curve = gr.LinePlot(
+                pd.DataFrame(html.curve(nothing)),
+                x="seconds",
+                y="loss",
+                color="part",
+                x_title="seconds",
+                y_title="part of the loss",
+                label="Content and style",
+                height=220,
+                buttons=[],
+            )
+
+    @property
+    def outputs(self) -> list[gr.components.Component]:
+        """What `follow` updates."""
+        return [
+            self.stage, self.said, self.status, self.go, self.pause, self.resume, self.stop,
+            *self.downloads, self.curve,
+        ]  # fmt: skip
+
+    def wire(self, *then: tuple[Callable[..., Any], list[Any], list[Any]]) -> None:
+        """Pause, stop and resume.
+
+        Args:
+            then: what is done when the order rests: function, inputs, outputs.
+        """
+        quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
+        self.pause.click(self._pause, None, None, **quiet)
+        self.stop.click(self._stop, None, None, **quiet)
+        resumed = self.resume.click(
+            self._resume, None, self.outputs, api_visibility="private", show_progress="hidden",
+            concurrency_limit=None,
+        )  # fmt: skip
+        for function, inputs, outputs in then:
+            resumed.then(function, inputs, outputs, api_visibility="private", show_progress="hidden")
+
+    async def order(self, request: gr.Request, order: Order) -> AsyncIterator[list[Any]]:
+        """Have it painted, and show how it becomes."""
+        page = page_of(request, self.tab)
+        self.desk.ask(page, order)
+        async for update in self.follow(page):
+            yield update
+
+    async def follow(self, page: str) -> AsyncIterator[list[Any]]:
+        """What to show, as it changes, until the order rests; once for a page, however often it asks."""
+        if page in self._followed:
+            return
+        self._followed.add(page)
+        try:
+            async for update in self._changes(page):
+                yield update
+        except (GeneratorExit, asyncio.CancelledError):
+            self.desk.leave(page)  # nobody is there any more
+            raise
+        finally:
+            self._followed.discard(page)
+
+    async def _changes(self, page: str) -> AsyncIterator[list[Any]]:
+        seen, picture, drawn, shown, said = -1, b"", 0.0, 0, None
+        loop = asyncio.get_running_loop()
+        visitor = page.partition(":")[0]
+        while True:
+            view = self.desk.view(page)
+            if view.serial != seen and (view.over or self.backlog(visitor) < BACKLOG):
+                seen = view.serial
+                now = loop.time()
+                draw = view.over or (now - drawn > CURVE_EVERY and len(view.curve) != shown)
+                if draw:
+                    drawn, shown = now, len(view.curve)
+                spoken = html.sentence(view)
+                fresh = view.picture is not picture or view.over
+                yield self.updates(view, fresh=fresh, draw=draw, speak=spoken != said)
+                picture, said = view.picture, spoken
+            if view.over:
+                return
+            await asyncio.sleep(EVERY)
+
+    def updates(self, view: View, *, fresh: bool = True, draw: bool = True, speak: bool = True) -> list[Any]:
+        """The outputs for a view."""
+        busy = not view.over
+        going_on = view.state == "paused" or (view.state == "stopped" and view.step is not None)
+        files = {Path(file).suffix: file for file in reversed(view.files)} if view.over else {}
+        downloads = [
+            gr.update(value=files.get(ending), interactive=ending in files)
+            for ending in (".png", ".jpg", ".tif")
+        ]
+        return [
+            html.stage(view) if fresh else gr.skip(),
+            html.sentence(view) if speak else gr.skip(),
+            html.status(view),
+            gr.update(interactive=not busy),
+            gr.update(interactive=view.state == "working"),
+            gr.update(interactive=going_on),
+            gr.update(interactive=busy),
+            *downloads,
+            pd.DataFrame(html.curve(view)) if draw else gr.skip(),
+        ]
+
+    def _pause(self, request: gr.Request) -> None:
+        self.desk.pause(page_of(request, self.tab))
+
+    def _stop(self, request: gr.Request) -> None:
+        self.desk.stop(page_of(request, self.tab))
+
+    async def _resume(self, request: gr.Request) -> AsyncIterator[list[Any]]:
+        page = page_of(request, self.tab)
+        with friendly():
+            self.desk.resume(page)
+        async for update in self.follow(page):
+            yield update

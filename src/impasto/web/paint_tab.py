@@ -1,0 +1,255 @@
+"""The tab to paint in."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from impasto.errors import ImpastoError
+from impasto.settings.stylize import StylizeSettings
+from impasto.studio.job_queue import Desk
+from impasto.studio.messages import Order
+from impasto.web import html
+from impasto.web.artworks import Painting, museum, own, search
+from impasto.web.controls import PAINTING_FIELDS, PLAIN, bounded, control, settings
+from impasto.web.job_panel import Live, page_of
+from impasto.web.notices import friendly
+from impasto.web.region_editor import region_editors, strokes
+from impasto.web.upload import checked_upload, upload
+
+MOST = 3
+"""Paintings that can be blended on the page."""
+
+SHOWN = 24
+"""Paintings of the museum that are shown at once."""
+
+SEEN = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif")
+"""Endings of photos that browsers show."""
+
+QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """What the visitor chooses, in the order in which handlers get it."""
+
+    photo: gr.Image
+    paintings: list[gr.Image]
+    shares: list[gr.Slider]
+    controls: list[gr.components.Component]
+    strokes: list[gr.ImageEditor]
+    stays: gr.Checkbox
+
+    @property
+    def all(self) -> list[gr.components.Component]:
+        """Every one."""
+        return [self.photo, *self.paintings, *self.shares, *self.controls, *self.strokes, self.stays]
+
+
+class PaintTab:
+    """Photo, painting, controls, and the painting as it becomes.
+
+    Args:
+        desk, backlog: as in `Live`.
+    """
+
+    def __init__(self, desk: Desk, backlog: Callable[[str], int]) -> None:
+        self.desk = desk
+        with gr.Row():
+            with gr.Column(scale=4, min_width=300):
+                self.inputs = self._choose()
+            with gr.Column(scale=5, min_width=300):
+                self.live = Live(desk, "paint", "Paint", backlog)
+                with gr.Accordion("Compare with the photo", open=False):
+                    self.compare = gr.ImageSlider(
+                        label="Before and after",
+                        type="filepath",
+                        interactive=False,
+                        elem_id="compare",
+                        buttons=[],
+                    )
+                with gr.Accordion("The pictures of this visit", open=False):
+                    self.history = gr.Gallery(
+                        label="Pictures so far",
+                        columns=4,
+                        height="auto",
+                        interactive=False,
+                        elem_id="history",
+                    )
+        self.kept = gr.State([])
+        self._wire()
+
+    def _choose(self) -> Inputs:
+        with gr.Row():
+            photo = upload("Photo", "photo")
+            paintings = [upload("Painting", "painting")]
+        self.shelf = gr.Gallery(
+            _captioned(own()), label="Or pick a painting", columns=4, height=190,
+            allow_preview=False, interactive=False, elem_id="shelf", buttons=[],
+        )  # fmt: skip
+        self.words = gr.Textbox(visible=False)
+        self.found = gr.Gallery(visible=False)
+        if museum():
+            with gr.Accordion(f"{len(museum())} paintings of the Metropolitan Museum", open=False):
+                self.words = gr.Textbox(
+                    label="Search by title, artist or date", placeholder="Gogh", elem_id="museum-search"
+                )
+                self.found = gr.Gallery(
+                    _captioned(museum()[:SHOWN]), label="The museum", columns=4, height=300,
+                    allow_preview=False, interactive=False, elem_id="museum", buttons=[],
+                )  # fmt: skip
+        controls = [control(field, longest=self.desk.limits.size) for field in PAINTING_FIELDS[: len(PLAIN)]]
+        self.forecast = gr.HTML(html.forecast(""), elem_id="forecast")
+        with gr.Accordion("More paintings", open=False):
+            shares = [gr.Slider(0, 4, 1, step=0.1, label="Share of the first painting", elem_id="share-1")]
+            for number, name in enumerate(("second", "third"), start=2):
+                paintings.append(upload(f"{name.capitalize()} painting", f"painting-{number}"))
+                shares.append(
+                    gr.Slider(
+                        0, 4, 1, step=0.1, label=f"Share of the {name} painting", elem_id=f"share-{number}"
+                    )
+                )
+        with gr.Accordion("Regions", open=False):
+            on_photo, on_painting, self.load, stays = region_editors()
+        with gr.Accordion("Advanced settings", open=False):
+            controls += [
+                control(field, longest=self.desk.limits.size) for field in PAINTING_FIELDS[len(PLAIN) :]
+            ]
+        return Inputs(photo, paintings, shares, controls, [on_photo, on_painting], stays)
+
+    def _wire(self) -> None:
+        live, inputs = self.live, self.inputs
+        after = (self._compared, [inputs.photo, self.kept], [self.compare, self.history, self.kept])
+        painted = live.go.click(self._paint, inputs.all, live.outputs, concurrency_limit=None, **QUIET)
+        painted.then(*after, **QUIET)
+        live.wire(after)
+        self.shelf.select(_picked(own()), None, inputs.paintings[0], **QUIET)
+        self.words.change(_searched, self.words, self.found, trigger_mode="always_last", **QUIET)
+        self.found.select(self._picked_there, self.words, inputs.paintings[0], **QUIET)
+        self.load.click(
+            lambda *paths: [self._background(path, "picture") for path in paths],
+            [inputs.photo, inputs.paintings[0]], inputs.strokes, **QUIET,
+        )  # fmt: skip
+        foreseen = [inputs.photo, *inputs.paintings, *inputs.controls]
+        changes = [one.change for one in (inputs.photo, *inputs.paintings)]
+        changes += [_settled(one) for one in inputs.controls]
+        gr.on(
+            changes, self._foresee, foreseen, self.forecast, trigger_mode="always_last",
+            concurrency_limit=4, **QUIET,
+        )  # fmt: skip
+        strength = inputs.controls[PLAIN.index("strength")]
+        size = inputs.controls[PLAIN.index("style_scale")]
+        for one, name in ((strength, "strength"), (size, "style_scale")):
+            _settled(one)(self._steer(name), one, None, queue=False, **QUIET)
+        for one in inputs.shares:
+            one.release(self._steer_shares, [*inputs.paintings, *inputs.shares], None, queue=False, **QUIET)
+
+    def _order(self, values: Sequence[Any], folder: str = "") -> Order:
+        """The order that the page's values mean.
+
+        Args:
+            folder: where strokes are written, if there may be any.
+        Raises:
+            ImpastoError: what is missing or wrong.
+        """
+        limits, rest = self.desk.limits, list(values)
+        photo, paintings = rest[0], rest[1 : 1 + MOST]
+        shares, rest = rest[1 + MOST : 1 + 2 * MOST], rest[1 + 2 * MOST :]
+        controls, (on_photo, on_painting, stays) = rest[:-3], rest[-3:]
+        photo = checked_upload(photo, "photo", limits)
+        chosen = [(path, share) for path, share in zip(paintings, shares, strict=True) if path]
+        if not chosen:
+            checked_upload(None, "painting", limits)
+        said = settings(StylizeSettings, PAINTING_FIELDS, controls)
+        bounded(said, limits.size)
+        if len(chosen) > 1:
+            said["blend"] = _blend([share for _, share in chosen])
+        drawn = [
+            strokes(value, folder, what, limits)
+            for value, what in ((on_photo, "strokes-photo"), (on_painting, "strokes-painting"))
+        ]
+        return Order(
+            content=photo,
+            styles=tuple(checked_upload(path, "painting", limits) for path, _ in chosen),
+            settings=said,
+            strokes=tuple(drawn) if drawn[0] else (),
+            stays=bool(stays),
+        )
+
+    async def _paint(self, request: gr.Request, *values: Any) -> AsyncIterator[list[Any]]:
+        with friendly():
+            folder = self.desk.folder(page_of(request, "paint"))
+            async for update in self.live.order(request, self._order(values, folder)):
+                yield update
+
+    async def _foresee(self, *values: Any) -> str:
+        photo, paintings, controls = values[0], values[1 : 1 + MOST], values[1 + MOST :]
+        if not photo or not any(paintings):
+            return html.forecast("")
+        shares = [1.0] * MOST
+        try:
+            order = self._order([photo, *paintings, *shares, *controls, None, None, False])
+            return html.forecast(await asyncio.to_thread(self.desk.foresee, order))
+        except ImpastoError as error:
+            return html.forecast(str(error))
+        except TimeoutError:
+            return html.forecast("What it takes can be said when the painting before yours gives way.")
+
+    def _compared(
+        self, photo: str | None, kept: list[Any], request: gr.Request
+    ) -> tuple[Any, Any, list[Any]]:
+        """Photo and painting side by side, and the painting among those of this visit."""
+        view = self.desk.view(page_of(request, "paint"))
+        files = [file for file in view.files if file.endswith(".png")]
+        if not files or view.state not in ("finished", "stopped") or not photo:
+            return gr.skip(), gr.skip(), kept
+        kept = [*kept, files[0]][-32:] if files[0] not in kept else kept
+        sides = (photo, files[0]) if Path(photo).suffix.lower() in SEEN else None
+        return sides, kept, kept
+
+    def _steer(self, name: str) -> Any:
+        def steered(value: float, request: gr.Request) -> None:
+            self.desk.steer(page_of(request, "paint"), {name: float(value)})
+
+        return steered
+
+    def _steer_shares(self, request: gr.Request, *values: Any) -> None:
+        paintings, shares = values[:MOST], values[MOST:]
+        chosen = [share for path, share in zip(paintings, shares, strict=True) if path]
+        if len(chosen) > 1:
+            self.desk.steer(page_of(request, "paint"), {"blend": _blend(chosen)})
+
+    def _background(self, path: str | None, what: str) -> Any:
+        with friendly():
+            found = checked_upload(path, what, self.desk.limits)
+        return {"background": found, "layers": [], "composite": None}
+
+    def _picked_there(self, words: str, event: gr.SelectData) -> str:
+        return search(museum(), words)[:SHOWN][int(event.index)].path
+
+
+def _blend(shares: Sequence[float]) -> str:
+    return ",".join(f"{share:g}" for share in shares)
+
+
+def _settled(one: Any) -> Any:
+    """When a control has a new value for good: sliders when they are let go of."""
+    return one.release if isinstance(one, gr.Slider) else one.change
+
+
+def _captioned(paintings: Sequence[Painting]) -> list[tuple[str, str]]:
+    return [(one.small or one.path, one.caption) for one in paintings]
+
+
+def _searched(words: str) -> list[tuple[str, str]]:
+    return _captioned(search(museum(), words)[:SHOWN])
+
+
+def _picked(paintings: Sequence[Painting]) -> Any:
+    def picked(event: gr.SelectData) -> str:
+        return paintings[int(event.index)].path
+
+    return picked

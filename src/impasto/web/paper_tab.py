@@ -1,0 +1,99 @@
+"""The tab of the paper: what layers keep and respond to, and its figures."""
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from impasto.layers import LAYERS
+from impasto.studio.job_queue import Desk
+from impasto.studio.messages import Order, Recipe
+from impasto.web.job_panel import Live, page_of
+from impasto.web.notices import friendly
+from impasto.web.paint_tab import QUIET, Inputs
+from impasto.web.upload import checked_upload, upload
+
+KINDS: dict[str, Recipe] = {
+    "What a layer keeps of a picture (content)": "content",
+    "What the layers up to it keep of its style (texture)": "style",
+    "What a layer's filters respond to (features)": "features",
+    "Figure 1: every layer, content and style": "figure",
+    "Figure 2: layers against α/β": "figure",
+}
+
+EXPLAINED = (
+    "Gatys, Ecker and Bethge, *A Neural Algorithm of Artistic Style* (2015), with your own pictures. "
+    "The figures take the photo and the painting of the other tab; their panels appear one after another."
+)
+
+SIZES = (96, 128, 192, 256, 384, 512)
+
+
+class PaperTab:
+    """One picture, one layer, and what is found of it.
+
+    Args:
+        desk, backlog: as in `Live`.
+        inputs: of the tab to paint in, whose pictures the figures take.
+    """
+
+    def __init__(self, desk: Desk, inputs: Inputs, backlog: Callable[[str], int]) -> None:
+        self.desk = desk
+        with gr.Row():
+            with gr.Column(scale=4, min_width=300):
+                gr.Markdown(EXPLAINED)
+                self.kind = gr.Radio(list(KINDS), value=next(iter(KINDS)), label="What", elem_id="paper-kind")
+                self.picture = upload("Picture", "paper-picture")
+                self.layer = gr.Dropdown(list(LAYERS), value="conv4_2", label="Layer", elem_id="paper-layer")
+                self.size = gr.Dropdown(list(SIZES), value=192, label="Size, in pixels", elem_id="paper-size")
+            with gr.Column(scale=5, min_width=300):
+                self.live = Live(desk, "paper", "Begin", backlog)
+                self.panels = gr.Gallery(
+                    label="Panels so far", columns=4, height="auto", interactive=False, elem_id="panels"
+                )
+        given = [self.kind, self.picture, self.layer, self.size, inputs.photo, inputs.paintings[0]]
+        outputs = [*self.live.outputs, self.panels]
+        self.live.go.click(self._begin, given, outputs, concurrency_limit=None, **QUIET)
+        self.live.wire((self._panels, [], [self.panels]))
+
+    def _order(
+        self, kind: str, picture: str | None, layer: str, size: int, photo: str | None, painting: str | None
+    ) -> Order:
+        """The order that the page's values mean.
+
+        Raises:
+            ImpastoError: what is missing or wrong.
+        """
+        recipe, limits = KINDS[kind], self.desk.limits
+        if recipe == "figure":
+            content = checked_upload(photo, "photo on the other tab", limits)
+            style = checked_upload(painting, "painting on the other tab", limits)
+            number = 1 if kind.startswith("Figure 1") else 2
+            return Order(
+                recipe=recipe, content=content, styles=(style,), settings={"size": int(size)}, number=number
+            )
+        found = checked_upload(picture, "picture", limits)
+        if recipe == "style":
+            index = LAYERS[layer].index
+            firsts = [one for one in LAYERS.values() if one.name.endswith("_1") and one.index <= index]
+            names = ",".join(one.name for one in firsts) or layer
+            return Order(recipe=recipe, styles=(found,), settings={"size": str(size), "layers": names})
+        return Order(recipe=recipe, content=found, settings={"size": int(size), "layer": layer})
+
+    async def _begin(self, request: gr.Request, *values: Any) -> AsyncIterator[list[Any]]:
+        shown: list[str] = []
+        with friendly():
+            async for update in self.live.order(request, self._order(*values)):
+                files = self.desk.view(page_of(request, "paper")).files
+                panels = [file for file in files if Path(file).parent.name == "panels"]
+                yield [*update, _named(panels) if panels != shown else gr.skip()]
+                shown = panels
+
+    def _panels(self, request: gr.Request) -> list[tuple[str, str]]:
+        files = self.desk.view(page_of(request, "paper")).files
+        return _named([file for file in files if Path(file).parent.name == "panels"])
+
+
+def _named(panels: list[str]) -> list[tuple[str, str]]:
+    return [(file, Path(file).stem) for file in panels]
