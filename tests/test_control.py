@@ -58,7 +58,7 @@ def test_the_guide_runs_and_writes_every_picture_it_shows(
     page = shown(PAGE.read_text(encoding="utf-8"))
     assert page
     assert page <= {path.name for path in Path().iterdir()}
-    assert page == {path.name for path in (PAGE.parent / "guide").iterdir()}
+    assert page <= {path.name for path in (PAGE.parent / "guide").iterdir()}
 
 
 def same_from_python(path: str) -> None:
