@@ -56,9 +56,11 @@ def test_the_guide_runs_and_writes_every_picture_it_shows(
         if words[0] == "stylize":
             same_from_python(words[words.index("-o") + 1])
     page = shown(PAGE.read_text(encoding="utf-8"))
+    kept = {path.name for path in (PAGE.parent / "guide").iterdir()}
     assert page
     assert page <= {path.name for path in Path().iterdir()}
-    assert page <= {path.name for path in (PAGE.parent / "guide").iterdir()}
+    assert page <= kept
+    assert all(name in PAGE.read_text(encoding="utf-8") for name in kept)
 
 
 def same_from_python(path: str) -> None:

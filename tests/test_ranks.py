@@ -69,13 +69,10 @@ def test_several_processes_are_one(
 
 
 def test_the_command_under_torchrun(photo: str, painting: str, small_file: str, tmp_path: Path) -> None:
-    """Two processes paint and one writes; where they stood, one process goes on.
-
-    Without the deepest layers: of their few positions, a rectification that rounding turns decides too much.
-    """
+    """Two processes paint and one writes; where they stood, one process goes on."""
     quick = ["--weights", small_file, "--size", "64", "--steps", "6", "--finest-steps", "6", "--scales", "2"]
-    upper = ["--layers", "conv1_1,conv2_1,conv3_1", "--content-layers", "conv3_1", "--pooling", "average"]
-    job = ["stylize", photo, painting, *quick, *upper, "--precision", "float32"]
+    # average pooling: max pooling chooses between responses that are equal to rounding, and the runs part
+    job = ["stylize", photo, painting, *quick, "--precision", "float32", "--pooling", "average"]
     alone = CliRunner().invoke(app, [*job, "-o", "alone.png"])
     assert alone.exit_code == 0, alone.output
     checkpoint = ["--checkpoint", "run.checkpoint", "--checkpoint-every", "5"]
@@ -86,7 +83,7 @@ def test_the_command_under_torchrun(photo: str, painting: str, small_file: str, 
     assert resumed.exit_code == 0, resumed.output
     pixels = [read_picture(f"{name}.png").pixels for name in ("alone", "both", "one")]
     for other in pixels[1:]:
-        assert float((other - pixels[0]).abs().max()) <= 2 / 255
+        assert float((other - pixels[0]).abs().max()) <= 1 / 255
 
 
 DYING = """
