@@ -14,6 +14,22 @@ from small import save, scene, small_decoder_layers, small_layers, stripes
 leave_out(device, layers, tiles)
 
 
+FIRST = (
+    "test_web",
+    "test_studio",
+    "test_web_guard",
+    "test_ranks",
+    "test_precision",
+    "test_control",
+    "test_train",
+)
+"""Files that take longest: begun first, so that no process is left with one at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: FIRST.index(item.path.stem) if item.path.stem in FIRST else len(FIRST))
+
+
 @pytest.fixture(scope="session")
 def small_file(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A weights file with a small seeded network."""

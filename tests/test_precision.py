@@ -44,7 +44,8 @@ def test_bfloat16_ends_where_float32_does() -> None:
     """The paper's loss, judged in float32, after 40 steps: 2 % on average over four pairs.
 
     A single pair may differ by some per cent either way: rounding changes the way down. Where the processor
-    has no bfloat16, `--precision auto` does not use it and emulating it takes minutes: one pair, 20 steps.
+    has no bfloat16, `--precision auto` does not use it and emulating it takes minutes: one pair and 20 steps
+    show there that it is not far off.
     """
     hardware = has_bfloat16(torch.device("cpu"))
     pairs, steps = (PAIRS, 40) if hardware else (PAIRS[1:2], 20)
@@ -63,5 +64,6 @@ def test_bfloat16_ends_where_float32_does() -> None:
             losses.append(float(judge(run.image).loss))
         assert losses[0] < 0.05 * float(judge(content).loss)
         ratios.append(losses[1] / losses[0])
-    assert statistics.geometric_mean(ratios) < 1.02, ratios
+    if hardware:
+        assert statistics.geometric_mean(ratios) < 1.02, ratios
     assert all(0.9 < ratio < 1.1 for ratio in ratios), ratios
