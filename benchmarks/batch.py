@@ -27,11 +27,11 @@ from impasto.image.resize import resize
 from impasto.image.write import write_picture
 from impasto.recipes import stylize
 from impasto.recipes.batch import batch
-from impasto.recipes.pairs import grid
+from impasto.recipes.pairs import all_pairs
 from impasto.settings.stylize import StylizeSettings
 from impasto.solve import descent
 from impasto.style import style_images
-from impasto.system.device import choose
+from impasto.system.device import choose_compute
 
 PHOTOS = [str(IMAGES / f"{name}.jpg") for name in ("temple", "dandelion", "langlois-bridge", "kandinsky")]
 
@@ -83,7 +83,7 @@ def paint(folder: str, settings: StylizeSettings, photos: list[str]) -> list[dic
     found = []
     spent.clear()
     began = now()
-    for progress in batch(grid(photos, [STYLE]), folder, settings):
+    for progress in batch(all_pairs(photos, [STYLE]), folder, settings):
         if progress.state == "painting":
             continue
         here = now()
@@ -130,7 +130,7 @@ def main() -> None:
         "batch",
         {
             "size": chosen.size,
-            "precision": str(choose().dtype).removeprefix("torch."),
+            "precision": str(choose_compute().dtype).removeprefix("torch."),
             "first_picture": {kind: round(value, 3) for kind, value in pictures[0].items()},
             "later_pictures_median": {
                 kind: round(statistics.median(seconds[kind] for seconds in later), 3) for kind in kinds

@@ -10,7 +10,7 @@ import torch
 import impasto
 from impasto.image.read import read_picture
 from impasto.image.resize import fit, resize
-from impasto.system.device import describe
+from impasto.system.device import describe_machine
 
 HERE = Path(__file__).parent
 IMAGES = HERE.parent / "examples" / "images"
@@ -25,7 +25,13 @@ def pixels(path: Path, size: int) -> torch.Tensor:
 def keep(name: str, found: dict[str, Any]) -> None:
     """Print a result and write it to results/, with what it was measured on."""
     date = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    report = {"benchmark": name, "date": date, "impasto": impasto.__version__, "machine": describe(), **found}
+    report = {
+        "benchmark": name,
+        "date": date,
+        "impasto": impasto.__version__,
+        "machine": describe_machine(),
+        **found,
+    }
     text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
     path = HERE / "results" / f"{name}-{date[:10]}.json"
     path.write_text(text, encoding="utf-8")

@@ -21,8 +21,8 @@ import baseline
 import torch
 from common import CONTENT, STYLE, keep, pixels
 
-from impasto.recipes.stylize import prepare, stylize
-from impasto.run.loop import run
+from impasto.recipes.stylize import plan_stylize, stylize
+from impasto.run.loop import iter_run
 from impasto.settings.stylize import StylizeSettings
 
 STEPS = (30, 20, 1000)
@@ -62,7 +62,7 @@ def ours(
     """Seconds, evaluations in all and steps at the last scale until each mark's loss is reached."""
     # α counts responses, of which a coarser scale has a quarter: four times α lets content weigh the same.
     jobs = [
-        prepare(CONTENT, STYLE, replace(settings, alpha=baseline.ALPHA * 4**coarser))
+        plan_stylize(CONTENT, STYLE, replace(settings, alpha=baseline.ALPHA * 4**coarser))
         for coarser in reversed(range(len(STEPS)))
     ]
     by_width = {scale.width: job for scale, job in zip(jobs[-1].scales, jobs, strict=True)}
@@ -73,7 +73,7 @@ def ours(
     )
     waiting, reached = dict(marks), {}
     began = time.perf_counter()
-    for progress in run(job):
+    for progress in iter_run(job):
         if progress.scale < progress.scales:
             continue
         for evaluations in [e for e, (_, loss) in waiting.items() if progress.loss <= loss]:

@@ -27,10 +27,10 @@ from impasto.choices import Precision
 from impasto.layers import CONVOLUTIONS, LAYERS
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load
-from impasto.objective.build import content_terms, style_terms
+from impasto.objective.build import content_terms, style_terms_from_images
 from impasto.objective.evaluate import Evaluation, evaluator
 from impasto.objective.objective import Objective
-from impasto.system.device import choose
+from impasto.system.device import choose_compute
 from impasto.system.memory import peak_memory
 
 SHARES = dict.fromkeys(baseline.STYLE_LAYERS, 0.2)
@@ -49,7 +49,7 @@ def plain(size: int, device: str) -> Callable[[], torch.Tensor]:
 
 
 def ours(size: int, device: str, precision: Precision) -> Callable[[], Evaluation]:
-    compute = choose(device, precision)
+    compute = choose_compute(device, precision)
     content, style = (pixels(path, size).to(compute.device) for path in (CONTENT, STYLE))
     network = VGG19.build(load(), deepest_layer="conv5_1", device=compute.device, dtype=compute.dtype)
     canvas = (content.shape[2], content.shape[3])
@@ -58,7 +58,9 @@ def ours(size: int, device: str, precision: Precision) -> Callable[[], Evaluatio
         Objective(
             (
                 *content_terms(network, content, {"conv4_2": 1.0}, weight=baseline.ALPHA, formula="paper"),
-                *style_terms(network, [(style, 1.0)], SHARES, canvas=canvas, weight=1.0, formula="paper"),
+                *style_terms_from_images(
+                    network, [(style, 1.0)], SHARES, canvas=canvas, weight=1.0, formula="paper"
+                ),
             )
         ),
     )
@@ -68,7 +70,7 @@ def ours(size: int, device: str, precision: Precision) -> Callable[[], Evaluatio
 
 def convolutions(size: int, device: str, precision: Precision) -> Callable[[], None]:
     """Each of the network's convolutions forward and back with respect to its input, and nothing else."""
-    compute = choose(device, precision)
+    compute = choose_compute(device, precision)
     height, width = pixels(CONTENT, size).shape[2:]
     layers = []
     for name in CONVOLUTIONS[: LAYERS["conv5_1"].convolutions]:
@@ -110,7 +112,7 @@ def work(pipe: Connection, kind: str, size: int, device: str, precision: Precisi
 def step(size: int, device: str, repeats: int) -> dict[str, object]:
     """Every candidate in turn, `repeats` times after one warm-up; medians and ratios."""
     precisions: list[Precision] = ["float32"]
-    if choose(device).dtype == torch.bfloat16:
+    if choose_compute(device).dtype == torch.bfloat16:
         precisions.append("bfloat16")
     kinds = [("plain", "float32"), *((kind, p) for p in precisions for kind in ("ours", "convolutions"))]
     pipes, seconds, peaks = {}, {}, {}
@@ -145,7 +147,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 1024])
     arguments.add_argument("--repeats", type=int, default=5)
-    arguments.add_argument("--device", default=str(choose().device))
+    arguments.add_argument("--device", default=str(choose_compute().device))
     chosen = arguments.parse_args()
     found: dict[str, object] = {"device": chosen.device}
     for size in chosen.sizes:

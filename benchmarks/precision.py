@@ -14,11 +14,11 @@ from common import IMAGES, keep, pixels
 
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load
-from impasto.objective.build import content_terms, style_terms
+from impasto.objective.build import content_terms, style_terms_from_images
 from impasto.objective.evaluate import Evaluate, evaluator
 from impasto.objective.objective import Objective
 from impasto.solve import descent
-from impasto.system.device import choose
+from impasto.system.device import choose_compute
 
 PAIRS = (
     ("temple", "great-wave"),
@@ -37,7 +37,9 @@ def literal(network: VGG19, content: torch.Tensor, style: torch.Tensor) -> Evalu
         Objective(
             (
                 *content_terms(network, content, {"conv4_2": 1.0}, weight=ALPHA, formula="paper"),
-                *style_terms(network, [(style, 1.0)], shares, canvas=canvas, weight=1.0, formula="paper"),
+                *style_terms_from_images(
+                    network, [(style, 1.0)], shares, canvas=canvas, weight=1.0, formula="paper"
+                ),
             )
         ),
     )
@@ -48,7 +50,7 @@ def main() -> None:
     arguments.add_argument("--size", type=int, default=512)
     arguments.add_argument("--steps", type=int, default=100)
     chosen = arguments.parse_args()
-    device = choose().device
+    device = choose_compute().device
     networks = {
         dtype: VGG19.build(load(), deepest_layer="conv5_1", device=device, dtype=dtype)
         for dtype in (torch.float32, torch.bfloat16)

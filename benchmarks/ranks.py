@@ -23,29 +23,29 @@ from common import CONTENT, STYLE, keep, pixels
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load
 from impasto.objective.bands import Band
-from impasto.objective.build import content_terms, prior_terms, style_terms
+from impasto.objective.build import content_terms, prior_terms, style_terms_from_images
 from impasto.objective.evaluate import evaluator
 from impasto.objective.objective import Objective
 from impasto.settings.presets import PAPER_STYLE_LAYERS
 from impasto.solve import descent
-from impasto.system.distributed import all_sum, join, leave, rank
+from impasto.system.distributed import all_sum, join_process_group, leave_process_group, rank
 from impasto.system.memory import peak_memory
 
 
 def work(folder: Path, size: int) -> None:
     """One process: writes its seconds and its peak of memory to a file of its own."""
-    join()
+    join_process_group()
     network = VGG19.build(load(), pooling="max", deepest_layer="conv5_1")
     content = pixels(CONTENT, size)
     canvas = (content.shape[2], content.shape[3])
     shares = dict.fromkeys(PAPER_STYLE_LAYERS, 0.2)
     contents = content_terms(network, content, {"conv4_2": 1.0}, weight=1.0, formula="balanced")
     style = [(pixels(STYLE, 512), 1.0)]
-    styles = style_terms(network, style, shares, canvas=canvas, weight=8.0, formula="balanced")
+    styles = style_terms_from_images(network, style, shares, canvas=canvas, weight=8.0, formula="balanced")
     priors = prior_terms(canvas, variation=2.0, gamut=100.0)
     band = Band.of(*canvas)
     evaluate = evaluator(network, Objective((*contents, *styles, *priors)), band=band)
-    image = band.own(content).clone()
+    image = band.local_rows(content).clone()
     seconds = []
     for _ in range(3):
         all_sum(torch.zeros(1))  # wait for the others
@@ -57,8 +57,8 @@ def work(folder: Path, size: int) -> None:
     for _ in range(4):
         state = descent.step(evaluate, state)
     found = {"seconds": statistics.median(seconds[1:]), "peak": peak_memory(torch.device("cpu"))}
-    (folder / str(rank())).write_text(json.dumps({**found, "loss": float(state.here.loss)}))
-    leave()
+    (folder / str(rank())).write_text(json.dumps({**found, "loss": float(state.evaluation.loss)}))
+    leave_process_group()
 
 
 def measured(count: int, threads: int, size: int) -> dict[str, float]:

@@ -21,11 +21,11 @@ from impasto.image.resize import resize
 from impasto.image.write import write_picture
 from impasto.objective.evaluate import evaluator
 from impasto.recipes.figure import BALANCED_PER_PAPER, RATIOS
-from impasto.recipes.stylize import prepare
+from impasto.recipes.stylize import plan_stylize
 from impasto.run.layout import Layout
 from impasto.run.loop import complete
 from impasto.settings.stylize import StylizeSettings
-from impasto.system.device import describe
+from impasto.system.device import describe_machine
 
 ROOT = Path(__file__).parent.parent
 CONTENT, STYLE = ROOT / "examples/images/temple.jpg", ROOT / "examples/images/langlois-bridge.jpg"
@@ -51,7 +51,7 @@ def settings(formula: str, ratio: float, size: int) -> StylizeSettings:
 
 def errors(picture: Picture, size: int) -> tuple[float, float]:
     """Squared relative errors of content and style, the same measure for every picture."""
-    judged = prepare(CONTENT, STYLE, settings("balanced", 1 / BALANCED_PER_PAPER, size))
+    judged = plan_stylize(CONTENT, STYLE, settings("balanced", 1 / BALANCED_PER_PAPER, size))
     by_term = evaluator(judged.network, judged.objective(judged.scales[-1], Layout()))(picture.pixels).by_term
     content = sum(value for name, value in by_term.items() if name.startswith("content"))
     return content, sum(by_term.values()) - content
@@ -67,7 +67,7 @@ def main() -> None:
     for size in chosen.sizes:
         strip = []
         for formula, ratio in columns:
-            picture = complete(prepare(CONTENT, STYLE, settings(formula, ratio, size))).picture
+            picture = complete(plan_stylize(CONTENT, STYLE, settings(formula, ratio, size))).picture
             content, style = errors(picture, size)
             rows.append(
                 {"formula": formula, "ratio": ratio, "size": size, "content": content, "style": style}
@@ -77,7 +77,12 @@ def main() -> None:
         strips.append(torch.cat(strip, dim=3))
     write_picture(Picture(torch.cat(strips, dim=2), None, "ratio"), chosen.sheet)
     date = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    report = {"benchmark": "ratio", "date": date, "impasto": impasto.__version__, "machine": describe()}
+    report = {
+        "benchmark": "ratio",
+        "date": date,
+        "impasto": impasto.__version__,
+        "machine": describe_machine(),
+    }
     path = ROOT / "benchmarks/results" / f"ratio-{date[:10]}.json"
     path.write_text(
         json.dumps({**report, "rows": rows}, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"

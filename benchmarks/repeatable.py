@@ -26,15 +26,15 @@ def evaluate(pipe: Connection, strict: bool, size: int, precision: str) -> None:
     from common import CONTENT, STYLE
 
     from impasto.objective.evaluate import evaluator
-    from impasto.recipes.stylize import prepare
+    from impasto.recipes.stylize import plan_stylize
     from impasto.settings.stylize import StylizeSettings
     from impasto.system.process import REPEATABILITY
 
     assert REPEATABILITY.holds == strict
     settings = StylizeSettings(size=size, scales=1, precision=precision)  # type: ignore[arg-type]
-    job = prepare(CONTENT, STYLE, settings)
+    job = plan_stylize(CONTENT, STYLE, settings)
     objective = job.objective(job.scales[-1], job.layouts[-1])
-    run, image = evaluator(job.network, objective), job.first(job.scales[-1])
+    run, image = evaluator(job.network, objective), job.initial_image(job.scales[-1])
     while pipe.recv() == "run":
         began = time.perf_counter()
         run(image)
@@ -120,9 +120,9 @@ def main() -> None:
 
     from common import keep
 
-    from impasto.system.device import choose
+    from impasto.system.device import choose_compute
 
-    precisions = ["float32", *(["bfloat16"] if choose().dtype == torch.bfloat16 else [])]
+    precisions = ["float32", *(["bfloat16"] if choose_compute().dtype == torch.bfloat16 else [])]
     keep(
         "repeatable",
         {

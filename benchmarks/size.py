@@ -21,11 +21,11 @@ from common import STYLE, keep, pixels
 
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load
-from impasto.objective.build import content_terms, prior_terms, style_terms
+from impasto.objective.build import content_terms, prior_terms, style_terms_from_images
 from impasto.objective.evaluate import evaluator
 from impasto.objective.objective import Objective
 from impasto.settings.presets import PAPER_STYLE_LAYERS
-from impasto.system.memory import hand_back, peak_memory
+from impasto.system.memory import peak_memory, return_freed_memory
 
 EVERY = 240
 """Seconds between baselines."""
@@ -49,7 +49,7 @@ def synthesised(side: int, seed: int) -> torch.Tensor:
 def one(side: int, tile: int, evaluations: int) -> dict[str, float]:
     """Seconds of the setup and of the last evaluation, and the peak of this whole process."""
     if tile:
-        hand_back()
+        return_freed_memory()
     network = VGG19.build(load(), pooling="max", deepest_layer="conv5_1")
     shares = dict.fromkeys(PAPER_STYLE_LAYERS, 0.2)
     began = time.perf_counter()
@@ -64,7 +64,9 @@ def one(side: int, tile: int, evaluations: int) -> dict[str, float]:
     )
     setup = time.perf_counter() - began
     style = [(pixels(STYLE, 1024), 1.0)]
-    styles = style_terms(network, style, shares, canvas=(side, side), weight=8.0, formula="balanced")
+    styles = style_terms_from_images(
+        network, style, shares, canvas=(side, side), weight=8.0, formula="balanced"
+    )
     priors = prior_terms((side, side), variation=2.0, gamut=100.0)
     evaluate = evaluator(network, Objective((*contents, *styles, *priors)), tile=tile)
     image = synthesised(side, 2)

@@ -17,11 +17,11 @@ from baseline import ALPHA
 from common import IMAGES, keep
 from descent import STEPS, literal
 
-from impasto.recipes.stylize import prepare
-from impasto.run.loop import run
-from impasto.run.plan import Job
-from impasto.style.cache import Workshop
-from impasto.system.device import choose
+from impasto.recipes.stylize import plan_stylize
+from impasto.run.loop import iter_run
+from impasto.run.plan import RunPlan
+from impasto.style.cache import Cache
+from impasto.system.device import choose_compute
 
 PAIRS = [
     ("temple", "great-wave"),
@@ -33,16 +33,16 @@ LONGER = 3
 """Times as many evaluations as white noise has, at which a start is given up."""
 
 
-def starts(photo: str, painting: str, chosen: argparse.Namespace, workshop: Workshop) -> dict[str, Job]:
+def starts(photo: str, painting: str, chosen: argparse.Namespace, workshop: Cache) -> dict[str, RunPlan]:
     """The same descent from several images; the first is white noise."""
     content, style = (IMAGES / f"{name}.jpg" for name in (photo, painting))
     steps = LONGER * chosen.evaluations
 
-    def job(init: str, scales: int = 1, alpha: float = ALPHA) -> Job:
+    def job(init: str, scales: int = 1, alpha: float = ALPHA) -> RunPlan:
         settings = literal(
             chosen.size, init=init, noise=1.0, scales=scales, steps=steps, device=chosen.device, alpha=alpha
         )
-        return prepare(content, style, settings, workshop=workshop)
+        return plan_stylize(content, style, settings, cache=workshop)
 
     alone = {"white noise": job("noise"), "photo": job("content"), "half photo, half AdaIN": job("fast")}
     if chosen.one_scale:
@@ -61,11 +61,11 @@ def starts(photo: str, painting: str, chosen: argparse.Namespace, workshop: Work
     return {**alone, "the same, coarse to fine": several}
 
 
-def descended(job: Job, most: int, mark: float = 0.0) -> tuple[float, float]:
+def descended(job: RunPlan, most: int, mark: float = 0.0) -> tuple[float, float]:
     """Evaluations of the full size and loss when the mark is reached, or at the last step within `most`."""
     reached, spent, before = (0.0, float("inf")), 0.0, 0
     full = job.scales[-1].height * job.scales[-1].width
-    for progress in run(job):
+    for progress in iter_run(job):
         spent += (progress.evaluations - before) * progress.height * progress.width / full
         before = progress.evaluations
         if progress.scale < progress.scales:
@@ -83,10 +83,10 @@ def main() -> None:
     arguments.add_argument("--size", type=int, default=512)
     arguments.add_argument("--evaluations", type=int, default=200)
     arguments.add_argument("--pairs", type=lambda pair: pair.split(":"), nargs="+", default=PAIRS)
-    arguments.add_argument("--device", default=str(choose().device))
+    arguments.add_argument("--device", default=str(choose_compute().device))
     arguments.add_argument("--one-scale", action="store_true")
     chosen = arguments.parse_args()
-    workshop, pairs = Workshop(), {}
+    workshop, pairs = Cache(), {}
     for photo, painting in chosen.pairs:
         jobs = starts(photo, painting, chosen, workshop)
         spent, mark = descended(jobs.pop("white noise"), chosen.evaluations)

@@ -15,11 +15,11 @@ from common import IMAGES, keep
 
 from impasto.objective.evaluate import evaluator
 from impasto.objective.objective import Objective
-from impasto.recipes.stylize import prepare
+from impasto.recipes.stylize import plan_stylize
 from impasto.run.layout import Layout
-from impasto.run.loop import run
+from impasto.run.loop import iter_run
 from impasto.settings.stylize import StylizeSettings
-from impasto.style.cache import Workshop
+from impasto.style.cache import Cache
 
 PAIRS = (
     ("temple", "langlois-bridge"),
@@ -31,13 +31,13 @@ PAIRS = (
 )
 
 
-def measured(content: str, style: str, settings: StylizeSettings, workshop: Workshop) -> dict[str, float]:
+def measured(content: str, style: str, settings: StylizeSettings, workshop: Cache) -> dict[str, float]:
     """What one run has reached."""
-    job = prepare(IMAGES / f"{content}.jpg", IMAGES / f"{style}.jpg", settings, workshop=workshop)
-    *_, last = run(job)
+    job = plan_stylize(IMAGES / f"{content}.jpg", IMAGES / f"{style}.jpg", settings, cache=workshop)
+    *_, last = iter_run(job)
     here = last.snapshot()
     assert here.descent is not None
-    objective = job.objective(job.scales[-1], Layout()).with_style_times(here.balance)
+    objective = job.objective(job.scales[-1], Layout()).scale_style(here.style_factor)
     losses, norms = {}, {}
     for kind in ("content", "style"):
         terms = tuple(term for term in objective.terms if term.name.startswith(kind))
@@ -45,9 +45,9 @@ def measured(content: str, style: str, settings: StylizeSettings, workshop: Work
         losses[kind], norms[kind] = float(found.loss), float(found.gradient.norm())
     return {
         "content_error": round(losses["content"] / settings.content_weight, 4),
-        "style_error": round(losses["style"] / settings.style_weight / here.balance, 4),
+        "style_error": round(losses["style"] / settings.style_weight / here.style_factor, 4),
         "content_share_of_gradients": round(norms["content"] / (norms["content"] + norms["style"]), 3),
-        "balance": round(here.balance, 3),
+        "balance": round(here.style_factor, 3),
     }
 
 
@@ -63,7 +63,7 @@ def main() -> None:
     arguments.add_argument("--strengths", type=float, nargs="+", default=[0.1, 0.3, 0.5, 0.7, 0.9])
     arguments.add_argument("--fixed", action="store_true")
     chosen = arguments.parse_args()
-    workshop, pairs = Workshop(), {}
+    workshop, pairs = Cache(), {}
     for content, style in PAIRS:
         rows = {}
         for strength in chosen.strengths:

@@ -3,10 +3,10 @@
 import torch
 
 from impasto.network.vgg import VGG19
-from impasto.objective.build import Wanted, content_terms, prior_terms, style_terms_towards
-from impasto.objective.guidance import Area
+from impasto.objective.build import StyleTarget, content_terms, prior_terms, style_terms
+from impasto.objective.guidance import GuidanceMask
 from impasto.objective.objective import Objective
-from impasto.objective.statistics import Histogram, Moments
+from impasto.objective.statistics import GaussianStatistic, HistogramStatistic
 from impasto.objective.style import GRAM, Statistic
 from impasto.objective.targets import style_means
 from impasto.shapes import Image
@@ -15,18 +15,18 @@ from small import scene, small_network, stripes
 LAYERS = {"conv1_1": 0.5, "conv3_1": 0.3, "conv5_1": 0.2}
 
 
-def halves(height: int, width: int, soft: int = 5) -> list[Area]:
+def halves(height: int, width: int, soft: int = 5) -> list[GuidanceMask]:
     """Left and right, with a soft border between them; together every pixel once."""
     ramp = ((torch.arange(width) - width / 2) / soft + 0.5).clamp(0, 1).expand(height, width)
     right = (255 * ramp).round().to(torch.uint8)
-    return [Area(255 - right), Area(right)]
+    return [GuidanceMask(255 - right), GuidanceMask(right)]
 
 
 def statistics_for(kind: str, network: VGG19, style: Image) -> dict[str, Statistic]:
     if kind != "histogram":
-        return dict.fromkeys(LAYERS, GRAM if kind == "gram" else Moments())
-    (means,) = style_means(network, style, dict.fromkeys(LAYERS, Moments()))
-    return {name: Histogram.around(mean, bins=32) for name, mean in means.items()}
+        return dict.fromkeys(LAYERS, GRAM if kind == "gram" else GaussianStatistic())
+    (means,) = style_means(network, style, dict.fromkeys(LAYERS, GaussianStatistic()))
+    return {name: HistogramStatistic.around(mean, bins=32) for name, mean in means.items()}
 
 
 def guided(
@@ -38,12 +38,12 @@ def guided(
     statistics = statistics_for(kind, network, style)
     means = style_means(network, style, statistics, areas=halves(52, 70), tile=tile)
     wanted = [
-        Wanted(mean, dict.fromkeys(LAYERS, area.share), statistics, area, label)
+        StyleTarget(mean, dict.fromkeys(LAYERS, area.share), statistics, area, label)
         for mean, area, label in zip(means, halves(*size), ("left", "right"), strict=True)
     ]
     terms = (
         *content_terms(network, content, {"conv4_2": 1.0}, weight=1.0, formula="balanced", tile=tile),
-        *style_terms_towards(wanted, LAYERS, canvas=size, weight=5.0, formula="balanced"),
+        *style_terms(wanted, LAYERS, canvas=size, weight=5.0, formula="balanced"),
         *prior_terms(size, variation=0.5, gamut=3.0, formula="crowsonkb"),
     )
     return network, Objective(terms), 1.2 * scene(*size).to(dtype) - 0.1

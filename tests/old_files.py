@@ -16,7 +16,7 @@ from torch import Tensor
 
 from impasto.fast import training_checkpoint
 from impasto.fast.models import Model
-from impasto.fast.transformer_net import Painter
+from impasto.fast.transformer_net import TransformerNet
 from impasto.objective.bands import Band
 from impasto.run import checkpoint
 from impasto.run.checkpoint import Snapshot
@@ -29,8 +29,8 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Any], Snapshot]:
         return saved.facts, saved.snapshot({(24, 32): Band.of(24, 32)}, torch.device("cpu"))
 
 
-def read_training(path: Path) -> tuple[Painter, torch.optim.Adam, dict[str, Tensor], dict[str, Any]]:
-    painter = Painter(4, 1)
+def read_training(path: Path) -> tuple[TransformerNet, torch.optim.Adam, dict[str, Tensor], dict[str, Any]]:
+    painter = TransformerNet(4, 1)
     adam = torch.optim.Adam(painter.parameters())
     best, standing = training_checkpoint.read(path, painter, adam, {"width": 4})
     return painter, adam, best, standing
@@ -50,7 +50,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, torch.nn.Module):
         return _plain(dict(value.state_dict()))
     if isinstance(value, Model):
-        return _plain([value.painter, value.styles, value.manifest, value.sha256])
+        return _plain([value.network, value.styles, value.manifest, value.sha256])
     if dataclasses.is_dataclass(value):
         return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, dict):

@@ -9,7 +9,7 @@ from guided import guided
 from impasto.objective.bands import Band
 from impasto.objective.evaluate import evaluator
 from impasto.solve import descent
-from impasto.system.distributed import join, leave, rank, ranks
+from impasto.system.distributed import join_process_group, leave_process_group, rank, world_size
 from test_tiles import KEEPS, SIZES, SUBSETS, objective_for
 
 TORI = [((48, 80), True), ((96, 32), True)]
@@ -28,8 +28,8 @@ def evaluations() -> list[dict[str, torch.Tensor]]:
     for size, tile, pooling, layers, dtype, wrap, keep in CASES:
         options = {"wrap": wrap, "tile": 0 if wrap else tile, "keep": keep}
         network, objective, image = objective_for(size, pooling, layers, dtype, **options)  # type: ignore[arg-type]
-        band = Band.of(*size, wrap=wrap)
-        here = evaluator(network, objective, tile=tile, band=band)(band.own(image))
+        band = Band.of(*size, circular=wrap)
+        here = evaluator(network, objective, tile=tile, band=band)(band.local_rows(image))
         found.append({"values": here.values, "gradient": band.gather(here.gradient)})
     return found
 
@@ -40,7 +40,7 @@ def controls() -> list[dict[str, torch.Tensor]]:
     for kind, tile in (("gram", 0), ("gaussian", 48), ("histogram", 0)):
         network, objective, image = guided((77, 65), kind, torch.float64, tile=tile)
         band = Band.of(77, 65)
-        here = evaluator(network, objective, tile=tile, band=band)(band.own(image))
+        here = evaluator(network, objective, tile=tile, band=band)(band.local_rows(image))
         found.append({"values": here.values, "gradient": band.gather(here.gradient)})
     return found
 
@@ -53,7 +53,7 @@ def runs() -> list[torch.Tensor]:
     band = Band.of(*size)
     evaluate = evaluator(network, objective, band=band)
     for method in ("lbfgs", "adam"):
-        state = descent.start(evaluate, band.own(image).clone(), method=method, history=4)  # type: ignore[arg-type]
+        state = descent.start(evaluate, band.local_rows(image).clone(), method=method, history=4)  # type: ignore[arg-type]
         for _ in range(5):
             state = descent.step(evaluate, state)
         found.append(band.gather(state.image))
@@ -62,11 +62,11 @@ def runs() -> list[torch.Tensor]:
 
 def report(path: str) -> None:
     """What one of them does; the first writes down what came out."""
-    join()
-    found = {"ranks": ranks(), "evaluations": evaluations(), "controls": controls(), "runs": runs()}
+    join_process_group()
+    found = {"ranks": world_size(), "evaluations": evaluations(), "controls": controls(), "runs": runs()}
     if rank() == 0:
         torch.save(found, path)
-    leave()
+    leave_process_group()
 
 
 if __name__ == "__main__":

@@ -16,11 +16,11 @@ from impasto.fast import training_checkpoint
 from impasto.fast.models import Model, load
 from impasto.network.weight_files import read
 from impasto.network.weight_records import VGG19_NORMALIZED
-from impasto.recipes.rerun import prepare_resume
+from impasto.recipes.rerun import plan_resume
 from impasto.results import manifest as manifests
 from impasto.results.painting import Painting
 from impasto.run import checkpoint
-from impasto.run.plan import Job
+from impasto.run.plan import RunPlan
 from impasto.solve import descent
 from impasto.storage.rescue import save_or_rescue
 from small import save, scene
@@ -90,7 +90,7 @@ def test_what_can_be_written_again_is_whole(run: list[str], monkeypatch: pytest.
     rows = [json.loads(line) for line in Path("on/trace").read_text().splitlines()]
     assert [row["step"] for row in rows] == list(range(1, STEPS + 1))
     assert result.stderr.count("could be written again.") == 2
-    assert prepare_resume("on/run")[1].step == STEPS
+    assert plan_resume("on/run")[1].step == STEPS
 
 
 def test_half_a_row_is_taken_back(run: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,14 +138,14 @@ def test_a_run_goes_on_without_its_previews(run: list[str], monkeypatch: pytest.
 @pytest.mark.parametrize("option", ["--checkpoint", "--trace"])
 def test_the_first_write_is_an_error(option: str, run: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     Path("on").mkdir()
-    whole_finish = Job.__init__
+    whole_finish = RunPlan.__init__
 
-    def init(self: Job, *arguments: object, **values: object) -> None:
+    def init(self: RunPlan, *arguments: object, **values: object) -> None:
         whole_finish(self, *arguments, **values)  # type: ignore[arg-type]
         if Path("on").is_dir():
             Path("on").rmdir()  # after it was checked, before the run
 
-    monkeypatch.setattr(Job, "__init__", init)
+    monkeypatch.setattr(RunPlan, "__init__", init)
     result = RUNNER.invoke(app, [*run, option, "on/file"])
     assert result.exit_code == 1
     assert "cannot be written" in result.stderr
@@ -166,7 +166,7 @@ def test_an_error_leaves_what_is_painted(
         assert result.stderr.strip().splitlines()[-1] == "Error: the device is gone."
     else:
         assert result.exception is error  # a bug keeps its traceback
-    assert prepare_resume("run")[1].step == 3
+    assert plan_resume("run")[1].step == 3
     assert RUNNER.invoke(app, ["resume", "run"]).exit_code == 0
     assert is_complete()
 
@@ -266,15 +266,15 @@ def test_a_painter_is_saved_elsewhere(
 
 
 def test_an_error_leaves_the_painter(training: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    from impasto.fast.trainer import _Training
+    from impasto.fast.trainer import Trainer
 
-    whole, taken = _Training._descend, []
+    whole, taken = Trainer._train_step, []
 
-    def broken(self: _Training) -> object:
+    def broken(self: Trainer) -> object:
         taken.append(1)
         return whole(self) if len(taken) < 3 else failing(DeviceError("the device is gone."))()
 
-    monkeypatch.setattr(_Training, "_descend", broken)
+    monkeypatch.setattr(Trainer, "_train_step", broken)
     result = RUNNER.invoke(app, [*training, "--check-every", "100"])
     assert (result.exit_code, result.stderr.strip().splitlines()[-1]) == (1, "Error: the device is gone.")
     assert load("painter").manifest["result"]["steps"] == 2

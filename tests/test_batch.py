@@ -22,7 +22,7 @@ from impasto.cli.main import app
 from impasto.cli.progress_bars import RunBar
 from impasto.errors import DeviceError, ImageError, ImpastoWarning, SettingsError, WeightsError
 from impasto.image.read import read_picture
-from impasto.image.resize import fitted
+from impasto.image.resize import resized_pixels
 from impasto.network.vgg import VGG19
 from impasto.network.weights import expected_digest, load
 from impasto.network.weights import save as save_weights
@@ -31,14 +31,14 @@ from impasto.recipes import batch as batches
 from impasto.recipes import contact_sheet as sheets
 from impasto.recipes.batch import BatchProgress, batch
 from impasto.recipes.contact_sheet import CELL, GAP, MISSING, contact_sheet, thumbnail
-from impasto.recipes.pairs import Pair, grid, placed, read_list
-from impasto.recipes.stylize import prepare
+from impasto.recipes.pairs import Pair, all_pairs, read_pairs, with_outputs
+from impasto.recipes.stylize import plan_stylize
 from impasto.results import manifest as manifests
-from impasto.run.loop import finish, run
+from impasto.run.loop import finish, iter_run
 from impasto.style import cache as workshops
 from impasto.style import style_images
 from impasto.style.style_images import read_styles
-from impasto.system.distributed import await_ranks
+from impasto.system.distributed import wait_for_ranks
 from small import save, scene, small_layers, stripes
 
 
@@ -110,7 +110,7 @@ def test_one_corrupt_photo_of_twelve_and_a_second_run(
 
 
 def test_a_grid_is_each_picture_painted_alone(quick: StylizeSettings) -> None:
-    pairs = grid(pictures("a", 2), pictures("b", 2, stripes))
+    pairs = all_pairs(pictures("a", 2), pictures("b", 2, stripes))
     stream = list(batch(pairs, "out", quick))
     assert [p.pair.output for p in stream if p.state == "painted"] == [
         f"out/{content}-{style}.png" for style in ("b0", "b1") for content in ("a0", "a1")
@@ -126,7 +126,7 @@ def test_network_and_styles_are_made_once_in_any_order(
     quick: StylizeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: Counter[str] = Counter()
-    for home, name in ((workshops, "network_for"), (workshops, "read_styles"), (style_images, "style_means")):
+    for home, name in ((workshops, "load_vgg19"), (workshops, "read_styles"), (style_images, "style_means")):
 
         def counted(
             *arguments: Any, _name: str = name, _whole: Any = getattr(home, name), **more: Any
@@ -140,12 +140,12 @@ def test_network_and_styles_are_made_once_in_any_order(
     stream = [p for p in batch(mixed, "out", quick) if p.state != "painting"]
     assert [p.state for p in stream] == ["painted"] * 6
     assert [p.number for p in stream] == [1, 3, 5, 2, 4, 6]
-    assert made == {"network_for": 1, "read_styles": 2, "style_means": 2 * 2}  # styles × scales
+    assert made == {"load_vgg19": 1, "read_styles": 2, "style_means": 2 * 2}  # styles × scales
 
 
 def test_a_workshop_gives_each_job_its_own(photo: str, painting: str, quick: StylizeSettings) -> None:
     """Jobs with other styles, layers, networks and sizes in turns, from files and from memory."""
-    workshop = impasto.Workshop()
+    workshop = impasto.Cache()
     other = read_picture(photo)
     jobs = [
         (painting, quick),
@@ -156,7 +156,7 @@ def test_a_workshop_gives_each_job_its_own(photo: str, painting: str, quick: Sty
         (painting, replace(quick, size=48)),
     ]
     for style, settings in [*jobs, *reversed(jobs)]:
-        job = prepare(photo, style, settings, workshop=workshop)
+        job = plan_stylize(photo, style, settings, cache=workshop)
         assert job.network.pooling == settings.pooling
         assert job.manifest["weights"]["sha256"] == expected_digest(settings.weights)
         paintings = read_styles(style, settings.blend)
@@ -175,9 +175,9 @@ def test_a_workshop_gives_each_job_its_own(photo: str, painting: str, quick: Sty
     cpu = torch.device("cpu")
     for size in (16, 24):
         for picture in (other, read_picture(painting)):
-            found = workshop.fitted(picture, size, size, cpu)
-            assert torch.equal(found, fitted(picture, size, size, cpu))
-            assert workshop.fitted(picture, size, size, cpu) is found
+            found = workshop.resized_pixels(picture, size, size, cpu)
+            assert torch.equal(found, resized_pixels(picture, size, size, cpu))
+            assert workshop.resized_pixels(picture, size, size, cpu) is found
 
 
 def test_the_bar_waits_for_the_first_painting() -> None:
@@ -191,7 +191,7 @@ def test_the_bar_waits_for_the_first_painting() -> None:
 
 def test_what_has_changed_is_painted_again(quick: StylizeSettings, tmp_path: Path) -> None:
     photos, paintings = pictures("a", 2), pictures("b", 2, stripes)
-    pairs = grid(photos, paintings)
+    pairs = all_pairs(photos, paintings)
 
     def again(settings: StylizeSettings = quick) -> set[str]:
         found = states(batch(pairs, "out", settings))
@@ -220,8 +220,8 @@ def test_what_has_changed_is_painted_again(quick: StylizeSettings, tmp_path: Pat
 def test_only_a_finished_picture_of_ours_is_skipped(
     photo: str, painting: str, quick: StylizeSettings
 ) -> None:
-    job = prepare(photo, painting, quick)
-    first = next(run(job))
+    job = plan_stylize(photo, painting, quick)
+    first = next(iter_run(job))
     Path("out").mkdir()
     finish(job, first).save("out/photo-painting.png")
     assert manifests.read("out/photo-painting.png")["result"]["complete"] is False
@@ -237,7 +237,7 @@ def test_only_a_finished_picture_of_ours_is_skipped(
 
 
 def test_leaving_the_loop_keeps_what_is_finished(painting: str, quick: StylizeSettings) -> None:
-    pairs = grid(pictures("a", 3), [painting])
+    pairs = all_pairs(pictures("a", 3), [painting])
     for progress in batch(pairs, "out", quick):
         if progress.number == 2:
             break
@@ -251,13 +251,13 @@ def stopped_at(second: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
     count = iter(range(100))
 
     def stop(job: Any) -> Iterator[Any]:
-        stream = run(job)
+        stream = iter_run(job)
         if next(count) == 1:
             yield next(stream)
             raise second
         yield from stream
 
-    monkeypatch.setattr(batches, "run", stop)
+    monkeypatch.setattr(batches, "iter_run", stop)
 
 
 def test_ctrl_c(painting: str, small_file: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,7 +273,7 @@ def test_ctrl_c(painting: str, small_file: str, monkeypatch: pytest.MonkeyPatch)
 def test_too_little_memory_for_one(
     painting: str, quick: StylizeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pairs = grid(pictures("a", 3), [painting])
+    pairs = all_pairs(pictures("a", 3), [painting])
     with monkeypatch.context() as patch:
         stopped_at(DeviceError("the memory does not suffice for a picture of 32×26."), patch)
         assert list(states(batch(pairs, "out", quick)).values()) == ["painted", "failed", "painted"]
@@ -281,9 +281,9 @@ def test_too_little_memory_for_one(
     def greedy(content: str, *arguments: Any, **more: Any) -> Any:
         if "a1" in content:
             raise MemoryError
-        return prepare(content, *arguments, **more)
+        return plan_stylize(content, *arguments, **more)
 
-    monkeypatch.setattr(batches, "prepare", greedy)
+    monkeypatch.setattr(batches, "plan_stylize", greedy)
     errors = [progress.error for progress in batch(pairs, "out", quick)]
     assert [error for error in errors if error] == [
         "the memory does not suffice to read the pictures. Make them smaller first."
@@ -294,7 +294,7 @@ def test_what_concerns_all_ends_the_batch(
     painting: str, quick: StylizeSettings, small_file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photos = pictures("a", 2)
-    pairs = grid(photos, [painting])
+    pairs = all_pairs(photos, [painting])
     with pytest.raises(WeightsError, match="nowhere"):
         states(batch(pairs, "new/folder", replace(quick, weights="nowhere.safetensors")))
     with pytest.raises(DeviceError, match="cuda:7"):
@@ -318,7 +318,7 @@ def test_what_concerns_all_ends_the_batch(
 
 
 def test_a_protected_result_fails_alone(painting: str, quick: StylizeSettings) -> None:
-    pairs = grid(pictures("a", 2), [painting])
+    pairs = all_pairs(pictures("a", 2), [painting])
     Path("out").mkdir()
     save(scene(20, 20), Path("out/a0-painting.png"))
     Path("out/a0-painting.png").chmod(0o444)
@@ -334,21 +334,21 @@ def test_the_folder_stands_for_its_pictures(quick: StylizeSettings) -> None:
     with pytest.warns(
         ImpastoWarning, match=r"left out of 'a', as no pictures that can be read: notes\.txt\."
     ):
-        pairs = grid(["a"], ["b.png", "c.png"])
+        pairs = all_pairs(["a"], ["b.png", "c.png"])
     assert [pair.content for pair in pairs] == [photos[1], "a/without-ending"] * 2
     assert [pair.style for pair in pairs] == ["b.png"] * 2 + ["c.png"] * 2
     with pytest.raises(ImageError, match="no pictures in the folder 'a/inner'"):
-        grid(["a/inner"], ["b.png"])
+        all_pairs(["a/inner"], ["b.png"])
 
 
 def test_results_do_not_go_where_pictures_come_from(painting: str, small_file: str) -> None:
     photos = pictures("a", 2)
     with pytest.raises(SettingsError, match="results would go into 'a', where the pictures are"):
-        grid(["a"], [painting], written=["./a"])
+        all_pairs(["a"], [painting], written=["./a"])
     result = typed(small_file, "a", "--style", painting, "--contact-sheet", "a/sheet.png")
     assert result.exit_code == 2
     with pytest.raises(SettingsError, match=r"'a/a0\.png', would overwrite the content image"):
-        placed([(photos[0], painting, "a0.png")], "a", "png")
+        with_outputs([(photos[0], painting, "a0.png")], "a", "png")
 
 
 def test_two_results_of_one_name_are_refused(quick: StylizeSettings) -> None:
@@ -358,7 +358,7 @@ def test_two_results_of_one_name_are_refused(quick: StylizeSettings) -> None:
     ):
         next(batch([("a/x.jpg", "s.jpg"), ("b/x.jpg", "s.jpg")], "out", quick))
     with pytest.raises(SettingsError, match="are one file"):
-        placed([("a-b.jpg", "c.jpg"), ("a.jpg", "b-c.jpg")], "out", "png")
+        with_outputs([("a-b.jpg", "c.jpg"), ("a.jpg", "b-c.jpg")], "out", "png")
     with pytest.raises(SettingsError, match="no pairs to paint"):
         next(batch([], "out", quick))
     assert not Path("out").exists()
@@ -370,7 +370,7 @@ def test_a_list(painting: str, quick: StylizeSettings, small_file: str) -> None:
         "\ufeffContent, Style ,output\n\n# a comment, with commas\n"
         'a0.png,"b,0.png"\na1.png\tb1.png\tmonet/one.jpg\n a2.png , b1.png , two\n'
     )
-    assert read_list("lists/pairs.csv") == [
+    assert read_pairs("lists/pairs.csv") == [
         ("lists/a0.png", "lists/b,0.png", ""),
         ("lists/a1.png", "lists/b1.png", "monet/one.jpg"),
         ("lists/a2.png", "lists/b1.png", "two"),
@@ -411,15 +411,15 @@ def test_bad_lines_are_named_and_nothing_is_painted(small_file: str) -> None:
     }.items():
         Path("pairs.csv").write_text(line)
         with pytest.raises(SettingsError, match=rf"^pairs\.csv:1: .*{message}"):
-            read_list("pairs.csv")
+            read_pairs("pairs.csv")
     Path("pairs.csv").write_text("# nothing\n")
     with pytest.raises(SettingsError, match="names no pair"):
-        read_list("pairs.csv")
+        read_pairs("pairs.csv")
     Path("pairs.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(SettingsError, match="no UTF-8"):
-        read_list("pairs.csv")
+        read_pairs("pairs.csv")
     with pytest.raises(SettingsError, match=r"gone\.csv' cannot be read: No such file"):
-        read_list("gone.csv")
+        read_pairs("gone.csv")
 
 
 def test_what_is_asked_must_be_whole(photo: str, painting: str, small_file: str) -> None:
@@ -432,7 +432,7 @@ def test_what_is_asked_must_be_whole(photo: str, painting: str, small_file: str)
 def test_ranks_share_the_pairs(
     quick: StylizeSettings, painting: str, small_file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pairs = grid(pictures("a", 3), pictures("b", 2, stripes))
+    pairs = all_pairs(pictures("a", 3), pictures("b", 2, stripes))
     found = []
     for rank in ("0", "1"):
         monkeypatch.setenv("RANK", rank)
@@ -453,18 +453,18 @@ def test_ranks_share_the_pairs(
 
 def test_ranks_wait_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two threads stand for two processes, a store of ours for torchrun's."""
-    await_ranks()  # without torchrun: at once
+    wait_for_ranks()  # without torchrun: at once
     store = TCPStore("localhost", 0, is_master=True, wait_for_workers=False)
     for name, value in {
         "TORCHELASTIC_RUN_ID": "test", "TORCHELASTIC_USE_AGENT_STORE": "True", "RANK": "0", "WORLD_SIZE": "2",
         "MASTER_ADDR": "localhost", "MASTER_PORT": str(store.port),
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
-    other = threading.Thread(target=await_ranks, daemon=True)
+    other = threading.Thread(target=wait_for_ranks, daemon=True)
     other.start()
     time.sleep(0.5)
     assert other.is_alive()
-    await_ranks()
+    wait_for_ranks()
     other.join(10)
     assert not other.is_alive()
 

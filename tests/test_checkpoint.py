@@ -16,12 +16,12 @@ from impasto import CheckpointError, StylizeSettings
 from impasto.cli.main import app
 from impasto.image.read import read_picture
 from impasto.objective.bands import Band
-from impasto.recipes.rerun import prepare_resume
-from impasto.recipes.stylize import prepare
+from impasto.recipes.rerun import plan_resume
+from impasto.recipes.stylize import plan_stylize
 from impasto.results import manifest as manifests
 from impasto.run import checkpoint
 from impasto.run.checkpoint import Snapshot
-from impasto.run.loop import finish, run
+from impasto.run.loop import finish, iter_run
 from small import save, scene, stripes
 
 RUNNER = CliRunner()
@@ -73,12 +73,12 @@ def test_every_number_of_the_rest_is_the_same(
 ) -> None:
     """Losses to the last bit, from a checkpoint at any step of either scale."""
     settings = replace(quick, optimizer=optimizer, steps=4, finest_steps=3)  # type: ignore[arg-type]
-    job = prepare(photo, painting, settings)
-    whole = list(run(job))
+    job = plan_stylize(photo, painting, settings)
+    whole = list(iter_run(job))
     checkpoint.save("c", whole[place].snapshot(), {"any": ["thing", 1.5]})
     assert checkpoint.read_facts("c") == {"any": ["thing", 1.5]}
     bands = {(s.height, s.width): Band.of(s.height, s.width) for s in job.scales}
-    rest = list(run(job, checkpoint.load("c", bands, torch.device("cpu"))))
+    rest = list(iter_run(job, checkpoint.load("c", bands, torch.device("cpu"))))
     assert [step.loss for step in rest] == [step.loss for step in whole[place:]]
     assert [step.step for step in rest] == [step.step for step in whole[place:]]
     assert torch.equal(rest[-1].image(), whole[-1].image())
@@ -88,12 +88,12 @@ def test_every_number_of_the_rest_is_the_same(
 
 
 def test_a_checkpoint_before_the_first_step(photo: str, painting: str, quick: StylizeSettings) -> None:
-    job = prepare(photo, painting, quick)
+    job = plan_stylize(photo, painting, quick)
     checkpoint.save("c", Snapshot(layouts=job.layouts), {})
     again = checkpoint.load("c", {}, torch.device("cpu"))
     assert again.descent is None
     assert again.layouts == job.layouts
-    assert len(list(run(job, again))) == 14
+    assert len(list(iter_run(job, again))) == 14
 
 
 def test_ctrl_c_leaves_a_checkpoint_of_the_last_step(
@@ -129,27 +129,27 @@ def test_a_damaged_byte_anywhere_is_found(stopped: str) -> None:
         broken[place] ^= 1
         Path(stopped).write_bytes(broken)
         with pytest.raises(CheckpointError, match="c is damaged: its SHA-256 is"):
-            prepare_resume(stopped)
+            plan_resume(stopped)
     for cut in (0, 5, head - 3, head + 100, len(whole) - 1):
         Path(stopped).write_bytes(whole[:cut])
         with pytest.raises(CheckpointError, match="c is damaged, or no impasto checkpoint"):
-            prepare_resume(stopped)
+            plan_resume(stopped)
 
 
 def test_foreign_files_are_refused(photo: str) -> None:
     with pytest.raises(CheckpointError, match=r"no file nowhere\. Name a file that --checkpoint wrote"):
-        prepare_resume("nowhere")
+        plan_resume("nowhere")
     with pytest.raises(CheckpointError, match="is damaged, or no impasto checkpoint"):
-        prepare_resume(photo)
+        plan_resume(photo)
     save_file({"x": torch.zeros(3)}, "other.safetensors")
     with pytest.raises(CheckpointError, match="safetensors file, but no impasto checkpoint"):
-        prepare_resume("other.safetensors")
+        plan_resume("other.safetensors")
     later = {"format": "impasto checkpoint 99", "impasto": "9.0", "said": json.dumps({})}
     save_file({"x": torch.zeros(3)}, "later", metadata=later)
     with pytest.raises(
         CheckpointError, match=r"has format 99 of .*; this Impasto \(.*\) reads 2. Use Impasto 9.0"
     ):
-        prepare_resume("later")
+        plan_resume("later")
 
 
 def test_changed_inputs_are_refused_unless_told_otherwise(

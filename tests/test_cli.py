@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from impasto.cli.main import app
 from impasto.cli.progress_bars import painting_facts
-from impasto.formatting import clock
+from impasto.formatting import format_duration
 from impasto.image.read import read_picture
 from impasto.results import manifest as manifests
 from impasto.run.checkpoint import Snapshot
@@ -213,4 +213,4 @@ def test_facts_of_a_step() -> None:
         manifest={},
     )  # fmt: skip
     assert painting_facts(step) == "scale 2/4 · step 3/40 · loss 0.5 · 5.0 it/s · bfloat16 · 1:15 left"
-    assert clock(3675) == "1:01:15"
+    assert format_duration(3675) == "1:01:15"

@@ -7,11 +7,11 @@ import torch
 import impasto
 from impasto import StylizeSettings
 from impasto.image.color import (
+    color_moments,
     grey,
     luminance,
-    matched,
-    matched_luminance,
-    moments,
+    match_colors,
+    match_luminance,
     with_luminance,
 )
 from impasto.image.picture import to_numpy
@@ -25,7 +25,7 @@ YIQ = np.array([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5
 @pytest.mark.parametrize("pair", [("langlois-bridge.jpg", "temple.jpg"), ("kandinsky.jpg", "dandelion.jpg")])
 def test_a_matched_painting_has_the_photos_mean_and_covariance(how: str, pair: tuple[str, str]) -> None:
     painting, photo = (read_picture(EXAMPLES / name).pixels for name in pair)
-    found, wanted = moments(matched(painting, photo, how)(painting)), moments(photo)  # type: ignore[arg-type]
+    found, wanted = color_moments(match_colors(painting, photo, how)(painting)), color_moments(photo)  # type: ignore[arg-type]
     for one, other in zip(found, wanted, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-4)
 
@@ -33,7 +33,7 @@ def test_a_matched_painting_has_the_photos_mean_and_covariance(how: str, pair: t
 def test_the_two_forms_are_those_of_the_paper() -> None:
     """Independently: NumPy's Cholesky factors and eigenvalue roots."""
     painting, photo = stripes(40, 60), scene(50, 40)
-    (_, s), (_, t) = moments(painting), moments(photo)
+    (_, s), (_, t) = color_moments(painting), color_moments(photo)
 
     def root(matrix: np.ndarray) -> np.ndarray:
         values, vectors = np.linalg.eigh(matrix)
@@ -44,13 +44,13 @@ def test_the_two_forms_are_those_of_the_paper() -> None:
         "symmetric": root(t.numpy()) @ np.linalg.inv(root(s.numpy())),
     }
     for how, matrix in expected.items():
-        found = matched(painting, photo, how)  # type: ignore[arg-type]
+        found = match_colors(painting, photo, how)  # type: ignore[arg-type]
         np.testing.assert_allclose(found.matrix.numpy(), matrix, rtol=1e-5, atol=1e-5)  # type: ignore[attr-defined]
 
 
 def test_matched_histograms_are_the_photos() -> None:
     painting, photo = (read_picture(EXAMPLES / n).pixels for n in ("great-wave.jpg", "temple.jpg"))
-    found = matched(painting, photo, "histogram")(painting)
+    found = match_colors(painting, photo, "histogram")(painting)
     shares = torch.linspace(0.02, 0.98, 49)
     for color in range(3):
         ours = torch.quantile(found[0, color].flatten()[::7], shares)
@@ -63,14 +63,14 @@ def test_a_picture_of_one_colour_can_be_matched_too() -> None:
     plain = torch.full((1, 3, 8, 8), 0.25)
     for how in ("symmetric", "cholesky", "histogram"):
         for painting, photo in ((plain, scene(9, 9)), (scene(9, 9), plain)):
-            found = matched(painting, photo, how)(painting)  # type: ignore[arg-type]
+            found = match_colors(painting, photo, how)(painting)  # type: ignore[arg-type]
             assert bool(found.isfinite().all())
             assert float((found.mean((2, 3)) - photo.mean((2, 3))).abs().max()) < 0.02
 
 
 def test_a_matched_luminance_has_the_photos_mean_and_deviation() -> None:
     painting, photo = stripes(40, 60), scene(50, 40)
-    found = matched_luminance(painting, photo)(painting)
+    found = match_luminance(painting, photo)(painting)
     assert float((found[:, :1] - found).abs().max()) < 1e-6
     own, wanted = luminance(found), luminance(photo)
     assert float(own.mean()) == pytest.approx(float(wanted.mean()), abs=1e-5)
@@ -114,7 +114,7 @@ def test_what_is_painted_in_luminance_is_grey_at_every_step(small_file: str) -> 
             size=48, steps=4, scales=1, colors="photo-luminance", init="noise", optimizer=optimizer,
             weights=small_file, precision="float32",
         )  # fmt: skip
-        for step in impasto.stylize_steps(scene(36, 48), stripes(40, 40), settings):
+        for step in impasto.iter_stylize(scene(36, 48), stripes(40, 40), settings):
             here = step.snapshot().descent
             assert here is not None
             torch.testing.assert_close(here.image, grey(here.image), rtol=0, atol=1e-5)

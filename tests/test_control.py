@@ -18,7 +18,7 @@ from impasto.errors import CheckpointError
 from impasto.image.read import read_picture
 from impasto.recipes.show import loss_curves
 from impasto.results import manifest as manifests
-from impasto.run.trace import ROWS, _thinned
+from impasto.run.trace import ROWS, thinned
 from impasto.settings.options import from_json
 from small import EXAMPLES, save, scene, stripes
 
@@ -130,10 +130,10 @@ def test_the_trace_of_a_resumed_run_is_whole(here: None) -> None:
 
 def test_long_traces_are_thinned_and_keep_their_end() -> None:
     rows = [(1.0, float(step)) for step in range(1, 5001)]
-    thin = _thinned(rows)
+    thin = thinned(rows)
     assert len(thin) <= ROWS
     assert thin[-1] == rows[-1]
-    assert _thinned(rows[:7]) == rows[:7]
+    assert thinned(rows[:7]) == rows[:7]
 
 
 def test_a_picture_without_losses_says_so(here: None) -> None:
@@ -157,22 +157,22 @@ def test_other_tools_names_for_the_weights(here: None) -> None:
 
 def test_broader_strokes_from_a_larger_painting(here: None) -> None:
     """The painting is measured at style-scale times the picture's size."""
-    from impasto.recipes.stylize import prepare
+    from impasto.recipes.stylize import plan_stylize
 
     for scale, size in ((0.5, (24, 24)), (1.0, (48, 48)), (2.0, (96, 96))):
-        job = prepare(
+        job = plan_stylize(
             "photo.png", "painting.png", StylizeSettings(size=48, style_scale=scale, layers={"conv1_1": 1.0})
         )
-        assert job.others(job.scales[-1]) == [size]
+        assert job.style_sizes(job.scales[-1]) == [size]
 
 
 def test_fine_and_coarse_come_from_their_paintings(here: None) -> None:
     """With strokes from one painting and shapes from another, each target is that painting's alone."""
-    from impasto.recipes.stylize import prepare
+    from impasto.recipes.stylize import plan_stylize
     from impasto.run.layout import Layout
 
     def targets(style: list[object], blend: str = "") -> dict[str, torch.Tensor]:
-        job = prepare("photo.png", style, StylizeSettings(size=48, blend=blend, precision="float32"))  # type: ignore[arg-type]
+        job = plan_stylize("photo.png", style, StylizeSettings(size=48, blend=blend, precision="float32"))  # type: ignore[arg-type]
         terms = job.objective(job.scales[-1], Layout()).terms
         return {term.layer: term.target for term in terms if term.name.startswith("style")}  # type: ignore[attr-defined]
 
@@ -186,13 +186,13 @@ def test_fine_and_coarse_come_from_their_paintings(here: None) -> None:
 
 def test_summed_losses_are_each_paintings_loss_in_shares(here: None) -> None:
     from impasto.objective.evaluate import evaluator
-    from impasto.recipes.stylize import prepare
+    from impasto.recipes.stylize import plan_stylize
     from impasto.run.layout import Layout
 
     image = scene(36, 48, seed=7)
 
     def style_loss(style: list[object], **how: str) -> float:
-        job = prepare("photo.png", style, StylizeSettings(size=48, precision="float32", **how))  # type: ignore[arg-type]
+        job = plan_stylize("photo.png", style, StylizeSettings(size=48, precision="float32", **how))  # type: ignore[arg-type]
         terms = evaluator(job.network, job.objective(job.scales[-1], Layout()))(image).by_term
         return sum(value for name, value in terms.items() if name.startswith("style"))
 
@@ -223,8 +223,8 @@ def reached(strength: float, small_file: str) -> tuple[float, float]:
         tolerance=0,
         precision="float32",
     )
-    *_, last = impasto.stylize_steps(scene(48, 64), stripes(40, 40), settings)
-    balance = last.snapshot().balance
+    *_, last = impasto.iter_stylize(scene(48, 64), stripes(40, 40), settings)
+    balance = last.snapshot().style_factor
     kinds = {
         kind: sum(v for n, v in last.by_term.items() if n.startswith(kind)) for kind in ("content", "style")
     }
@@ -243,25 +243,25 @@ def test_strength_is_how_much_of_the_content_is_given_up(small_file: str) -> Non
 def test_weights_that_are_said_are_taken(small_file: str) -> None:
     for how in ({"alpha": 1.0}, {"beta": 8.0}, {"formula": "paper"}, {"strength": 1.0}):
         settings = StylizeSettings(size=48, scales=1, steps=24, weights=small_file, **how)  # type: ignore[arg-type]
-        *_, last = impasto.stylize_steps(scene(36, 48), stripes(40, 40), settings)
-        assert last.snapshot().balance == 1.0
+        *_, last = impasto.iter_stylize(scene(36, 48), stripes(40, 40), settings)
+        assert last.snapshot().style_factor == 1.0
 
 
 def test_a_run_whose_weights_were_set_goes_on_exactly(small_file: str) -> None:
     """Stopped at any step, before, at and after the weighings, it ends with the same pixels."""
-    from impasto.recipes.stylize import prepare
-    from impasto.run.loop import run
+    from impasto.recipes.stylize import plan_stylize
+    from impasto.run.loop import iter_run
 
     settings = StylizeSettings(
         size=64, scales=2, steps=24, finest_steps=3, weights=small_file, precision="float32"
     )
-    job = prepare(scene(48, 64), stripes(40, 40), settings)
-    steps = list(run(job))
-    assert steps[-1].snapshot().balance != 1.0
+    job = plan_stylize(scene(48, 64), stripes(40, 40), settings)
+    steps = list(iter_run(job))
+    assert steps[-1].snapshot().style_factor != 1.0
     counts = [step.evaluations for step in steps[:24]]
     assert all(1 <= after - before <= 8 for before, after in pairwise(counts))
     assert counts[6] - counts[5] >= 2  # a weighing costs one besides the step's own
     for stop in (4, 5, 11, 12, 20, 24):
-        *_, last = run(job, steps[stop].snapshot())
+        *_, last = iter_run(job, steps[stop].snapshot())
         assert torch.equal(last.image(), steps[-1].image())
         assert last.evaluations == steps[-1].evaluations

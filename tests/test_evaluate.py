@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from impasto.choices import Pooling
-from impasto.objective.build import content_terms, prior_terms, style_terms
+from impasto.objective.build import content_terms, prior_terms, style_terms_from_images
 from impasto.objective.evaluate import evaluator, measure
 from impasto.objective.objective import Objective
 from small import scene, small_network, stripes
@@ -19,8 +19,10 @@ def objective(size: tuple[int, int], pooling: Pooling, wrap: bool) -> Objective:
     return Objective(
         (
             *content_terms(network, content, contents, weight=1.0, formula="balanced"),
-            *style_terms(network, [(style, 1.0)], styles, canvas=size, weight=5.0, formula="balanced"),
-            *prior_terms(size, variation=0.5, gamut=3.0, wrap=wrap),
+            *style_terms_from_images(
+                network, [(style, 1.0)], styles, canvas=size, weight=5.0, formula="balanced"
+            ),
+            *prior_terms(size, variation=0.5, gamut=3.0, circular=wrap),
         )
     )
 
@@ -30,7 +32,7 @@ def objective(size: tuple[int, int], pooling: Pooling, wrap: bool) -> Objective:
 @pytest.mark.parametrize("size", [(48, 32), (37, 51)])
 def test_loss_and_gradient_are_autograds(size: tuple[int, int], pooling: Pooling, wrap: bool) -> None:
     network = small_network(dtype=torch.float64, pooling=pooling)
-    network = network.wrapping() if wrap else network
+    network = network.with_padding("circular") if wrap else network
     wanted = objective(size, pooling, wrap)
     image = (1.2 * scene(*size).double() - 0.1).requires_grad_(True)
     values = wanted.score(measure(network, wanted, image))
@@ -74,7 +76,7 @@ def test_bfloat16_features_lose_no_more_than_their_bits(pooling: Pooling) -> Non
                 *content_terms(
                     network, scene(*size, seed=1), {"conv4_2": 1.0}, weight=1.0, formula="balanced"
                 ),
-                *style_terms(
+                *style_terms_from_images(
                     network, [(stripes(*size), 1.0)], shares, canvas=size, weight=5.0, formula="balanced"
                 ),
             )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from impasto.run.scales import Scale, plan
+from impasto.run.scales import Scale, coarse_to_fine
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 WRITES = {
@@ -54,10 +54,10 @@ def test_the_walk_through_runs_and_writes_every_picture_it_shows(
     monkeypatch.setenv("IMPASTO_WEIGHTS", small_file)
 
     def short(*size: int, **how: int) -> tuple[Scale, ...]:
-        return tuple(replace(scale, steps=2) for scale in plan(*size, **how))
+        return tuple(replace(scale, steps=2) for scale in coarse_to_fine(*size, **how))
 
     for recipe in ("reconstruct", "stylize"):
-        monkeypatch.setattr(import_module(f"impasto.recipes.{recipe}"), "plan", short)
+        monkeypatch.setattr(import_module(f"impasto.recipes.{recipe}"), "coarse_to_fine", short)
     page = PAGE.read_text(encoding="utf-8")
     session: dict[str, object] = {}
     for cell in re.findall(r"```python\n(.*?)```", page, re.DOTALL):

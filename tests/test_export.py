@@ -20,9 +20,9 @@ from impasto.errors import SettingsError, WeightsError
 from impasto.fast import onnx_graph as module
 from impasto.fast.models import Model
 from impasto.fast.onnx_graph import OPSETS
-from impasto.fast.transformer_net import Painter
+from impasto.fast.transformer_net import TransformerNet
 from impasto.image.read import read_picture
-from impasto.recipes.export import export
+from impasto.recipes.export import export_onnx
 from impasto.version import __version__
 from small import scene
 
@@ -35,7 +35,7 @@ def model() -> Model:
     """Two styles that differ, as after training."""
     generator = torch.Generator().manual_seed(1)
     torch.manual_seed(1)
-    painter = Painter(width=4, blocks=1, styles=2).requires_grad_(False)
+    painter = TransformerNet(width=4, blocks=1, styles=2).requires_grad_(False)
     for name, numbers in painter.named_parameters():
         if name.endswith(("scale", "shift", "bias")):
             numbers += 0.3 * torch.randn(numbers.shape, generator=generator)
@@ -53,31 +53,31 @@ def painted(path: Path, image: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("size", [(64, 64), (77, 131), (131, 77), (34, 50), (16, 17), (99, 18)])
 def test_onnx_is_torch_at_every_size(model: Model, size: tuple[int, int]) -> None:
-    path = export(model, "net.onnx", blend="1,3")
+    path = export_onnx(model, "net.onnx", blend="1,3")
     image = scene(*size)
-    wanted = model.painter(image, torch.tensor([[0.25, 0.75]]))
+    wanted = model.network(image, torch.tensor([[0.25, 0.75]]))
     assert wanted.std() > 0.05  # a picture, not one grey
     assert (painted(path, image) - wanted).abs().max() < 1e-5
 
 
 def test_several_pictures_are_as_one_by_one(model: Model) -> None:
-    path = export(model, "net.onnx")
+    path = export_onnx(model, "net.onnx")
     both = torch.cat([scene(40, 33), scene(40, 33, seed=1).flip(3)])
     assert (painted(path, both) - torch.cat([painted(path, one[None]) for one in both])).abs().max() < 1e-6
 
 
 @pytest.mark.parametrize("opset", OPSETS)
 def test_every_opset_passes_the_checker_and_paints_the_same(model: Model, opset: int) -> None:
-    path = export(model, "net.onnx", opset=opset)
+    path = export_onnx(model, "net.onnx", opset=opset)
     graph = onnx.load(path)
     onnx.checker.check_model(graph, full_check=True)
     assert [entry.version for entry in graph.opset_import] == [opset]
-    wanted = model.painter(scene(21, 38), torch.tensor([[0.5, 0.5]]))
+    wanted = model.network(scene(21, 38), torch.tensor([[0.5, 0.5]]))
     assert (painted(path, scene(21, 38)) - wanted).abs().max() < 1e-5
 
 
 def test_input_and_output_are_named_and_of_any_size(model: Model) -> None:
-    found = session(export(model, "net.onnx"))
+    found = session(export_onnx(model, "net.onnx"))
     for (one,), name in ((found.get_inputs(), "image"), (found.get_outputs(), "painting")):
         assert (one.name, one.type) == (name, "tensor(float)")
         assert one.shape == ["batch", 3, "height", "width"]
@@ -85,16 +85,18 @@ def test_input_and_output_are_named_and_of_any_size(model: Model) -> None:
 
 def test_a_blend_is_baked_in_and_none_is_equally_much(model: Model) -> None:
     image = scene(32, 32)
-    paths = {blend: export(model, f"net-{blend}.onnx", blend=blend) for blend in ("", "1,0", "0,2", "3,1")}
+    paths = {
+        blend: export_onnx(model, f"net-{blend}.onnx", blend=blend) for blend in ("", "1,0", "0,2", "3,1")
+    }
     found = {blend: painted(path, image) for blend, path in paths.items()}
     for blend, shares in (("", (0.5, 0.5)), ("1,0", (1, 0)), ("0,2", (0, 1)), ("3,1", (0.75, 0.25))):
-        wanted = model.painter(image, torch.tensor([shares], dtype=torch.float32))
+        wanted = model.network(image, torch.tensor([shares], dtype=torch.float32))
         assert (found[blend] - wanted).abs().max() < 1e-5
     assert (found["1,0"] - found["0,2"]).abs().max() > 0.05
 
 
 def test_the_file_says_what_it_is(model: Model) -> None:
-    said = session(export(model, "net.onnx", blend="1,3")).get_modelmeta().custom_metadata_map
+    said = session(export_onnx(model, "net.onnx", blend="1,3")).get_modelmeta().custom_metadata_map
     assert json.loads(said["manifest"]) == MANIFEST
     assert json.loads(said["styles"]) == ["wave", "Übermut"]
     assert json.loads(said["shares"]) == [0.25, 0.75]
@@ -105,8 +107,8 @@ def test_the_file_says_what_it_is(model: Model) -> None:
 
 def test_a_saved_painter_is_exported_from_its_file(model: Model) -> None:
     model.save("sea.safetensors")
-    path = export("sea.safetensors", "net.onnx")
-    wanted = model.painter(scene(40, 30), torch.tensor([[0.5, 0.5]]))
+    path = export_onnx("sea.safetensors", "net.onnx")
+    wanted = model.network(scene(40, 30), torch.tensor([[0.5, 0.5]]))
     assert (painted(path, scene(40, 30)) - wanted).abs().max() < 0.02  # the file has half precision
 
 
@@ -122,7 +124,7 @@ def test_a_saved_painter_is_exported_from_its_file(model: Model) -> None:
 )
 def test_what_cannot_be_is_refused(model: Model, options: dict[str, str], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
-        export(model, **{"output": "net.onnx", **options})
+        export_onnx(model, **{"output": "net.onnx", **options})
     assert not list(Path().iterdir())
 
 
@@ -132,7 +134,7 @@ def test_a_missing_package_is_named_with_the_way_out(
 ) -> None:
     monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(SettingsError, match=rf"{name}.*pip install 'impasto\[onnx\]'"):
-        export(model, "net.onnx")
+        export_onnx(model, "net.onnx")
 
 
 def test_a_damaged_painter_is_refused(model: Model) -> None:
@@ -140,16 +142,16 @@ def test_a_damaged_painter_is_refused(model: Model) -> None:
     model.save(path)
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(WeightsError, match="damaged"):
-        export(path, "net.onnx")
+        export_onnx(path, "net.onnx")
     assert not Path("net.onnx").exists()
 
 
 def test_nothing_is_left_where_it_cannot_be_written(model: Model) -> None:
     Path("net.onnx").mkdir()
     with pytest.raises(WeightsError, match=r"net\.onnx cannot be written"):
-        export(model, "net.onnx")
+        export_onnx(model, "net.onnx")
     with pytest.raises(WeightsError, match=r"away/net.onnx cannot be written: No such file"):
-        export(model, "away/net.onnx")
+        export_onnx(model, "away/net.onnx")
     assert [path.name for path in Path().iterdir()] == ["net.onnx"]
     assert not list(Path("net.onnx").iterdir())
 
@@ -157,7 +159,7 @@ def test_nothing_is_left_where_it_cannot_be_written(model: Model) -> None:
 def test_a_file_that_paints_otherwise_is_not_written(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "EPSILON", 0.1)
     with pytest.raises(WeightsError, match=r"as ONNX sea paints otherwise.*Nothing was written"):
-        export(model, "net.onnx")
+        export_onnx(model, "net.onnx")
     assert not list(Path().iterdir())
 
 
@@ -184,10 +186,10 @@ def test_the_example_paints_without_torch_and_without_impasto(model: Model, phot
     tree = ast.parse(EXAMPLE.read_text(encoding="utf-8"))
     names = [node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))]
     assert not [node for node in names if "impasto" in ast.unparse(node) or "torch" in ast.unparse(node)]
-    export(model, "net.onnx")
+    export_onnx(model, "net.onnx")
     script = [sys.executable, "-W", "error", str(EXAMPLE), "net.onnx", photo]
     subprocess.run([*script, "out.png"], check=True)
-    wanted = model.painter(read_picture(photo).pixels, torch.tensor([[0.5, 0.5]]))
+    wanted = model.network(read_picture(photo).pixels, torch.tensor([[0.5, 0.5]]))
     found = read_picture("out.png").pixels
     assert np.abs((found - wanted).numpy()).max() < 0.6 / 255  # rounded to 8 bits
     subprocess.run([*script, "small.png", "24"], check=True)

@@ -10,13 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor
 from typer.testing import CliRunner
 
-from impasto import FastPainter, FastSettings, ImageError, Model, SettingsError, WeightsError, fast
+from impasto import FastSettings, FastStylizer, ImageError, Model, SettingsError, WeightsError, stylize_fast
 from impasto.cli.main import app
 from impasto.errors import ImpastoError
+from impasto.fast.models import bundled_models
 from impasto.fast.models import load as load_model
-from impasto.fast.models import shipped
 from impasto.fast.one_pass import windows
-from impasto.fast.transformer_net import Moments, Painter
+from impasto.fast.transformer_net import NormStats, TransformerNet
 from impasto.image.arrays import from_tensor
 from impasto.image.color import luminance
 from impasto.image.read import read_picture
@@ -72,7 +72,7 @@ def plain_adain(encoder: Layers, decoder: Layers, photo: Image, style: Image, st
 @pytest.mark.parametrize("strength", [1.0, 0.4])
 def test_adain_is_its_formula(size: tuple[int, int], strength: float, small: FastSettings) -> None:
     photo, style = scene(*size), stripes(*size)
-    found = fast(photo, style, replace(small, strength=strength)).picture.pixels
+    found = stylize_fast(photo, style, replace(small, strength=strength)).picture.pixels
     expected = plain_adain(small_layers(), small_decoder_layers(), photo, style, strength)
     assert float(expected.std()) > 0.02, "a picture of one colour proves nothing"
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
@@ -82,7 +82,7 @@ def test_adain_is_its_formula(size: tuple[int, int], strength: float, small: Fas
 def test_adain_with_the_real_weights_is_its_formula() -> None:
     photo, style = (read_picture(EXAMPLES / name).pixels for name in ("temple.jpg", "great-wave.jpg"))
     photo, style = resize(photo, 120, 161).clamp(0, 1), resize(style, 110, 161).clamp(0, 1)
-    found = fast(photo, style, FastSettings(size=0, precision="float32")).picture.pixels
+    found = stylize_fast(photo, style, FastSettings(size=0, precision="float32")).picture.pixels
     layers = load().layers, load(record=ADAIN_DECODER).layers
     torch.testing.assert_close(found, plain_adain(*layers, photo, style, 1.0), atol=1e-4, rtol=0)
 
@@ -92,21 +92,23 @@ def test_adain_with_the_real_weights_is_its_formula() -> None:
 def test_tiles_paint_the_same_picture(size: tuple[int, int], tile: int, small: FastSettings) -> None:
     """The statistics are taken over the whole picture first, so that no tile knows that it is one."""
     photo, style = scene(*size), stripes(80, 60)
-    whole = fast(photo, style, small).picture.pixels
-    tiled = fast(photo, style, replace(small, tile=tile)).picture.pixels
+    whole = stylize_fast(photo, style, small).picture.pixels
+    tiled = stylize_fast(photo, style, replace(small, tile=tile)).picture.pixels
     torch.testing.assert_close(tiled, whole, atol=2e-5, rtol=0)
 
 
 def test_shares_of_several_paintings(small: FastSettings) -> None:
     photo, one, other = scene(48, 64), stripes(48, 64), scene(40, 50, seed=3).flip(1)
-    first = fast(photo, one, small).picture.pixels
+    first = stylize_fast(photo, one, small).picture.pixels
     painted = {
-        blend: fast(photo, [one, other], replace(small, blend=blend)).picture.pixels
+        blend: stylize_fast(photo, [one, other], replace(small, blend=blend)).picture.pixels
         for blend in ("1,0", "1,1")
     }
     torch.testing.assert_close(painted["1,0"], first)
     assert float((painted["1,1"] - first).abs().mean()) > 1e-3
-    torch.testing.assert_close(fast(photo, [one, one], small).picture.pixels, first, atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        stylize_fast(photo, [one, one], small).picture.pixels, first, atol=1e-5, rtol=0
+    )
 
 
 def halves(height: int, width: int) -> Image:
@@ -121,8 +123,8 @@ def test_each_region_has_its_own_painting(small: FastSettings) -> None:
     red, blue = halves(40, 40).clone(), halves(40, 40).clone()
     red[:, 0], red[:, 2], blue[:, 0], blue[:, 2] = 1, 0, 0, 1
     one, other, third = stripes(40, 40), scene(40, 40, seed=5), stripes(40, 40).flip(1)
-    found = fast(photo, [one, other], small, regions=[masks, red, blue]).picture.pixels
-    again = fast(photo, [one, third], small, regions=[masks, red, blue]).picture.pixels
+    found = stylize_fast(photo, [one, other], small, regions=[masks, red, blue]).picture.pixels
+    again = stylize_fast(photo, [one, third], small, regions=[masks, red, blue]).picture.pixels
     left, right = (slice(None),) * 3 + (slice(0, 16),), (slice(None),) * 3 + (slice(100, None),)
     torch.testing.assert_close(found[left], again[left])
     assert float((found[right] - again[right]).abs().mean()) > 1e-3
@@ -130,36 +132,39 @@ def test_each_region_has_its_own_painting(small: FastSettings) -> None:
 
 def test_one_colour_is_no_mask_and_kept_regions_stay(small: FastSettings) -> None:
     photo, style = scene(48, 64), stripes(40, 40)
-    plain = fast(photo, style, small).picture.pixels
-    one = fast(photo, style, small, regions=[torch.zeros(1, 3, 48, 64)]).picture.pixels
+    plain = stylize_fast(photo, style, small).picture.pixels
+    one = stylize_fast(photo, style, small, regions=[torch.zeros(1, 3, 48, 64)]).picture.pixels
     torch.testing.assert_close(one, plain, atol=1e-5, rtol=0)
-    kept = fast(photo, style, replace(small, keep="red"), regions=[halves(48, 64)]).picture.pixels
+    kept = stylize_fast(photo, style, replace(small, keep="red"), regions=[halves(48, 64)]).picture.pixels
     torch.testing.assert_close(kept[..., :32], photo[..., :32])
     assert float((kept[..., 32:] - photo[..., 32:]).abs().mean()) > 1e-2
 
 
 def test_the_photos_colours_are_kept(small: FastSettings) -> None:
     photo, style = scene(48, 64), stripes(40, 40)
-    found = fast(photo, style, replace(small, colors="photo-luminance")).picture.pixels
+    found = stylize_fast(photo, style, replace(small, colors="photo-luminance")).picture.pixels
     torch.testing.assert_close(found - luminance(found), photo - luminance(photo), atol=1 / 255, rtol=0)
     assert float((luminance(found) - luminance(photo)).abs().mean()) > 1e-3
-    matched = fast(photo, style, replace(small, colors="photo-match")).picture.pixels
-    assert float((matched - fast(photo, style, small).picture.pixels).abs().mean()) > 1e-3
+    matched = stylize_fast(photo, style, replace(small, colors="photo-match")).picture.pixels
+    assert float((matched - stylize_fast(photo, style, small).picture.pixels).abs().mean()) > 1e-3
 
 
 def test_one_painter_for_many_photos(small: FastSettings) -> None:
     """What is kept of a painting from one photo to the next changes nothing."""
     style = stripes(40, 40)
-    painter = FastPainter(style, small)
+    painter = FastStylizer(style, small)
     for photo in (scene(48, 64), scene(40, 64, seed=2), scene(48, 64)):
         torch.testing.assert_close(
-            painter.paint(photo).picture.pixels, fast(photo, style, small).picture.pixels, atol=0, rtol=0
+            painter.stylize(photo).picture.pixels,
+            stylize_fast(photo, style, small).picture.pixels,
+            atol=0,
+            rtol=0,
         )
 
 
 def small_model(path: Path, styles: int = 2) -> str:
     torch.manual_seed(0)
-    painter = Painter(4, 2, styles)
+    painter = TransformerNet(4, 2, styles)
     for parameter in painter.parameters():
         parameter.data += 0.1 * torch.randn_like(parameter)
     Model(painter, ("one", "two")[:styles], {"command": "train"}).save(path)
@@ -172,10 +177,10 @@ def test_a_model_file_keeps_the_painter(tmp_path: Path) -> None:
     assert model.styles == ("one", "two")
     assert model.manifest == {"command": "train"}
     photo = scene(37, 50)
-    found = fast(photo, settings=FastSettings(size=0, model=file, blend="1,3", precision="float32"))
+    found = stylize_fast(photo, settings=FastSettings(size=0, model=file, blend="1,3", precision="float32"))
     shares = torch.tensor([[0.25, 0.75]])
-    torch.testing.assert_close(found.picture.pixels, model.painter(photo, shares), atol=1e-6, rtol=0)
-    half = fast(
+    torch.testing.assert_close(found.picture.pixels, model.network(photo, shares), atol=1e-6, rtol=0)
+    half = stylize_fast(
         photo, settings=FastSettings(size=0, model=file, blend="1,3", strength=0.5, precision="float32")
     )
     torch.testing.assert_close(half.picture.pixels, (photo + found.picture.pixels) / 2, atol=1e-6, rtol=0)
@@ -183,8 +188,8 @@ def test_a_model_file_keeps_the_painter(tmp_path: Path) -> None:
 
 
 def test_a_painters_tiles_are_exact_given_the_whole_pictures_moments(tmp_path: Path) -> None:
-    painter = load_model(small_model(tmp_path / "small.safetensors")).painter
-    photo, shares, moments = scene(300, 331), torch.tensor([[1.0, 0.0]]), Moments()
+    painter = load_model(small_model(tmp_path / "small.safetensors")).network
+    photo, shares, moments = scene(300, 331), torch.tensor([[1.0, 0.0]]), NormStats()
     whole = painter(photo, shares, moments)
     torch.testing.assert_close(whole, painter(photo, shares), atol=1e-5, rtol=0)
     for rows, columns, window, inside in windows(300, 331, 96):
@@ -197,19 +202,19 @@ def test_a_painters_tiles_are_nearly_the_whole(tmp_path: Path) -> None:
     """Its normalisations are then taken from samples of the picture; an untrained one is off the most."""
     settings = FastSettings(size=0, model=small_model(tmp_path / "small.safetensors"), precision="float32")
     photo = resize(read_picture(EXAMPLES / "temple.jpg").pixels, 400, 600).clamp(0, 1)
-    whole = fast(photo, settings=settings).picture.pixels
-    tiled = fast(photo, settings=replace(settings, tile=200)).picture.pixels
+    whole = stylize_fast(photo, settings=settings).picture.pixels
+    tiled = stylize_fast(photo, settings=replace(settings, tile=200)).picture.pixels
     assert float((tiled - whole).abs().mean()) < 0.03
 
 
 @pytest.mark.parametrize("name", ["great-wave", "langlois-bridge"])
 def test_shipped_painters_paint(name: str) -> None:
-    assert name in shipped()
+    assert name in bundled_models()
     model = load_model(name)
-    assert shipped()[name].stat().st_size < 4_000_000
+    assert bundled_models()[name].stat().st_size < 4_000_000
     assert model.manifest["command"] == "train"
     photo = resize(read_picture(EXAMPLES / "temple.jpg").pixels, 160, 240).clamp(0, 1)
-    found = fast(photo, settings=FastSettings(size=0, model=name, precision="float32")).picture.pixels
+    found = stylize_fast(photo, settings=FastSettings(size=0, model=name, precision="float32")).picture.pixels
     assert float((found - photo).abs().mean()) > 0.05
     assert float(found.std()) > 0.1
 
@@ -253,34 +258,42 @@ BAD_MODELS: dict[str, tuple[Callable[[Path], str], str]] = {
 def test_bad_model_files(kind: str, tmp_path: Path) -> None:
     make, message = BAD_MODELS[kind]
     with pytest.raises(WeightsError, match=message):
-        FastPainter(settings=FastSettings(model=make(tmp_path / "bad.safetensors")))
+        FastStylizer(settings=FastSettings(model=make(tmp_path / "bad.safetensors")))
 
 
 def test_what_does_not_go_together_is_refused(small: FastSettings, small_file: str, tmp_path: Path) -> None:
     model = small_model(tmp_path / "small.safetensors")
     cases: list[tuple[Callable[[], object], type[ImpastoError], str]] = [
-        (lambda: fast(scene(32, 32), (), small), SettingsError, "neither a painting nor a model"),
-        (lambda: fast(scene(32, 32), stripes(32, 32), FastSettings(model=model)), SettingsError, "a model"),
-        (lambda: FastPainter(settings=FastSettings(model=model, blend="1")), SettingsError, "1 shares for 2"),
+        (lambda: stylize_fast(scene(32, 32), (), small), SettingsError, "neither a painting nor a model"),
         (
-            lambda: FastPainter(settings=FastSettings(model=model, colors="photo-match")),
+            lambda: stylize_fast(scene(32, 32), stripes(32, 32), FastSettings(model=model)),
+            SettingsError,
+            "a model",
+        ),
+        (
+            lambda: FastStylizer(settings=FastSettings(model=model, blend="1")),
+            SettingsError,
+            "1 shares for 2",
+        ),
+        (
+            lambda: FastStylizer(settings=FastSettings(model=model, colors="photo-match")),
             SettingsError,
             "photo-luminance",
         ),
-        (lambda: FastPainter(settings=FastSettings(model=model, keep="red")), SettingsError, "--keep"),
-        (lambda: fast(scene(32, 32), stripes(32, 32), replace(small, size=12)), ImageError, "16×16"),
+        (lambda: FastStylizer(settings=FastSettings(model=model, keep="red")), SettingsError, "--keep"),
+        (lambda: stylize_fast(scene(32, 32), stripes(32, 32), replace(small, size=12)), ImageError, "16×16"),
         (
-            lambda: fast(scene(32, 32), stripes(32, 32), replace(small, decoder="nowhere")),
+            lambda: stylize_fast(scene(32, 32), stripes(32, 32), replace(small, decoder="nowhere")),
             WeightsError,
             "nowhere",
         ),
         (
-            lambda: fast(scene(32, 32), settings=FastSettings(model=model), regions=[halves(32, 32)]),
+            lambda: stylize_fast(scene(32, 32), settings=FastSettings(model=model), regions=[halves(32, 32)]),
             SettingsError,
             "leave --regions out",
         ),
         (
-            lambda: fast(scene(32, 32), stripes(4, 4), small),
+            lambda: stylize_fast(scene(32, 32), stripes(4, 4), small),
             ImageError,
             "style image is 4×4",
         ),
@@ -298,7 +311,7 @@ def test_the_command_paints_what_python_paints(
     done = CliRunner().invoke(app, ["fast", photo, painting, "-o", "out.png", *options])
     assert done.exit_code == 0, done.output
     settings = FastSettings(size=40, weights=small_file, decoder=decoder_file, precision="float32")
-    fast(photo, painting, settings).save("python.png")
+    stylize_fast(photo, painting, settings).save("python.png")
     assert torch.equal(read_picture("out.png").pixels, read_picture("python.png").pixels)
     shown = CliRunner().invoke(app, ["show", "out.png"])
     assert "impasto fast" in shown.output

@@ -9,7 +9,7 @@ from impasto.cli.main import app
 from impasto.errors import SettingsError
 from impasto.image.read import read_picture
 from impasto.objective.terms import gram
-from impasto.recipes.features import GAP, contact_sheet, gram_picture
+from impasto.recipes.features import GAP, feature_grid, gram_picture
 from small import scene, small_network
 
 
@@ -18,7 +18,7 @@ def test_a_sheet_holds_every_response_in_its_place() -> None:
     responses = torch.zeros(1, 4, 2, 2)
     for index in range(4):
         responses[0, index, index // 2, index % 2] = 1 + index
-    sheet = contact_sheet(responses)
+    sheet = feature_grid(responses)
     assert sheet.shape == (1, 3, 2 * 96 + GAP, 2 * 96 + GAP)
     for index in range(4):
         top, left = (index // 2) * (96 + GAP), (index % 2) * (96 + GAP)
@@ -32,8 +32,8 @@ def test_strongest_first(small_file: str) -> None:
     sheet = features(scene(48, 64), FeaturesSettings(layer="relu2_1", size=64, weights=small_file))
     found = small_network().features(scene(48, 64), ["conv2_1"])["conv2_1"].mean((0, 2, 3))
     assert sheet.layer == "conv2_1"
-    assert list(sheet.strengths) == sorted(found.tolist(), reverse=True)
-    assert torch.equal(found[list(sheet.channels)], torch.tensor(sheet.strengths))
+    assert list(sheet.mean_responses) == sorted(found.tolist(), reverse=True)
+    assert torch.equal(found[list(sheet.channels)], torch.tensor(sheet.mean_responses))
 
 
 def test_chosen_channels_and_how_many(small_file: str) -> None:

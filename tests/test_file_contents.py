@@ -67,8 +67,8 @@ def test_an_image_of_a_size_that_is_not_painted(tmp_path: Path) -> None:
 )
 def test_painters_that_do_not_fit(change: dict[str, Any], tmp_path: Path) -> None:
     model = models.load(DATA / "e78b87f-painter.safetensors")
-    facts = {"shape": model.painter.shape, "styles": list(model.styles), "manifest": {}, **change}
-    write_tensors(tmp_path / "p", models._kind(), dict(model.painter.state_dict()), facts)
+    facts = {"shape": model.network.shape, "styles": list(model.styles), "manifest": {}, **change}
+    write_tensors(tmp_path / "p", models._kind(), dict(model.network.state_dict()), facts)
     with pytest.raises(WeightsError, match=r"is damaged, or no Impasto painter \(.*shipped: great-wave"):
         models.load(tmp_path / "p")
 

@@ -11,7 +11,7 @@ from impasto import StylizeSettings
 from impasto.objective.bands import Band
 from impasto.objective.evaluate import evaluator
 from impasto.objective.style import StyleTerm
-from impasto.recipes.stylize import prepare
+from impasto.recipes.stylize import plan_stylize
 from impasto.run.layout import Layout
 from impasto.settings.presets import PRESETS
 from small import plain_features, scene, small_layers, stripes
@@ -135,7 +135,7 @@ def test_a_presets_loss_is_its_tools(name: str, tile: int, small_file: str) -> N
     settings = StylizeSettings.preset(
         name, size=64, pooling="average", weights=small_file, precision="float32", scales=1
     )
-    job = prepare(photo, style, settings)
+    job = plan_stylize(photo, style, settings)
     objective = job.objective(job.scales[0], Layout(tile))
     band = Band.of(height, width)
     found = float(evaluator(job.network, objective, tile=tile, band=band)(image).loss)
@@ -158,7 +158,7 @@ def test_a_presets_numbers_are_its_flags(small_file: str) -> None:
     ]
     losses = []
     for one in settings:
-        job = prepare(scene(36, 48), stripes(40, 40), one)
+        job = plan_stylize(scene(36, 48), stripes(40, 40), one)
         objective = job.objective(job.scales[0], Layout())
         losses.append(evaluator(job.network, objective)(scene(36, 48, seed=5)).by_term["content conv4_2"])
     assert losses[1] == pytest.approx(2 * losses[0], rel=1e-6)
@@ -169,7 +169,7 @@ def test_a_statistic_that_is_asked_for_wins_over_the_tools(small_file: str) -> N
     kinds = {}
     for style_loss in ("gram", "gaussian", "histogram"):
         settings = StylizeSettings.preset("crowsonkb", style_loss=style_loss, size=48, weights=small_file)
-        job = prepare(scene(36, 48), stripes(40, 40), settings)
+        job = plan_stylize(scene(36, 48), stripes(40, 40), settings)
         terms = job.objective(job.scales[0], Layout()).terms
         kinds[style_loss] = {type(t.statistic).__name__ for t in terms if isinstance(t, StyleTerm)}
     assert kinds == {"gram": {"Moments"}, "gaussian": {"Moments"}, "histogram": {"Histogram"}}

@@ -9,10 +9,10 @@ import pytest
 from impasto import StylizeSettings
 from impasto.errors import CheckpointError, ImpastoError
 from impasto.fast import models
-from impasto.recipes.rerun import prepare_resume
+from impasto.recipes.rerun import plan_resume
 from impasto.results import manifest as manifests
 from impasto.run.layout import Layout
-from impasto.run.loop import finish, run
+from impasto.run.loop import finish, iter_run
 from impasto.settings.options import from_json
 from impasto.solve import lbfgs
 from old_files import DATA, content_of, read_checkpoint, read_training
@@ -32,18 +32,18 @@ def test_a_checkpoint() -> None:
     assert facts["manifest"]["settings"]["size"] == 32
     assert facts["manifest"]["impasto"] == "0.1.0"
     assert facts["output"]["path"].endswith("/out.png")
-    assert (snapshot.scale, snapshot.step, snapshot.spent, snapshot.balance) == (0, 4, 0, 1.0)
+    assert (snapshot.scale, snapshot.step, snapshot.spent, snapshot.style_factor) == (0, 4, 0, 1.0)
     assert snapshot.layouts == (Layout(0, "memory", 2),)
     assert [row[3] for row in snapshot.trace] == [4.5704, 3.9552, 3.5898, 3.5315]
     assert snapshot.band is not None
-    assert snapshot.band.alone
+    assert snapshot.band.is_whole
     descent = snapshot.descent
     assert descent is not None
-    assert isinstance(descent.solver, lbfgs.State)
+    assert isinstance(descent.solver, lbfgs.LBFGSState)
     assert descent.solver.evaluations == 5
-    assert descent.here.names[0] == "content conv4_2"
-    assert float(descent.here.loss) == descent.losses[-1] == 3.531517744064331
-    numbers = [descent.image, descent.solver.moves[1], descent.solver.turns[0]]
+    assert descent.evaluation.names[0] == "content conv4_2"
+    assert float(descent.evaluation.loss) == descent.losses[-1] == 3.531517744064331
+    numbers = [descent.image, descent.solver.image_changes[1], descent.solver.gradient_changes[0]]
     assert [first_bytes(tensor) for tensor in numbers] == [
         "864b3715dd2f1fbd",
         "8d8fd2a500bd2d3b",
@@ -52,11 +52,11 @@ def test_a_checkpoint() -> None:
 
 
 def test_a_checkpoint_goes_on(photo: str, painting: str, small_file: str) -> None:
-    job, snapshot, _ = prepare_resume(
+    job, snapshot, _ = plan_resume(
         CHECKPOINT, content=photo, style=painting, weights=small_file, changed=True
     )
     assert job.manifest["settings"]["history"] == 2
-    *_, last = run(job, snapshot)
+    *_, last = iter_run(job, snapshot)
     assert last.step == 6
     assert last.loss < 3.5315
     assert finish(job, last).manifest["result"]["complete"]
@@ -70,14 +70,14 @@ def test_a_checkpoint_with_a_damaged_manifest(
     last = data.rindex(quoted)
     (tmp_path / "c").write_bytes(data[:last] + quoted.replace(key[:1], b"X", 1) + data[last + len(quoted) :])
     with pytest.raises(CheckpointError, match=r"the manifest in .* is damaged .* Start the run anew"):
-        prepare_resume(tmp_path / "c", content=photo, style=painting, weights=small_file, changed=True)
+        plan_resume(tmp_path / "c", content=photo, style=painting, weights=small_file, changed=True)
 
 
 def test_a_painter() -> None:
     model = models.load(PAINTER)
     assert model.sha256 == "31b215b79793fa6accd543cfc38c80effffe84ddad21cc7043db2c4dc8a2157e"
     assert model.styles == ("painting",)
-    assert model.painter.shape == {"width": 4, "blocks": 1, "styles": 1}
+    assert model.network.shape == {"width": 4, "blocks": 1, "styles": 1}
     assert model.manifest["command"] == "train"
     assert model.manifest["settings"]["steps"] == 8
 

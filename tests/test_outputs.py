@@ -15,9 +15,9 @@ from impasto.cli.main import app
 from impasto.errors import ImageError, SettingsError
 from impasto.fast import training_checkpoint
 from impasto.fast.models import Model
-from impasto.fast.transformer_net import Painter
+from impasto.fast.transformer_net import TransformerNet
 from impasto.recipes.batch import batch
-from impasto.recipes.export import export
+from impasto.recipes.export import export_onnx
 from impasto.recipes.figure import figure
 from impasto.recipes.inputs import manifest_files
 from impasto.recipes.show import loss_curves
@@ -43,7 +43,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, small_file: str) -> Path:
     (folder / "other.jsonl").write_text('{"epoch": 1, "loss": 0.5}\n')
     (folder / "pairs.csv").write_text("photo.png,painting.png\n")
     (folder / "clash.csv").write_text("photo.png,painting.png,painting.png\n")
-    painter = Painter(4, 1, 1)
+    painter = TransformerNet(4, 1, 1)
     Model(painter, ("stripes",), {}).save(folder / "painter.safetensors")
     shutil.copy(folder / "painter.safetensors", folder / "painter.onnx")
     training_checkpoint.write(
@@ -183,7 +183,7 @@ def test_the_weights_of_the_environment_are_an_input(filled: Path, monkeypatch: 
 
 LIBRARY: dict[str, Callable[[], object]] = {
     "loss_curves": lambda: loss_curves("painted.png", "painted.png"),
-    "export": lambda: export("painter.onnx", "painter.onnx"),
+    "export": lambda: export_onnx("painter.onnx", "painter.onnx"),
     "figure": lambda: next(figure(1, "photo.png", "painting.png", "photo.png")),
     "batch": lambda: next(batch([("photo.png", "painting.png", "photo.png")], ".")),
     "batch over init": lambda: next(

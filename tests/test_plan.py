@@ -16,19 +16,19 @@ import impasto
 from impasto import DeviceError, SettingsError, StylizeSettings
 from impasto.cli.main import app
 from impasto.errors import OutOfMemoryError
-from impasto.formatting import in_words
+from impasto.formatting import format_bytes
 from impasto.image.picture import Picture
 from impasto.image.read import read_picture
-from impasto.recipes.stylize import prepare
+from impasto.recipes.stylize import plan_stylize
 from impasto.results import manifest as manifests
 from impasto.run import loop as jobs
-from impasto.run.choose_layout import HELD, choose
-from impasto.run.estimate import examine
-from impasto.run.layout import LEAST_HISTORY, Layout, smaller
-from impasto.run.loop import complete, run
-from impasto.run.memory_model import Needs
+from impasto.run.choose_layout import FIXED_BYTES, choose_layout
+from impasto.run.estimate import estimate
+from impasto.run.layout import LEAST_HISTORY, Layout, next_smaller
+from impasto.run.loop import complete, iter_run
+from impasto.run.memory_model import MemoryModel
 from impasto.run.scales import Scale
-from impasto.settings.parsing import size_in_bytes
+from impasto.settings.parsing import parse_bytes
 from impasto.system import memory
 from impasto.system.memory import resident
 from small import save, scene, small_network, stripes
@@ -39,21 +39,23 @@ LARGE = Scale(2000, 3000, 50)
 
 
 @pytest.fixture(scope="module")
-def needs() -> Needs:
-    return Needs.of(small_network(deepest_layer="conv5_1"), ["conv1_1", "conv5_1"], ["conv4_2"], "lbfgs")
+def needs() -> MemoryModel:
+    return MemoryModel.of(
+        small_network(deepest_layer="conv5_1"), ["conv1_1", "conv5_1"], ["conv4_2"], "lbfgs"
+    )
 
 
-def test_with_plenty_of_memory_nothing_is_cut(needs: Needs) -> None:
-    assert choose(needs, LARGE, room=PLENTY) == Layout(0, "memory", 20)
-    assert choose(needs, LARGE, room=PLENTY, tile=512) == Layout(512, "disk", 20)
-    assert choose(needs, LARGE, room=0) is None
+def test_with_plenty_of_memory_nothing_is_cut(needs: MemoryModel) -> None:
+    assert choose_layout(needs, LARGE, available=PLENTY) == Layout(0, "memory", 20)
+    assert choose_layout(needs, LARGE, available=PLENTY, tile=512) == Layout(512, "disk", 20)
+    assert choose_layout(needs, LARGE, available=0) is None
 
 
-def test_less_memory_costs_more_and_what_is_chosen_fits(needs: Needs) -> None:
+def test_less_memory_costs_more_and_what_is_chosen_fits(needs: MemoryModel) -> None:
     """From plenty to nothing: every choice fits, and none is quicker than one with more room."""
     room, before = needs.bytes(LARGE, Layout()), 0.0
     seen = set()
-    while (layout := choose(needs, LARGE, room=room)) is not None:
+    while (layout := choose_layout(needs, LARGE, available=room)) is not None:
         assert needs.bytes(LARGE, layout) <= room
         cost = needs.evaluations(LARGE, layout) * (1 + (20 - layout.history) / 20)
         assert cost >= before * 0.8  # pairs of a shorter history are only about as dear as a smaller tile
@@ -65,18 +67,18 @@ def test_less_memory_costs_more_and_what_is_chosen_fits(needs: Needs) -> None:
     assert room < least
 
 
-def test_no_room_on_the_disk(needs: Needs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_room_on_the_disk(needs: MemoryModel, monkeypatch: pytest.MonkeyPatch) -> None:
     free = type("Usage", (), {"free": 1000})
     monkeypatch.setattr("impasto.run.estimate.shutil.disk_usage", lambda _: free)
-    assert choose(needs, LARGE, room=PLENTY, tile=512) == Layout(512, "again", 20)
+    assert choose_layout(needs, LARGE, available=PLENTY, tile=512) == Layout(512, "again", 20)
 
 
-def test_stepping_down_ends(needs: Needs) -> None:
+def test_stepping_down_ends(needs: MemoryModel) -> None:
     """Every step takes less, and the last one is the least there is."""
     layout: Layout | None = Layout()
     count = 0
     while layout is not None:
-        after = smaller(layout, LARGE)
+        after = next_smaller(layout, LARGE)
         if after is not None:
             assert needs.bytes(LARGE, after) < needs.bytes(LARGE, layout)
         layout, last, count = after, layout, count + 1
@@ -85,7 +87,7 @@ def test_stepping_down_ends(needs: Needs) -> None:
     assert count < 12
 
 
-def test_shares_of_a_process_fall(needs: Needs) -> None:
+def test_shares_of_a_process_fall(needs: MemoryModel) -> None:
     alone, four = (replace(needs, ranks=count) for count in (1, 4))
     large = Scale(4000, 6000, 50)
     held = [one.bytes(large, Layout(256, "disk")) - 90_000_000 for one in (alone, four)]
@@ -102,23 +104,23 @@ def test_a_job_that_cannot_fit_is_refused_with_the_largest_size_that_does(
     roomy: StylizeSettings, painting: str
 ) -> None:
     photo = Picture(scene(90, 120))
-    allowed = f"{(resident() + HELD) / 1e6 + 150:.0f}MB"
+    allowed = f"{(resident() + FIXED_BYTES) / 1e6 + 150:.0f}MB"
     with pytest.raises(OutOfMemoryError, match=r"a picture of 8000×6000 needs .* at least, and ") as caught:
-        prepare(photo, painting, replace(roomy, size=8000, memory=allowed))
+        plan_stylize(photo, painting, replace(roomy, size=8000, memory=allowed))
     said = str(caught.value)
     assert "--optimizer adam or a larger --memory." in said
     fitting = int(said.partition("--size ")[2].partition(",")[0])
     assert 500 < fitting < 4000
-    allowed = f"{(resident() + HELD) / 1e6 + 150:.0f}MB"
-    assert prepare(photo, painting, replace(roomy, size=round(fitting * 0.95), memory=allowed)).layouts
+    allowed = f"{(resident() + FIXED_BYTES) / 1e6 + 150:.0f}MB"
+    assert plan_stylize(photo, painting, replace(roomy, size=round(fitting * 0.95), memory=allowed)).layouts
     with pytest.raises(OutOfMemoryError):
-        prepare(photo, painting, replace(roomy, size=round(fitting * 1.1), memory=allowed))
+        plan_stylize(photo, painting, replace(roomy, size=round(fitting * 1.1), memory=allowed))
 
 
 @pytest.mark.parametrize("text", ["much", "8 apples", "-1GB", "GB"])
 def test_sizes_of_memory(text: str) -> None:
-    assert size_in_bytes("2g") == 2_000_000_000
-    assert in_words(size_in_bytes("0.25 GB")) == "250.0 MB"
+    assert parse_bytes("2g") == 2_000_000_000
+    assert format_bytes(parse_bytes("0.25 GB")) == "250.0 MB"
     with pytest.raises(SettingsError, match=r"give a size, for instance 8GB or 500MB"):
         StylizeSettings(memory=text)
 
@@ -127,11 +129,13 @@ def test_limited_memory_paints_the_same_picture(roomy: StylizeSettings, painting
     """The layouts go into the manifest, so that the picture can be painted again as it was."""
     photo = Picture(scene(600, 800))
     settings = replace(roomy, size=800, history=3)
-    job = prepare(photo, painting, settings)
+    job = plan_stylize(photo, painting, settings)
     plenty = complete(job)
-    sizes = [job.needs.bytes(job.scales[0], Layout(*kind, 3)) for kind in ((0, "memory"), (256, "disk"))]
+    sizes = [
+        job.memory_model.bytes(job.scales[0], Layout(*kind, 3)) for kind in ((0, "memory"), (256, "disk"))
+    ]
     assert sizes[1] < sizes[0]
-    allowed = f"{(resident() + HELD + sum(sizes) / 2) / 1e6:.0f}MB"
+    allowed = f"{(resident() + FIXED_BYTES + sum(sizes) / 2) / 1e6:.0f}MB"
     little = impasto.stylize(photo, painting, replace(settings, memory=allowed))
     assert plenty.manifest["layouts"] == [{"tile": 0, "keep": "memory", "history": 3}]
     assert little.manifest["layouts"][0]["tile"] > 0
@@ -142,8 +146,8 @@ def test_running_out_of_memory_steps_down_and_goes_on(
     roomy: StylizeSettings, painting: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Twice there is not enough, at the start and in the middle; the picture is the same, and it is said."""
-    job = prepare(Picture(scene(150, 200)), painting, replace(roomy, size=200, steps=8))
-    calm = list(run(job))
+    job = plan_stylize(Picture(scene(150, 200)), painting, replace(roomy, size=200, steps=8))
+    calm = list(iter_run(job))
     build, calls = jobs.evaluator, []
 
     def tight(*arguments: object, **options: object) -> object:
@@ -160,7 +164,7 @@ def test_running_out_of_memory_steps_down_and_goes_on(
         return failing
 
     monkeypatch.setattr(jobs, "evaluator", tight)
-    steps = list(run(job))
+    steps = list(iter_run(job))
     assert [step.step for step in steps] == list(range(1, 9))
     notes = [step.note for step in steps if step.note]
     assert len(notes) == 2
@@ -179,7 +183,7 @@ def test_when_nothing_is_left_to_step_down_to(
 
     monkeypatch.setattr(jobs, "evaluator", never)
     with pytest.raises(DeviceError, match=r"the memory does not suffice for a picture of 64×48\. Use"):
-        next(run(prepare(Picture(scene(48, 64)), painting, replace(roomy, size=64))))
+        next(iter_run(plan_stylize(Picture(scene(48, 64)), painting, replace(roomy, size=64))))
 
 
 def test_a_real_bound_is_kept(painting: str, small_file: str, tmp_path: Path) -> None:
@@ -271,7 +275,7 @@ def test_predictions_grow_with_the_job(
     plans = []
     for size in (64, 128, 256):
         settings = replace(roomy, size=size)
-        plans.append(examine(prepare(photo, painting, settings), settings))
+        plans.append(estimate(plan_stylize(photo, painting, settings), settings))
     assert plans[0].seconds < plans[1].seconds < plans[2].seconds
     assert plans[0].bytes < plans[1].bytes < plans[2].bytes
     # four times the pixels, four times the time
@@ -287,8 +291,8 @@ def test_a_preview_is_where_the_full_run_would_be(small_file: str, painting: str
     settings = StylizeSettings(weights=small_file, size=400, steps=6, finest_steps=3, precision="float32")
     settings = replace(settings, scales=3)
     small = stylized(painting, replace(settings, preview=True))
-    job = prepare(Picture(scene(300, 400)), painting, settings)
-    there = next(step for step in run(job) if step.width == 200 and step.step == step.steps)
+    job = plan_stylize(Picture(scene(300, 400)), painting, settings)
+    there = next(step for step in iter_run(job) if step.width == 200 and step.step == step.steps)
     assert small.picture.pixels.shape == (1, 3, 150, 200)
     assert torch.equal(small.picture.pixels, there.image())
     assert small.manifest["settings"]["size"] == 400
@@ -301,8 +305,8 @@ def test_a_preview_balances_as_the_full_size_does(small_file: str, painting: str
     )
     shares = []
     for chosen in (settings, replace(settings, preview=True), replace(settings, size=256)):
-        job = prepare(Picture(scene(384, 512)), Picture(stripes(384, 512)), chosen)
-        terms = next(run(job)).by_term
+        job = plan_stylize(Picture(scene(384, 512)), Picture(stripes(384, 512)), chosen)
+        terms = next(iter_run(job)).by_term
         shares.append(terms["content conv4_2"] / sum(terms.values()))
     full, preview, plain = shares
     assert preview == pytest.approx(full, rel=0.5)

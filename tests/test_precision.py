@@ -9,7 +9,7 @@ from impasto.image.read import read_picture
 from impasto.image.resize import fit, resize
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load
-from impasto.objective.build import content_terms, style_terms
+from impasto.objective.build import content_terms, style_terms_from_images
 from impasto.objective.evaluate import Evaluate, evaluator
 from impasto.objective.objective import Objective
 from impasto.settings.presets import PAPER_STYLE_LAYERS
@@ -35,7 +35,9 @@ def literal(network: VGG19, content: Image, style: Image) -> Evaluate:
     shares = dict.fromkeys(PAPER_STYLE_LAYERS, 0.2)
     canvas = (content.shape[2], content.shape[3])
     contents = content_terms(network, content, {"conv4_2": 1.0}, weight=1e-8, formula="paper")
-    styles = style_terms(network, [(style, 1.0)], shares, canvas=canvas, weight=1.0, formula="paper")
+    styles = style_terms_from_images(
+        network, [(style, 1.0)], shares, canvas=canvas, weight=1.0, formula="paper"
+    )
     return evaluator(network, Objective((*contents, *styles)))
 
 

@@ -13,7 +13,7 @@ from impasto.errors import SettingsError
 from impasto.network.weights import Weights
 from impasto.results.manifest import new
 from impasto.settings.stylize import StylizeSettings
-from impasto.system.device import choose, has_bfloat16
+from impasto.system.device import choose_compute, has_bfloat16
 from impasto.system.process import repeatability
 
 SOURCE = Path(__file__).parent.parent / "src" / "impasto"
@@ -120,16 +120,16 @@ def test_the_environment_can_switch_bfloat16(monkeypatch: pytest.MonkeyPatch) ->
     for answer, dtype in (("0", torch.float32), ("1", torch.bfloat16)):
         monkeypatch.setenv("IMPASTO_BFLOAT16", answer)
         assert has_bfloat16(CPU) is (answer == "1")
-        assert choose("cpu").dtype == dtype
-        assert choose("cpu", "float32").dtype == torch.float32
+        assert choose_compute("cpu").dtype == dtype
+        assert choose_compute("cpu", "float32").dtype == torch.float32
     monkeypatch.setenv("IMPASTO_BFLOAT16", "no")
     with pytest.raises(SettingsError, match="IMPASTO_BFLOAT16 is 'no'; it is 0, 1 or not set"):
-        choose("cpu")
+        choose_compute("cpu")
 
 
 def test_the_manifest_says_whether_the_pixels_can_be_had_again() -> None:
     weights = Weights("small", "0" * 64, {}, "")
-    compute = choose("cpu")
+    compute = choose_compute("cpu")
     manifest = new("stylize", StylizeSettings(), {}, weights, compute)
     assert manifest["repeatable"] is repeatability(CPU).holds
     assert ("repeatable_reason" in manifest) is not manifest["repeatable"]

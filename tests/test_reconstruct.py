@@ -17,13 +17,13 @@ from impasto import (
 from impasto.cli.main import app
 from impasto.errors import SettingsError
 from impasto.image.read import read_picture
-from impasto.objective.build import content_terms, prior_terms, style_terms
+from impasto.objective.build import content_terms, prior_terms, style_terms_from_images
 from impasto.objective.evaluate import evaluator
 from impasto.objective.objective import Objective
-from impasto.recipes.reconstruct import prepare_content, prepare_style, psnr
+from impasto.recipes.reconstruct import plan_content, plan_style, psnr
 from impasto.results import manifest as manifests
 from impasto.run.layout import Layout
-from impasto.run.loop import run
+from impasto.run.loop import iter_run
 from small import scene, small_network, stripes
 
 STYLE = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
@@ -48,7 +48,9 @@ def test_style_gradient_is_eq_6_pulled_back_through_the_network(name: str) -> No
     """1/(N² M²) (Fᵀ (G − A))ᵀ where F > 0, else 0, written out, then pulled back; in float64."""
     network = small_network(dtype=torch.float64)
     style, image = stripes(40, 48).double(), scene(40, 48, seed=2).double().requires_grad_(True)
-    terms = style_terms(network, [(style, 1.0)], {name: 1.0}, canvas=(40, 48), weight=1.0, formula="paper")
+    terms = style_terms_from_images(
+        network, [(style, 1.0)], {name: 1.0}, canvas=(40, 48), weight=1.0, formula="paper"
+    )
     responses = network.features(image, [name])[name]
     f = responses.detach()[0].flatten(1).numpy()
     s = network.features(style, [name])[name][0].flatten(1).numpy()
@@ -97,11 +99,11 @@ def test_style_is_matched_at_any_size(painting: str, small_file: str) -> None:
         weights=small_file,
         precision="float32",
     )
-    job = prepare_style(painting, settings)
+    job = plan_style(painting, settings)
     assert job.canvas == (48, 80)
     scale = job.scales[-1]
-    begin = evaluator(job.network, job.objective(scale, Layout()))(job.first(scale)).by_term
-    *_, last = run(job)
+    begin = evaluator(job.network, job.objective(scale, Layout()))(job.initial_image(scale)).by_term
+    *_, last = iter_run(job)
     for name, value in last.by_term.items():
         assert value < 0.01 * begin[name], name
 
@@ -109,8 +111,8 @@ def test_style_is_matched_at_any_size(painting: str, small_file: str) -> None:
 @pytest.mark.parametrize(("name", "step"), [("conv1_1", 1), ("conv2_1", 2), ("conv3_1", 4), ("conv5_1", 16)])
 def test_on_a_torus_a_shift_changes_nothing(name: str, step: int) -> None:
     """By multiples of the layer's stride: poolings have a grid, along which a wrapped image may move."""
-    network = small_network(dtype=torch.float64).wrapping()
-    terms = style_terms(
+    network = small_network(dtype=torch.float64).with_padding("circular")
+    terms = style_terms_from_images(
         network, [(stripes(32, 48).double(), 1.0)], {name: 1.0}, canvas=(32, 48), weight=1.0, formula="paper"
     )
     evaluate = evaluator(network, Objective(terms))
@@ -126,7 +128,7 @@ def test_a_wrapped_prior_sees_the_seam() -> None:
     image = torch.zeros(1, 3, 4, 6)
     image[:, :, :, -1] = 1
     plain, wrapped = (
-        float(prior_terms((4, 6), variation=1.0, gamut=0.0, wrap=wrap)[0].measure(image))
+        float(prior_terms((4, 6), variation=1.0, gamut=0.0, circular=wrap)[0].measure(image))
         for wrap in (False, True)
     )
     assert (plain, wrapped) == (12, 24)
@@ -178,7 +180,7 @@ def test_a_tileable_size_must_fit_the_grid(painting: str, small_file: str) -> No
         size="100x64", style_size=64, tileable=True, scales=1, weights=small_file
     )
     with pytest.raises(SettingsError, match=r"multiples of 16 px; 100×64 is not\. Use --size 96x64\."):
-        prepare_style(painting, settings)
+        plan_style(painting, settings)
 
 
 def test_commands_say_what_was_reached_and_can_be_rerun(photo: str, painting: str, small_file: str) -> None:
@@ -204,7 +206,7 @@ def test_commands_say_what_was_reached_and_can_be_rerun(photo: str, painting: st
 def test_unknown_layer_and_tiny_pictures_are_refused(photo: str, small_file: str) -> None:
     with pytest.raises(SettingsError, match="no layer 'conv9_1'"):
         ReconstructContentSettings(layer="conv9_1")
-    scales = prepare_content(
+    scales = plan_content(
         photo, ReconstructContentSettings(layer="conv5_1", size=64, weights=small_file)
     ).scales
     assert [scale.width for scale in scales] == [32, 64]  # 16×12 is below one position of conv5_1

@@ -11,12 +11,12 @@ from PIL import Image as PILImage
 import impasto
 from impasto import StylizeSettings
 from impasto.errors import ImageError, ImpastoWarning, SettingsError
-from impasto.image.color_mask import read_areas, read_color
+from impasto.image.color_mask import read_color, read_color_mask
 from impasto.image.read import read_picture
 from impasto.objective.evaluate import evaluator
 from impasto.objective.objective import Objective
-from impasto.recipes.rerun import prepare_rerun
-from impasto.recipes.stylize import prepare
+from impasto.recipes.rerun import plan_rerun
+from impasto.recipes.stylize import plan_stylize
 from impasto.run.layout import Layout
 from impasto.run.loop import complete
 from impasto.style.regions import read_regions
@@ -53,7 +53,7 @@ def test_each_region_is_nearer_to_its_own_style(quick: StylizeSettings) -> None:
     painted = impasto.stylize(photo, styles, quick, regions=masks).picture.pixels
 
     def distances(paintings: list[torch.Tensor]) -> list[float]:
-        job = prepare(photo, paintings, quick, regions=masks)
+        job = plan_stylize(photo, paintings, quick, regions=masks)
         objective = job.objective(job.scales[0], Layout())
         terms = evaluator(job.network, objective)(painted).by_term
         return [
@@ -95,7 +95,7 @@ def test_what_is_kept_never_moves(quick: StylizeSettings) -> None:
     photo = scene(64, 64).clamp(0, 1)
     for optimizer in ("lbfgs", "adam"):
         settings = replace(quick, steps=5, keep="blue", optimizer=optimizer)  # type: ignore[arg-type]
-        for step in impasto.stylize_steps(photo, stripes(40, 40), settings, regions=[mask(RED, BLUE)]):
+        for step in impasto.iter_stylize(photo, stripes(40, 40), settings, regions=[mask(RED, BLUE)]):
             here = step.snapshot().descent
             assert here is not None
             assert torch.equal(here.image[..., 32:], photo[..., 32:])
@@ -107,14 +107,14 @@ def test_the_manifest_paints_regions_again(quick: StylizeSettings, photo: str, p
     few = replace(quick, size=48, steps=3, keep="")
     first = impasto.stylize(photo, painting, few, regions=["mask.png", "style-mask.png"])
     first.save("out.png")
-    again = complete(prepare_rerun("out.png"))
+    again = complete(plan_rerun("out.png"))
     again.save("again.png")
     assert torch.equal(read_picture("again.png").pixels, read_picture("out.png").pixels)
     assert list(first.manifest["inputs"]) == ["content", "style", "regions", "style-regions"]
     Path("mask.png").rename("moved.png")
     with pytest.raises(impasto.CheckpointError, match="--regions FILE"):
-        prepare_rerun("out.png")
-    prepare_rerun("out.png", regions=["moved.png", "style-mask.png"])
+        plan_rerun("out.png")
+    plan_rerun("out.png", regions=["moved.png", "style-mask.png"])
 
 
 def test_soft_and_compressed_masks_have_their_areas(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_soft_and_compressed_masks_have_their_areas(tmp_path: Path) -> None:
     picture = PILImage.fromarray(mask(RED, BLUE, GREEN, height=90, width=90))
     soft = picture.resize((120, 120), PILImage.Resampling.BICUBIC)
     soft.save(tmp_path / "mask.jpg", quality=70)
-    areas = read_areas(read_picture(tmp_path / "mask.jpg"))
+    areas = read_color_mask(read_picture(tmp_path / "mask.jpg"))
     assert len(areas.colors) == 3
     for color in (RED, BLUE, GREEN):
         place = areas.find(color)
@@ -131,7 +131,7 @@ def test_soft_and_compressed_masks_have_their_areas(tmp_path: Path) -> None:
 
 
 def test_areas_at_any_size_are_everywhere_exactly_once() -> None:
-    areas = read_areas(read_picture(mask(RED, BLUE, GREEN)))
+    areas = read_color_mask(read_picture(mask(RED, BLUE, GREEN)))
     for size in ((64, 64), (31, 17), (100, 90)):
         total = sum(areas.soft(place, *size) for place in range(3))
         torch.testing.assert_close(total, torch.ones(1, 1, *size), rtol=0, atol=1e-6)
@@ -139,7 +139,7 @@ def test_areas_at_any_size_are_everywhere_exactly_once() -> None:
 
 def test_a_painting_without_the_colour_gives_nothing_to_the_region(quick: StylizeSettings) -> None:
     photo, styles = scene(64, 64), [stripes(64, 64), spots(64, 64)]
-    job = prepare(photo, styles, quick, regions=[mask(RED, BLUE), mask(RED), mask(RED, BLUE)])
+    job = plan_stylize(photo, styles, quick, regions=[mask(RED, BLUE), mask(RED), mask(RED, BLUE)])
     names = job.objective(job.scales[0], Layout()).names
     assert sum("#ff0000" in name for name in names) == sum("#0000ff" in name for name in names) == 5
 
@@ -177,16 +177,16 @@ def test_colours_as_people_write_them() -> None:
 
 def test_the_gradient_of_a_kept_picture_is_the_free_one() -> None:
     from impasto.objective.bands import Band
-    from impasto.objective.build import style_terms
+    from impasto.objective.build import style_terms_from_images
     from impasto.objective.constraint import Constraint
 
     network, image = small_network(), scene(40, 48)
-    terms = style_terms(
+    terms = style_terms_from_images(
         network, [(stripes(40, 40), 1.0)], {"conv2_1": 1.0}, canvas=(40, 48), weight=1.0, formula="balanced"
     )
     evaluate = evaluator(network, Objective(terms))
     fixed = torch.zeros(40, 48, dtype=torch.bool)
     fixed[:10] = True
-    found = Constraint(fixed).applied(evaluate, Band.of(40, 48))(image).gradient
+    found = Constraint(fixed).project(evaluate, Band.of(40, 48))(image).gradient
     assert bool((found[:, :, :10] == 0).all())
     assert torch.equal(found[:, :, 10:], evaluate(image).gradient[:, :, 10:])

@@ -8,8 +8,8 @@ import pytest
 from jaxtyping import config
 
 from impasto.errors import SettingsError
-from impasto.settings.options import as_text, choices, describe, from_json, to_json
-from impasto.settings.parsing import layer_weights
+from impasto.settings.options import choices, format_layers, from_json, option_help, to_json
+from impasto.settings.parsing import parse_layer_weights
 from impasto.settings.stylize import StylizeSettings
 
 
@@ -55,11 +55,11 @@ def test_bad_values_are_named(name: str, value: object, message: str) -> None:
 
 def test_layer_weights_take_text_names_and_mappings() -> None:
     expected = {"conv1_1": 0.5, "conv2_1": 0.5}
-    assert layer_weights("conv1_1, relu2_1", "layers") == expected
-    assert layer_weights(["conv1_1", "conv2_1"], "layers") == expected
-    assert layer_weights(expected, "layers") == expected
-    assert as_text(expected) == "conv1_1,conv2_1"
-    assert layer_weights(as_text({"conv1_1": 0.25, "conv2_1": 1.0}), "layers") == {
+    assert parse_layer_weights("conv1_1, relu2_1", "layers") == expected
+    assert parse_layer_weights(["conv1_1", "conv2_1"], "layers") == expected
+    assert parse_layer_weights(expected, "layers") == expected
+    assert format_layers(expected) == "conv1_1,conv2_1"
+    assert parse_layer_weights(format_layers({"conv1_1": 0.25, "conv2_1": 1.0}), "layers") == {
         "conv1_1": 0.25,
         "conv2_1": 1.0,
     }
@@ -85,7 +85,7 @@ def test_strength_runs_from_photo_to_texture() -> None:
 def test_every_field_has_help_and_an_allowed_default() -> None:
     for field in dataclasses.fields(StylizeSettings):
         assert field.metadata["help"]
-        assert describe(field).endswith(".")
+        assert option_help(field).endswith(".")
         if choices(field):
             assert field.default in choices(field)
 

@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 from impasto.errors import DeviceError
 from impasto.image.resize import resize
 from impasto.objective.evaluate import Evaluate, Evaluation
-from impasto.run.scales import Scale, carry, plan
+from impasto.run.scales import Scale, carry_detail, coarse_to_fine
 from impasto.shapes import Image
 from impasto.solve import adam, descent, lbfgs
 
@@ -54,7 +54,7 @@ def test_lbfgs_finds_the_minimum_that_scipy_finds() -> None:
         return float(there.loss), there.gradient.flatten().numpy()
 
     found = minimize(theirs, np.zeros(60), jac=True, method="L-BFGS-B", options={"maxiter": 1000})
-    assert float(state.here.loss) < 1e-8
+    assert float(state.evaluation.loss) < 1e-8
     np.testing.assert_allclose(state.image.flatten().numpy(), found.x, atol=1e-3)
 
 
@@ -68,9 +68,9 @@ def test_lbfgs_falls_at_every_step_and_counts_its_evaluations() -> None:
 
     state = lbfgs.start(counted, begin())
     for _ in range(60):
-        before = float(state.here.loss)
+        before = float(state.evaluation.loss)
         state = lbfgs.step(counted, state)
-        assert float(state.here.loss) < before
+        assert float(state.evaluation.loss) < before
         assert state.evaluations == calls
 
 
@@ -103,11 +103,11 @@ def test_history_is_bounded_and_pairs_without_curvature_are_dropped() -> None:
     state = lbfgs.start(evaluate, begin(), history=3)
     for _ in range(8):
         state = lbfgs.step(evaluate, state)
-    assert len(state.moves) == len(state.turns) == 3
+    assert len(state.image_changes) == len(state.gradient_changes) == 3
     flat = evaluator(lambda image: image.sum() + 100)
     flat_state = lbfgs.step(flat, lbfgs.start(flat, begin()))
     assert flat_state.outcome == "moved"
-    assert flat_state.moves == ()
+    assert flat_state.image_changes == ()
 
 
 def test_adam_is_pytorchs_adam() -> None:
@@ -129,7 +129,9 @@ def test_resumed_steps_equal_uninterrupted_ones() -> None:
     straight = lbfgs.start(evaluate, begin())
     for _ in range(10):
         straight = lbfgs.step(evaluate, straight)
-    copied = replace(straight, image=straight.image.clone(), moves=tuple(m.clone() for m in straight.moves))
+    copied = replace(
+        straight, image=straight.image.clone(), image_changes=tuple(m.clone() for m in straight.image_changes)
+    )
     for _ in range(10):
         straight, copied = lbfgs.step(evaluate, straight), lbfgs.step(evaluate, copied)
     assert torch.equal(straight.image, copied.image)
@@ -159,7 +161,7 @@ def test_a_nan_restarts_the_history_and_the_run_goes_on() -> None:
         before = state
         state = descent.step(evaluate, state)
         notes += [state.note] if state.note else []
-        assert float(state.here.loss) <= float(before.here.loss)
+        assert float(state.evaluation.loss) <= float(before.evaluation.loss)
     assert notes == ["L-BFGS stalled; its history is started anew"]
     assert bool(torch.isfinite(state.image).all())
 
@@ -167,10 +169,10 @@ def test_a_nan_restarts_the_history_and_the_run_goes_on() -> None:
 def test_a_nan_that_stays_ends_with_the_best_image() -> None:
     evaluate = broken_after(6)
     state = descent.start(evaluate, begin())
-    losses, notes = [float(state.here.loss)], []
+    losses, notes = [float(state.evaluation.loss)], []
     for _ in range(30):
         state = descent.step(evaluate, state)
-        losses.append(float(state.here.loss))
+        losses.append(float(state.evaluation.loss))
         notes += [state.note] if state.note else []
         if state.finished:
             break
@@ -204,7 +206,7 @@ def test_a_nan_in_the_gradient_alone_is_noticed() -> None:
     for _ in range(20):
         state = descent.step(evaluate, state)
     assert bool(torch.isfinite(state.image).all())
-    assert float(state.here.loss) < 60
+    assert float(state.evaluation.loss) < 60
 
 
 def test_a_converged_run_says_so() -> None:
@@ -215,7 +217,7 @@ def test_a_converged_run_says_so() -> None:
         if state.finished:
             break
     assert state.finished
-    assert float(state.here.loss) == pytest.approx(1, rel=1e-5)
+    assert float(state.evaluation.loss) == pytest.approx(1, rel=1e-5)
 
 
 def test_adam_keeps_the_best_image() -> None:
@@ -224,31 +226,31 @@ def test_adam_keeps_the_best_image() -> None:
     lowest = float("inf")
     for _ in range(50):
         state = descent.step(evaluate, state)
-        lowest = min(lowest, float(state.solver.here.loss))
-        assert float(state.here.loss) <= float(evaluator(quadratic)(begin()).loss)
-    assert float(state.here.loss) == lowest
+        lowest = min(lowest, float(state.solver.evaluation.loss))
+        assert float(state.evaluation.loss) <= float(evaluator(quadratic)(begin()).loss)
+    assert float(state.evaluation.loss) == lowest
 
 
 def test_plan_of_scales() -> None:
-    assert plan(384, 512, scales=0, steps=60, finest=12) == (
+    assert coarse_to_fine(384, 512, scales=0, steps=60, finest=12) == (
         Scale(96, 128, 60),
         Scale(192, 256, 27),
         Scale(384, 512, 12),
     )
-    assert plan(384, 512, scales=1, steps=60, finest=12) == (Scale(384, 512, 60),)
-    assert [s.width for s in plan(60, 120, scales=0, steps=5, finest=5)] == [120]
-    assert [s.width for s in plan(3, 7, scales=5, steps=5, finest=5)][-1] == 7
+    assert coarse_to_fine(384, 512, scales=1, steps=60, finest=12) == (Scale(384, 512, 60),)
+    assert [s.width for s in coarse_to_fine(60, 120, scales=0, steps=5, finest=5)] == [120]
+    assert [s.width for s in coarse_to_fine(3, 7, scales=5, steps=5, finest=5)][-1] == 7
 
 
 def test_what_was_not_repainted_comes_back_as_it_was() -> None:
     """A change at the coarse scale is all that is added to the start, and none leaves it as it is."""
     start = torch.rand(1, 3, 34, 51, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     coarse = resize(start, 17, 26)
-    torch.testing.assert_close(carry(coarse, start), start)
-    torch.testing.assert_close(carry(coarse + 0.1, start), start + 0.1)
+    torch.testing.assert_close(carry_detail(coarse, start), start)
+    torch.testing.assert_close(carry_detail(coarse + 0.1, start), start + 0.1)
     change = torch.zeros(1, 3, 17, 26, dtype=torch.float64)
     change[:, :, 5:9, 8:14] = 0.3
-    torch.testing.assert_close(carry(coarse + change, start) - start, resize(change, 34, 51))
+    torch.testing.assert_close(carry_detail(coarse + change, start) - start, resize(change, 34, 51))
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
@@ -258,7 +260,7 @@ def test_a_run_ends_when_the_loss_rests(scale: float) -> None:
     run, losses = descent.start(evaluate, begin()), []
     while not run.finished:
         run = descent.step(evaluate, run, tolerance=tolerance)
-        losses.append(float(run.here.loss))
+        losses.append(float(run.evaluation.loss))
     falls = [1 - later / earlier for earlier, later in zip(losses, losses[10:], strict=False)]
     assert len(falls) > 1
     assert falls[-1] < tolerance
@@ -267,4 +269,4 @@ def test_a_run_ends_when_the_loss_rests(scale: float) -> None:
     for _ in range(len(losses)):
         endless = descent.step(evaluate, endless)
     assert not endless.finished
-    assert float(endless.here.loss) == losses[-1]
+    assert float(endless.evaluation.loss) == losses[-1]

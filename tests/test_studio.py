@@ -15,11 +15,11 @@ from impasto.errors import BusyError, ImageError, ImpastoError, SettingsError
 from impasto.image.picture import Picture
 from impasto.image.read import read_picture
 from impasto.image.write import write_picture
-from impasto.recipes.rerun import prepare_rerun
+from impasto.recipes.rerun import plan_rerun
 from impasto.results import manifest as manifests
 from impasto.run.loop import complete
-from impasto.studio.job_queue import ROWS, Desk, thinned
-from impasto.studio.messages import FORMATS, Limits, Order, View
+from impasto.studio.job_queue import ROWS, JobQueue, thinned
+from impasto.studio.messages import FORMATS, JobRequest, JobStatus, Limits
 from impasto.studio.preview import without_paths
 from small import scene
 
@@ -33,26 +33,26 @@ LIMITS = Limits(waiting=3, seconds=600)
 
 
 @pytest.fixture(scope="module")
-def one_desk(small_file: str, decoder_file: str) -> Iterator[Desk]:
+def one_desk(small_file: str, decoder_file: str) -> Iterator[JobQueue]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("IMPASTO_DECODER", decoder_file)
         patch.setenv("OMP_NUM_THREADS", "1")
-        desk = Desk(common={"weights": small_file}, limits=LIMITS)
+        desk = JobQueue(common={"weights": small_file}, limits=LIMITS)
         yield desk
         desk.close()
         assert not Path(desk.root).exists()
 
 
 @pytest.fixture
-def desk(one_desk: Desk) -> Iterator[Desk]:
+def desk(one_desk: JobQueue) -> Iterator[JobQueue]:
     """A desk that nobody is at: all tests share its process, which takes seconds to begin."""
     yield one_desk
     for page in "abcdefgh":
-        one_desk.leave(page)
+        one_desk.close_page(page)
     one_desk.limits = LIMITS
 
 
-def until(desk: Desk, page: str, true: Callable[[View], bool], limit: float = 60.0) -> View:
+def until(desk: JobQueue, page: str, true: Callable[[JobStatus], bool], limit: float = 60.0) -> JobStatus:
     """The page's view, once something is true of it."""
     began = time.monotonic()
     while not true(desk.view(page)):
@@ -61,14 +61,14 @@ def until(desk: Desk, page: str, true: Callable[[View], bool], limit: float = 60
     return desk.view(page)
 
 
-def steps(view: View) -> int:
+def steps(view: JobStatus) -> int:
     return view.step["step"] if view.step else 0
 
 
 def test_an_order_is_painted_saved_and_can_be_painted_again(
-    desk: Desk, photo: str, painting: str, small_file: str
+    desk: JobQueue, photo: str, painting: str, small_file: str
 ) -> None:
-    desk.ask("a", Order(content=photo, styles=(painting,), settings=SHORT))
+    desk.submit("a", JobRequest(content=photo, styles=(painting,), settings=SHORT))
     views = list(desk.follow("a", every=0.01))
     assert [view.state for view in views][-1] == "finished"
     assert any(view.text.startswith("A first picture") for view in views)
@@ -80,31 +80,33 @@ def test_an_order_is_painted_saved_and_can_be_painted_again(
     assert len(last.curve) == 6
     manifest = manifests.read(last.files[0])
     assert manifest["inputs"]["content"]["path"] == "photo.png"
-    again = complete(prepare_rerun(last.files[2], content=photo, style=painting, weights=small_file))
+    again = complete(plan_rerun(last.files[2], content=photo, style=painting, weights=small_file))
     assert (again.picture.pixels - read_picture(last.files[2]).pixels).abs().max() < 1e-4
 
 
-def test_paused_stopped_and_resumed_it_goes_on_where_it_stood(desk: Desk, photo: str, painting: str) -> None:
-    desk.ask("a", Order(content=photo, styles=(painting,), settings=LONG))
+def test_paused_stopped_and_resumed_it_goes_on_where_it_stood(
+    desk: JobQueue, photo: str, painting: str
+) -> None:
+    desk.submit("a", JobRequest(content=photo, styles=(painting,), settings=LONG))
     until(desk, "a", lambda view: steps(view) > 5)
     desk.pause("a")
-    paused = until(desk, "a", lambda view: view.over)
+    paused = until(desk, "a", lambda view: view.is_settled)
     assert (paused.state, paused.files) == ("paused", ())
     desk.resume("a")
     until(desk, "a", lambda view: steps(view) > steps(paused) + 3)
     desk.stop("a")
-    stopped = until(desk, "a", lambda view: view.over)
+    stopped = until(desk, "a", lambda view: view.is_settled)
     assert stopped.state == "stopped"
     assert not manifests.read(stopped.files[0])["result"]["complete"]
     desk.resume("a")
     later = until(desk, "a", lambda view: steps(view) > steps(stopped) + 3)
     assert later.curve[0] == stopped.curve[0]
     desk.stop("a")
-    until(desk, "a", lambda view: view.over)
+    until(desk, "a", lambda view: view.is_settled)
 
 
-def test_a_running_order_is_steered(desk: Desk, photo: str, painting: str) -> None:
-    desk.ask("a", Order(content=photo, styles=(painting,), settings=LONG))
+def test_a_running_order_is_steered(desk: JobQueue, photo: str, painting: str) -> None:
+    desk.submit("a", JobRequest(content=photo, styles=(painting,), settings=LONG))
     before = until(desk, "a", lambda view: steps(view) > 5)
     desk.steer("a", {"strength": 0.0})
     assert before.step is not None
@@ -114,116 +116,116 @@ def test_a_running_order_is_steered(desk: Desk, photo: str, painting: str) -> No
     desk.steer("a", {"size": 64})
     until(desk, "a", lambda view: "size cannot change" in view.text)
     desk.stop("a")
-    view = until(desk, "a", lambda view: view.over)
+    view = until(desk, "a", lambda view: view.is_settled)
     (turn,) = manifests.read(view.files[0])["turns"]
     assert turn["settings"] == {"strength": 0.0}
 
 
-def test_others_wait_see_their_place_and_get_their_turn(desk: Desk, photo: str, painting: str) -> None:
-    long, short = (Order(content=photo, styles=(painting,), settings=s) for s in (LONG, SHORT))
-    desk.ask("a", long)
+def test_others_wait_see_their_place_and_get_their_turn(desk: JobQueue, photo: str, painting: str) -> None:
+    long, short = (JobRequest(content=photo, styles=(painting,), settings=s) for s in (LONG, SHORT))
+    desk.submit("a", long)
     until(desk, "a", lambda view: view.state == "working")
     for page in ("b", "c", "d"):
-        desk.ask(page, short)
+        desk.submit(page, short)
     for _ in range(100):
-        desk.ask("b", short)  # a hundred clicks leave one order
-    assert [desk.view(page).place for page in "abcd"] == [0, 1, 2, 3]
+        desk.submit("b", short)  # a hundred clicks leave one order
+    assert [desk.view(page).position for page in "abcd"] == [0, 1, 2, 3]
     desk.steer("b", {"strength": 0.7})  # before its turn: an ordinary setting
     desk.stop("c")  # taken back
     assert desk.view("c").state == "nothing"
-    assert [desk.view(page).place for page in "abd"] == [0, 1, 2]
+    assert [desk.view(page).position for page in "abd"] == [0, 1, 2]
     desk.pause("a")  # makes way
-    assert until(desk, "d", lambda view: view.over).state == "finished"
+    assert until(desk, "d", lambda view: view.is_settled).state == "finished"
     manifest = manifests.read(desk.view("b").files[0])
     assert manifest["settings"]["strength"] == 0.7
     assert "turns" not in manifest
     assert desk.view("a").state == "paused"
 
 
-def test_what_is_too_much_is_refused(desk: Desk, photo: str, painting: str) -> None:
-    order = Order(content=photo, styles=(painting,), settings=LONG)
-    desk.ask("a", order)
+def test_what_is_too_much_is_refused(desk: JobQueue, photo: str, painting: str) -> None:
+    order = JobRequest(content=photo, styles=(painting,), settings=LONG)
+    desk.submit("a", order)
     until(desk, "a", lambda view: view.state == "working")
     for page in ("b", "c", "d"):
-        desk.ask(page, order)
+        desk.submit(page, order)
     with pytest.raises(BusyError, match="3 pictures are waiting already, and no more than 3 may"):
-        desk.ask("e", order)
+        desk.submit("e", order)
     desk.limits = replace(desk.limits, pages=5)
-    desk.leave("d")
-    desk.ask("f", order)  # the page of e has nothing on an easel, and makes way
+    desk.close_page("d")
+    desk.submit("f", order)  # the page of e has nothing on an easel, and makes way
     with pytest.raises(BusyError, match="3 pictures are waiting"):
-        desk.ask("g", order)
+        desk.submit("g", order)
     desk.limits = replace(desk.limits, pages=4)
-    desk.leave("g")
+    desk.close_page("g")
     with pytest.raises(BusyError, match="4 pages are open, and all are painting"):
-        desk.ask("h", order)
+        desk.submit("h", order)
 
 
-def test_a_page_that_closes_frees_its_place_and_its_files(desk: Desk, photo: str, painting: str) -> None:
-    desk.ask("a", Order(content=photo, styles=(painting,), settings=LONG))
+def test_a_page_that_closes_frees_its_place_and_its_files(desk: JobQueue, photo: str, painting: str) -> None:
+    desk.submit("a", JobRequest(content=photo, styles=(painting,), settings=LONG))
     until(desk, "a", lambda view: steps(view) > 2)
-    desk.ask("b", Order(content=photo, styles=(painting,), settings=LONG))
-    desk.ask("c", Order(content=photo, styles=(painting,), settings=SHORT))
+    desk.submit("b", JobRequest(content=photo, styles=(painting,), settings=LONG))
+    desk.submit("c", JobRequest(content=photo, styles=(painting,), settings=SHORT))
     folder = Path(desk.folder("a"))
     assert folder.is_dir()
-    desk.leave("b")
-    desk.leave("a")
+    desk.close_page("b")
+    desk.close_page("a")
     assert not folder.exists()
-    assert until(desk, "c", lambda view: view.over).state == "finished"
-    assert desk.view("a") == desk.view("b") == View()
+    assert until(desk, "c", lambda view: view.is_settled).state == "finished"
+    assert desk.view("a") == desk.view("b") == JobStatus()
 
 
-def test_an_easel_that_is_killed_is_replaced(desk: Desk, photo: str, painting: str) -> None:
-    desk.ask("a", Order(content=photo, styles=(painting,), settings=LONG))
+def test_an_easel_that_is_killed_is_replaced(desk: JobQueue, photo: str, painting: str) -> None:
+    desk.submit("a", JobRequest(content=photo, styles=(painting,), settings=LONG))
     until(desk, "a", lambda view: steps(view) > 2)
-    desk.ask("b", Order(content=photo, styles=(painting,), settings=SHORT))
+    desk.submit("b", JobRequest(content=photo, styles=(painting,), settings=SHORT))
     for child in psutil.Process().children():
         if "spawn_main" in " ".join(child.cmdline()):
             os.kill(child.pid, signal.SIGKILL)
-    failed = until(desk, "a", lambda view: view.over)
+    failed = until(desk, "a", lambda view: view.is_settled)
     assert failed.state == "failed"
     assert "want of memory" in failed.text
-    assert until(desk, "b", lambda view: view.over).state == "finished"
+    assert until(desk, "b", lambda view: view.is_settled).state == "finished"
 
 
 def test_an_order_that_cannot_be_says_why_and_the_next_one_is_painted(
-    desk: Desk, photo: str, painting: str, tmp_path: Path
+    desk: JobQueue, photo: str, painting: str, tmp_path: Path
 ) -> None:
     bad = tmp_path / "bad.png"
     bad.write_bytes(Path(photo).read_bytes()[:500])
-    desk.ask("a", Order(content=str(bad), styles=(painting,), settings=SHORT))
-    view = until(desk, "a", lambda view: view.over)
+    desk.submit("a", JobRequest(content=str(bad), styles=(painting,), settings=SHORT))
+    view = until(desk, "a", lambda view: view.is_settled)
     assert (view.state, "cut off or damaged" in view.text) == ("failed", True)
-    desk.ask("a", Order(content=photo, styles=(painting,), settings={**SHORT, "nonsense": 1}))
-    view = until(desk, "a", lambda view: view.over)
+    desk.submit("a", JobRequest(content=photo, styles=(painting,), settings={**SHORT, "nonsense": 1}))
+    view = until(desk, "a", lambda view: view.is_settled)
     assert (view.state, "fault of Impasto's" in view.text) == ("failed", True)
-    desk.ask("a", Order(content=photo, styles=(painting,), settings=SHORT))
-    assert until(desk, "a", lambda view: view.over).state == "finished"
+    desk.submit("a", JobRequest(content=photo, styles=(painting,), settings=SHORT))
+    assert until(desk, "a", lambda view: view.is_settled).state == "finished"
 
 
-def test_it_is_foreseen_what_an_order_takes(desk: Desk, photo: str, painting: str) -> None:
-    order = Order(content=photo, styles=(painting,), settings=SHORT)
-    found = desk.foresee(order, timeout=60)
+def test_it_is_foreseen_what_an_order_takes(desk: JobQueue, photo: str, painting: str) -> None:
+    order = JobRequest(content=photo, styles=(painting,), settings=SHORT)
+    found = desk.estimate(order, timeout=60)
     assert (found.width, found.height) == (64, 48)
     assert found.seconds > 0
     assert 10_000_000 < found.bytes < found.limit
-    desk.ask("a", Order(content=photo, styles=(painting,), settings=LONG))
+    desk.submit("a", JobRequest(content=photo, styles=(painting,), settings=LONG))
     until(desk, "a", lambda view: steps(view) > 2)
-    assert desk.foresee(order, timeout=60).width == 64  # between two steps
+    assert desk.estimate(order, timeout=60).width == 64  # between two steps
     with pytest.raises(SettingsError, match="strength is 7"):
-        desk.foresee(Order(content=photo, styles=(painting,), settings={"strength": 7}), timeout=60)
+        desk.estimate(JobRequest(content=photo, styles=(painting,), settings={"strength": 7}), timeout=60)
 
 
-def test_an_order_ends_when_its_time_is_over(desk: Desk, photo: str, painting: str) -> None:
-    desk.ask("a", Order(content=photo, styles=(painting,), settings=LONG))
+def test_an_order_ends_when_its_time_is_over(desk: JobQueue, photo: str, painting: str) -> None:
+    desk.submit("a", JobRequest(content=photo, styles=(painting,), settings=LONG))
     until(desk, "a", lambda view: steps(view) > 2)
     assert desk.view("a").state == "working"
     desk.limits = replace(LIMITS, seconds=0.5)
-    assert until(desk, "a", lambda view: view.over).state == "stopped"
+    assert until(desk, "a", lambda view: view.is_settled).state == "stopped"
 
 
 @pytest.mark.parametrize("recipe", ["content", "style", "features"])
-def test_the_papers_orders(desk: Desk, photo: str, painting: str, recipe: str) -> None:
+def test_the_papers_orders(desk: JobQueue, photo: str, painting: str, recipe: str) -> None:
     settings = {
         "content": {"layer": "conv2_1", "size": 48, "steps": 5, "scales": 1},
         "style": {"layers": "conv1_1,conv2_1", "size": "48", "steps": 5, "scales": 1},
@@ -231,15 +233,15 @@ def test_the_papers_orders(desk: Desk, photo: str, painting: str, recipe: str) -
     }[recipe]
     styles = (painting,) if recipe == "style" else ()
     content = "" if recipe == "style" else photo
-    desk.ask("a", Order(recipe=recipe, content=content, styles=styles, settings=settings))  # type: ignore[arg-type]
-    view = until(desk, "a", lambda view: view.over)
+    desk.submit("a", JobRequest(recipe=recipe, content=content, styles=styles, settings=settings))  # type: ignore[arg-type]
+    view = until(desk, "a", lambda view: view.is_settled)
     assert view.state == "finished", view.text
     assert read_picture(view.files[0]).width > 0
 
 
-def test_a_figures_panels_appear_one_after_another(desk: Desk, photo: str, painting: str) -> None:
-    order = Order(recipe="figure", content=photo, styles=(painting,), settings={"size": 32, "steps": 2})
-    desk.ask("a", order)
+def test_a_figures_panels_appear_one_after_another(desk: JobQueue, photo: str, painting: str) -> None:
+    order = JobRequest(recipe="figure", content=photo, styles=(painting,), settings={"size": 32, "steps": 2})
+    desk.submit("a", order)
     counts = [len(view.files) for view in desk.follow("a", every=0.01)]
     assert counts == sorted(counts)
     assert len(set(counts)) > 3
@@ -249,7 +251,7 @@ def test_a_figures_panels_appear_one_after_another(desk: Desk, photo: str, paint
     assert len(view.files) == 11
 
 
-def test_strokes_of_a_brush_become_regions(desk: Desk, photo: str, painting: str, tmp_path: Path) -> None:
+def test_strokes_of_a_brush_become_regions(desk: JobQueue, photo: str, painting: str, tmp_path: Path) -> None:
     """Red on the left of both; the rest, unpainted, stays a photo."""
     drawn = []
     for name, height, width in (("photo", 36, 48), ("painting", 40, 40)):
@@ -259,9 +261,11 @@ def test_strokes_of_a_brush_become_regions(desk: Desk, photo: str, painting: str
         alpha[..., : width // 2] = 1
         write_picture(Picture(strokes, alpha, name), tmp_path / f"{name}.png")
         drawn.append(str(tmp_path / f"{name}.png"))
-    order = Order(content=photo, styles=(painting,), settings=SHORT, strokes=tuple(drawn), stays=True)
-    desk.ask("a", order)
-    view = until(desk, "a", lambda view: view.over)
+    order = JobRequest(
+        content=photo, styles=(painting,), settings=SHORT, strokes=tuple(drawn), keep_unpainted=True
+    )
+    desk.submit("a", order)
+    view = until(desk, "a", lambda view: view.is_settled)
     assert view.state == "finished", view.text
     manifest = manifests.read(view.files[0])
     assert manifest["settings"]["keep"] == "black"
@@ -275,19 +279,21 @@ def test_strokes_of_a_brush_become_regions(desk: Desk, photo: str, painting: str
     assert difference[:, :24].mean() > 0.02
 
 
-def test_what_is_steered_while_it_rests_holds_when_it_goes_on(desk: Desk, photo: str, painting: str) -> None:
-    desk.ask("a", Order(content=photo, styles=(painting,), settings=LONG))
+def test_what_is_steered_while_it_rests_holds_when_it_goes_on(
+    desk: JobQueue, photo: str, painting: str
+) -> None:
+    desk.submit("a", JobRequest(content=photo, styles=(painting,), settings=LONG))
     before = until(desk, "a", lambda view: steps(view) > 5)
     desk.steer("a", {"strength": 0.0})
     desk.pause("a")  # before the easel has heard of the first
-    until(desk, "a", lambda view: view.over)
+    until(desk, "a", lambda view: view.is_settled)
     desk.steer("a", {"style_scale": 0.5})
     desk.resume("a")
     assert before.step is not None
     assert before.step["style"] > 0
     until(desk, "a", lambda view: view.step is not None and view.step["style"] == 0)
     desk.stop("a")
-    view = until(desk, "a", lambda view: view.over)
+    view = until(desk, "a", lambda view: view.is_settled)
     turns = manifests.read(view.files[0])["turns"]
     assert {k: v for turn in turns for k, v in turn["settings"].items()} == {
         "strength": 0.0,
@@ -296,58 +302,60 @@ def test_what_is_steered_while_it_rests_holds_when_it_goes_on(desk: Desk, photo:
 
 
 def test_uploads_may_vanish_while_an_order_waits_or_rests(
-    desk: Desk, photo: str, painting: str, tmp_path: Path
+    desk: JobQueue, photo: str, painting: str, tmp_path: Path
 ) -> None:
     own = [shutil.copy(path, tmp_path) for path in (photo, painting)]
-    desk.ask("a", Order(content=own[0], styles=(own[1],), settings=LONG))
+    desk.submit("a", JobRequest(content=own[0], styles=(own[1],), settings=LONG))
     for path in own:
         Path(path).unlink()
     until(desk, "a", lambda view: steps(view) > 2)
     desk.pause("a")
-    paused = until(desk, "a", lambda view: view.over)
+    paused = until(desk, "a", lambda view: view.is_settled)
     desk.resume("a")
     until(desk, "a", lambda view: steps(view) > steps(paused) + 2)
     with pytest.raises(ImageError, match="is no longer here"):
-        desk.ask("b", Order(content=own[0], styles=(own[1],), settings=LONG))
+        desk.submit("b", JobRequest(content=own[0], styles=(own[1],), settings=LONG))
 
 
-def test_paused_before_it_began_it_begins_when_it_is_resumed(desk: Desk, photo: str, painting: str) -> None:
-    desk.ask("a", Order(content=photo, styles=(painting,), settings=SHORT))
+def test_paused_before_it_began_it_begins_when_it_is_resumed(
+    desk: JobQueue, photo: str, painting: str
+) -> None:
+    desk.submit("a", JobRequest(content=photo, styles=(painting,), settings=SHORT))
     desk.pause("a")
-    until(desk, "a", lambda view: view.over)
-    desk.ask("a", Order(content=photo, styles=(painting,), settings=SHORT))
+    until(desk, "a", lambda view: view.is_settled)
+    desk.submit("a", JobRequest(content=photo, styles=(painting,), settings=SHORT))
     until(desk, "a", lambda view: view.state == "working")
     desk.pause("a")
-    if until(desk, "a", lambda view: view.over).state == "paused":
+    if until(desk, "a", lambda view: view.is_settled).state == "paused":
         desk.resume("a")
-    assert until(desk, "a", lambda view: view.over).state == "finished"
+    assert until(desk, "a", lambda view: view.is_settled).state == "finished"
 
 
 def test_an_easel_that_dies_while_it_rests_costs_nobody_a_painting(
-    desk: Desk, photo: str, painting: str
+    desk: JobQueue, photo: str, painting: str
 ) -> None:
-    order = Order(content=photo, styles=(painting,), settings=SHORT)
-    desk.foresee(order, timeout=60)
+    order = JobRequest(content=photo, styles=(painting,), settings=SHORT)
+    desk.estimate(order, timeout=60)
     for child in psutil.Process().children():
         if "spawn_main" in " ".join(child.cmdline()):
             os.kill(child.pid, signal.SIGKILL)
     time.sleep(1.0)  # the desk looks after it when there is something to do
-    desk.ask("a", order)
-    assert until(desk, "a", lambda view: view.over).state == "finished"
+    desk.submit("a", order)
+    assert until(desk, "a", lambda view: view.is_settled).state == "finished"
 
 
 def test_a_question_that_fails_in_an_unforeseen_way_is_answered(
-    desk: Desk, photo: str, painting: str
+    desk: JobQueue, photo: str, painting: str
 ) -> None:
-    order = Order(content=photo, styles=(painting,), settings={**SHORT, "layers": 7})
+    order = JobRequest(content=photo, styles=(painting,), settings={**SHORT, "layers": 7})
     with pytest.raises(ImpastoError):
-        desk.foresee(order, timeout=60)
-    desk.ask("a", Order(content=photo, styles=(painting,), settings=SHORT))
-    assert until(desk, "a", lambda view: view.over).state == "finished"
+        desk.estimate(order, timeout=60)
+    desk.submit("a", JobRequest(content=photo, styles=(painting,), settings=SHORT))
+    assert until(desk, "a", lambda view: view.is_settled).state == "finished"
 
 
 def test_messages_name_files_and_not_where_they_are() -> None:
-    order = Order(content="/tmp/x/photo.png", styles=("/tmp/y/painting.png",), folder="/tmp/z")
+    order = JobRequest(content="/tmp/x/photo.png", styles=("/tmp/y/painting.png",), folder="/tmp/z")
     said = without_paths("content image '/tmp/x/photo.png' and /tmp/z/mask.png, '/tmp/y/painting.png'", order)
     assert said == "content image 'photo.png' and mask.png, 'painting.png'"
 

@@ -9,10 +9,10 @@ from scipy.linalg import sqrtm
 
 from guided import LAYERS, guided, halves, statistics_for
 from impasto.layers import LAYERS as GRIDS
-from impasto.objective.build import Wanted, style_terms, style_terms_towards
+from impasto.objective.build import StyleTarget, style_terms, style_terms_from_images
 from impasto.objective.evaluate import evaluator
-from impasto.objective.guidance import Area
-from impasto.objective.statistics import Histogram, Moments
+from impasto.objective.guidance import GuidanceMask
+from impasto.objective.statistics import GaussianStatistic, HistogramStatistic
 from impasto.objective.style import GRAM, Statistic, StyleTerm
 from impasto.objective.targets import style_means
 from small import scene, small_network, stripes
@@ -30,8 +30,8 @@ def features(seed: int, height: int = 7, width: int = 9, channels: int = 6) -> t
 
 def statistic(kind: str) -> Statistic:
     if kind == "histogram":
-        return Histogram.around(Moments().measure(features(3)) / 63, bins=24)
-    return GRAM if kind == "gram" else Moments()
+        return HistogramStatistic.around(GaussianStatistic().measure(features(3)) / 63, bins=24)
+    return GRAM if kind == "gram" else GaussianStatistic()
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -90,7 +90,7 @@ def test_the_same_features_are_at_distance_0(kind: str) -> None:
 
 def test_two_gaussians_are_as_far_apart_as_dowson_and_landau_say() -> None:
     """Independently, with SciPy's matrix root."""
-    one = Moments(ridge=1e-4, relative=False)
+    one = GaussianStatistic(ridge=1e-4, relative=False)
     a, b = (features(seed)[0].flatten(1).numpy() for seed in (1, 2))
     cov = [np.cov(x, bias=True) + 1e-4 * np.eye(6) for x in (a, b)]
     root = sqrtm(cov[1])
@@ -103,8 +103,8 @@ def test_two_gaussians_are_as_far_apart_as_dowson_and_landau_say() -> None:
 
 def test_histograms_are_as_far_apart_as_their_distributions() -> None:
     """Independently: empirical distributions along each direction, integrated on a fine grid."""
-    both = [Moments().measure(features(seed)) / 126 for seed in (1, 2)]
-    one = Histogram.around(both[0] + both[1], bins=2000)
+    both = [GaussianStatistic().measure(features(seed)) / 126 for seed in (1, 2)]
+    one = HistogramStatistic.around(both[0] + both[1], bins=2000)
     target = one.target(one.measure(features(2)) / 63)
     found = float(one.distance(one.measure(features(1)), 63, target))
     expected = []
@@ -135,11 +135,11 @@ def test_a_region_that_is_everything_is_no_region(kind: str) -> None:
     values = []
     for own, other in (
         (None, None),
-        (Area(torch.full(size, 255).byte()), Area(torch.full((52, 70), 255).byte())),
+        (GuidanceMask(torch.full(size, 255).byte()), GuidanceMask(torch.full((52, 70), 255).byte())),
     ):
         (means,) = style_means(network, style, statistics, areas=[other])
-        terms = style_terms_towards(
-            [Wanted(means, {}, statistics, own)], LAYERS, canvas=size, weight=1.0, formula="balanced"
+        terms = style_terms(
+            [StyleTarget(means, {}, statistics, own)], LAYERS, canvas=size, weight=1.0, formula="balanced"
         )
         from impasto.objective.objective import Objective
 
@@ -158,7 +158,7 @@ def test_the_areas_of_a_picture_count_every_position_once() -> None:
 
 def test_a_guide_by_parts_is_the_guide_of_the_whole() -> None:
     for inner in (False, True):
-        area = replace(halves(53, 127)[0], inner=inner)
+        area = replace(halves(53, 127)[0], excludes_border=inner)
         for name, known in GRIDS.items():
             height, width = known.grid(53, 127)
             whole = area.at(name, slice(0, height), slice(0, width))
@@ -171,14 +171,17 @@ def test_the_inside_of_an_area_leaves_its_border_out() -> None:
     left = halves(64, 64)[0]
     for name in ("conv1_1", "conv3_1"):
         rows, columns = (slice(0, side) for side in GRIDS[name].grid(64, 64))
-        plain, inner = left.at(name, rows, columns), replace(left, inner=True).at(name, rows, columns)
+        plain, inner = (
+            left.at(name, rows, columns),
+            replace(left, excludes_border=True).at(name, rows, columns),
+        )
         assert float(inner.sum()) < float(plain.sum())
         assert bool((inner[plain < 0.4] == 0).all())
 
 
 def test_a_style_term_is_as_before() -> None:
     network, style = small_network(), stripes(40, 40)
-    (term,) = style_terms(
+    (term,) = style_terms_from_images(
         network, [(style, 1.0)], {"conv2_1": 1.0}, canvas=(32, 48), weight=2.0, formula="paper"
     )
     assert isinstance(term, StyleTerm)

@@ -10,7 +10,7 @@ from impasto import ReconstructStyleSettings, StylizeSettings, reconstruct_style
 from impasto.cli.main import app
 from impasto.errors import SettingsError
 from impasto.image.read import read_picture
-from impasto.objective.build import style_terms
+from impasto.objective.build import style_terms_from_images
 from impasto.objective.evaluate import evaluator
 from impasto.objective.objective import Objective
 from impasto.results import manifest as manifests
@@ -30,7 +30,7 @@ def test_the_target_is_the_shares_times_the_gram_matrices() -> None:
     a, b = stripes(32, 48).double(), scene(40, 32).double()
 
     def targets(*styles: tuple[torch.Tensor, float]) -> list[torch.Tensor]:
-        terms = style_terms(network, styles, LAYERS, canvas=canvas, weight=1.0, formula="paper")
+        terms = style_terms_from_images(network, styles, LAYERS, canvas=canvas, weight=1.0, formula="paper")
         return [term.target for term in terms]
 
     for both, first, second in zip(
@@ -46,7 +46,9 @@ def test_between_two_styles_lies_nearer_to_the_one_with_the_larger_share(small_f
 
     def only(style: torch.Tensor) -> Objective:
         return Objective(
-            style_terms(network, [(style, 1.0)], LAYERS, canvas=canvas, weight=1.0, formula="balanced")
+            style_terms_from_images(
+                network, [(style, 1.0)], LAYERS, canvas=canvas, weight=1.0, formula="balanced"
+            )
         )
 
     distances = []

@@ -18,11 +18,11 @@ from impasto.image.arrays import from_tensor
 from impasto.image.picture import Picture, to_numpy
 from impasto.image.read import read_picture
 from impasto.image.write import write_picture
-from impasto.recipes.rerun import prepare_rerun
-from impasto.recipes.stylize import prepare
+from impasto.recipes.rerun import plan_rerun
+from impasto.recipes.stylize import plan_stylize
 from impasto.results import manifest as manifests
 from impasto.run.clock import Clock
-from impasto.run.loop import complete, finish, run
+from impasto.run.loop import complete, finish, iter_run
 from impasto.run.scales import Scale
 from small import scene, stripes
 
@@ -41,7 +41,7 @@ def test_three_lines(photo: str, painting: str, quick: StylizeSettings, tmp_path
 
 
 def test_a_run_is_a_stream_of_progress(photo: str, painting: str, quick: StylizeSettings) -> None:
-    steps = list(impasto.stylize_steps(photo, painting, quick))
+    steps = list(impasto.iter_stylize(photo, painting, quick))
     assert [(p.scale, p.step) for p in steps] == [(1, i) for i in range(1, 7)] + [(2, i) for i in range(1, 4)]
     assert {(p.width, p.height) for p in steps} == {(32, 24), (64, 48)}
     for scale in (1, 2):
@@ -79,7 +79,7 @@ def test_images_of_earlier_steps_stay_what_they_were(
     photo: str, painting: str, quick: StylizeSettings
 ) -> None:
     steps, copies = [], []
-    for progress in impasto.stylize_steps(photo, painting, quick):
+    for progress in impasto.iter_stylize(photo, painting, quick):
         steps.append(progress)
         copies.append(progress.image().clone())
     for progress, copy in zip(steps, copies, strict=True):
@@ -89,8 +89,8 @@ def test_images_of_earlier_steps_stay_what_they_were(
 def test_leaving_early_keeps_the_picture_at_full_size(
     photo: str, painting: str, quick: StylizeSettings
 ) -> None:
-    job = prepare(photo, painting, quick)
-    last = next(run(job))
+    job = plan_stylize(photo, painting, quick)
+    last = next(iter_run(job))
     stopped = finish(job, last)
     assert (stopped.picture.width, stopped.picture.height) == (64, 48)
     assert stopped.manifest["result"]["complete"] is False
@@ -121,13 +121,13 @@ def test_same_seed_same_pixels_other_seed_other_pixels(
 def test_a_long_thin_style_works_at_every_scale(photo: str, small_file: str) -> None:
     """At the coarsest scale its short side would be below one position of conv5_1; it is kept larger."""
     settings = StylizeSettings(size=64, scales=2, steps=1, finest_steps=1, weights=small_file)
-    (*_, last) = impasto.stylize_steps(photo, stripes(20, 100), settings)
+    (*_, last) = impasto.iter_stylize(photo, stripes(20, 100), settings)
     assert (last.width, last.scales) == (64, 2)
 
 
 def test_any_image_can_be_the_start(photo: str, painting: str, small_file: str) -> None:
     settings = StylizeSettings(size=48, steps=1, scales=1, init=painting, weights=small_file)
-    job = prepare(photo, painting, settings)
+    job = plan_stylize(photo, painting, settings)
     assert job.manifest["inputs"]["init"]["sha256"] == job.inputs["init"].sha256
 
 
@@ -137,7 +137,7 @@ def test_strength_ends_at_photo_and_texture(photo: str, painting: str, small_fil
     still = impasto.stylize(photo, painting, nothing)
     np.testing.assert_allclose(to_numpy(still.picture), to_numpy(read_picture(photo)), atol=1)
     free = list(
-        impasto.stylize_steps(
+        impasto.iter_stylize(
             photo, painting, StylizeSettings(size=48, strength=1, steps=3, scales=1, weights=small_file)
         )
     )
@@ -161,7 +161,7 @@ def test_paper_formula_grows_with_the_picture(photo: str, painting: str, small_f
         settings = StylizeSettings(
             size=size, formula="paper", scales=1, steps=1, noise=1, init="noise", weights=small_file
         )
-        (only,) = impasto.stylize_steps(photo, painting, settings)
+        (only,) = impasto.iter_stylize(photo, painting, settings)
         losses[size] = only.by_term["content conv4_2"]
     assert 3 < losses[128] / losses[64] < 5.5
 
@@ -172,8 +172,8 @@ def test_rerun_from_the_manifest_gives_the_same_pixels(
     for name in ("out.png", "out.tif", "out.webp"):
         first = impasto.stylize(photo, painting, quick)
         first.save(tmp_path / name, quality=100)
-        job = prepare_rerun(tmp_path / name)
-        *_, last = run(job)
+        job = plan_rerun(tmp_path / name)
+        *_, last = iter_run(job)
         again = finish(job, last)
         assert torch.equal(again.picture.pixels, first.picture.pixels)
 
@@ -204,27 +204,27 @@ def test_what_cannot_be_rerun_is_refused_with_a_reason(
     done = impasto.stylize(str(photo_copy), painting, quick)
     done.save(out)
     with pytest.raises(CheckpointError, match="carries no Impasto manifest"):
-        prepare_rerun(photo)
+        plan_rerun(photo)
     with pytest.raises(CheckpointError, match="is damaged"):
-        prepare_rerun(rewritten(tmp_path / "a.png", "{"))
+        plan_rerun(rewritten(tmp_path / "a.png", "{"))
     with pytest.raises(CheckpointError, match="format 99; this Impasto"):
-        prepare_rerun(rewritten(tmp_path / "a.png", json.dumps({**done.manifest, "format": 99})))
+        plan_rerun(rewritten(tmp_path / "a.png", json.dumps({**done.manifest, "format": 99})))
     with pytest.raises(CheckpointError, match="was made by 'bake'"):
-        prepare_rerun(rewritten(tmp_path / "a.png", json.dumps({**done.manifest, "command": "bake"})))
+        plan_rerun(rewritten(tmp_path / "a.png", json.dumps({**done.manifest, "command": "bake"})))
     write_picture(from_tensor(stripes(36, 48)), photo_copy)
     with pytest.raises(CheckpointError, match=r"content image .*copy.png has changed: SHA-256 was"):
-        prepare_rerun(out)
+        plan_rerun(out)
     photo_copy.unlink()
     with pytest.raises(CheckpointError, match=r"is no longer there\. Say where it is with --content FILE"):
-        prepare_rerun(out)
-    assert prepare_rerun(out, content=photo).inputs["content"].sha256 == read_picture(photo).sha256
+        plan_rerun(out)
+    assert plan_rerun(out, content=photo).inputs["content"].sha256 == read_picture(photo).sha256
     other = {**done.manifest, "weights": {"name": "other", "sha256": "ab" * 32}}
     with pytest.raises(CheckpointError, match="was painted with weights other"):
-        prepare_rerun(rewritten(tmp_path / "a.png", json.dumps(other)), content=photo)
+        plan_rerun(rewritten(tmp_path / "a.png", json.dumps(other)), content=photo)
     memory = impasto.stylize(scene(36, 48), painting, quick)
     memory.save(out)
     with pytest.raises(CheckpointError, match="came from memory, not from a file"):
-        prepare_rerun(out)
+        plan_rerun(out)
 
 
 def test_the_clock_extrapolates_by_pixels() -> None:
@@ -260,11 +260,11 @@ def test_small_pictures_are_refused_before_anything_is_computed(
     photo: str, painting: str, quick: StylizeSettings
 ) -> None:
     with pytest.raises(ImageError, match="style image is 12×9; conv5_1 needs at least 16×16"):
-        prepare(photo, Picture(scene(9, 12)), quick)
+        plan_stylize(photo, Picture(scene(9, 12)), quick)
     with pytest.raises(ImageError, match="painting is 64×1; conv5_1 needs"):
-        prepare(Picture(scene(3, 1000)), painting, quick)
+        plan_stylize(Picture(scene(3, 1000)), painting, quick)
     with pytest.raises(WeightsError):
-        prepare(photo, painting, StylizeSettings(weights="no-such-file"))
+        plan_stylize(photo, painting, StylizeSettings(weights="no-such-file"))
 
 
 def test_a_run_starts_from_what_one_pass_paints(
@@ -274,15 +274,15 @@ def test_a_run_starts_from_what_one_pass_paints(
     settings = StylizeSettings(
         size=48, scales=1, steps=2, init="fast", weights=small_file, precision="float32"
     )
-    job = prepare(photo, painting, settings)
-    start = job.first(job.scales[0])
-    fast = impasto.fast(
+    job = plan_stylize(photo, painting, settings)
+    start = job.initial_image(job.scales[0])
+    fast = impasto.stylize_fast(
         photo, painting, FastSettings(size=48, weights=small_file, precision="float32")
     ).picture.pixels
     torch.testing.assert_close(start, (read_picture(photo).pixels + fast) / 2, atol=1e-5, rtol=0)
     assert "init" not in job.manifest["inputs"]
     complete(job).save("out.png")
-    again = complete(prepare_rerun("out.png"))
+    again = complete(plan_rerun("out.png"))
     assert torch.equal(again.picture.pixels, complete(job).picture.pixels)
 
 
@@ -312,7 +312,7 @@ def test_a_budget_ends_scales_by_the_clock(photo: str, painting: str, small_file
     assert done.manifest["result"]["complete"]
     assert len(done.manifest["trace"]["rows"]) == 1
     patient = StylizeSettings(size=48, scales=1, steps=2, budget="20s", tolerance=0, weights=small_file)
-    *_, last = impasto.stylize_steps(photo, painting, patient)
+    *_, last = impasto.iter_stylize(photo, painting, patient)
     assert last.step == 20, "ten times as many steps as planned, if there is time"
     with pytest.raises(SettingsError, match="budget is 'soon'; give a time above 0, for instance 10s"):
         StylizeSettings(budget="soon")
@@ -324,5 +324,5 @@ def test_the_real_network_paints() -> None:
     from small import EXAMPLES
 
     settings = StylizeSettings(size=64, scales=1, steps=20, init="content", alpha=1.0, beta=8.0)
-    steps = list(impasto.stylize_steps(EXAMPLES / "temple.jpg", EXAMPLES / "great-wave.jpg", settings))
+    steps = list(impasto.iter_stylize(EXAMPLES / "temple.jpg", EXAMPLES / "great-wave.jpg", settings))
     assert steps[-1].loss < 0.5 * steps[0].loss

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from impasto.objective.build import content_terms, prior_terms, style_terms
+from impasto.objective.build import content_terms, prior_terms, style_terms_from_images
 from impasto.objective.evaluate import evaluator
 from impasto.objective.objective import Objective
 from impasto.objective.style import StyleTerm
@@ -111,7 +111,7 @@ def paper_objective(content: torch.Tensor, style: torch.Tensor, canvas: tuple[in
     return Objective(
         (
             *content_terms(network, content, {"conv4_2": 1.0}, weight=1e-3, formula="paper"),
-            *style_terms(
+            *style_terms_from_images(
                 network,
                 [(style, 1.0)],
                 dict.fromkeys(LAYERS, 0.2),
@@ -176,7 +176,7 @@ def balanced(content: torch.Tensor, style: torch.Tensor) -> Objective:
     return Objective(
         (
             *content_terms(network, content, {"conv4_2": 1.0}, weight=1.0, formula="balanced"),
-            *style_terms(
+            *style_terms_from_images(
                 network,
                 [(style, 1.0)],
                 dict.fromkeys(LAYERS, 0.2),
@@ -220,10 +220,10 @@ def test_balanced_terms_are_relative_errors() -> None:
 def test_a_style_of_another_size_counts_per_position() -> None:
     """A style image repeated 2×2 is (borders aside) the same style."""
     network = small_network()
-    once = style_terms(
+    once = style_terms_from_images(
         network, [(stripes(64, 64), 1.0)], {"conv1_1": 1.0}, canvas=(64, 64), weight=1.0, formula="paper"
     )
-    twice = style_terms(
+    twice = style_terms_from_images(
         network,
         [(stripes(64, 64).tile(1, 1, 2, 2), 1.0)],
         {"conv1_1": 1.0},

@@ -3,17 +3,17 @@
 import pytest
 import torch
 
-from impasto.choices import Keep, Pooling
+from impasto.choices import Pooling, ResponseStorage
 from impasto.image.read import read_picture
 from impasto.image.resize import resize
 from impasto.layers import LAYERS
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load
-from impasto.objective.build import content_terms, prior_terms, style_terms
+from impasto.objective.build import content_terms, prior_terms, style_terms_from_images
 from impasto.objective.evaluate import Evaluation, evaluator
 from impasto.objective.objective import Objective
 from impasto.objective.targets import content_targets
-from impasto.objective.tiles import cell, cut, halos
+from impasto.objective.tiles import halos, tile_image, tile_unit
 from impasto.settings.presets import PAPER_STYLE_LAYERS
 from impasto.shapes import Image
 from small import EXAMPLES, scene, small_network, stripes
@@ -36,7 +36,7 @@ SUBSETS = [PAPER_STYLE_LAYERS[:count] for count in range(1, 6)]
 """The rows of the paper's Figure 2."""
 
 
-KEEPS: tuple[Keep, ...] = ("memory", "disk", "again")
+KEEPS: tuple[ResponseStorage, ...] = ("memory", "disk", "again")
 
 
 def objective_for(
@@ -47,7 +47,7 @@ def objective_for(
     *,
     wrap: bool = False,
     tile: int = 0,
-    keep: Keep = "memory",
+    keep: ResponseStorage = "memory",
 ) -> tuple[VGG19, Objective, Image]:
     """Content, style on those layers, total variation and gamut together, and an image to evaluate."""
     network = small_network(dtype=dtype, pooling=pooling)
@@ -56,12 +56,16 @@ def objective_for(
     contents = content_terms(
         network, content, {"conv4_2": 1.0}, weight=1.0, formula="balanced", tile=tile, keep=keep
     )
-    styles = style_terms(
+    styles = style_terms_from_images(
         network, [(style, 1.0)], shares, canvas=size, weight=5.0, formula="balanced", tile=tile
     )
-    priors = prior_terms(size, variation=0.5, gamut=3.0, wrap=wrap)
+    priors = prior_terms(size, variation=0.5, gamut=3.0, circular=wrap)
     terms = (*(() if wrap else contents), *styles, *priors)
-    return network.wrapping() if wrap else network, Objective(terms), 1.2 * scene(*size).to(dtype) - 0.1
+    return (
+        network.with_padding("circular") if wrap else network,
+        Objective(terms),
+        1.2 * scene(*size).to(dtype) - 0.1,
+    )
 
 
 def both(
@@ -71,7 +75,7 @@ def both(
     layers: tuple[str, ...],
     dtype: torch.dtype,
     wrap: bool = False,
-    keep: Keep = "memory",
+    keep: ResponseStorage = "memory",
 ) -> tuple[Evaluation, Evaluation]:
     """Whole and by tiles, the targets as well."""
     network, objective, image = objective_for(size, pooling, layers, dtype, wrap=wrap)
@@ -98,7 +102,7 @@ def test_tiled_is_whole(size: tuple[int, int], tile: int, pooling: Pooling) -> N
 
 @pytest.mark.parametrize("keep", KEEPS)
 @pytest.mark.parametrize("pooling", ["average", "max"])
-def test_targets_by_tiles_are_those_of_the_whole(pooling: Pooling, keep: Keep) -> None:
+def test_targets_by_tiles_are_those_of_the_whole(pooling: Pooling, keep: ResponseStorage) -> None:
     """Kept in memory, on disk or found again: the same numbers, in the network's own type too."""
     size, content = (77, 101), scene(77, 101)
     network = small_network(pooling=pooling, dtype=torch.bfloat16)
@@ -144,9 +148,9 @@ def test_the_halo_is_what_a_position_sees(name: str) -> None:
     start, stop = middle * layer.stride, (middle + 1) * layer.stride
     assert seen <= layer.support
     for size in (layer.stride, 1000):
-        around = halos(layer, cell(size, layer))[0]
+        around = halos(layer, tile_unit(size, layer))[0]
         assert start - around <= int(rows[0]) <= int(rows[-1]) < stop + around
-        assert around - (layer.support - layer.stride) / 2 < cell(size, layer)
+        assert around - (layer.support - layer.stride) / 2 < tile_unit(size, layer)
     assert seen > layer.support / 2
 
 
@@ -157,7 +161,9 @@ def test_the_halo_is_what_a_position_sees(name: str) -> None:
 def test_cores_cover_the_image_once(size: tuple[int, int], tile: int, wrap: bool) -> None:
     last = LAYERS["conv5_1"]
     count = torch.zeros(size)
-    for one in cut((0, size[0]), (0, size[1]), tile, last, height=size[0], width=size[1], wrap=wrap):
+    for one in tile_image(
+        (0, size[0]), (0, size[1]), tile, last, height=size[0], width=size[1], circular=wrap
+    ):
         count[one.rows.start : one.rows.stop, one.columns.start : one.columns.stop] += 1
         assert one.rows.stop - one.rows.start <= max(tile, last.stride)
         assert one.rows.start % last.stride == 0
@@ -179,7 +185,7 @@ def test_tiled_is_whole_on_the_real_network(pooling: Pooling) -> None:
     )
     shares = dict.fromkeys(PAPER_STYLE_LAYERS, 0.2)
     contents = content_terms(network, content, {"conv4_2": 1.0}, weight=1.0, formula="balanced")
-    styles = style_terms(
+    styles = style_terms_from_images(
         network, [(stripes(64, 96), 1.0)], shares, canvas=size, weight=5.0, formula="balanced"
     )
     objective = Objective((*contents, *styles, *prior_terms(size, variation=2.0, gamut=100.0)))

@@ -8,15 +8,15 @@ import pytest
 import torch
 
 from impasto import SettingsError, StylizeSettings
-from impasto.recipes.rerun import prepare_rerun, prepare_resume
-from impasto.recipes.stylize import prepare
+from impasto.recipes.rerun import plan_rerun, plan_resume
+from impasto.recipes.stylize import plan_stylize
 from impasto.results import manifest as manifests
 from impasto.run import checkpoint
-from impasto.run.loop import complete, finish, run
-from impasto.run.plan import Job
+from impasto.run.loop import complete, finish, iter_run
+from impasto.run.plan import RunPlan
 from impasto.run.progress import Progress
-from impasto.run.steering import changed, turned
-from impasto.style.cache import Workshop
+from impasto.run.steering import changed_settings, steered
+from impasto.style.cache import Cache
 
 
 @pytest.fixture(scope="module")
@@ -29,35 +29,35 @@ def quick(small_file: str) -> StylizeSettings:
 TURNS = {(0, 4): {"strength": 0.9}, (1, 2): {"strength": 0.2, "style_scale": 0.8}}
 
 
-def steered(photo: str, painting: str, quick: StylizeSettings) -> Job:
+def steered_twice(photo: str, painting: str, quick: StylizeSettings) -> RunPlan:
     """A job that is steered twice."""
-    now, workshop = quick, Workshop()
-    job = prepare(photo, painting, quick, workshop=workshop)
+    now, workshop = quick, Cache()
+    job = plan_stylize(photo, painting, quick, cache=workshop)
 
-    def turn(scale: int, step: int) -> Job | None:
+    def turn(scale: int, step: int) -> RunPlan | None:
         nonlocal now, job
         changes = TURNS.get((scale, step))
         if changes is None:
             return None
-        now = changed(now, changes)
-        job = turned(job, prepare(photo, painting, now, workshop=workshop), scale, step, changes)
+        now = changed_settings(now, changes)
+        job = steered(job, plan_stylize(photo, painting, now, cache=workshop), scale, step, changes)
         return job
 
-    job = replace(job, turn=turn)
+    job = replace(job, steer=turn)
     return job
 
 
 @pytest.fixture(scope="module")
-def whole(photo: str, painting: str, quick: StylizeSettings) -> tuple[Job, list[Progress]]:
+def whole(photo: str, painting: str, quick: StylizeSettings) -> tuple[RunPlan, list[Progress]]:
     """A run that was steered and not stopped."""
-    job = steered(photo, painting, quick)
-    return job, list(run(job))
+    job = steered_twice(photo, painting, quick)
+    return job, list(iter_run(job))
 
 
 def test_a_turn_changes_what_is_aimed_at_and_keeps_the_image(
-    photo: str, painting: str, quick: StylizeSettings, whole: tuple[Job, list[Progress]]
+    photo: str, painting: str, quick: StylizeSettings, whole: tuple[RunPlan, list[Progress]]
 ) -> None:
-    plain = list(run(prepare(photo, painting, replace(quick, finest_steps=1))))
+    plain = list(iter_run(plan_stylize(photo, painting, replace(quick, finest_steps=1))))
     turning = whole[1]
     assert [step.loss for step in turning[:4]] == [step.loss for step in plain[:4]]
     assert torch.equal(turning[3].image(), plain[3].image())
@@ -70,10 +70,10 @@ def test_a_turn_changes_what_is_aimed_at_and_keeps_the_image(
     assert turning[-1].manifest["settings"]["strength"] == 0.5
 
 
-def test_a_steered_picture_painted_again_is_the_same(whole: tuple[Job, list[Progress]]) -> None:
+def test_a_steered_picture_painted_again_is_the_same(whole: tuple[RunPlan, list[Progress]]) -> None:
     first = finish(whole[0], whole[1][-1])
     first.save("first.png", bits=16)
-    again = complete(prepare_rerun("first.png"))
+    again = complete(plan_rerun("first.png"))
     assert torch.equal(again.picture.pixels, first.picture.pixels)
     for key in ("turns", "layouts"):
         assert again.manifest[key] == manifests.read("first.png")[key], key
@@ -81,30 +81,30 @@ def test_a_steered_picture_painted_again_is_the_same(whole: tuple[Job, list[Prog
 
 @pytest.mark.parametrize("place", [3, 4, 12, 22, 24])
 def test_a_steered_run_resumed_is_uninterrupted(
-    photo: str, painting: str, quick: StylizeSettings, whole: tuple[Job, list[Progress]], place: int,
-    saved: Callable[[Job, Progress], str],
+    photo: str, painting: str, quick: StylizeSettings, whole: tuple[RunPlan, list[Progress]], place: int,
+    saved: Callable[[RunPlan, Progress], str],
 ) -> None:  # fmt: skip
     """Stopped between any two steps; turns that are still to come are the reader's, not the checkpoint's."""
     job, steps = whole
     there = steps[place]
-    resumed, snapshot, _ = prepare_resume(saved(job, there))
+    resumed, snapshot, _ = plan_resume(saved(job, there))
     later = {at: changes for at, changes in TURNS.items() if at >= (there.scale - 1, there.step)}
-    workshop, now = Workshop(), replace(quick, **{k: v for t in TURNS.values() for k, v in t.items()})
+    workshop, now = Cache(), replace(quick, **{k: v for t in TURNS.values() for k, v in t.items()})
     if later:
         before = [changes for at, changes in TURNS.items() if at not in later]
         now = replace(quick, **{k: v for changes in before for k, v in changes.items()})
 
-    def turn(scale: int, step: int) -> Job | None:
+    def turn(scale: int, step: int) -> RunPlan | None:
         nonlocal now, resumed
         if (scale, step) not in later:
             return None
-        now = changed(now, later[scale, step])
-        other = prepare(photo, painting, now, workshop=workshop)
-        resumed = turned(resumed, other, scale, step, later[scale, step])
+        now = changed_settings(now, later[scale, step])
+        other = plan_stylize(photo, painting, now, cache=workshop)
+        resumed = steered(resumed, other, scale, step, later[scale, step])
         return resumed
 
-    resumed = replace(resumed, turn=turn)
-    rest = list(run(resumed, snapshot))
+    resumed = replace(resumed, steer=turn)
+    rest = list(iter_run(resumed, snapshot))
     assert [step.loss for step in rest] == [step.loss for step in steps[place:]]
     assert torch.equal(finish(resumed, rest[-1]).picture.pixels, finish(job, steps[-1]).picture.pixels)
     assert rest[-1].manifest["turns"] == steps[-1].manifest["turns"]
@@ -112,8 +112,8 @@ def test_a_steered_run_resumed_is_uninterrupted(
 
 
 @pytest.fixture
-def saved(tmp_path: Path) -> Callable[[Job, Progress], str]:
-    def save(job: Job, step: Progress) -> str:
+def saved(tmp_path: Path) -> Callable[[RunPlan, Progress], str]:
+    def save(job: RunPlan, step: Progress) -> str:
         checkpoint.save(tmp_path / "c", step.snapshot(), {"manifest": step.manifest, "output": {}})
         return str(tmp_path / "c")
 
@@ -122,6 +122,6 @@ def saved(tmp_path: Path) -> Callable[[Job, Progress], str]:
 
 def test_what_cannot_change_on_the_way_is_refused(quick: StylizeSettings) -> None:
     with pytest.raises(SettingsError, match="size cannot change while the picture is painted"):
-        changed(quick, {"size": 128})
+        changed_settings(quick, {"size": 128})
     with pytest.raises(SettingsError, match="strength is 2; it must be from 0 to 1"):
-        changed(quick, {"strength": 2})
+        changed_settings(quick, {"strength": 2})

@@ -8,16 +8,16 @@ from torch import nn
 from impasto.errors import ImageError, SettingsError
 from impasto.image.read import read_picture
 from impasto.image.resize import fit, resize
-from impasto.layers import CONVOLUTIONS, LAYERS, check_size, layer
+from impasto.layers import CONVOLUTIONS, LAYERS, check_size, find_layer
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load
 from small import EXAMPLES, plain_features, scene, small_layers, small_network
 
 
 def test_layer_names_accept_relu_and_refuse_others() -> None:
-    assert layer("relu4_2").name == layer(" Conv4_2 ").name == "conv4_2"
+    assert find_layer("relu4_2").name == find_layer(" Conv4_2 ").name == "conv4_2"
     with pytest.raises(SettingsError, match=r"no layer 'conv4_9' in VGG-19.*conv1_1 to conv5_4.*conv4_"):
-        layer("conv4_9")
+        find_layer("conv4_9")
 
 
 def test_strides_and_supports_are_those_of_the_network() -> None:
@@ -69,7 +69,7 @@ def test_only_the_layers_asked_for_come_back_and_nothing_deeper_is_built() -> No
 def test_max_pooling_sees_the_largest() -> None:
     network = small_network(pooling="max")
     before = network.features(scene(20, 20), ["conv1_2"])["conv1_2"]
-    weight, bias = network.convolutions[2].forth, network.convolutions[2].bias
+    weight, bias = network.convolutions[2].forward_weight, network.convolutions[2].bias
     expected = nn.functional.conv2d(nn.functional.max_pool2d(before, 2), weight, bias, padding=1).relu()
     torch.testing.assert_close(network.features(scene(20, 20), ["conv2_1"])["conv2_1"], expected)
 

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from playwright.sync_api import Browser, Page, TimeoutError, sync_playwright
 
-from impasto.image.color_mask import read_areas
+from impasto.image.color_mask import read_color_mask
 from impasto.image.read import read_picture
 from impasto.results import manifest as manifests
 from served import studio
@@ -409,7 +409,7 @@ def test_a_bad_value_and_a_missing_picture_are_said(
 
 def test_masks_of_the_brush_have_its_colours(tmp_path: Path) -> None:
     """Soft edges of a brush on black are no third colour."""
-    from impasto.studio.brush_masks import masks
+    from impasto.studio.brush_masks import masks_from_strokes
 
     strokes = scene(40, 40) * 0
     strokes[:, 0] = 1
@@ -420,6 +420,6 @@ def test_masks_of_the_brush_have_its_colours(tmp_path: Path) -> None:
     from impasto.image.write import write_picture
 
     write_picture(Picture(strokes, alpha, "strokes"), tmp_path / "s.png")
-    files, keep = masks([str(tmp_path / "s.png"), ""], 3, False, str(tmp_path))
+    files, keep = masks_from_strokes([str(tmp_path / "s.png"), ""], 3, False, str(tmp_path))
     assert keep == "black"
-    assert [len(read_areas(read_picture(file)).colors) for file in files] == [2, 1, 1, 1]
+    assert [len(read_color_mask(read_picture(file)).colors) for file in files] == [2, 1, 1, 1]

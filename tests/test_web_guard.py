@@ -22,7 +22,7 @@ from impasto.errors import SettingsError
 from impasto.results import manifest as manifests
 from impasto.settings.stylize import StylizeSettings
 from impasto.web import region_editor
-from impasto.web.artworks import folders, museum, own, search
+from impasto.web.artworks import bundled_artworks, folders, met_artworks, search
 from impasto.web.controls import PAINTING_FIELDS, PLAIN, bounded, checked, settings
 from impasto.web.server import bound
 from served import studio
@@ -385,8 +385,8 @@ def test_bounds_of_sizes_written_as_text() -> None:
 
 
 def test_the_shelf() -> None:
-    assert len(own()) == 8
-    assert all(Path(one.path).is_file() for one in own())
-    assert len(museum()) == 174
-    assert [one.artist for one in search(museum(), "GOGH wheat cypress")] == ["Vincent van Gogh"]
-    assert search(own(), "nothing like it") == []
+    assert len(bundled_artworks()) == 8
+    assert all(Path(one.path).is_file() for one in bundled_artworks())
+    assert len(met_artworks()) == 174
+    assert [one.artist for one in search(met_artworks(), "GOGH wheat cypress")] == ["Vincent van Gogh"]
+    assert search(bundled_artworks(), "nothing like it") == []

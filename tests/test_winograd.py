@@ -10,7 +10,7 @@ from impasto.network import winograd
 from impasto.network.convolution import Convolution, rectified
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load
-from impasto.objective.build import content_terms, style_terms
+from impasto.objective.build import content_terms, style_terms_from_images
 from impasto.objective.evaluate import evaluator
 from impasto.objective.objective import Objective
 from small import EXAMPLES
@@ -54,7 +54,7 @@ def test_with_its_rectification(shape: tuple[int, ...], use_filters: bool, wrap:
     padded = F.pad(image, (1, 1, 1, 1), mode="circular" if wrap else "constant")
     expected = F.relu(F.conv2d(padded, weight, bias))
     convolution = Convolution.of(weight, bias, fast=use_filters)
-    found = rectified(image, convolution, wrap=wrap)
+    found = rectified(image, convolution, circular=wrap)
     torch.testing.assert_close(found, expected)
     assert found.is_contiguous(memory_format=torch.channels_last)
     along = torch.randn_like(expected)
@@ -64,7 +64,7 @@ def test_with_its_rectification(shape: tuple[int, ...], use_filters: bool, wrap:
     assert torch.equal(along, before)
     last = along.contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(
-        convolution.pull_back(last, found.detach(), wrap=wrap, overwrite=True), pairs[1]
+        convolution.pull_back(last, found.detach(), circular=wrap, overwrite=True), pairs[1]
     )
 
 
@@ -96,7 +96,7 @@ def test_on_the_real_network_it_errs_by_rounding() -> None:
 
     def evaluate(network: VGG19, dtype: torch.dtype) -> tuple[float, torch.Tensor]:
         contents = content_terms(network, pixels.to(dtype), {"conv4_2": 1.0}, weight=1.0, formula="balanced")
-        styles = style_terms(
+        styles = style_terms_from_images(
             network, [(style.to(dtype), 1.0)], layers, canvas=(70, 93), weight=5.0, formula="balanced"
         )
         result = evaluator(network, Objective((*contents, *styles)))(image.to(dtype))

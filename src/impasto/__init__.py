@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     )
     from impasto.fast.models import Model
     from impasto.fast.models import load as load_model
-    from impasto.fast.stylizer import FastPainter
+    from impasto.fast.stylizer import FastStylizer
     from impasto.fast.trainer import TrainProgress
     from impasto.image.picture import Picture
     from impasto.image.read import read_picture
@@ -35,20 +35,20 @@ if TYPE_CHECKING:
     from impasto.network.weights import load as load_weights
     from impasto.recipes.batch import BatchProgress, batch
     from impasto.recipes.contact_sheet import contact_sheet
-    from impasto.recipes.export import export
-    from impasto.recipes.fast import fast
-    from impasto.recipes.features import Sheet, features
+    from impasto.recipes.export import export_onnx
+    from impasto.recipes.fast import stylize_fast
+    from impasto.recipes.features import FeatureSheet, features
     from impasto.recipes.figure import figure
     from impasto.recipes.loss import PaperLoss, paper_loss
-    from impasto.recipes.pairs import Pair, grid, read_list
+    from impasto.recipes.pairs import Pair, all_pairs, read_pairs
     from impasto.recipes.reconstruct import reconstruct_content, reconstruct_style
     from impasto.recipes.rerun import resume
-    from impasto.recipes.stylize import prepare, stylize, stylize_steps
-    from impasto.recipes.train import train, train_steps
+    from impasto.recipes.stylize import iter_stylize, plan_stylize, stylize
+    from impasto.recipes.train import iter_train, train
     from impasto.results.painting import Painting
-    from impasto.run.estimate import Plan, examine
-    from impasto.run.loop import finish, run
-    from impasto.run.plan import Job
+    from impasto.run.estimate import Estimate, estimate
+    from impasto.run.loop import finish, iter_run
+    from impasto.run.plan import RunPlan
     from impasto.run.progress import Progress
     from impasto.settings.fast import FastSettings, TrainSettings
     from impasto.settings.paper import (
@@ -59,20 +59,22 @@ if TYPE_CHECKING:
         ReconstructStyleSettings,
     )
     from impasto.settings.stylize import StylizeSettings
-    from impasto.style.cache import Workshop
+    from impasto.style.cache import Cache
 
 _HOMES = {
     "BatchProgress": "recipes.batch",
+    "Cache": "style.cache",
     "CheckpointError": "errors",
     "DeviceError": "errors",
-    "FastPainter": "fast.stylizer",
+    "Estimate": "run.estimate",
     "FastSettings": "settings.fast",
+    "FastStylizer": "fast.stylizer",
+    "FeatureSheet": "recipes.features",
     "FeaturesSettings": "settings.paper",
     "FigureSettings": "settings.paper",
     "ImageError": "errors",
     "ImpastoError": "errors",
     "ImpastoWarning": "errors",
-    "Job": "run.plan",
     "LossSettings": "settings.paper",
     "Model": "fast.models",
     "OutOfMemoryError": "errors",
@@ -80,58 +82,58 @@ _HOMES = {
     "Pair": "recipes.pairs",
     "PaperLoss": "recipes.loss",
     "Picture": "image.picture",
-    "Plan": "run.estimate",
     "Progress": "run.progress",
     "ReconstructContentSettings": "settings.paper",
     "ReconstructStyleSettings": "settings.paper",
+    "RunPlan": "run.plan",
     "SettingsError": "errors",
-    "Sheet": "recipes.features",
     "StylizeSettings": "settings.stylize",
     "TrainProgress": "fast.trainer",
     "TrainSettings": "settings.fast",
     "VGG19": "network.vgg",
     "WeightsError": "errors",
-    "Workshop": "style.cache",
+    "all_pairs": "recipes.pairs",
     "batch": "recipes.batch",
     "contact_sheet": "recipes.contact_sheet",
-    "examine": "run.estimate",
-    "export": "recipes.export",
-    "fast": "recipes.fast",
+    "estimate": "run.estimate",
+    "export_onnx": "recipes.export",
     "features": "recipes.features",
     "figure": "recipes.figure",
     "finish": "run.loop",
-    "grid": "recipes.pairs",
+    "iter_run": "run.loop",
+    "iter_stylize": "recipes.stylize",
+    "iter_train": "recipes.train",
     "load_model": "fast.models:load",
     "load_weights": "network.weights:load",
     "paper_loss": "recipes.loss",
-    "prepare": "recipes.stylize",
-    "read_list": "recipes.pairs",
+    "plan_stylize": "recipes.stylize",
+    "read_pairs": "recipes.pairs",
     "read_picture": "image.read",
     "reconstruct_content": "recipes.reconstruct",
     "reconstruct_style": "recipes.reconstruct",
     "resize": "image.resize",
     "resume": "recipes.rerun",
-    "run": "run.loop",
     "stylize": "recipes.stylize",
-    "stylize_steps": "recipes.stylize",
+    "stylize_fast": "recipes.fast",
     "train": "recipes.train",
-    "train_steps": "recipes.train",
     "write_picture": "image.write",
 }
 
 __all__ = [
     "VGG19",
     "BatchProgress",
+    "Cache",
     "CheckpointError",
     "DeviceError",
-    "FastPainter",
+    "Estimate",
     "FastSettings",
+    "FastStylizer",
+    "FeatureSheet",
     "FeaturesSettings",
     "FigureSettings",
     "ImageError",
     "ImpastoError",
     "ImpastoWarning",
-    "Job",
     "LossSettings",
     "Model",
     "OutOfMemoryError",
@@ -139,41 +141,39 @@ __all__ = [
     "Pair",
     "PaperLoss",
     "Picture",
-    "Plan",
     "Progress",
     "ReconstructContentSettings",
     "ReconstructStyleSettings",
+    "RunPlan",
     "SettingsError",
-    "Sheet",
     "StylizeSettings",
     "TrainProgress",
     "TrainSettings",
     "WeightsError",
-    "Workshop",
+    "all_pairs",
     "batch",
     "contact_sheet",
-    "examine",
-    "export",
-    "fast",
+    "estimate",
+    "export_onnx",
     "features",
     "figure",
     "finish",
-    "grid",
+    "iter_run",
+    "iter_stylize",
+    "iter_train",
     "load_model",
     "load_weights",
     "paper_loss",
-    "prepare",
-    "read_list",
+    "plan_stylize",
+    "read_pairs",
     "read_picture",
     "reconstruct_content",
     "reconstruct_style",
     "resize",
     "resume",
-    "run",
     "stylize",
-    "stylize_steps",
+    "stylize_fast",
     "train",
-    "train_steps",
     "write_picture",
 ]
 

@@ -35,5 +35,5 @@ Optimizer: TypeAlias = Literal["lbfgs", "adam"]
 Precision: TypeAlias = Literal["auto", "float32", "bfloat16"]
 """The type of the features; pixels, Gram matrices and losses are always float32."""
 
-Keep: TypeAlias = Literal["memory", "disk", "again"]
+ResponseStorage: TypeAlias = Literal["memory", "disk", "again"]
 """Where a photo's responses are while it is painted: in memory, on disk, or nowhere, but found again."""

@@ -1,7 +1,7 @@
 """Numbers as a person says them. Standard library only."""
 
 
-def in_words(count: float) -> str:
+def format_bytes(count: float) -> str:
     """Bytes as a person says them.
 
     >>> in_words(1_530_000_000)
@@ -13,7 +13,7 @@ def in_words(count: float) -> str:
     return f"{max(0, round(count / 1000))} kB"
 
 
-def clock(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Seconds as a person says them.
 
     >>> clock(75.4)

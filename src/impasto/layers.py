@@ -73,26 +73,28 @@ CONVOLUTIONS: tuple[str, ...] = tuple(name for name in LAYERS if not LAYERS[name
 """Those that have weights."""
 
 
-def layer(name: str) -> Layer:
+def find_layer(name: str) -> Layer:
     """The layer of that name; `relu4_2` is accepted for `conv4_2`.
 
     Raises:
         SettingsError: no such layer; the message has the nearest names.
     """
-    wanted = name.strip().lower()
-    found = LAYERS.get(wanted.replace("relu", "conv", 1) if wanted.startswith("relu") else wanted)
-    if found is None:
-        near = get_close_matches(wanted, LAYERS, n=3) or ["conv1_1", "conv4_2", "conv5_4"]
+    wanted_name = name.strip().lower()
+    layer = LAYERS.get(
+        wanted_name.replace("relu", "conv", 1) if wanted_name.startswith("relu") else wanted_name
+    )
+    if layer is None:
+        near = get_close_matches(wanted_name, LAYERS, n=3) or ["conv1_1", "conv4_2", "conv5_4"]
         raise SettingsError(
             f"there is no layer {name!r} in VGG-19. Layers run from conv1_1 to conv5_4, with pool1 to pool4; "
             f"did you mean {' or '.join(near)}?"
         )
-    return found
+    return layer
 
 
 def deepest(names: Iterable[str]) -> Layer:
     """The last of these layers in the order of the network."""
-    return max((layer(name) for name in names), key=lambda found: found.index)
+    return max((find_layer(name) for name in names), key=lambda found: found.index)
 
 
 def check_size(height: int, width: int, names: Iterable[str], *, role: str) -> None:
@@ -105,13 +107,13 @@ def check_size(height: int, width: int, names: Iterable[str], *, role: str) -> N
     Raises:
         ImageError: naming both sizes and the way out.
     """
-    wanted = [layer(name) for name in names]
-    if not wanted:
+    layers = [find_layer(name) for name in names]
+    if not layers:
         return
-    last = deepest(found.name for found in wanted)
+    last = deepest(layer.name for layer in layers)
     if min(height, width) >= last.stride:
         return
-    fitting = [found.name for found in LAYERS.values() if found.stride <= min(height, width)]
+    fitting = [layer.name for layer in LAYERS.values() if layer.stride <= min(height, width)]
     raise ImageError(
         f"{role} is {width}×{height}; {last.name} needs at least {last.stride}×{last.stride}. "
         f"Use a larger {role.split()[0]} or stop at {fitting[-1]}."

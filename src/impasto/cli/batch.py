@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from impasto.cli import console
-from impasto.cli.exit_codes import door, downloading
+from impasto.cli.exit_codes import downloading, handle_errors
 from impasto.cli.options import with_settings
 from impasto.errors import SettingsError
 from impasto.settings.stylize import StylizeSettings
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from impasto.recipes.pairs import Pair
 
 
-@door
+@handle_errors
 @with_settings(StylizeSettings, presets=True)
 def batch(
     settings: StylizeSettings,
@@ -50,15 +50,17 @@ def batch(
     from impasto.image.write import check_output
     from impasto.recipes.batch import batch as paint
     from impasto.recipes.inputs import settings_files
-    from impasto.recipes.pairs import own_share, placed
-    from impasto.system.distributed import await_ranks
+    from impasto.recipes.pairs import process_share, with_outputs
+    from impasto.system.distributed import wait_for_ranks
 
     written = [output, *([str(Path(contact_sheet).parent)] if contact_sheet else [])]
-    wanted = _wanted(contents or [], style or [], pairs, written)
-    rank, count = own_share()
+    pairs_to_paint = _wanted(contents or [], style or [], pairs, written)
+    rank, count = process_share()
     inputs = [InputFile("the list", pairs), *settings_files(settings)]
     sheet = OutputFile("--contact-sheet", contact_sheet)
-    placed(wanted, output, format, inputs=inputs, also=[sheet])  # refuses what would be overwritten
+    with_outputs(
+        pairs_to_paint, output, format, inputs=inputs, also=[sheet]
+    )  # refuses what would be overwritten
     if contact_sheet:
         check_output(contact_sheet)
         if count > 1:
@@ -69,7 +71,7 @@ def batch(
     results: list[BatchProgress] = []
     try:
         with downloading("fetching VGG-19") as on_download, RunBar() as bar:
-            for progress in paint(wanted, output, settings, format=format, on_download=on_download):
+            for progress in paint(pairs_to_paint, output, settings, format=format, on_download=on_download):
                 bar.batch(progress)
                 if progress.state != "painting":
                     results.append(progress)
@@ -77,22 +79,22 @@ def batch(
         _report(results, f"Rank {rank} of {count}: " if count > 1 else "")
     if contact_sheet:
         _write_sheet(results, contact_sheet)
-    await_ranks()
+    wait_for_ranks()
     if any(result.error for result in results):
         raise typer.Exit(1)
 
 
 def _wanted(contents: list[str], styles: list[str], pairs: str, written: list[str]) -> "list[Pair]":
-    from impasto.recipes.pairs import grid, read_list
+    from impasto.recipes.pairs import all_pairs, read_pairs
 
     if pairs and not contents and not styles:
-        return read_list(pairs)
+        return read_pairs(pairs)
     if pairs or not (contents and styles):
         raise SettingsError("batch takes CONTENT... and --style, or --list; one of these, whole.")
-    return grid(contents, styles, written=written)
+    return all_pairs(contents, styles, written=written)
 
 
-def _report(results: "list[BatchProgress]", who: str) -> None:
+def _report(results: "list[BatchProgress]", subject: str) -> None:
     """What failed, a line each, and how many did not."""
     for result in results:
         if result.error:
@@ -100,7 +102,7 @@ def _report(results: "list[BatchProgress]", who: str) -> None:
     states = [result.state for result in results]
     counts = ", ".join(f"{states.count(state)} {state}" for state in ("painted", "skipped", "failed"))
     if results:
-        console.note(f"{who}{counts}.")
+        console.note(f"{subject}{counts}.")
 
 
 def _write_sheet(results: "list[BatchProgress]", path: str) -> None:

@@ -13,7 +13,7 @@ from impasto.cli import console
 from impasto.errors import INTERRUPTED, ImpastoError
 
 
-def door(command: Callable[..., None]) -> Callable[..., None]:
+def handle_errors(command: Callable[..., None]) -> Callable[..., None]:
     """Turn our errors into one line and an exit code. What is not ours is a bug and keeps its traceback."""
 
     @functools.wraps(command)

@@ -5,10 +5,10 @@ from typing import Annotated
 import typer
 
 from impasto.cli import console
-from impasto.cli.exit_codes import door
+from impasto.cli.exit_codes import handle_errors
 
 
-@door
+@handle_errors
 def export(
     model: Annotated[
         str, typer.Argument(metavar="MODEL", help="What `impasto train` wrote, or a painter that is shipped.")
@@ -25,7 +25,7 @@ def export(
     ] = "",
 ) -> None:
     """Write MODEL as an ONNX file, for programs without PyTorch and for web pages."""
-    from impasto.recipes.export import export as write
+    from impasto.recipes.export import export_onnx as write
 
     written = write(model, output or model.removesuffix(".safetensors") + ".onnx", blend=blend)
     console.note(f"Wrote {written}.")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from impasto.cli import console
-from impasto.cli.exit_codes import door, downloading
+from impasto.cli.exit_codes import downloading, handle_errors
 from impasto.cli.options import with_settings
 from impasto.cli.output import Output
 from impasto.errors import DeviceError, ImageError, SettingsError
@@ -21,7 +21,7 @@ Masks = Annotated[
 ]
 
 
-@door
+@handle_errors
 @with_settings(FastSettings)
 def fast(
     content: Annotated[
@@ -42,11 +42,11 @@ def fast(
 ) -> None:
     """Repaint CONTENT in one pass: any painting's style (AdaIN), or a trained painter's (--model)."""
     from impasto.cli.run_command import save
-    from impasto.fast.stylizer import FastPainter
+    from impasto.fast.stylizer import FastStylizer
     from impasto.image.write import check_output
     from impasto.recipes.inputs import settings_files, source_files
 
-    hand = "-".join(Path(one).stem for one in style or [settings.model])
+    hand = "-".join(Path(path).stem for path in style or [settings.model])
     inputs = [
         *source_files("the style image", *(style or ())),
         *source_files("the mask", *(regions or ())),
@@ -55,7 +55,7 @@ def fast(
     pairs = _pairs(content, hand, output, inputs)
     several = Path(content).is_dir()
     with downloading("fetching VGG-19 and the decoder") as on_download:
-        painter = FastPainter(style or (), settings, on_download=on_download)
+        painter = FastStylizer(style or (), settings, on_download=on_download)
     if several:
         make_folder(Path(pairs[0][1]).parent)
     for _, path in pairs:
@@ -63,7 +63,7 @@ def fast(
     failed = 0
     for photo, path in pairs:
         try:
-            painting = painter.paint(photo, regions=regions or [])
+            painting = painter.stylize(photo, regions=regions or [])
         except (ImageError, DeviceError) as error:
             if not several:
                 raise
@@ -80,8 +80,8 @@ def fast(
 
 def _pairs(content: str, hand: str, output: str, inputs: list[InputFile]) -> list[tuple[str, str]]:
     """Photographs, and where each painting goes, which is over none of the inputs."""
-    from impasto.image.folders import files
-    from impasto.recipes.pairs import placed
+    from impasto.image.folders import picture_files
+    from impasto.recipes.pairs import with_outputs
 
     if not Path(content).is_dir():
         output = output or f"{Path(content).stem}-{hand}.png"
@@ -90,7 +90,7 @@ def _pairs(content: str, hand: str, output: str, inputs: list[InputFile]) -> lis
     folder = Path(output or f"{Path(content).name}-{hand}")
     if Path(content).resolve() == folder.resolve():
         raise SettingsError(f"the paintings would go among the photos in '{content}'. Name another folder.")
-    photos = files([content])
+    photos = picture_files([content])
     named = [(photo, photo, f"{Path(photo).stem}-{hand}.png") for photo in photos]
-    pairs = placed(named, folder, "png", inputs=inputs)
+    pairs = with_outputs(named, folder, "png", inputs=inputs)
     return [(pair.content, pair.output) for pair in pairs]

@@ -13,7 +13,7 @@ import typer
 
 from impasto.cli import console
 from impasto.cli.batch import batch
-from impasto.cli.exit_codes import door, downloading, flush_streams, tell_refusal
+from impasto.cli.exit_codes import downloading, flush_streams, handle_errors, tell_refusal
 from impasto.cli.export import export
 from impasto.cli.fast import fast
 from impasto.cli.options import with_settings
@@ -73,11 +73,11 @@ def main() -> None:
         flush_streams()
 
 
-def _version(wanted: bool) -> bool:
-    if wanted:
+def _version(show: bool) -> bool:
+    if show:
         console.out.print(f"impasto {__version__}")
         raise typer.Exit
-    return wanted
+    return show
 
 
 @app.callback()
@@ -90,7 +90,7 @@ def _root(
 
 
 @app.command()
-@door
+@handle_errors
 @with_settings(StylizeSettings, presets=True)
 @with_output("File to write; its extension says the format. Default: CONTENT-STYLE.png, here.")
 def stylize(
@@ -105,12 +105,14 @@ def stylize(
 ) -> None:
     """Repaint CONTENT in the style of STYLE."""
     from impasto.recipes.inputs import settings_files, source_files
-    from impasto.recipes.stylize import prepare
+    from impasto.recipes.stylize import plan_stylize
 
     default = "-".join(Path(path).stem for path in (content, *style))
     default += "-preview.png" if settings.preview else ".png"
     prepared_and_painted(
-        lambda on_download: prepare(content, style, settings, regions=regions or (), on_download=on_download),
+        lambda on_download: plan_stylize(
+            content, style, settings, regions=regions or (), on_download=on_download
+        ),
         output.named(default),
         [
             *source_files("the content image", content),
@@ -123,7 +125,7 @@ def stylize(
 
 
 @app.command()
-@door
+@handle_errors
 @with_output("File to write. Default: PICTURE-rerun beside it.")
 def rerun(
     picture: Annotated[str, typer.Argument(metavar="PICTURE", help="A picture that Impasto painted.")],
@@ -138,7 +140,7 @@ def rerun(
     """Paint PICTURE again from the manifest inside it; the same machine gives the same pixels."""
     from impasto.cli.run_command import save
     from impasto.recipes.inputs import manifest_files, settings_files, source_files
-    from impasto.recipes.rerun import prepare_rerun, rerun_fast
+    from impasto.recipes.rerun import plan_rerun, rerun_fast
     from impasto.results.manifest import read
 
     old = Path(picture)
@@ -158,14 +160,14 @@ def rerun(
         console.note(f"Painted {output.path}.")
         return
     prepared_and_painted(
-        lambda on_download: prepare_rerun(picture, on_download=on_download, **moved),  # type: ignore[arg-type]
+        lambda on_download: plan_rerun(picture, on_download=on_download, **moved),  # type: ignore[arg-type]
         output,
         inputs,
     )
 
 
 @app.command()
-@door
+@handle_errors
 def resume(
     checkpoint: Annotated[str, typer.Argument(metavar="CHECKPOINT", help="What --checkpoint wrote.")],
     output: Annotated[
@@ -184,32 +186,32 @@ def resume(
     """Go on with a run that was stopped, from its CHECKPOINT; the pixels are those of a run that was not."""
     from impasto.cli.run_command import paint
     from impasto.recipes.inputs import manifest_files, settings_files
-    from impasto.recipes.rerun import prepare_resume
-    from impasto.system.distributed import join
+    from impasto.recipes.rerun import plan_resume
+    from impasto.system.distributed import join_process_group
 
     moved = {"content": content, "style": style or (), "regions": regions or (), "weights": weights}
 
-    def planned(said: dict[str, Any]) -> Output:
-        return Output(**{**said, "checkpoint": checkpoint, "path": output or said["path"]})
+    def planned(recorded: dict[str, Any]) -> Output:
+        return Output(**{**recorded, "checkpoint": checkpoint, "path": output or recorded["path"]})
 
     def check(facts: dict[str, Any]) -> None:
         files = manifest_files(facts["manifest"], checkpoint, moved)
         planned(facts["output"]).check([*files, *settings_files(None)])
 
-    join()
+    join_process_group()
     with downloading("fetching VGG-19") as on_download:
-        job, snapshot, said = prepare_resume(
+        plan, snapshot, output_fields = plan_resume(
             checkpoint,
             **moved,  # type: ignore[arg-type]
             changed=changed,
             on_download=on_download,
             check=check,
         )
-    paint(job, planned(said), snapshot)
+    paint(plan, planned(output_fields), snapshot)
 
 
 @app.command()
-@door
+@handle_errors
 @with_settings(StylizeSettings, presets=True)
 def plan(
     content: Annotated[str, typer.Argument(metavar="CONTENT", help="The photograph to repaint.")],
@@ -222,37 +224,37 @@ def plan(
     ] = False,
 ) -> None:
     """Say how much memory and time `stylize` would take here, and in which layout it would fit."""
-    from impasto.formatting import clock, in_words
-    from impasto.recipes.stylize import prepare
-    from impasto.run.estimate import examine
+    from impasto.formatting import format_bytes, format_duration
+    from impasto.recipes.stylize import plan_stylize
+    from impasto.run.estimate import estimate
 
     with downloading("fetching VGG-19") as on_download:
-        job = prepare(content, style, settings, regions=regions or (), on_download=on_download)
-    found = examine(job, settings, again=again)
+        plan = plan_stylize(content, style, settings, regions=regions or (), on_download=on_download)
+    needs = estimate(plan, settings, again=again)
     if as_json:
-        console.out.print_json(json.dumps(dataclasses.asdict(found)))
+        console.out.print_json(json.dumps(dataclasses.asdict(needs)))
         return
     rows = [
         (f"{scale.width}×{scale.height}", f"{scale.steps} steps", str(layout))
-        for scale, layout in zip(job.scales, job.layouts, strict=True)
+        for scale, layout in zip(plan.scales, plan.layouts, strict=True)
     ]
     rows += [
-        ("memory", in_words(found.bytes), f"of {in_words(found.limit)} that may be used"),
-        ("time", clock(found.seconds), "if no scale ends early"),
-        *([("budget", clock(job.budget), "as many steps as fit into it")] if job.budget else []),
+        ("memory", format_bytes(needs.bytes), f"of {format_bytes(needs.limit)} that may be used"),
+        ("time", format_duration(needs.seconds), "if no scale ends early"),
+        *([("budget", format_duration(plan.budget), "as many steps as fit into it")] if plan.budget else []),
     ]
-    if found.disk:
-        rows.append(("disk", in_words(found.disk), "for the time of the run"))
+    if needs.disk:
+        rows.append(("disk", format_bytes(needs.disk), "for the time of the run"))
     console.table("", rows)
 
 
 @app.command()
-@door
+@handle_errors
 def doctor() -> None:
     """Say what this machine has: versions, device, threads, bfloat16, cache, weights."""
-    from impasto.recipes.doctor import examine
+    from impasto.recipes.doctor import machine_report
 
-    console.table("", [(name, str(value)) for name, value in examine().items()])
+    console.table("", [(name, str(value)) for name, value in machine_report().items()])
 
 
 for command in (web, fast, train, export, show, batch, loss, figure, features):

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from impasto.settings.options import as_text, choices, describe, in_order, names
-from impasto.settings.parsing import layer_weights
+from impasto.settings.options import choices, fields_in_order, format_layers, option_help, option_names
+from impasto.settings.parsing import parse_layer_weights
 from impasto.settings.presets import PRESETS, preset_values
 
 
@@ -23,7 +23,7 @@ def with_settings(
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        fields = in_order(settings_class)
+        fields = fields_in_order(settings_class)
 
         @functools.wraps(command)
         def wrapper(context: Any, **values: Any) -> None:  # typer gives a base class of typer.Context
@@ -34,12 +34,12 @@ def with_settings(
                 }
             command(settings=settings_class(**chosen), **values)
 
-        own = [p for p in inspect.signature(command).parameters.values() if p.name != "settings"]
+        parameters = [p for p in inspect.signature(command).parameters.values() if p.name != "settings"]
         generated = [_parameter(field) for field in fields]
         first = inspect.Parameter(
             "context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context
         )
-        signature = inspect.Signature([first, *own, *([_PRESET] if presets else []), *generated])
+        signature = inspect.Signature([first, *parameters, *([_PRESET] if presets else []), *generated])
         wrapper.__signature__ = signature  # type: ignore[attr-defined]
         wrapper.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
         return wrapper
@@ -67,17 +67,17 @@ def _parsed(field: "dataclasses.Field[Any]", value: Any) -> Any:
     """What was typed, as the settings class wants it: layers are typed as text."""
     if field.default_factory is dataclasses.MISSING:
         return value
-    return layer_weights(value, field.name.replace("_", "-"))
+    return parse_layer_weights(value, field.name.replace("_", "-"))
 
 
 def _parameter(field: "dataclasses.Field[Any]") -> inspect.Parameter:
     default: Any = field.default
     kind: Any = field.type
     if field.default_factory is not dataclasses.MISSING:  # layers with weights are typed as text
-        default, kind = as_text(field.default_factory()), str
+        default, kind = format_layers(field.default_factory()), str
     info = typer.Option(
-        *names(field),
-        help=describe(field),
+        *option_names(field),
+        help=option_help(field),
         show_default=default not in ("", None),
         rich_help_panel="Advanced" if field.metadata["advanced"] else None,
         metavar=_metavar(field),

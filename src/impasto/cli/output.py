@@ -54,7 +54,7 @@ class Output:
         Raises:
             ImageError, SettingsError, CheckpointError: naming the way out.
         """
-        from impasto.storage.paths import check_place
+        from impasto.storage.paths import check_writable
 
         check_outputs(self.files(), inputs)
         self.check_format(longest)
@@ -63,7 +63,7 @@ class Output:
 
             checkpoint.check(self.checkpoint)
         if self.trace:
-            check_place(self.trace)
+            check_writable(self.trace)
 
     def check_format(self, longest: int | None) -> None:
         """Refuse a picture file that could not be written, or not at this size.
@@ -100,9 +100,9 @@ def with_output(help: str) -> Callable[[Callable[..., None]], Callable[..., None
             chosen = {field.name: values.pop(_option(field.name)) for field in fields(Output)}
             command(*arguments, output=Output(**chosen), **values)
 
-        own = [p for p in inspect.signature(command).parameters.values() if p.name != "output"]
+        parameters = [p for p in inspect.signature(command).parameters.values() if p.name != "output"]
         options = [_parameter(field.name, field.default, field.type, help) for field in fields(Output)]
-        kept = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
+        kept = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]
         signature = inspect.Signature([*kept, *options])
         wrapper.__signature__ = signature  # type: ignore[attr-defined]
         wrapper.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from impasto.cli import console
-from impasto.cli.exit_codes import door, downloading
+from impasto.cli.exit_codes import downloading, handle_errors
 from impasto.cli.options import with_settings
 from impasto.cli.output import Output, with_output
 from impasto.cli.run_command import prepared_and_painted
@@ -27,7 +27,7 @@ reconstruct_app = typer.Typer(
 
 
 @reconstruct_app.command("content")
-@door
+@handle_errors
 @with_settings(ReconstructContentSettings)
 @with_output("File to write. Default: IMAGE-LAYER.png, here.")
 def reconstruct_content(
@@ -37,11 +37,11 @@ def reconstruct_content(
 ) -> None:
     """From white noise, find the image that a layer cannot tell from IMAGE: what the layer keeps of it."""
     from impasto.recipes.inputs import settings_files, source_files
-    from impasto.recipes.reconstruct import prepare_content
+    from impasto.recipes.reconstruct import plan_content
 
     default = f"{Path(image).stem}-{settings.layer}.png"
     prepared_and_painted(
-        lambda on_download: prepare_content(image, settings, on_download=on_download),
+        lambda on_download: plan_content(image, settings, on_download=on_download),
         output.named(default),
         [*source_files("the image", image), *settings_files(settings)],
         longest=settings.size,
@@ -49,7 +49,7 @@ def reconstruct_content(
 
 
 @reconstruct_app.command("style")
-@door
+@handle_errors
 @with_settings(ReconstructStyleSettings)
 @with_output("File to write. Default: IMAGE-texture.png, here.")
 def reconstruct_style(
@@ -61,18 +61,18 @@ def reconstruct_style(
 ) -> None:
     """From white noise, find an image with the style of IMAGE: a texture, of any size."""
     from impasto.recipes.inputs import settings_files, source_files
-    from impasto.recipes.reconstruct import prepare_style
+    from impasto.recipes.reconstruct import plan_style
 
     default = "-".join(Path(path).stem for path in image) + "-texture.png"
     prepared_and_painted(
-        lambda on_download: prepare_style(image, settings, on_download=on_download),
+        lambda on_download: plan_style(image, settings, on_download=on_download),
         output.named(default),
         [*source_files("the style image", *image), *settings_files(settings)],
         longest=max(settings.canvas(1, 1)),
     )
 
 
-@door
+@handle_errors
 @with_settings(LossSettings)
 def loss(
     content: Annotated[str, typer.Argument(metavar="CONTENT", help="The photograph.")],
@@ -101,7 +101,7 @@ def loss(
     console.table(f"{report.width}×{report.height}", rows)
 
 
-@door
+@handle_errors
 @with_settings(FigureSettings)
 def figure(
     number: Annotated[int, typer.Argument(metavar="1|2", help="Which figure of the paper.", min=1, max=2)],
@@ -127,7 +127,7 @@ def figure(
     console.note(f"Wrote {output}.")
 
 
-@door
+@handle_errors
 @with_settings(FeaturesSettings)
 def features(
     image: Annotated[str, typer.Argument(metavar="IMAGE", help="The image to look at.")],
@@ -148,5 +148,5 @@ def features(
     with downloading("fetching VGG-19") as on_download:
         sheet = show(image, settings, on_download=on_download)
     write_picture(sheet.picture, output)
-    named = ", ".join(f"{c} ({s:.2f})" for c, s in zip(sheet.channels, sheet.strengths, strict=True))
+    named = ", ".join(f"{c} ({s:.2f})" for c, s in zip(sheet.channels, sheet.mean_responses, strict=True))
     console.note(f"Wrote {output}. Channels with their mean responses, across, then down: {named}.")

@@ -19,7 +19,7 @@ from rich.progress import (
 
 from impasto.cli.console import err, warning
 from impasto.cli.console import note as say
-from impasto.formatting import clock
+from impasto.formatting import format_duration
 
 if TYPE_CHECKING:
     from impasto.fast.trainer import TrainProgress
@@ -78,13 +78,13 @@ class RunBar:
 
     def painting(self, step: "Step") -> None:
         """Show the newest step of a painting."""
-        self._show(share(step), 1.0, f"{step.width}×{step.height}", painting_facts(step), step.note)
+        self._show(fraction_done(step), 1.0, f"{step.width}×{step.height}", painting_facts(step), step.note)
 
     def figure(self, progress: "FigureProgress") -> None:
         """Show the newest step of a figure's newest panel."""
         step = progress.step
         self._show(
-            progress.panel - 1 + (share(step) if step else 1.0),
+            progress.panel - 1 + (fraction_done(step) if step else 1.0),
             progress.panels,
             f"panel {progress.panel}/{progress.panels}",
             f"{progress.name} · {painting_facts(step)}" if step else f"{progress.name} was there",
@@ -94,7 +94,7 @@ class RunBar:
     def training(self, progress: "TrainProgress") -> None:
         """Show the newest step of a training."""
         judged = "" if math.isnan(progress.held_out) else f" · photos not trained on {progress.held_out:.4g}"
-        facts = f"loss {progress.loss:.4g}{judged} · {clock(progress.eta)} left at most"
+        facts = f"loss {progress.loss:.4g}{judged} · {format_duration(progress.eta)} left at most"
         broken = f" · {progress.broken} broken" if progress.broken else ""
         self._show(
             progress.step, progress.steps, f"step {progress.step}/{progress.steps}", facts + broken, ""
@@ -107,7 +107,7 @@ class RunBar:
         step, name = progress.step, Path(progress.pair.output).name
         painting = step if progress.state == "painting" else None
         self._show(
-            progress.done + (share(painting) if painting else 0.0),
+            progress.done + (fraction_done(painting) if painting else 0.0),
             progress.pairs,
             f"picture {progress.done + bool(painting)}/{progress.pairs}",
             f"{name} · {painting_facts(painting) if painting else progress.state}",
@@ -127,7 +127,7 @@ class RunBar:
             warning(note)
 
 
-def share(step: "Step") -> float:
+def fraction_done(step: "Step") -> float:
     """How much of a run is done, 0..1, as its clock has it."""
     return step.seconds / (step.seconds + step.eta) if step.seconds + step.eta else 0.0
 
@@ -137,5 +137,5 @@ def painting_facts(step: "Step") -> str:
     rate = step.evaluations / step.seconds if step.seconds else 0.0
     return (
         f"scale {step.scale}/{step.scales} · step {step.step}/{step.steps} · loss {step.loss:.4g} · "
-        f"{rate:.1f} it/s · {step.precision} · {clock(step.eta)} left"
+        f"{rate:.1f} it/s · {step.precision} · {format_duration(step.eta)} left"
     )

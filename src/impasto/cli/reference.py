@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from impasto.settings.fast import FastSettings, TrainSettings
-from impasto.settings.options import as_text, choices, describe, in_order, names
+from impasto.settings.options import choices, fields_in_order, format_layers, option_help, option_names
 from impasto.settings.paper import (
     FeaturesSettings,
     FigureSettings,
@@ -36,17 +36,17 @@ def settings_page() -> str:
     for command, settings in PAGES.items():
         parts.append(f"\n## `impasto {command}`, `{settings.__name__}`\n\n")
         parts.append("| option | default | allowed | what it does |\n|---|---|---|---|\n")
-        parts += [_row(field) for field in in_order(settings)]
+        parts += [_row(field) for field in fields_in_order(settings)]
     return "".join(parts)
 
 
 def _row(field: "dataclasses.Field[object]") -> str:
     default = field.default
     if field.default_factory is not dataclasses.MISSING:
-        default = as_text(field.default_factory())  # type: ignore[arg-type]
+        default = format_layers(field.default_factory())  # type: ignore[arg-type]
     shown = "" if default in ("", None) else f"`{default}`"
-    called = ", ".join(f"`{name}`" for name in names(field))
-    return f"| {called} | {shown} | {_allowed(field)} | {describe(field)} |\n"
+    called = ", ".join(f"`{name}`" for name in option_names(field))
+    return f"| {called} | {shown} | {_allowed(field)} | {option_help(field)} |\n"
 
 
 def _allowed(field: "dataclasses.Field[object]") -> str:

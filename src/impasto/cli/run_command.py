@@ -17,12 +17,12 @@ from impasto.storage.outputs import InputFile
 if TYPE_CHECKING:
     from impasto.results.painting import Painting
     from impasto.run.checkpoint import Snapshot
-    from impasto.run.plan import Job
+    from impasto.run.plan import RunPlan
     from impasto.run.progress import Progress
 
 
 def prepared_and_painted(
-    prepare: "Callable[[Callable[[int, int], None]], Job]",
+    prepare: "Callable[[Callable[[int, int], None]], RunPlan]",
     output: Output,
     inputs: Sequence[InputFile],
     longest: int | None = None,
@@ -33,48 +33,48 @@ def prepared_and_painted(
         inputs: every file that is read.
         longest: side of the picture in pixels, if it is known.
     """
-    from impasto.system.distributed import join
+    from impasto.system.distributed import join_process_group
 
     output.check(inputs, longest)
-    join()
+    join_process_group()
     with downloading("fetching VGG-19") as on_download:
-        job = prepare(on_download)
-    paint(job, output)
+        plan = prepare(on_download)
+    paint(plan, output)
 
 
-def paint(job: "Job", output: Output, snapshot: "Snapshot | None" = None) -> None:
+def paint(plan: "RunPlan", output: Output, snapshot: "Snapshot | None" = None) -> None:
     """Run a job under a progress bar and save it; Ctrl-C saves what there is and exits with 130.
 
     So does an error, which then goes on. Of several processes that work on one picture, the first shows and
     saves.
     """
-    from impasto.run.loop import finish, run
-    from impasto.system.distributed import rank, ranks
+    from impasto.run.loop import finish, iter_run
+    from impasto.system.distributed import rank, world_size
 
-    output.check_format(max(job.canvas))
-    files = RunFiles(job, output)
+    output.check_format(max(plan.canvas))
+    files = RunFiles(plan, output)
     if snapshot is None:
         files.begin()
     last, stopped = None, False
     with RunBar(quiet=rank() > 0) as bar:
         try:
-            for count, step in enumerate(run(job, snapshot), start=1):
+            for count, step in enumerate(iter_run(plan, snapshot), start=1):
                 last = step
                 bar.painting(step)
                 files.after(step, count)
         except KeyboardInterrupt:
             stopped = True
         except Exception:
-            if last is not None and ranks() == 1:
-                _salvage(job, last, output, files)
+            if last is not None and world_size() == 1:
+                _salvage(plan, last, output, files)
             raise
-    if stopped and (last is None or ranks() > 1):
+    if stopped and (last is None or world_size() > 1):
         console.note("Stopped; nothing new was written." + _way_on(output))
         raise typer.Exit(INTERRUPTED)
     assert last is not None, "every run has a first step"
     if stopped:
         files.checkpoint(last)
-    painting = finish(job, last)
+    painting = finish(plan, last)
     if rank() == 0:
         save(painting, output)
         _report(painting.manifest["result"], output, stopped)
@@ -94,13 +94,13 @@ def save(painting: "Painting", output: Output) -> None:
     )
 
 
-def _salvage(job: "Job", last: "Progress", output: Output, files: RunFiles) -> None:
+def _salvage(plan: "RunPlan", last: "Progress", output: Output, files: RunFiles) -> None:
     """Save what was painted before an error ended the run; whatever goes wrong here is only warned of."""
     from impasto.run.loop import finish
 
     try:
         files.checkpoint(last)
-        painting = finish(job, last)
+        painting = finish(plan, last)
         save(painting, output)
     except ImpastoError as error:
         console.warning(str(error))

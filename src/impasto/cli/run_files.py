@@ -12,7 +12,7 @@ from impasto.cli.output import Output
 from impasto.errors import CheckpointError, ImageError, WeightsError
 
 if TYPE_CHECKING:
-    from impasto.run.plan import Job
+    from impasto.run.plan import RunPlan
     from impasto.run.progress import Progress
 
 
@@ -43,8 +43,8 @@ class Attempts:
 class RunFiles:
     """The files that a run writes on the way, wanted or not."""
 
-    def __init__(self, job: "Job", output: Output) -> None:
-        self.job, self.output = job, output
+    def __init__(self, plan: "RunPlan", output: Output) -> None:
+        self.job, self.output = plan, output
         self._attempts = Attempts()
         self._rows: list[str] = []  # of the trace, that are not written yet
 
@@ -97,8 +97,8 @@ class RunFiles:
 
         manifest = step.manifest if step else self.job.manifest
         inputs = {
-            role: {**found, "path": os.path.abspath(found["path"])} if found["sha256"] else found
-            for role, found in manifest["inputs"].items()
+            role: {**entry, "path": os.path.abspath(entry["path"])} if entry["sha256"] else entry
+            for role, entry in manifest["inputs"].items()
         }
         settings = dict(manifest["settings"])
         if settings["weights"]:

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 import typer
 
 from impasto.cli import console
-from impasto.cli.exit_codes import door
+from impasto.cli.exit_codes import handle_errors
 
 
-@door
+@handle_errors
 def show(
     picture: Annotated[str, typer.Argument(metavar="PICTURE", help="A picture that Impasto painted.")],
     curves: Annotated[
@@ -20,27 +20,29 @@ def show(
     """Say how PICTURE was painted, from the manifest inside it."""
     from impasto.recipes.show import loss_curves, manifest
 
-    found = manifest(picture)
+    contents = manifest(picture)
     if as_json:
-        console.out.print_json(json.dumps(found))
+        console.out.print_json(json.dumps(contents))
     else:
-        console.table(picture, _rows(found))
+        console.table(picture, _rows(contents))
     if curves:
         loss_curves(picture, curves)
         console.note(f"Wrote {curves}.")
 
 
-def _rows(found: dict[str, Any]) -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = [("command", f"impasto {found['command']}", f"version {found['impasto']}")]
+def _rows(contents: dict[str, Any]) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = [
+        ("command", f"impasto {contents['command']}", f"version {contents['impasto']}")
+    ]
     rows += [
         (role, str(entry["path"]), f"SHA-256 {entry['sha256'][:12]}…" if entry["sha256"] else "from memory")
-        for role, entry in found["inputs"].items()
+        for role, entry in contents["inputs"].items()
     ]
-    rows.append(("weights", found["weights"]["name"], f"SHA-256 {found['weights']['sha256'][:12]}…"))
-    machine = found["machine"]
-    rows.append(("machine", str(machine["processor"]), f"{found['device']}, {found['precision']}"))
-    rows += [(name, _as_text(value), "") for name, value in found["settings"].items()]
-    result = found.get("result", {})
+    rows.append(("weights", contents["weights"]["name"], f"SHA-256 {contents['weights']['sha256'][:12]}…"))
+    machine = contents["machine"]
+    rows.append(("machine", str(machine["processor"]), f"{contents['device']}, {contents['precision']}"))
+    rows += [(name, _as_text(value), "") for name, value in contents["settings"].items()]
+    result = contents.get("result", {})
     rows += [(f"result {name}", _as_text(value), "") for name, value in result.items() if name != "by_term"]
     rows += [(f"loss {name}", _as_text(value), "") for name, value in result.get("by_term", {}).items()]
     return rows
@@ -48,7 +50,7 @@ def _rows(found: dict[str, Any]) -> list[tuple[str, ...]]:
 
 def _as_text(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_as_text(one)}" for name, one in value.items())
+        return ", ".join(f"{name} {_as_text(item)}" for name, item in value.items())
     if isinstance(value, float):
         return f"{value:.6g}"
     return "–" if value in (None, "") else str(value)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from impasto.cli import console
-from impasto.cli.exit_codes import door, downloading
+from impasto.cli.exit_codes import downloading, handle_errors
 from impasto.cli.options import with_settings
 from impasto.cli.run_files import Attempts
 from impasto.errors import INTERRUPTED, SettingsError
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from impasto.fast.trainer import TrainProgress
 
 
-@door
+@handle_errors
 @with_settings(TrainSettings)
 def train(
     style: Annotated[
@@ -45,24 +45,24 @@ def train(
 ) -> None:
     """Train a painter that paints in the style of STYLE in one pass (impasto fast --model FILE)."""
     from impasto.cli.progress_bars import RunBar
-    from impasto.recipes.train import train_steps
-    from impasto.system.distributed import join, rank
+    from impasto.recipes.train import iter_train
+    from impasto.system.distributed import join_process_group, rank
 
     files = _TrainFiles(output or "-".join(Path(path).stem for path in style) + ".safetensors",
                         preview, checkpoint)  # fmt: skip
     files.check(style, images, resume, settings)
-    join()
+    join_process_group()
     with downloading("fetching VGG-19") as on_download:
-        run = train_steps(style, images, settings, resume=resume, on_download=on_download)
+        run = iter_train(style, images, settings, resume=resume, on_download=on_download)
     last, stopped = None, False
-    with RunBar(quiet=rank() > 0) as bar, _between_steps() as wanted:
+    with RunBar(quiet=rank() > 0) as bar, _between_steps() as stop_requests:
         try:
             for progress in run:
                 last = progress
                 bar.training(progress)
-                if progress.looked and rank() == 0:
+                if progress.evaluated and rank() == 0:
                     files.write(progress)
-                if stopped := bool(wanted):
+                if stopped := bool(stop_requests):
                     break
         except Exception:
             if last is not None and rank() == 0:
@@ -82,16 +82,16 @@ def train(
 @contextmanager
 def _between_steps() -> Iterator[list[int]]:
     """Ctrl-C waits for the end of the step, so that what is saved is whole; a second one does not wait."""
-    wanted: list[int] = []
+    requests: list[int] = []
 
     def stop(number: int, _: object) -> None:
-        if wanted:
+        if requests:
             raise KeyboardInterrupt
-        wanted.append(number)
+        requests.append(number)
 
     before = signal.signal(signal.SIGINT, stop)
     try:
-        yield wanted
+        yield requests
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -110,7 +110,7 @@ class _TrainFiles:
         from impasto.fast.training_photos import pictures_in
         from impasto.image.write import check_output
         from impasto.recipes.inputs import settings_files, source_files
-        from impasto.storage.paths import check_place
+        from impasto.storage.paths import check_writable
 
         outputs = [
             OutputFile("-o", self.output, "painter"),
@@ -131,7 +131,7 @@ class _TrainFiles:
                 "of them the next time. Choose another folder for it."
             )
         for path in filter(None, (self.output, self.checkpoint)):
-            check_place(path)
+            check_writable(path)
         if self.preview:
             check_output(self.preview)
 

@@ -9,13 +9,13 @@ from typing import Annotated
 import typer
 
 from impasto.cli import console
-from impasto.cli.exit_codes import door
+from impasto.cli.exit_codes import handle_errors
 from impasto.errors import SettingsError
-from impasto.settings.parsing import size_in_bytes
+from impasto.settings.parsing import parse_bytes
 from impasto.studio.messages import Limits
 
 
-@door
+@handle_errors
 def web(
     host: Annotated[
         str, typer.Option(help="Where to listen; 0.0.0.0: for other machines as well.")
@@ -52,11 +52,11 @@ def web(
         raise SettingsError(
             f"the studio needs {error.name}, which is not installed. Use pip install 'impasto[web]'."
         ) from error
-    from impasto.studio.job_queue import Desk
+    from impasto.studio.job_queue import JobQueue
 
     if not weights:
         _fetch_what_is_missing()
-    limits = Limits(upload=size_in_bytes(upload), size=longest, waiting=waiting)
+    limits = Limits(upload=parse_bytes(upload), size=longest, waiting=waiting)
     common = {"weights": weights, "threads": threads, "memory": memory}
 
     def ready(address: str) -> None:
@@ -64,7 +64,7 @@ def web(
         if browser:
             webbrowser.open(address)
 
-    serve(Desk(device or ["auto"], common, limits), host, port, tuple(name or ()), on_ready=ready)
+    serve(JobQueue(device or ["auto"], common, limits), host, port, tuple(name or ()), on_ready=ready)
 
 
 def _fetch_what_is_missing() -> None:

@@ -3,20 +3,20 @@
 import typer
 
 from impasto.cli import console
-from impasto.cli.exit_codes import door, downloading
+from impasto.cli.exit_codes import downloading, handle_errors
 
 weights_app = typer.Typer(help="The network's weights: list, fetch, verify.", no_args_is_help=True)
 
 
 @weights_app.command("list")
-@door
+@handle_errors
 def weights_list() -> None:
     """List the known weight files and whether they are in the cache."""
     _show_weights()
 
 
 @weights_app.command("fetch")
-@door
+@handle_errors
 def weights_fetch() -> None:
     """Fetch the weights into the cache, unless good ones are there."""
     from impasto.network.weights import RECORDS, fetch
@@ -28,7 +28,7 @@ def weights_fetch() -> None:
 
 
 @weights_app.command("verify")
-@door
+@handle_errors
 def weights_verify() -> None:
     """Check the bytes of the weights in the cache; exit 1 if any are damaged or absent."""
     if not _show_weights():

@@ -33,7 +33,7 @@ DOUBLED = frozenset({"up4_1", "up3_1", "up2_1"})
 
 
 @dataclass(frozen=True)
-class Spread:
+class ChannelStats:
     """Mean and standard deviation by channel.
 
     Attributes:
@@ -44,7 +44,7 @@ class Spread:
     deviation: Float[Tensor, "1 N 1 1"]
 
     @classmethod
-    def of(cls, features: Features, weights: Tensor | None = None) -> "Spread":
+    def of(cls, features: Features, weights: Tensor | None = None) -> "ChannelStats":
         """Of responses, each position counting by its weight, (1, 1, h, w), if there are weights.
 
         The variance is divided by one position less than there are (Bessel), as Huang and Belongie do.
@@ -58,13 +58,13 @@ class Spread:
         return cls(mean, (squares / (total - 1).clamp(min=1) + EPSILON).sqrt())
 
     @classmethod
-    def from_moments(cls, moments: Float[Tensor, "1 _ N"], positions: float) -> "Spread":
+    def from_moments(cls, moments: Float[Tensor, "1 _ N"], positions: float) -> "ChannelStats":
         """From the means of F, in the first row, and of F Fᵀ, below, over that many positions."""
         mean, second = moments[0, 0], moments[0, 1:].diagonal()
         variance = (second - mean.square()).clamp(min=0) * positions / max(positions - 1, 1)
         return cls(mean.view(1, -1, 1, 1), (variance + EPSILON).sqrt().view(1, -1, 1, 1))
 
-    def towards(self, other: "Spread", features: Features) -> Features:
+    def adain(self, other: "ChannelStats", features: Features) -> Features:
         """AdaIN (Huang and Belongie 2017, Eq. 8): responses with this spread, given the other's."""
         scale = other.deviation / self.deviation
         shift = other.mean - self.mean * scale
@@ -91,20 +91,21 @@ class Decoder:
         Raises:
             WeightsError: the two do not belong together.
         """
-        wanted, has = encoder.channels(LAYER), weights.layers[DECODER_LAYERS[0]][0].shape[1]
-        if wanted != has:
+        expected, has = encoder.channels(LAYER), weights.layers[DECODER_LAYERS[0]][0].shape[1]
+        if expected != has:
             raise WeightsError(
-                f"the decoder {weights.path} takes {has} channels, but {LAYER} of the network has {wanted}. "
+                f"the decoder {weights.path} takes {has} channels, but {LAYER} of the network has "
+                f"{expected}. "
                 "Give weights that belong together, or leave out --weights and --decoder."
             )
-        own = {
+        convolutions = {
             name: tuple(tensor.to(encoder.device, encoder.dtype) for tensor in layer)
             for name, layer in weights.layers.items()
         }
         *before, last = DECODER_LAYERS
         weight, bias = (tensor.to(encoder.device) for tensor in weights.layers[last])
         return cls(
-            {name: Convolution.of(*own[name]) for name in before},
+            {name: Convolution.of(*convolutions[name]) for name in before},
             (weight.contiguous(memory_format=torch.channels_last), bias),
         )
 
@@ -112,7 +113,7 @@ class Decoder:
         """Pixels, (B, 3, 8h, 8w), float32, 0..1 nominal; the edges of the grid are mirrored."""
         response = features
         for name, convolution in self.convolutions.items():
-            response = convolution.respond(response, mirror=True)
+            response = convolution.forward(response, reflect=True)
             if name in DOUBLED:
                 response = F.interpolate(response, scale_factor=2.0, mode="nearest")
         return F.conv2d(F.pad(response.float(), (1, 1, 1, 1), mode="reflect"), *self.last)
@@ -126,7 +127,7 @@ class Decoder:
         height, width = features.shape[2:]
         if not side or side >= max(height, width):
             return self.decode(features)
-        found = features.new_empty(1, 3, height * STRIDE, width * STRIDE, dtype=torch.float32)
+        decoded = features.new_empty(1, 3, height * STRIDE, width * STRIDE, dtype=torch.float32)
         for top, bottom in _parts(height, side):
             for left, right in _parts(width, side):
                 up, before = max(0, top - REACH), max(0, left - REACH)
@@ -134,13 +135,13 @@ class Decoder:
                 pixels = self.decode(window.contiguous(memory_format=torch.channels_last))
                 down, along = (top - up) * STRIDE, (left - before) * STRIDE
                 high, wide = (bottom - top) * STRIDE, (right - left) * STRIDE
-                found[:, :, top * STRIDE : bottom * STRIDE, left * STRIDE : right * STRIDE] = pixels[
+                decoded[:, :, top * STRIDE : bottom * STRIDE, left * STRIDE : right * STRIDE] = pixels[
                     :, :, down : down + high, along : along + wide
                 ]
-        return found
+        return decoded
 
 
 def _parts(length: int, side: int) -> list[tuple[int, int]]:
     """A side cut into nearly equal parts."""
     count = -(-length // side)
-    return list(pairwise(round(length * place / count) for place in range(count + 1)))
+    return list(pairwise(round(length * index / count) for index in range(count + 1)))

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 
 from impasto.errors import SettingsError, WeightsError
-from impasto.fast.transformer_net import Painter
+from impasto.fast.transformer_net import TransformerNet
 from impasto.storage.tensor_file import FileKind, TensorReader, open_tensors, write_tensors
 
-SHIPPED = Path(__file__).parent / "bundled"
+BUNDLED = Path(__file__).parent / "bundled"
 """The painters that come with Impasto."""
 
 
@@ -28,7 +28,7 @@ class Model:
         sha256: digest of the tensors in the file it is from, or "".
     """
 
-    painter: Painter
+    network: TransformerNet
     styles: tuple[str, ...]
     manifest: Mapping[str, Any]
     name: str = ""
@@ -40,14 +40,14 @@ class Model:
         Raises:
             WeightsError: it cannot be written there.
         """
-        tensors = {name: tensor.half() for name, tensor in self.painter.state_dict().items()}
-        said = {"shape": self.painter.shape, "styles": list(self.styles), "manifest": dict(self.manifest)}
-        write_tensors(path, _kind(), tensors, said)
+        tensors = {name: tensor.half() for name, tensor in self.network.state_dict().items()}
+        facts = {"shape": self.network.shape, "styles": list(self.styles), "manifest": dict(self.manifest)}
+        write_tensors(path, _kind(), tensors, facts)
 
 
-def shipped() -> dict[str, Path]:
+def bundled_models() -> dict[str, Path]:
     """The painters that come with Impasto, by name."""
-    return {path.stem: path for path in sorted(SHIPPED.glob("*.safetensors"))}
+    return {path.stem: path for path in sorted(BUNDLED.glob("*.safetensors"))}
 
 
 def load(model: str | os.PathLike[str]) -> Model:
@@ -57,10 +57,10 @@ def load(model: str | os.PathLike[str]) -> Model:
         WeightsError: no such file or name; damaged; of another kind or a later version.
     """
     name = os.fspath(model)
-    known = shipped()
+    known = bundled_models()
     kind = _kind()
     with open_tensors(known.get(name, Path(name).expanduser()), kind) as file, file.parsing(RuntimeError):
-        painter = Painter(**file.facts["shape"])
+        painter = TransformerNet(**file.facts["shape"])
         painter.load_state_dict({key: file.tensor(key).float() for key in file.names})
         styles, manifest = file.facts["styles"], file.facts["manifest"]
         named = isinstance(styles, list) and all(isinstance(style, str) for style in styles)
@@ -75,7 +75,7 @@ def load(model: str | os.PathLike[str]) -> Model:
 
 
 def _kind() -> FileKind:
-    bundled = ", ".join(shipped()) or "none"
+    bundled = ", ".join(bundled_models()) or "none"
     return FileKind(
         "Impasto painter",
         2,
@@ -85,20 +85,20 @@ def _kind() -> FileKind:
     )
 
 
-def begin_from(model: Model, painter: Painter) -> None:
+def initialize_from(model: Model, painter: TransformerNet) -> None:
     """Give a painter another's weights; each of its styles begins with the mean of the other's.
 
     Raises:
         SettingsError: the other is of another size.
     """
-    other = model.painter
+    other = model.network
     if (other.width, other.blocks) != (painter.width, painter.blocks):
         raise SettingsError(
             f"the painter {model.name} has width {other.width} and {other.blocks} blocks; {painter.width} "
             f"and {painter.blocks} are wanted. Use --width {other.width} --blocks {other.blocks}."
         )
-    found = other.state_dict()
-    for name, tensor in found.items():
+    state = other.state_dict()
+    for name, tensor in state.items():
         if name.endswith((".scale", ".shift")):
-            found[name] = tensor.mean(0, keepdim=True).expand(painter.styles, -1)
-    painter.load_state_dict(found)
+            state[name] = tensor.mean(0, keepdim=True).expand(painter.styles, -1)
+    painter.load_state_dict(state)

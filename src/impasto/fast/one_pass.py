@@ -8,126 +8,127 @@ from jaxtyping import Float
 from torch import Tensor
 
 from impasto.errors import SettingsError
-from impasto.fast.adain import LAYER, STRIDE, Decoder, Spread
+from impasto.fast.adain import LAYER, STRIDE, ChannelStats, Decoder
 from impasto.fast.models import Model, load
-from impasto.fast.transformer_net import Moments as PainterMoments
+from impasto.fast.transformer_net import NormStats as PainterMoments
 from impasto.image.color import grey
 from impasto.layers import LAYERS
 from impasto.network.vgg import VGG19
-from impasto.objective.statistics import Moments
+from impasto.objective.statistics import GaussianStatistic
 from impasto.objective.targets import content_targets, style_means
-from impasto.settings.blend import blend_shares
+from impasto.settings.blend import parse_blend
 from impasto.settings.fast import FastSettings
 from impasto.shapes import Image
-from impasto.style.regions import NOTHING, Regions
-from impasto.style.style_images import Styles
+from impasto.style.regions import NO_STYLE, Regions
+from impasto.style.style_images import StyleImages
 
 LEAST = 16
 """The shortest side that mirrored edges can be had for, in pixels."""
 
-NUMBERS = {"adain": 330, "painter": 90}
+NUMBERS_PER_PIXEL = {"adain": 330, "painter": 90}
 """Numbers held at a time for each pixel of what is computed at once."""
 
 
-class Hand(Protocol):
+class OnePassModel(Protocol):
     """What paints."""
 
     @property
-    def numbers(self) -> int:
+    def numbers_per_pixel(self) -> int:
         """Held at a time for each pixel of what is computed at once."""
 
     @property
-    def said(self) -> dict[str, Any]:
+    def manifest_entries(self) -> dict[str, Any]:
         """What goes into the manifest."""
 
-    def painted(self, image: Image, paintings: Styles | None, tile: int) -> Image:
+    def styled(self, image: Image, paintings: StyleImages | None, tile: int) -> Image:
         """The image painted, (1, 3, H, W), 0..1 nominal."""
 
 
-class AnyStyle:
+class AdaINModel:
     """Any painting: the photo's responses with the painting's spread, decoded."""
 
     def __init__(self, network: VGG19, decoder: Decoder, settings: FastSettings, sha256: str) -> None:
         self.network, self.decoder, self.settings = network, decoder, settings
-        self.numbers: int = NUMBERS["adain"]
-        self.said: dict[str, Any] = {"decoder": sha256}
-        self._measured: tuple[Any, list[list[Spread | None]]] | None = None
+        self.numbers_per_pixel: int = NUMBERS_PER_PIXEL["adain"]
+        self.manifest_entries: dict[str, Any] = {"decoder": sha256}
+        self._measured: tuple[Any, list[list[ChannelStats | None]]] | None = None
 
     @torch.no_grad()
-    def painted(self, image: Image, paintings: Styles | None, tile: int) -> Image:
+    def styled(self, image: Image, paintings: StyleImages | None, tile: int) -> Image:
         """See `Hand`."""
         assert paintings is not None
         height, width = image.shape[2:]
-        wanted = self._wanted(paintings, max(height, width), tile)
-        targets = content_targets(self.network, image, [LAYER], tile=tile)
-        target, _ = targets[LAYER]
+        stats = self._targets(paintings, max(height, width), tile)
+        target, _ = content_targets(self.network, image, [LAYER], tile=tile)[LAYER]
         grid = LAYERS[LAYER].grid(height, width)
         features = target.at(slice(0, grid[0]), slice(0, grid[1]))
-        mixed = self._mixed(features, wanted, paintings.regions, (height, width))
+        mixed = self._styled_features(features, stats, paintings.regions, (height, width))
         pixels = self.decoder.decode_by_tiles(mixed, -(-tile // STRIDE))
         return pixels[:, :, :height, :width]
 
-    def _mixed(
+    def _styled_features(
         self,
         features: Tensor,
-        wanted: list[Spread],
+        targets: list[ChannelStats],
         regions: Regions | None,
         size: tuple[int, int],
     ) -> Tensor:
         """The photo's responses with the spread of each region's style, as far as strength says."""
         strength = self.settings.strength
         if regions is None:
-            (style,) = wanted
-            return torch.lerp(features, Spread.of(features).towards(style, features), strength)
+            (style,) = targets
+            return torch.lerp(features, ChannelStats.of(features).adain(style, features), strength)
         mixed, left = torch.zeros_like(features), torch.ones_like(features[:, :1])
         everywhere = slice(0, features.shape[2]), slice(0, features.shape[3])
-        for style, area in zip(wanted, regions.of_photo(*size, features.device), strict=True):
+        for style, area in zip(targets, regions.photo_masks(*size, features.device), strict=True):
             share = area.at(LAYER, *everywhere).to(features.dtype)
-            own = Spread.of(features, share).towards(style, features)
-            mixed += share * torch.lerp(features, own, strength)
+            styled = ChannelStats.of(features, share).adain(style, features)
+            mixed += share * torch.lerp(features, styled, strength)
             left -= share
         return mixed + left.clamp(min=0) * features
 
-    def _wanted(self, paintings: Styles, long: int, tile: int) -> list[Spread]:
+    def _targets(self, paintings: StyleImages, long: int, tile: int) -> list[ChannelStats]:
         """For each region, the spread of its paintings in their shares."""
         long = max(1, round(long * self.settings.style_scale))
         key = (long, tile, paintings) if paintings.regions or paintings.recolors else (long, tile)
         if self._measured is None or self._measured[0] != key:
             self._measured = (key, self._spreads(paintings, long, tile))
         shares = [share.at(LAYER) for share in paintings.shares]
-        found = []
+        targets = []
         for region in zip(*self._measured[1], strict=True):
-            own = [(s, one) for s, one in zip(shares, region, strict=True) if s and one is not None]
-            total = sum(s for s, _ in own)
-            mean = sum((s / total * one.mean for s, one in own), torch.zeros(()))
-            deviation = sum((s / total * one.deviation for s, one in own), torch.zeros(()))
-            found.append(Spread(mean, deviation))
-        return found
+            weighted = [
+                (s, stats) for s, stats in zip(shares, region, strict=True) if s and stats is not None
+            ]
+            total = sum(s for s, _ in weighted)
+            mean = sum((s / total * stats.mean for s, stats in weighted), torch.zeros(()))
+            deviation = sum((s / total * stats.deviation for s, stats in weighted), torch.zeros(()))
+            targets.append(ChannelStats(mean, deviation))
+        return targets
 
-    def _spreads(self, paintings: Styles, long: int, tile: int) -> list[list[Spread | None]]:
+    def _spreads(self, paintings: StyleImages, long: int, tile: int) -> list[list[ChannelStats | None]]:
         """By painting and region."""
         regions, device = paintings.regions, self.network.device
-        found = []
+        by_painting = []
         for number, size in enumerate(paintings.sizes(long, LEAST)):
-            areas = regions.of_painting(number, *size, device) if regions else [None]
+            areas = regions.style_masks(number, *size, device) if regions else [None]
             image = paintings.at(number, size, device)
             if self.settings.colors == "photo-luminance":
                 image = grey(image)
-            means = style_means(self.network, image, {LAYER: Moments()}, areas=areas, tile=tile)
+            means = style_means(self.network, image, {LAYER: GaussianStatistic()}, areas=areas, tile=tile)
             grid = LAYERS[LAYER].grid(*size)
             positions = [grid[0] * grid[1] if area is None else area.positions(LAYER) for area in areas]
-            gives = [s[number] != NOTHING for s in regions.sources] if regions else [True]
-            found.append(
+            gives = [s[number] != NO_STYLE for s in regions.sources] if regions else [True]
+            by_painting.append(
                 [
-                    Spread.from_moments(mean[LAYER], count) if given else None
+                    ChannelStats.from_moments(mean[LAYER], count) if given else None
                     for mean, count, given in zip(means, positions, gives, strict=True)
                 ]
             )
-        return found
+        return by_painting
 
 
 @dataclass(frozen=True, eq=False)
-class Trained:
+class TrainedModel:
     """A painter, which knows its styles."""
 
     model: Model
@@ -135,10 +136,10 @@ class Trained:
     strength: float
     device: torch.device
     dtype: torch.dtype
-    numbers: int = NUMBERS["painter"]
+    numbers_per_pixel: int = NUMBERS_PER_PIXEL["painter"]
 
     @classmethod
-    def of(cls, settings: FastSettings, device: torch.device, dtype: torch.dtype) -> "Trained":
+    def of(cls, settings: FastSettings, device: torch.device, dtype: torch.dtype) -> "TrainedModel":
         """The settings' model on that device.
 
         Raises:
@@ -146,26 +147,26 @@ class Trained:
             SettingsError: shares that are not one for each of its styles.
         """
         model = load(settings.model)
-        several = blend_shares(settings.blend, len(model.styles))
+        several = parse_blend(settings.blend, len(model.styles))
         if any(share.layers is not None for share in several):
             raise SettingsError(
                 f"blend is {settings.blend!r}; a model's styles have no layers. Give numbers, such as 1,3."
             )
         total = sum(share.weight for share in several)
         shares = torch.tensor([[share.weight / total for share in several]], device=device)
-        model.painter.to(device)
+        model.network.to(device)
         return cls(model, shares, settings.strength, device, dtype)
 
     @property
-    def said(self) -> dict[str, Any]:
+    def manifest_entries(self) -> dict[str, Any]:
         """Of the model, for the manifest."""
         return {"styles": list(self.model.styles)}
 
     @torch.no_grad()
-    def painted(self, image: Image, paintings: Styles | None, tile: int) -> Image:
+    def styled(self, image: Image, paintings: StyleImages | None, tile: int) -> Image:
         """See `Hand`."""
         height, width = image.shape[2:]
-        tile = tile and max(tile, AROUND // 2)  # of smaller ones nearly all would be what is around them
+        tile = tile and max(tile, HALO // 2)  # of smaller ones nearly all would be what is around them
         if not tile or tile >= max(height, width):
             painted = self._pass(image, None)
         else:
@@ -180,7 +181,7 @@ class Trained:
     def _pass(self, image: Image, moments: PainterMoments | None) -> Image:
         image = image.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.dtype != torch.float32):
-            painted: Tensor = self.model.painter(image, self.shares, moments)
+            painted: Tensor = self.model.network(image, self.shares, moments)
         return painted.float()
 
 
@@ -190,7 +191,7 @@ SAMPLES = 16
 SAMPLE = 256
 """Side of such a part, in pixels."""
 
-AROUND = 128
+HALO = 128
 """Pixels around a tile: what a painter's responses inside depend on, or nearly so."""
 
 
@@ -208,13 +209,13 @@ def windows(
     height: int, width: int, tile: int
 ) -> list[tuple[slice, slice, tuple[slice, slice], tuple[slice, slice]]]:
     """Tiles: rows and columns of each, the window around it, and where in the window it is."""
-    found = []
+    pairs = []
     for top in range(0, height, tile):
         for left in range(0, width, tile):
             bottom, right = min(height, top + tile), min(width, left + tile)
             # Windows begin at multiples of 4, so that the halved grids are the whole picture's.
-            up, before = max(0, top - AROUND) // 4 * 4, max(0, left - AROUND) // 4 * 4
-            window = slice(up, min(height, bottom + AROUND)), slice(before, min(width, right + AROUND))
+            up, before = max(0, top - HALO) // 4 * 4, max(0, left - HALO) // 4 * 4
+            window = slice(up, min(height, bottom + HALO)), slice(before, min(width, right + HALO))
             inside = slice(top - up, bottom - up), slice(left - before, right - before)
-            found.append((slice(top, bottom), slice(left, right), window, inside))
-    return found
+            pairs.append((slice(top, bottom), slice(left, right), window, inside))
+    return pairs

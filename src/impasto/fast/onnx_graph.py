@@ -10,9 +10,9 @@ from torch import Tensor
 
 from impasto.errors import SettingsError
 from impasto.fast.models import Model
-from impasto.fast.transformer_net import EPSILON, Layer, Painter
+from impasto.fast.transformer_net import EPSILON, ConvNorm, TransformerNet
 from impasto.results.manifest import to_text
-from impasto.settings.blend import blend_shares
+from impasto.settings.blend import parse_blend
 from impasto.version import __version__
 
 OPSET = 17
@@ -30,7 +30,7 @@ def style_shares(blend: str, count: int) -> Tensor:
     Raises:
         SettingsError: no shares, another count, or shares with layers, which a painter does not know.
     """
-    shares = blend_shares(blend, count)
+    shares = parse_blend(blend, count)
     if any(share.layers is not None for share in shares):
         raise SettingsError(
             f"blend is {blend!r}; a painter's styles have a say in every layer. Give numbers, as in 1,3."
@@ -101,10 +101,10 @@ class _Graph:
         return data
 
 
-def _painter(graph: _Graph, painter: Painter, shares: Tensor) -> str:
+def _painter(graph: _Graph, painter: TransformerNet, shares: Tensor) -> str:
     """`Painter.forward`, operator by operator."""
-    two, one = (graph.constant(torch.tensor(value)) for value in (2.0, 1.0))
-    response = graph.add("Sub", graph.add("Mul", "image", two), one)
+    two, unit = (graph.constant(torch.tensor(value)) for value in (2.0, 1.0))
+    response = graph.add("Sub", graph.add("Mul", "image", two), unit)
     sizes = []
     for layer in painter.down:
         sizes.append(_size(graph, response))
@@ -123,7 +123,7 @@ def _painter(graph: _Graph, painter: Painter, shares: Tensor) -> str:
 
 def _layer(graph: _Graph, layer: Any, response: str, shares: Tensor) -> str:
     """`Layer.forward`: a convolution, and the scale and shift of the styles in their shares."""
-    assert isinstance(layer, Layer)
+    assert isinstance(layer, ConvNorm)
     convolved = _convolved(graph, response, layer.weight, layer.stride)
     scale, shift = (graph.constant((shares @ each.detach().cpu())[0]) for each in (layer.scale, layer.shift))
     return graph.add("InstanceNormalization", convolved, scale, shift, attributes={"epsilon": EPSILON})
@@ -141,7 +141,7 @@ def _convolved(graph: _Graph, response: str, weight: Tensor, stride: int, bias: 
 
 def _size(graph: _Graph, response: str) -> str:
     """Height and width, known when a picture is there."""
-    start, end = (graph.constant(torch.tensor([place])) for place in (2, 4))
+    start, end = (graph.constant(torch.tensor([position])) for position in (2, 4))
     return graph.add("Slice", graph.add("Shape", response), start, end)
 
 

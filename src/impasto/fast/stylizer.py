@@ -8,13 +8,13 @@ import torch
 
 from impasto.errors import ImageError, OutOfMemoryError, SettingsError
 from impasto.fast.adain import LAYER, Decoder
-from impasto.fast.one_pass import LEAST, AnyStyle, Hand, Trained
+from impasto.fast.one_pass import LEAST, AdaINModel, OnePassModel, TrainedModel
 from impasto.image.color import grey, luminance, with_luminance
 from impasto.image.picture import Picture
 from impasto.image.read import Source, read_picture
-from impasto.image.resize import fit, fitted, resize
+from impasto.image.resize import fit, resize, resized_pixels
 from impasto.network.download import ByteProgress
-from impasto.network.vgg import network_for
+from impasto.network.vgg import load_vgg19
 from impasto.network.weight_records import ADAIN_DECODER
 from impasto.network.weights import Weights, load
 from impasto.results.manifest import new
@@ -22,17 +22,17 @@ from impasto.results.painting import Painting
 from impasto.run.choose_layout import memory_limit
 from impasto.settings.fast import FastSettings
 from impasto.shapes import Image
-from impasto.style.cache import Workshop, style_key
-from impasto.style.style_images import Sources, Styles, read_styles
-from impasto.system.device import compute_for
-from impasto.system.distributed import alone
+from impasto.style.cache import Cache, style_key
+from impasto.style.style_images import StyleImages, StyleSources, read_styles
+from impasto.system.device import compute_for_settings
+from impasto.system.distributed import single_process
 from impasto.system.memory import memory_errors, peak_memory, used
 
 TILE = 1024
 """Side of the tiles where a picture does not fit whole, in pixels."""
 
 
-class FastPainter:
+class FastStylizer:
     """One or several paintings, or a trained painter, ready to repaint any number of photographs.
 
     Args:
@@ -50,19 +50,19 @@ class FastPainter:
 
     def __init__(
         self,
-        style: Sources = (),
+        style: StyleSources = (),
         settings: FastSettings | None = None,
         *,
         on_download: ByteProgress | None = None,
     ) -> None:
         self.settings = settings = settings or FastSettings()
         _check_style(style, settings)
-        self.compute = compute_for(settings)
-        self.hand: Hand
+        self.compute = compute_for_settings(settings)
+        self.model: OnePassModel
         if settings.model:
-            self.paintings: Styles | None = None
-            trained = Trained.of(settings, self.compute.device, self.compute.dtype)
-            self.hand = trained
+            self.paintings: StyleImages | None = None
+            trained = TrainedModel.of(settings, self.compute.device, self.compute.dtype)
+            self.model = trained
             self.weights = Weights(trained.model.name, trained.model.sha256, {}, "")
         else:
             self.paintings = read_styles(style, settings.blend)
@@ -73,7 +73,7 @@ class FastPainter:
                         f"style image is {painting.width}×{painting.height}; at least {LEAST}×{LEAST} is "
                         "needed. Use a larger one."
                     )
-            network, self.weights = network_for(
+            network, self.weights = load_vgg19(
                 settings.weights,
                 pooling=settings.pooling,
                 deepest_layer=LAYER,
@@ -81,12 +81,12 @@ class FastPainter:
                 on_download=on_download,
             )
             decoder = load(settings.decoder or None, record=ADAIN_DECODER, progress=on_download)
-            self.hand = AnyStyle(
-                network.mirroring(), Decoder.build(decoder, network), settings, decoder.sha256
+            self.model = AdaINModel(
+                network.with_padding("reflect"), Decoder.build(decoder, network), settings, decoder.sha256
             )
             self.weights = replace(self.weights, layers={})
 
-    def paint(self, content: Source, *, regions: Sequence[Source] = ()) -> Painting:
+    def stylize(self, content: Source, *, regions: Sequence[Source] = ()) -> Painting:
         """Repaint one photograph.
 
         Args:
@@ -104,7 +104,7 @@ class FastPainter:
                 f"the painting would be {width}×{height}; at least {LEAST}×{LEAST} is needed. "
                 f"Use a larger --size than {max(height, width)}."
             )
-        paintings = self.paintings and self.paintings.for_photo(photo, self.settings, regions)
+        paintings = self.paintings and self.paintings.matched_to(photo, self.settings, regions)
         if paintings is not None:
             paintings.check([LAYER])
         if regions and self.paintings is None:
@@ -116,12 +116,12 @@ class FastPainter:
                 inputs |= paintings.regions.inputs
         tile = self._tile(height, width)
         try:
-            painted = self._painted(photo, (height, width), paintings, tile)
+            painted = self._stylize(photo, (height, width), paintings, tile)
         except OutOfMemoryError:
             if tile:
                 raise
             tile = TILE
-            painted = self._painted(photo, (height, width), paintings, tile)
+            painted = self._stylize(photo, (height, width), paintings, tile)
         manifest = new("fast", self.settings, inputs, self.weights, self.compute)
         manifest["result"] = {
             "width": width,
@@ -130,38 +130,40 @@ class FastPainter:
             "seconds": round(time.perf_counter() - began, 3),
             "peak_memory": peak_memory(self.compute.device),
             "tile": tile,
-        } | self.hand.said
+        } | self.model.manifest_entries
         alpha = None if photo.alpha is None else resize(photo.alpha, height, width).clamp(0, 1)
         return Painting(Picture(pixels=painted, alpha=alpha, name="painting"), manifest)
 
-    def _painted(self, photo: Picture, size: tuple[int, int], paintings: Styles | None, tile: int) -> Image:
+    def _stylize(
+        self, photo: Picture, size: tuple[int, int], paintings: StyleImages | None, tile: int
+    ) -> Image:
         what = f"a picture of {size[1]}×{size[0]}"
-        with memory_errors(what, "Use a smaller --size or --tile."), alone():
-            image = fitted(photo, *size, self.compute.device)
+        with memory_errors(what, "Use a smaller --size or --tile."), single_process():
+            image = resized_pixels(photo, *size, self.compute.device)
             start = grey(image) if self.settings.colors == "photo-luminance" else image
-            painted = self.hand.painted(start, paintings, tile)
-            return self._finished(painted.clamp(0, 1), image, paintings).cpu()
+            painted = self.model.styled(start, paintings, tile)
+            return self._finish(painted.clamp(0, 1), image, paintings).cpu()
 
     def _tile(self, height: int, width: int) -> int:
         """Side of the tiles, in pixels; 0: whole."""
         if self.settings.tile:
             return self.settings.tile
         wide = 4 if self.compute.dtype == torch.float32 else 2
-        needed = self.hand.numbers * wide * height * width
+        needed = self.model.numbers_per_pixel * wide * height * width
         device = self.compute.device
         return 0 if needed < memory_limit(self.settings.memory, device) - used(device) else TILE
 
-    def _finished(self, painted: Image, photo: Image, paintings: Styles | None) -> Image:
+    def _finish(self, painted: Image, photo: Image, paintings: StyleImages | None) -> Image:
         """The photo's chroma, if its colours are kept, and its kept regions, over what was painted."""
         if self.settings.colors == "photo-luminance":
             painted = with_luminance(photo, luminance(painted))
-        kept = paintings.regions.fixed(*photo.shape[2:]) if paintings and paintings.regions else None
+        kept = paintings.regions.kept_mask(*photo.shape[2:]) if paintings and paintings.regions else None
         return painted if kept is None else torch.lerp(painted, photo, kept.to(photo.device))
 
 
 def cached_stylizer(
-    cache: Workshop, style: Sources, settings: FastSettings, on_download: ByteProgress | None = None
-) -> FastPainter:
+    cache: Cache, style: StyleSources, settings: FastSettings, on_download: ByteProgress | None = None
+) -> FastStylizer:
     """The stylizer that an earlier job has left in the cache, or a new one.
 
     Raises:
@@ -170,11 +172,11 @@ def cached_stylizer(
     return cache.get(
         "stylizer",
         style_key(style, settings),
-        lambda: FastPainter(style, settings, on_download=on_download),
+        lambda: FastStylizer(style, settings, on_download=on_download),
     )
 
 
-def _check_style(style: Sources, settings: FastSettings) -> None:
+def _check_style(style: StyleSources, settings: FastSettings) -> None:
     given = not (isinstance(style, (list, tuple)) and not style)
     if settings.model and given:
         raise SettingsError(

@@ -13,29 +13,29 @@ from torch import Tensor
 
 from impasto.errors import CheckpointError, DeviceError, SettingsError
 from impasto.fast import training_checkpoint
-from impasto.fast.models import Model, begin_from, load
-from impasto.fast.training_photos import Photos
-from impasto.fast.transformer_net import Painter
+from impasto.fast.models import Model, initialize_from, load
+from impasto.fast.training_photos import TrainingPhotos
+from impasto.fast.transformer_net import TransformerNet
 from impasto.image.read import Source
 from impasto.layers import check_size, deepest
 from impasto.network.download import ByteProgress
-from impasto.network.vgg import VGG19, network_for
-from impasto.objective.build import content_terms, prior_terms, style_terms_towards
+from impasto.network.vgg import VGG19, load_vgg19
+from impasto.objective.build import content_terms, prior_terms, style_terms
 from impasto.objective.evaluate import Evaluation, evaluator
 from impasto.objective.objective import Objective
 from impasto.objective.style import StyleTerm
 from impasto.results.manifest import new
-from impasto.settings.blend import Share
+from impasto.settings.blend import BlendShare
 from impasto.settings.fast import TrainSettings
 from impasto.settings.options import to_json
 from impasto.settings.stylize import StylizeSettings
 from impasto.shapes import Image
-from impasto.style.style_images import Styles, read_styles
-from impasto.system.device import compute_for
-from impasto.system.distributed import all_sum, alone, in_step, rank, ranks
+from impasto.style.style_images import StyleImages, read_styles
+from impasto.system.device import compute_for_settings
+from impasto.system.distributed import all_sum, data_parallel, rank, single_process, world_size
 from impasto.system.memory import memory_errors
 
-WARMING = 20
+WARM_UP = 20
 """Steps in which the rate rises to its height."""
 
 
@@ -65,14 +65,14 @@ class TrainProgress:
     eta: float
     photos: int
     broken: int
-    looked: bool
+    evaluated: bool
     finished: bool
     preview: Callable[[], Image]
     model: Callable[[], Model]
     save: Callable[[str | os.PathLike[str]], None]
 
 
-class _Training:
+class Trainer:
     """A run of training and where it stands."""
 
     def __init__(
@@ -83,20 +83,20 @@ class _Training:
         on_download: ByteProgress | None,
     ) -> None:
         self.settings = settings
-        if settings.batch % ranks():
+        if settings.batch % world_size():
             raise SettingsError(
-                f"batch is {settings.batch}, which {ranks()} processes cannot share. "
-                f"Use a multiple of {ranks()}."
+                f"batch is {settings.batch}, which {world_size()} processes cannot share. "
+                f"Use a multiple of {world_size()}."
             )
-        self.compute = compute_for(settings)
+        self.compute = compute_for_settings(settings)
         paintings = read_styles(style, "")
-        self.photos = Photos(images, settings.size, seed=settings.seed)
+        self.photos = TrainingPhotos(images, settings.size, seed=settings.seed)
         layers = [*settings.layers, *settings.content_layers]
         last = deepest(layers)
         check_size(settings.size, settings.size, layers, role="square of a photo")
         for painting in paintings.pictures:
             check_size(painting.height, painting.width, layers, role="style image")
-        self.network, weights = network_for(
+        self.network, weights = load_vgg19(
             settings.weights,
             pooling=settings.pooling,
             deepest_layer=last.name,
@@ -105,33 +105,34 @@ class _Training:
         )
         self.manifest = new("train", settings, paintings.inputs, weights, self.compute)
         self.names = tuple(Path(picture.name).stem for picture in paintings.pictures)
-        with alone():
+        with single_process():
             self.styles = _style_terms(self.network, paintings, settings)
         self.priors = prior_terms((settings.size,) * 2, variation=settings.tv, gamut=0.0)
 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
-            self.painter = Painter(settings.width, settings.blocks, len(self.names))
+            self.transformer = TransformerNet(settings.width, settings.blocks, len(self.names))
         if settings.start:
             start = load(settings.start)
             self.manifest["start"] = {"name": start.name, "sha256": start.sha256}
-            begin_from(start, self.painter)
-        self.painter.to(self.compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.adam = torch.optim.Adam(self.painter.parameters(), lr=settings.rate)
-        self.together = in_step(self.painter)
+            initialize_from(start, self.transformer)
+        self.transformer.to(self.compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.adam = torch.optim.Adam(self.transformer.parameters(), lr=settings.rate)
+        self.parallel_network = data_parallel(self.transformer)
         self.step, self.seconds, self.waited = 0, 0.0, 0
         self.best = self._weights()
-        self.looks: list[list[float]] = []
+        self.evaluations: list[list[float]] = []
 
     def steps(self) -> Iterator[TrainProgress]:
+        """Train step by step, until the run has ended."""
         settings, began = self.settings, time.perf_counter() - self.seconds
         first, paused = self.step, self.seconds
         while not self.finished:
             with memory_errors("a training step", "Use a smaller --size or --batch."):
-                loss, by_term = self._descend()
+                loss, by_term = self._train_step()
             self.step += 1
             if self.step % settings.check_every == 0 or self.step == settings.steps:
-                self._look()
+                self._evaluate_held_out()
             self.seconds = time.perf_counter() - began
             pace = (self.seconds - paused) / (self.step - first)
             yield TrainProgress(
@@ -139,12 +140,12 @@ class _Training:
                 steps=settings.steps,
                 loss=loss,
                 by_term=by_term,
-                held_out=self.looks[-1][1] if self.looks else math.nan,
+                held_out=self.evaluations[-1][1] if self.evaluations else math.nan,
                 seconds=self.seconds,
                 eta=0.0 if self.finished else pace * (settings.steps - self.step),
                 photos=len(self.photos),
                 broken=len(self.photos.broken),
-                looked=bool(self.looks) and self.looks[-1][0] == self.step,
+                evaluated=bool(self.evaluations) and self.evaluations[-1][0] == self.step,
                 finished=self.finished,
                 preview=self.preview,
                 model=self.model,
@@ -157,26 +158,30 @@ class _Training:
         patience = self.settings.patience
         return self.step >= self.settings.steps or (patience > 0 and self.waited >= patience)
 
-    def _descend(self) -> tuple[float, dict[str, float]]:
+    def _train_step(self) -> tuple[float, dict[str, float]]:
         """One step of Adam over this process's photos of the batch."""
         batch, device = self.settings.batch, self.compute.device
-        numbers = range(self.step * batch + rank(), (self.step + 1) * batch, ranks())
-        photos = torch.cat([self.photos.square(number) for number in numbers]).to(device)
+        numbers = range(self.step * batch + rank(), (self.step + 1) * batch, world_size())
+        photos = torch.cat([self.photos.crop(number) for number in numbers]).to(device)
         kinds = [number % len(self.names) for number in numbers]
         for group in self.adam.param_groups:
             group["lr"] = self._rate()
         self.adam.zero_grad(set_to_none=True)
-        painted = self._paint(self.together, photos, kinds)
-        found = [self._judge(painted[i : i + 1], photos[i : i + 1], kind) for i, kind in enumerate(kinds)]
-        values = torch.stack([one.values for one in found]).mean(0)
+        painted = self._paint(self.parallel_network, photos, kinds)
+        evaluations = [
+            self._evaluate(painted[i : i + 1], photos[i : i + 1], kind) for i, kind in enumerate(kinds)
+        ]
+        values = torch.stack([evaluation.values for evaluation in evaluations]).mean(0)
         if not bool(values.isfinite().all()):
             raise DeviceError(
                 f"the loss of training step {self.step + 1} is not finite. Use a smaller --rate "
                 f"(now {self.settings.rate:g}) or --precision float32, and go on from a checkpoint."
             )
-        torch.autograd.backward(painted, torch.cat([one.gradient for one in found]) / len(found))
+        torch.autograd.backward(
+            painted, torch.cat([evaluation.gradient for evaluation in evaluations]) / len(evaluations)
+        )
         self.adam.step()
-        return float(values.sum()), dict(zip(found[0].names, values.tolist(), strict=True))
+        return float(values.sum()), dict(zip(evaluations[0].names, values.tolist(), strict=True))
 
     def _paint(self, painter: torch.nn.Module, photos: Image, kinds: Sequence[int]) -> Image:
         shares = torch.eye(len(self.names), device=photos.device)[list(kinds)]
@@ -186,11 +191,11 @@ class _Training:
             painted: Tensor = painter(photos, shares)
         return painted.float()
 
-    def _judge(self, painted: Image, photo: Image, kind: int) -> Evaluation:
+    def _evaluate(self, painted: Image, photo: Image, kind: int) -> Evaluation:
         """Loss and gradient of one painted photo."""
         settings = self.settings
         dial = StylizeSettings(strength=settings.strength)
-        with alone(), torch.no_grad():
+        with single_process(), torch.no_grad():
             contents = content_terms(
                 self.network,
                 photo,
@@ -206,46 +211,48 @@ class _Training:
         settings = self.settings
         along = min(1.0, self.step / settings.steps)
         falling = 0.01 + 0.99 * (1 + math.cos(math.pi * along)) / 2
-        return settings.rate * falling * min(1.0, (self.step + 1) / WARMING)
+        return settings.rate * falling * min(1.0, (self.step + 1) / WARM_UP)
 
     @torch.no_grad()
-    def _look(self) -> None:
+    def _evaluate_held_out(self) -> None:
         """Judge by the photos kept apart, in every style, and remember the best painter."""
-        judges = self.photos.judges()
+        judges = self.photos.held_out_crops()
         losses = []
-        for place, photo in enumerate(judges):
+        for index, photo in enumerate(judges):
             for kind in range(len(self.names)):
-                if place % len(self.names) == kind or len(judges) < len(self.names):
+                if index % len(self.names) == kind or len(judges) < len(self.names):
                     photo = photo.to(self.compute.device)
-                    painted = self._paint(self.painter, photo, [kind])
-                    losses.append(float(self._judge(painted, photo, kind).loss))
-        lowest = min((loss for _, loss in self.looks), default=math.inf)
+                    painted = self._paint(self.transformer, photo, [kind])
+                    losses.append(float(self._evaluate(painted, photo, kind).loss))
+        lowest = min((loss for _, loss in self.evaluations), default=math.inf)
         mean = torch.tensor(sum(losses) / len(losses), dtype=torch.float64, device=self.compute.device)
-        self.looks.append([self.step, float(all_sum(mean)) / ranks()])  # one number for all processes
-        if self.looks[-1][1] < lowest:
+        self.evaluations.append(
+            [self.step, float(all_sum(mean)) / world_size()]
+        )  # one number for all processes
+        if self.evaluations[-1][1] < lowest:
             self.waited, self.best = 0, self._weights()
         else:
             self.waited += 1
 
     def _weights(self) -> dict[str, Tensor]:
-        return {name: tensor.detach().clone() for name, tensor in self.painter.state_dict().items()}
+        return {name: tensor.detach().clone() for name, tensor in self.transformer.state_dict().items()}
 
     @torch.no_grad()
     def preview(self) -> Image:
         """Photos above paintings, (1, 3, H, W), on the CPU."""
-        photos = torch.cat(self.photos.judges()).to(self.compute.device)
-        kinds = [place % len(self.names) for place in range(len(photos))]
-        painted = self._paint(self.painter, photos, kinds)
+        photos = torch.cat(self.photos.held_out_crops()).to(self.compute.device)
+        kinds = [index % len(self.names) for index in range(len(photos))]
+        painted = self._paint(self.transformer, photos, kinds)
         return torch.cat([torch.cat(list(rows), dim=2) for rows in (photos, painted)], dim=1)[None].cpu()
 
     def model(self) -> Model:
         """The best painter so far: judged by photos that are not trained on, if they were looked at."""
-        painter = Painter(**self.painter.shape)
-        painter.load_state_dict(self.best if self.looks else self._weights())
+        painter = TransformerNet(**self.transformer.shape)
+        painter.load_state_dict(self.best if self.evaluations else self._weights())
         result = {
             "steps": self.step,
             "seconds": round(self.seconds, 1),
-            "held_out": self.looks,
+            "held_out": self.evaluations,
             "photos": len(self.photos),
             "broken": sorted(self.photos.broken),
         }
@@ -254,19 +261,24 @@ class _Training:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write where the run stands; of several processes the first writes."""
         if rank() == 0:
-            said = {name: getattr(self, name) for name in training_checkpoint.STANDING}
-            training_checkpoint.write(path, self.painter, self.adam, self.best, self._identity(), said)
+            state = {
+                "step": self.step,
+                "seconds": self.seconds,
+                "waited": self.waited,
+                "looks": self.evaluations,
+            }
+            training_checkpoint.write(path, self.transformer, self.adam, self.best, self._identity(), state)
 
-    def take_up(self, path: str | os.PathLike[str]) -> None:
+    def restore(self, path: str | os.PathLike[str]) -> None:
         """Go on from a checkpoint.
 
         Raises:
             CheckpointError: it is none, or of a run with other settings, paintings or photos, or of one that
             had ended.
         """
-        self.best, said = training_checkpoint.read(path, self.painter, self.adam, self._identity())
-        for name in training_checkpoint.STANDING:
-            setattr(self, name, said[name])
+        self.best, state = training_checkpoint.read(path, self.transformer, self.adam, self._identity())
+        self.step, self.seconds, self.waited = state["step"], state["seconds"], state["waited"]
+        self.evaluations = state["looks"]
         if self.finished:
             raise CheckpointError(
                 f"the training of {path} had ended, after {self.step} steps: there is nothing to go on with. "
@@ -286,24 +298,26 @@ class _Training:
         }
 
 
-def _style_terms(network: VGG19, paintings: Styles, settings: TrainSettings) -> list[tuple[StyleTerm, ...]]:
+def _style_terms(
+    network: VGG19, paintings: StyleImages, settings: TrainSettings
+) -> list[tuple[StyleTerm, ...]]:
     """For each painting, what holds a square to its style."""
-    found = []
+    by_painting = []
     for picture in paintings.pictures:
-        ((wanted,),) = Styles((picture,), (Share(1.0),)).wanted(
+        ((target,),) = StyleImages((picture,), (BlendShare(1.0),)).targets(
             network,
             settings.style_loss,
             settings.layers,
             long=settings.style_size,
             least=deepest(settings.layers).stride,
         )
-        found.append(
-            style_terms_towards(
-                [wanted],
+        by_painting.append(
+            style_terms(
+                [target],
                 settings.layers,
                 canvas=(settings.size, settings.size),
                 weight=StylizeSettings(strength=settings.strength).style_weight,
                 formula="balanced",
             )
         )
-    return found
+    return by_painting

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from impasto.errors import CheckpointError
-from impasto.fast.transformer_net import Painter
+from impasto.fast.transformer_net import TransformerNet
 from impasto.storage.tensor_file import FileKind, TensorReader, open_tensors, write_tensors
 
 KIND = FileKind(
@@ -19,7 +19,7 @@ KIND = FileKind(
     "Name a file that `impasto train --checkpoint` wrote, or start the training anew.",
 )
 
-STANDING = {"step": int, "seconds": float, "waited": int, "looks": list}
+STATE_TYPES = {"step": int, "seconds": float, "waited": int, "looks": list}
 """Types of what says where a run stands, besides numbers of the painter and of Adam."""
 
 ADAM = ("step", "exp_avg", "exp_avg_sq")
@@ -28,11 +28,11 @@ ADAM = ("step", "exp_avg", "exp_avg_sq")
 
 def write(
     path: str | os.PathLike[str],
-    painter: Painter,
+    painter: TransformerNet,
     adam: torch.optim.Adam,
     best: Mapping[str, Tensor],
     identity: Mapping[str, Any],
-    said: Mapping[str, Any],
+    state: Mapping[str, Any],
 ) -> None:
     """Write a run, whole or not at all.
 
@@ -47,12 +47,12 @@ def write(
     for name, parameter in painter.named_parameters():
         for key, value in adam.state[parameter].items():
             tensors[f"adam.{key}.{name}"] = value
-    facts = {"identity": dict(identity), "standing": dict(said)}
+    facts = {"identity": dict(identity), "standing": dict(state)}
     write_tensors(path, KIND, tensors, facts)
 
 
 def read(
-    path: str | os.PathLike[str], painter: Painter, adam: torch.optim.Adam, identity: Mapping[str, Any]
+    path: str | os.PathLike[str], painter: TransformerNet, adam: torch.optim.Adam, identity: Mapping[str, Any]
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Bring painter and Adam to where a run stood.
 
@@ -74,7 +74,9 @@ def read(
         for name, parameter in painter.named_parameters():
             if f"adam.step.{name}" in tensors:
                 step, *moments = (tensors[f"adam.{key}.{name}"] for key in ADAM)
-                laid_out = [torch.empty_like(parameter, requires_grad=False).copy_(one) for one in moments]
+                laid_out = [
+                    torch.empty_like(parameter, requires_grad=False).copy_(moment) for moment in moments
+                ]
                 adam.state[parameter] = dict(zip(ADAM, (step, *laid_out), strict=True))
         device = next(painter.parameters()).device
         best = {name: tensor.to(device) for name, tensor in _part(tensors, "best.").items()}
@@ -82,8 +84,8 @@ def read(
 
 
 def _checked(standing: Any) -> dict[str, Any]:
-    """What was said of where a run stands, if it has the types of `STANDING`."""
-    if {name: type(value) for name, value in standing.items()} != STANDING:
+    """What was said of where a run stands, if it has the types of `STATE_TYPES`."""
+    if {name: type(value) for name, value in standing.items()} != STATE_TYPES:
         raise TypeError(f"where it stands: {standing}")
     for step, loss in standing["looks"]:
         if type(step) is not int or type(loss) is not float:
@@ -92,4 +94,4 @@ def _checked(standing: Any) -> dict[str, Any]:
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): one for name, one in tensors.items() if name.startswith(prefix)}
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

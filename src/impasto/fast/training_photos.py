@@ -15,14 +15,14 @@ from impasto.image.read import read_picture
 from impasto.image.resize import resize
 from impasto.shapes import Image
 
-ROOM = 1 << 30
+CACHE_BYTES = 1 << 30
 """Bytes of decoded photographs that are kept in memory."""
 
 MARGIN = 1.25
 """Short side of a kept photograph, against that of the crops: what there is to choose from."""
 
 
-class Photos:
+class TrainingPhotos:
     """The photographs of a folder and of the folders in it, as random squares.
 
     The square of a number is always the same, so that a run can go on in the middle, and several processes
@@ -39,16 +39,16 @@ class Photos:
 
     def __init__(self, folder: str | os.PathLike[str], size: int, *, seed: int = 0, held: int = 4) -> None:
         self.folder, self.size, self.seed = Path(folder), size, seed
-        found = pictures_in(self.folder)
-        order = _order(len(found), seed, -1)
+        files = pictures_in(self.folder)
+        order = _order(len(files), seed, -1)
         self.broken: dict[str, str] = {}
         self._kept: dict[Path, UInt8[Tensor, "1 3 _ _"]] = {}
-        self._room = ROOM
+        self._room = CACHE_BYTES
         self._orders: dict[int, list[int]] = {}
         self.held = self._first_good(
-            [found[place] for place in order], min(held, max(1, len(found) // 10)) if len(found) > 1 else 0
+            [files[index] for index in order], min(held, max(1, len(files) // 10)) if len(files) > 1 else 0
         )
-        self.files = [path for path in found if path not in self.held]
+        self.files = [path for path in files if path not in self.held]
 
     def __len__(self) -> int:
         return len(self.files)
@@ -59,36 +59,36 @@ class Photos:
         names = sorted(path.relative_to(self.folder).as_posix() for path in (*self.held, *self.files))
         return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
-    def square(self, number: int) -> Image:
+    def crop(self, number: int) -> Image:
         """The square of that number, (1, 3, size, size), 0..1. Every photo comes once before one comes again.
 
         Raises:
             ImageError: all of them are broken.
         """
-        round_, place = divmod(number, len(self.files))
+        round_, index = divmod(number, len(self.files))
         if round_ not in self._orders:
             self._orders = {round_: _order(len(self.files), self.seed, round_)}
-        pixels = self._good(self.files, self._orders[round_][place])
+        pixels = self._good(self.files, self._orders[round_][index])
         draw = torch.Generator().manual_seed(_mixed(self.seed, number))
         top, left, mirror = torch.rand(3, generator=draw).tolist()
         height, width = pixels.shape[2:]
         top, left = int(top * (height - self.size + 1)), int(left * (width - self.size + 1))
-        found = pixels[:, :, top : top + self.size, left : left + self.size].float() / 255
-        return found.flip(3) if mirror < 0.5 else found
+        crop = pixels[:, :, top : top + self.size, left : left + self.size].float() / 255
+        return crop.flip(3) if mirror < 0.5 else crop
 
-    def judges(self) -> list[Image]:
+    def held_out_crops(self) -> list[Image]:
         """The middles of the photos kept apart, each (1, 3, size, size), 0..1; of all if there is one."""
-        found = []
-        for place in range(len(self.held) or 1):
-            pixels = self._good(self.held or self.files, place)
+        crops = []
+        for index in range(len(self.held) or 1):
+            pixels = self._good(self.held or self.files, index)
             top, left = ((side - self.size) // 2 for side in pixels.shape[2:])
-            found.append(pixels[:, :, top : top + self.size, left : left + self.size].float() / 255)
-        return found
+            crops.append(pixels[:, :, top : top + self.size, left : left + self.size].float() / 255)
+        return crops
 
-    def _good(self, files: Sequence[Path], place: int) -> UInt8[Tensor, "1 3 _ _"]:
+    def _good(self, files: Sequence[Path], index: int) -> UInt8[Tensor, "1 3 _ _"]:
         """That photograph, or the next that is not broken."""
         for step in range(len(files)):
-            path = files[(place + step) % len(files)]
+            path = files[(index + step) % len(files)]
             if str(path) in self.broken:
                 continue
             try:
@@ -134,16 +134,16 @@ def pictures_in(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise ImageError(f"there is no folder '{folder}'. Name one with photographs: --images FOLDER.")
-    found = sorted(
+    pictures = sorted(
         path
         for path in folder.rglob("*")
         if not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and path.is_file()
         and is_picture(path)
     )
-    if not found:
+    if not pictures:
         raise ImageError(f"the folder '{folder}' has no pictures in it, nor have its folders.")
-    return found
+    return pictures
 
 
 def _order(count: int, seed: int, round_: int) -> list[int]:

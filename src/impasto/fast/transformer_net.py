@@ -15,7 +15,7 @@ EPSILON = 1e-5
 
 
 @dataclass
-class Moments:
+class NormStats:
     """Mean and standard deviation of every layer's responses, in the order in which they are needed.
 
     Instance normalisation takes them from the picture itself. Where only a part of a picture is at hand, they
@@ -28,9 +28,9 @@ class Moments:
     def __post_init__(self) -> None:
         self._next: Iterator[tuple[Tensor, Tensor]] = iter(self.known)
 
-    def again(self) -> "Moments":
+    def again(self) -> "NormStats":
         """The same numbers, from the first layer on."""
-        return Moments(self.known, replay=True)
+        return NormStats(self.known, replay=True)
 
     def of(self, response: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and deviation by channel, (B or 1, N, 1, 1), of a response or as they were."""
@@ -38,12 +38,12 @@ class Moments:
             return next(self._next)
         wide = response.float()
         mean = wide.mean((0, 2, 3), keepdim=True)
-        found = mean, ((wide - mean).square().mean((0, 2, 3), keepdim=True) + EPSILON).sqrt()
-        self.known.append(found)
-        return found
+        stats = mean, ((wide - mean).square().mean((0, 2, 3), keepdim=True) + EPSILON).sqrt()
+        self.known.append(stats)
+        return stats
 
 
-class Painter(nn.Module):
+class TransformerNet(nn.Module):
     """A photograph in, a painting out: 9×9, two halvings, residual blocks, two doublings, 9×9.
 
     Johnson, Alahi and Fei-Fei 2016, "Perceptual Losses for Real-Time Style Transfer" (arXiv:1603.08155), with
@@ -64,13 +64,15 @@ class Painter(nn.Module):
         inner = 4 * width
         self.down = nn.ModuleList(
             [
-                Layer(3, width, 9, styles),
-                Layer(width, 2 * width, 3, styles, stride=2),
-                Layer(2 * width, inner, 3, styles, stride=2),
+                ConvNorm(3, width, 9, styles),
+                ConvNorm(width, 2 * width, 3, styles, stride=2),
+                ConvNorm(2 * width, inner, 3, styles, stride=2),
             ]
         )
-        self.middle = nn.ModuleList([Layer(inner, inner, 3, styles) for _ in range(2 * blocks)])
-        self.up = nn.ModuleList([Layer(inner, 2 * width, 3, styles), Layer(2 * width, width, 3, styles)])
+        self.middle = nn.ModuleList([ConvNorm(inner, inner, 3, styles) for _ in range(2 * blocks)])
+        self.up = nn.ModuleList(
+            [ConvNorm(inner, 2 * width, 3, styles), ConvNorm(2 * width, width, 3, styles)]
+        )
         self.last = nn.Conv2d(width, 3, 9)
         nn.init.normal_(self.last.weight, std=0.5 / (81 * width) ** 0.5)
         assert self.last.bias is not None
@@ -81,7 +83,7 @@ class Painter(nn.Module):
         """What it was built with."""
         return {"width": self.width, "blocks": self.blocks, "styles": self.styles}
 
-    def forward(self, image: Image, shares: Float[Tensor, "_ S"], moments: Moments | None = None) -> Image:
+    def forward(self, image: Image, shares: Float[Tensor, "_ S"], moments: NormStats | None = None) -> Image:
         """Paint.
 
         Args:
@@ -101,10 +103,10 @@ class Painter(nn.Module):
             doubled = F.interpolate(response, scale_factor=2.0, mode="nearest")[:, :, :height, :width]
             response = layer(doubled, shares, moments).relu()
         with torch.autocast(image.device.type, enabled=False):  # bfloat16 has too few steps for pixels
-            return torch.sigmoid(self.last(mirrored(response.float(), 4)))
+            return torch.sigmoid(self.last(reflect_pad(response.float(), 4)))
 
 
-class Layer(nn.Module):
+class ConvNorm(nn.Module):
     """A convolution over mirrored edges, and conditional instance normalisation."""
 
     def __init__(self, channels: int, filters: int, side: int, styles: int, stride: int = 1) -> None:
@@ -115,9 +117,9 @@ class Layer(nn.Module):
         self.shift = nn.Parameter(torch.zeros(styles, filters))
         nn.init.kaiming_normal_(self.weight)
 
-    def forward(self, image: Tensor, shares: Tensor, moments: Moments | None) -> Tensor:
+    def forward(self, image: Tensor, shares: Tensor, moments: NormStats | None) -> Tensor:
         """Before its rectification. No bias: the normalisation would take it away."""
-        response = F.conv2d(mirrored(image, self.side // 2), self.weight, stride=self.stride)
+        response = F.conv2d(reflect_pad(image, self.side // 2), self.weight, stride=self.stride)
         if moments is None:
             mean = response.float().mean((2, 3), keepdim=True)
             deviation = ((response - mean).square().mean((2, 3), keepdim=True) + EPSILON).sqrt()
@@ -129,6 +131,6 @@ class Layer(nn.Module):
             return torch.addcmul(shift, response.float(), scale).to(response.dtype)
 
 
-def mirrored(image: Tensor, margin: int) -> Tensor:
+def reflect_pad(image: Tensor, margin: int) -> Tensor:
     """The image with a margin in which it is reflected."""
     return F.pad(image, (margin,) * 4, mode="reflect")

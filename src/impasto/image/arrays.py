@@ -10,7 +10,7 @@ from torch import Tensor
 from impasto.errors import ImageError
 from impasto.image.header import check_pixels
 from impasto.image.picture import Picture
-from impasto.image.srgb import planes, to_srgb, wrap
+from impasto.image.srgb import planes, to_srgb, to_vips
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -100,7 +100,7 @@ def from_pil(image: "PIL.Image.Image", *, role: str = "image", max_pixels: int =
     kinds = {"L": "b-w", "LA": "b-w", "CMYK": "cmyk"}
     kind = "grey16" if deep else kinds.get(upright.mode, "srgb")
     values = values.astype(np.uint16 if deep else np.uint8)  # 16 bits may be big-endian
-    return Picture(*to_srgb(wrap(values, kind, image.info.get("icc_profile")), who), "PIL image")
+    return Picture(*to_srgb(to_vips(values, kind, image.info.get("icc_profile")), who), "PIL image")
 
 
 def _picture(tensor: Tensor, name: str) -> Picture:
@@ -113,14 +113,14 @@ def _picture(tensor: Tensor, name: str) -> Picture:
     return Picture(tensor[:, :3].contiguous(), tensor[:, 3:].contiguous(), name)
 
 
-def _checked(values: Tensor, who: str) -> Tensor:
+def _checked(values: Tensor, subject: str) -> Tensor:
     """The values clipped to 0..1; refused if they are clearly on another scale."""
     low, high = (float(bound) for bound in values.aminmax())
     if not (np.isfinite(low) and np.isfinite(high)):
-        raise ImageError(f"{who} holds NaN or infinite values; every value must be from 0 to 1.")
+        raise ImageError(f"{subject} holds NaN or infinite values; every value must be from 0 to 1.")
     if low < -_SLACK or high > 1 + _SLACK:
         hint = " Divide by 255 first." if low >= 0 and high <= 255 else ""
-        raise ImageError(f"{who} has values from {low:g} to {high:g}; needed: 0 to 1.{hint}")
+        raise ImageError(f"{subject} has values from {low:g} to {high:g}; needed: 0 to 1.{hint}")
     return values.clamp_(0, 1)
 
 

@@ -17,7 +17,7 @@ from impasto.shapes import Image, Mask
 LUMA = (0.299, 0.587, 0.114)
 """Of red, green and blue in the luminance Y' of YIQ (ITU-R BT.601), on encoded values."""
 
-Colors: TypeAlias = Float[Tensor, "B 3 _ _"]
+AnyImage: TypeAlias = Float[Tensor, "B 3 _ _"]
 """An `Image` of any size."""
 
 LEVELS = 1024
@@ -35,7 +35,7 @@ def grey(image: Image) -> Image:
     return luminance(image).expand(-1, 3, -1, -1).contiguous()
 
 
-def with_luminance(image: Image, wanted: Mask) -> Image:
+def with_luminance(image: Image, target: Mask) -> Image:
     """The image's chroma with another luminance, as far as there are such colours.
 
     A luminance that would push red, green or blue out of 0..1 is brought to the nearest that does not: so the
@@ -47,7 +47,7 @@ def with_luminance(image: Image, wanted: Mask) -> Image:
     """
     chroma = image - luminance(image)
     least, most = -chroma.amin(1, keepdim=True), 1 - chroma.amax(1, keepdim=True)
-    return chroma + torch.minimum(torch.maximum(wanted, least), most)
+    return chroma + torch.minimum(torch.maximum(target, least), most)
 
 
 @runtime_checkable
@@ -84,20 +84,20 @@ class Curves:
 
     def __call__(self, image: Image) -> Image:
         """See `Recolor`."""
-        found = [
-            _along(image[:, place], self.points[place].to(image), self.values[place].to(image))
-            for place in range(3)
+        channels = [
+            _along(image[:, channel], self.points[channel].to(image), self.values[channel].to(image))
+            for channel in range(3)
         ]
-        return torch.stack(found, dim=1)
+        return torch.stack(channels, dim=1)
 
 
-def moments(image: Image) -> tuple[Float[Tensor, " 3"], Float[Tensor, "3 3"]]:
+def color_moments(image: Image) -> tuple[Float[Tensor, " 3"], Float[Tensor, "3 3"]]:
     """Mean colour and covariance of the colours, in float64."""
     flat = image.double().transpose(0, 1).flatten(1)
     return flat.mean(1), torch.cov(flat, correction=0)
 
 
-def matched(source: Colors, target: Colors, how: ColorMatch) -> Recolor:
+def match_colors(source: AnyImage, target: AnyImage, how: ColorMatch) -> Recolor:
     """What gives one picture the colours of another.
 
     Args:
@@ -108,31 +108,33 @@ def matched(source: Colors, target: Colors, how: ColorMatch) -> Recolor:
     """
     if how == "histogram":
         return _curves(source, target)
-    (middle, covariance), (wanted, shape) = moments(source), moments(target)
+    (middle, covariance), (target_mean, shape) = color_moments(source), color_moments(target)
     if how == "cholesky":
         matrix = _lower(shape) @ torch.linalg.inv(_lower(covariance))
     else:
         matrix = _power(shape, 0.5) @ _power(covariance, -0.5)
-    return Affine(matrix, wanted - matrix @ middle)
+    return Affine(matrix, target_mean - matrix @ middle)
 
 
-def matched_luminance(source: Colors, target: Colors) -> Recolor:
+def match_luminance(source: AnyImage, target: AnyImage) -> Recolor:
     """What makes one picture grey, with the mean and the deviation of another's luminance (Sec. 3.2)."""
-    own, wanted = luminance(source).double(), luminance(target).double()
-    factor = float(wanted.std() / own.std().clamp(min=1e-6))
+    values, target_values = luminance(source).double(), luminance(target).double()
+    factor = float(target_values.std() / values.std().clamp(min=1e-6))
     matrix = factor * torch.tensor(LUMA, dtype=torch.float64).expand(3, 3)
-    offset = float(wanted.mean()) - factor * float(own.mean())
+    offset = float(target_values.mean()) - factor * float(values.mean())
     return Affine(matrix, torch.full((3,), offset, dtype=torch.float64))
 
 
-def _curves(source: Colors, target: Colors) -> Curves:
+def _curves(source: AnyImage, target: AnyImage) -> Curves:
     places = torch.linspace(0, 1, LEVELS, dtype=torch.float64)
     points, values = [], []
-    for place in range(3):
-        own, wanted = (_quantiles(image[:, place], places) for image in (source, target))
+    for channel in range(3):
+        source_quantiles, target_quantiles = (
+            _quantiles(image[:, channel], places) for image in (source, target)
+        )
         # A value that many pixels have stands for a range of ranks: it takes the mean of what they would.
-        point, group = torch.unique(own, return_inverse=True)
-        total = torch.zeros_like(point).index_add_(0, group, wanted)
+        point, group = torch.unique(source_quantiles, return_inverse=True)
+        total = torch.zeros_like(point).index_add_(0, group, target_quantiles)
         points.append(point)
         values.append(total / torch.bincount(group))
     return Curves(tuple(points), tuple(values))
@@ -148,21 +150,21 @@ def _along(values: Tensor, points: Float[Tensor, " P"], heights: Float[Tensor, "
         return torch.full_like(values, float(heights[0]))
     upper = torch.searchsorted(points, values.contiguous()).clamp(1, len(points) - 1)
     share = (values - points[upper - 1]) / (points[upper] - points[upper - 1])
-    found: Tensor = torch.lerp(heights[upper - 1], heights[upper], share.clamp(0, 1))
-    return found
+    heights_there: Tensor = torch.lerp(heights[upper - 1], heights[upper], share.clamp(0, 1))
+    return heights_there
 
 
 def _lower(covariance: Float[Tensor, "3 3"]) -> Float[Tensor, "3 3"]:
     """Cholesky's factor; a picture of one colour gets a little of every other."""
-    found: Tensor = torch.linalg.cholesky(covariance + _little(covariance))
-    return found
+    factor: Tensor = torch.linalg.cholesky(covariance + _little(covariance))
+    return factor
 
 
 def _power(covariance: Float[Tensor, "3 3"], exponent: float) -> Float[Tensor, "3 3"]:
     """A power of a symmetric matrix."""
     values, vectors = torch.linalg.eigh(covariance + _little(covariance))
-    found: Tensor = vectors * values.clamp(min=1e-12).pow(exponent) @ vectors.T
-    return found
+    power: Tensor = vectors * values.clamp(min=1e-12).pow(exponent) @ vectors.T
+    return power
 
 
 def _little(covariance: Float[Tensor, "3 3"]) -> Float[Tensor, "3 3"]:

@@ -30,7 +30,7 @@ NEAR = 60.0
 
 
 @dataclass(frozen=True)
-class Areas:
+class ColorMask:
     """A mask, read.
 
     Attributes:
@@ -45,24 +45,24 @@ class Areas:
 
     def find(self, color: Color) -> int | None:
         """Which area has that colour, or nearly."""
-        near = [(_distance(color, own), place) for place, own in enumerate(self.colors)]
-        distance, place = min(near)
-        return place if distance < NEAR else None
+        near = [(_distance(color, known), index) for index, known in enumerate(self.colors)]
+        distance, index = min(near)
+        return index if distance < NEAR else None
 
-    def share(self, place: int) -> float:
+    def share(self, index: int) -> float:
         """Of the mask's pixels that an area has."""
-        return float((self.labels == place).double().mean())
+        return float((self.labels == index).double().mean())
 
-    def soft(self, place: int, height: int, width: int) -> Mask:
+    def soft(self, index: int, height: int, width: int) -> Mask:
         """An area at that size, (1, 1, height, width), 0..1; the areas of a mask sum to 1 everywhere."""
-        own = (self.labels == place).float()[None, None]
-        if own.shape[2:] == (height, width):
-            return own
-        found = F.interpolate(own, (height, width), mode="bilinear", align_corners=False, antialias=True)
-        return found.clamp_(0, 1)
+        hard = (self.labels == index).float()[None, None]
+        if hard.shape[2:] == (height, width):
+            return hard
+        soft = F.interpolate(hard, (height, width), mode="bilinear", align_corners=False, antialias=True)
+        return soft.clamp_(0, 1)
 
 
-def read_areas(picture: Picture, *, role: str = "mask") -> Areas:
+def read_color_mask(picture: Picture, *, role: str = "mask") -> ColorMask:
     """The areas of a mask. Pixels whose colour is none of the main ones, as at soft edges, go to the nearest.
 
     Raises:
@@ -74,11 +74,11 @@ def read_areas(picture: Picture, *, role: str = "mask") -> Areas:
     flat = torch.bincount(where[_flat(picture.pixels)], minlength=len(codes))
     every = torch.stack([codes >> 16, (codes >> 8) & 255, codes & 255], dim=1).double()
     palette: list[int] = []
-    for place in flat.argsort(descending=True, stable=True).tolist():
-        if int(flat[place]) < LEAST * where.numel():
+    for index in flat.argsort(descending=True, stable=True).tolist():
+        if int(flat[index]) < LEAST * where.numel():
             break
-        if all(float((every[place] - every[known]).norm()) >= NEAR for known in palette):
-            palette.append(place)
+        if all(float((every[index] - every[known]).norm()) >= NEAR for known in palette):
+            palette.append(index)
     far = torch.ones(len(codes), dtype=torch.bool)
     nearest = torch.zeros(len(codes), dtype=torch.uint8)
     if palette:
@@ -91,7 +91,7 @@ def read_areas(picture: Picture, *, role: str = "mask") -> Areas:
             f"none of them. A mask has at most {MOST} areas, each painted in one plain colour."
         )
     colors = tuple((int(r), int(g), int(b)) for r, g, b in every[palette].tolist())
-    return Areas(colors, nearest[where], picture.name)
+    return ColorMask(colors, nearest[where], picture.name)
 
 
 def read_color(text: str) -> Color:
@@ -109,7 +109,7 @@ def read_color(text: str) -> Color:
     return red, green, blue
 
 
-def written(color: Color) -> str:
+def format_color(color: Color) -> str:
     """As in #ff0000."""
     return "#{:02x}{:02x}{:02x}".format(*color)
 
@@ -120,5 +120,5 @@ def _flat(pixels: Image) -> Bool[Tensor, "H W"]:
     return ((most - least) < 0.1).all(1)[0]
 
 
-def _distance(one: Color, other: Color) -> float:
-    return math.dist(one, other)
+def _distance(color: Color, other: Color) -> float:
+    return math.dist(color, other)

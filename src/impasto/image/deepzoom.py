@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from impasto.errors import ImageError, ImpastoWarning
 from impasto.image.formats import DZI_NAMESPACE, HEAD, SZI, describe
-from impasto.image.header import reading, reason
-from impasto.image.srgb import wrap
+from impasto.image.header import read_errors, vips_reason
+from impasto.image.srgb import to_vips
 from impasto.storage.atomic import atomic_write, hidden_sibling
-from impasto.storage.paths import check_place, is_protected
+from impasto.storage.paths import check_writable, is_protected
 
 TILE = 254
 """Pixels a tile is apart from its neighbours; with the overlap on both sides it is 256, as viewers expect."""
@@ -54,7 +54,7 @@ def check_pyramid(name: str) -> None:
         OSError: a name too long.
     """
     index, tiles = _places(name)
-    check_place(str(Path(name).with_suffix(".dzi")))
+    check_writable(str(Path(name).with_suffix(".dzi")))
     for part in (index, tiles):
         if part.is_symlink():
             raise ImageError(
@@ -110,16 +110,16 @@ def write_pyramid(values: NDArray[np.uint8], name: str, quality: int, manifest: 
         else:
             _swap(work, target, name)
     except pyvips.Error as error:
-        said = re.search("system error: (.+)", error.detail or "")
+        reason = re.search("system error: (.+)", error.detail or "")
         raise ImageError(
-            f"cannot write '{name}': {said[1] if said else reason(error)}. "
+            f"cannot write '{name}': {reason[1] if reason else vips_reason(error)}. "
             "Free some space or choose another folder."
         ) from error
     finally:
         _clear(work)
 
 
-def read_pyramid_manifest(name: str, who: str) -> str | None:
+def read_pyramid_manifest(name: str, subject: str) -> str | None:
     """The manifest in a pyramid; None if it has none.
 
     Args:
@@ -129,16 +129,16 @@ def read_pyramid_manifest(name: str, who: str) -> str | None:
         ImageError: it cannot be read, or is no pyramid.
     """
     if Path(name).suffix.lower() in SZI.suffixes:
-        return _zipped_manifest(name, who)
+        return _zipped_manifest(name, subject)
     index, tiles = _places(name)
-    with reading(str(index), who), open(index, "rb") as file:
+    with read_errors(str(index), subject), open(index, "rb") as file:
         head = file.read(HEAD)
     if DZI_NAMESPACE not in head:
-        raise ImageError(f"{who} is no deep-zoom picture: it is {describe(head)}. Give the .dzi of one.")
+        raise ImageError(f"{subject} is no deep-zoom picture: it is {describe(head)}. Give the .dzi of one.")
     kept = tiles / _MANIFEST
     if not kept.exists():
         return None
-    with reading(str(kept), f"the manifest of {who}"), open(kept, "rb") as file:
+    with read_errors(str(kept), f"the manifest of {subject}"), open(kept, "rb") as file:
         return file.read(_LARGEST).decode(errors="replace")
 
 
@@ -179,7 +179,7 @@ def _make(values: NDArray[np.uint8], work: Path, quality: int, manifest: str | N
     )
     options: dict[str, Any] = {"tile_size": TILE, "overlap": OVERLAP, "keep": "none"}
     # bytes, as a folder's name need not be UTF-8
-    wrap(values, "srgb", None).dzsave(os.fsencode(work / "new"), suffix=suffix, **options)
+    to_vips(values, "srgb", None).dzsave(os.fsencode(work / "new"), suffix=suffix, **options)
     tiles = work / "new_files"
     (tiles / _VIPS_LIST).unlink(missing_ok=True)
     if manifest is not None:
@@ -203,16 +203,16 @@ def _swap(work: Path, index: Path, name: str) -> None:
     last = (work / "new.dzi", index)
     moves = [(index, work / "old.dzi"), (tiles, work / "old_files"), (work / "new_files", tiles)]
     try:
-        for source, place in (*moves, last):
+        for source, destination in (*moves, last):
             if source.exists():
-                os.replace(source, place)
+                os.replace(source, destination)
     except BaseException as error:
         if not last[0].exists():  # Ctrl-C after the last move: the new picture stands
             raise
         try:
-            for source, place in reversed(moves):
-                if place.exists() and not source.exists():
-                    os.replace(place, source)
+            for source, destination in reversed(moves):
+                if destination.exists() and not source.exists():
+                    os.replace(destination, source)
         except OSError as worse:
             raise ImageError(
                 f"cannot write '{name}', and the older picture of that name could not be put back "
@@ -256,13 +256,15 @@ def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
     archive.writestr(member, data)
 
 
-def _zipped_manifest(name: str, who: str) -> str | None:
-    with reading(name, who), open(name, "rb") as file:
+def _zipped_manifest(name: str, subject: str) -> str | None:
+    with read_errors(name, subject), open(name, "rb") as file:
         try:
             with zipfile.ZipFile(file) as archive:
                 index = next((inside for inside in archive.namelist() if inside.endswith(".dzi")), None)
                 if index is None:
-                    raise ImageError(f"{who} is no deep-zoom picture: it is a zip archive without a .dzi.")
+                    raise ImageError(
+                        f"{subject} is no deep-zoom picture: it is a zip archive without a .dzi."
+                    )
                 kept = f"{index.removesuffix('.dzi')}_files/{_MANIFEST}"
                 if kept not in archive.namelist():
                     return None
@@ -270,5 +272,5 @@ def _zipped_manifest(name: str, who: str) -> str | None:
                     return member.read(_LARGEST).decode(errors="replace")
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
             raise ImageError(
-                f"{who} is cut off or damaged (zip: {error}). Copy or export it again."
+                f"{subject} is cut off or damaged (zip: {error}). Copy or export it again."
             ) from error

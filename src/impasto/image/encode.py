@@ -12,11 +12,11 @@ from impasto.errors import ImageError, ImpastoWarning, SettingsError
 from impasto.image import heic
 from impasto.image.formats import AVIF, HEIC, JPEG, TIFF, WEBP, WRITABLE, Format, by_suffix
 from impasto.image.picture import Picture, to_numpy
-from impasto.image.srgb import wrap
+from impasto.image.srgb import to_vips
 from impasto.image.xmp import pack
 
 
-def encoded(picture: Picture, ending: str, *, quality: int = 92) -> bytes:
+def encode_picture(picture: Picture, ending: str, *, quality: int = 92) -> bytes:
     """A picture as the bytes of a file, 8 bits, without a manifest.
 
     Args:
@@ -64,7 +64,7 @@ def _encode(values: NDArray[Any], known: Format, quality: int, packet: bytes | N
     """The file's bytes for (H, W, 3) or (H, W, 4) whole numbers."""
     if known is HEIC:
         return heic.encode(values, quality, pyvips.Operation.call("profile_load", "srgb"), packet)
-    image = wrap(values, "rgb16" if values.dtype == np.uint16 else "srgb", None)
+    image = to_vips(values, "rgb16" if values.dtype == np.uint16 else "srgb", None)
     image = image.copy(xres=72 / 25.4, yres=72 / 25.4)  # pixels per mm; libvips' own 1 would print huge
     if packet is not None:
         image.set_type(pyvips.GValue.blob_type, "xmp-data", packet)

@@ -12,16 +12,16 @@ from impasto.image.formats import HEAD, by_suffix, sniff
 AnyPath: TypeAlias = Union[str, "os.PathLike[str]"]
 
 
-def files(given: Sequence[AnyPath]) -> list[str]:
+def picture_files(given: Sequence[AnyPath]) -> list[str]:
     """Pictures as they are, and those in folders, in the order of their names.
 
     Raises:
         ImageError: a folder that cannot be read or has no pictures.
     """
-    found: list[str] = []
+    files: list[str] = []
     for path in given:
-        found += _in_folder(Path(path)) if Path(path).is_dir() else [os.fspath(path)]
-    return found
+        files += _in_folder(Path(path)) if Path(path).is_dir() else [os.fspath(path)]
+    return files
 
 
 def _in_folder(folder: Path) -> list[str]:

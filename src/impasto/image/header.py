@@ -34,7 +34,9 @@ class Header:
     width: int
 
 
-def inspect(path: str | os.PathLike[str], *, role: str = "image", max_pixels: int = 400_000_000) -> Header:
+def read_header(
+    path: str | os.PathLike[str], *, role: str = "image", max_pixels: int = 400_000_000
+) -> Header:
     """Look at a picture file without decoding it.
 
     Args:
@@ -45,54 +47,54 @@ def inspect(path: str | os.PathLike[str], *, role: str = "image", max_pixels: in
     name = os.fspath(path)
     who = f"{role} '{name}'"
     data, known = read_bytes(name, who)
-    image = opened(data, known, who)
+    image = open_image(data, known, who)
     check_pixels(image.height, image.width, max_pixels, who)
     return Header(known.name, image.height, image.width)
 
 
-def check_pixels(height: int, width: int, max_pixels: int, who: str) -> None:
+def check_pixels(height: int, width: int, max_pixels: int, subject: str) -> None:
     """Refuse a picture of more pixels than are to be decoded, with an ImageError."""
     if height * width > max_pixels:
         raise ImageError(
-            f"{who} is {width}×{height}, {height * width:,} pixels; at most {max_pixels:,} are read. "
+            f"{subject} is {width}×{height}, {height * width:,} pixels; at most {max_pixels:,} are read. "
             "Shrink it first, or raise max_pixels if you trust it."
         )
 
 
-def read_bytes(name: str, who: str) -> tuple[bytes, Format]:
+def read_bytes(name: str, subject: str) -> tuple[bytes, Format]:
     """All bytes of a file that starts like a picture; of another only the start is read."""
     suffix = Path(name).suffix
-    with reading(name, who), open(name, "rb") as file:
+    with read_errors(name, subject), open(name, "rb") as file:
         head = file.read(HEAD)
         known = sniff(head, suffix)
         data = head + file.read() if known else head
     if not data:
-        raise ImageError(f"{who} is empty (0 bytes). Copy or export it again.")
+        raise ImageError(f"{subject} is empty (0 bytes). Copy or export it again.")
     if known is None:
         raise ImageError(
-            f"{who} is no picture that can be read: it is {describe(head, suffix)}. "
+            f"{subject} is no picture that can be read: it is {describe(head, suffix)}. "
             f"Export it as one of {READABLE}."
         )
     return data, known
 
 
-def opened(data: bytes, known: Format, who: str) -> VipsImage:
+def open_image(data: bytes, known: Format, subject: str) -> VipsImage:
     """The header; pixels are decoded when they are asked for."""
     source = pyvips.Source.new_from_memory(data)
     try:
         return getattr(pyvips.Image, known.loader)(source, access="sequential", fail_on="error")
     except pyvips.Error as error:
-        raise damaged(who, known, error) from error
+        raise damage_error(subject, known, error) from error
 
 
-def damaged(who: str, known: Format, error: pyvips.Error) -> ImageError:
+def damage_error(subject: str, known: Format, error: pyvips.Error) -> ImageError:
     """What to raise when libvips cannot go on with a file."""
     return ImageError(
-        f"{who} is cut off or damaged ({known.name}: {reason(error)}). Copy or export it again."
+        f"{subject} is cut off or damaged ({known.name}: {vips_reason(error)}). Copy or export it again."
     )
 
 
-def reason(error: pyvips.Error) -> str:
+def vips_reason(error: pyvips.Error) -> str:
     """libvips' words for a failure, in one line."""
     lines = [line.strip() for line in (error.detail or "").splitlines()]
     lines = [line for line in lines if line and "bad seek" not in line]
@@ -100,7 +102,7 @@ def reason(error: pyvips.Error) -> str:
 
 
 @contextmanager
-def reading(name: str, who: str) -> Iterator[None]:
+def read_errors(name: str, subject: str) -> Iterator[None]:
     """Whatever goes wrong with opening and reading a file inside becomes an ImageError with the way out.
 
     Args:
@@ -114,13 +116,13 @@ def reading(name: str, who: str) -> Iterator[None]:
     except ImageError:  # is a ValueError too
         raise
     except FileNotFoundError as error:
-        raise ImageError(f"{who} does not exist.{_near(name)}") from error
+        raise ImageError(f"{subject} does not exist.{_near(name)}") from error
     except IsADirectoryError as error:
-        raise ImageError(f"{who} is a folder; name a picture in it.") from error
+        raise ImageError(f"{subject} is a folder; name a picture in it.") from error
     except PermissionError as error:
-        raise ImageError(f"{who} may not be read: {error.strerror}. Change its permissions.") from error
+        raise ImageError(f"{subject} may not be read: {error.strerror}. Change its permissions.") from error
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
-        raise ImageError(f"{who} cannot be read: {error}.") from error
+        raise ImageError(f"{subject} cannot be read: {error}.") from error
 
 
 def _near(name: str) -> str:

@@ -9,27 +9,29 @@ from numpy.typing import NDArray
 
 from impasto.errors import ImageError
 from impasto.image.header import VipsImage
-from impasto.image.srgb import wrap
+from impasto.image.srgb import to_vips
 
 NEEDED = "HEIC needs one more package. Run pip install 'impasto[heic]'"
 
 
-def decode(data: bytes, who: str) -> VipsImage:
+def decode(data: bytes, subject: str) -> VipsImage:
     """The primary picture of a HEIC file, upright, at the file's own depth, with its profile.
 
     Raises:
         ImageError: pillow-heif is not installed, or the file is damaged.
     """
-    heif = load(f"{who}: {NEEDED}, or export it as JPEG.")
+    heif = load(f"{subject}: {NEEDED}, or export it as JPEG.")
     try:
-        found = heif.open_heif(data, convert_hdr_to_8bit=False)
-        values = np.asarray(found)
+        decoded = heif.open_heif(data, convert_hdr_to_8bit=False)
+        values = np.asarray(decoded)
     except (ValueError, OSError, EOFError, RuntimeError) as error:
-        raise ImageError(f"{who} is cut off or damaged (HEIC: {error}). Copy or export it again.") from error
+        raise ImageError(
+            f"{subject} is cut off or damaged (HEIC: {error}). Copy or export it again."
+        ) from error
     deep = values.dtype.itemsize == 2
     grey = values.ndim == 2 or values.shape[2] < 3
     kind = ("grey16" if deep else "b-w") if grey else ("rgb16" if deep else "srgb")
-    return wrap(values, kind, found.info.get("icc_profile"))
+    return to_vips(values, kind, decoded.info.get("icc_profile"))
 
 
 def encode(values: NDArray[Any], quality: int, profile: bytes, packet: bytes | None) -> bytes:

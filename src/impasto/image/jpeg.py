@@ -11,7 +11,7 @@ _LOCK = threading.Lock()
 """libvips has one buffer of messages for all threads; a decoding must see its own."""
 
 
-def decode(data: bytes, who: str) -> Any:
+def decode(data: bytes, subject: str) -> Any:
     """All pixels of a JPEG, as a pyvips.Image in memory.
 
     libvips stops at libjpeg's warnings if it is asked to, but overlooks those of the last rows; and some
@@ -32,12 +32,12 @@ def decode(data: bytes, who: str) -> Any:
             image = _decode(data, fail_on="warning")
         except pyvips.Error as error:
             if _damage(error.detail or ""):
-                raise _damaged(who, error.detail) from error
+                raise _damaged(subject, error.detail) from error
             image = _decode(data, fail_on="error")
         messages = pyvips.ffi.string(pyvips.vips_lib.vips_error_buffer()).decode(errors="replace")
         pyvips.vips_lib.vips_error_clear()
     if _damage(messages):
-        raise _damaged(who, messages)
+        raise _damaged(subject, messages)
     return image
 
 
@@ -56,7 +56,7 @@ def _damage(messages: str) -> str:
     return ""
 
 
-def _damaged(who: str, messages: str) -> ImageError:
+def _damaged(subject: str, messages: str) -> ImageError:
     return ImageError(
-        f"{who} is cut off or damaged (JPEG: {_damage(messages).rstrip('.')}). Copy or export it again."
+        f"{subject} is cut off or damaged (JPEG: {_damage(messages).rstrip('.')}). Copy or export it again."
     )

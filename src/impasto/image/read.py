@@ -16,7 +16,7 @@ from impasto.image import heic, jpeg
 from impasto.image.arrays import from_array, from_pil, from_tensor
 from impasto.image.deepzoom import read_pyramid_manifest
 from impasto.image.formats import JPEG, Format, by_suffix
-from impasto.image.header import VipsImage, check_pixels, damaged, opened, read_bytes
+from impasto.image.header import VipsImage, check_pixels, damage_error, open_image, read_bytes
 from impasto.image.picture import Picture
 from impasto.image.srgb import to_srgb
 from impasto.image.write import _PYRAMIDS
@@ -80,14 +80,14 @@ def read_manifest(path: "str | os.PathLike[str]") -> str | None:
     if by_suffix(Path(name).suffix) in _PYRAMIDS:
         return read_pyramid_manifest(name, who)
     data, known = read_bytes(name, who)
-    header = opened(data, known, who)
+    header = open_image(data, known, who)
     return unpack(header.get("xmp-data")) if header.get_typeof("xmp-data") else None
 
 
 def _read_file(name: str, role: str, max_pixels: int) -> Picture:
     who = f"{role} '{name}'"
     data, known = read_bytes(name, who)
-    header = opened(data, known, who)
+    header = open_image(data, known, who)
     check_pixels(header.height, header.width, max_pixels, who)
     pages = header.get("n-pages") if header.get_typeof("n-pages") else 1
     if pages > 1:
@@ -98,11 +98,11 @@ def _read_file(name: str, role: str, max_pixels: int) -> Picture:
     return Picture(pixels, alpha, name, hashlib.sha256(data).hexdigest())
 
 
-def _decode(header: VipsImage, data: bytes, known: Format, who: str) -> VipsImage:
+def _decode(header: VipsImage, data: bytes, known: Format, subject: str) -> VipsImage:
     """The pixels, upright, in memory."""
     try:
-        return (jpeg.decode(data, who) if known is JPEG else header.copy_memory()).autorot()
+        return (jpeg.decode(data, subject) if known is JPEG else header.copy_memory()).autorot()
     except pyvips.Error as error:
         if header.get_typeof("heif-compression") and header.get("heif-compression") != "av1":
-            return heic.decode(data, who)
-        raise damaged(who, known, error) from error
+            return heic.decode(data, subject)
+        raise damage_error(subject, known, error) from error

@@ -68,7 +68,7 @@ def fit(height: int, width: int, size: int) -> tuple[int, int]:
     return (size, other) if height >= width else (other, size)
 
 
-def fitted(picture: Picture, height: int, width: int, device: torch.device) -> Image:
+def resized_pixels(picture: Picture, height: int, width: int, device: torch.device) -> Image:
     """The picture's pixels at that size, (1, 3, height, width), 0..1, on the device."""
     return resize(picture.pixels.to(device), height, width).clamp(0, 1)
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from impasto.errors import ImageError, ImpastoWarning
-from impasto.image.header import VipsImage, reason
+from impasto.image.header import VipsImage, vips_reason
 from impasto.shapes import Image, Mask
 
 PROFILE = "icc-profile-data"
@@ -26,7 +26,7 @@ _ABSOLUTE = {"lab", "labs", "xyz", "scrgb", "yxy", "lch", "oklab", "oklch"}
 _SAME = 0.5 / 255  # a profile that moves no colour further than this is sRGB under another name
 
 
-def to_srgb(image: VipsImage, who: str) -> tuple[Image, Mask | None]:
+def to_srgb(image: VipsImage, subject: str) -> tuple[Image, Mask | None]:
     """Convert a decoded libvips image to sRGB tensors.
 
     An embedded ICC profile is honoured (relative colorimetric, black point compensation, at 16 bits). The
@@ -43,15 +43,15 @@ def to_srgb(image: VipsImage, who: str) -> tuple[Image, Mask | None]:
     Warns:
         ImpastoWarning: a profile that is broken or of another kind, and was left out.
     """
-    colour, alpha = _split(image, who)
+    colour, alpha = _split(image, subject)
     absolute = colour.interpretation in _ABSOLUTE
     try:
-        converted = colour.colourspace("rgb16") if absolute else _apply_profile(colour, who)
+        converted = colour.colourspace("rgb16") if absolute else _apply_profile(colour, subject)
         pixels = planes(converted.numpy())
         return pixels, None if alpha is None else planes(alpha.numpy())
     except pyvips.Error as error:
         raise ImageError(
-            f"{who}: its colours ({image.interpretation}) cannot be converted ({reason(error)}). "
+            f"{subject}: its colours ({image.interpretation}) cannot be converted ({vips_reason(error)}). "
             "Export it as PNG."
         ) from error
 
@@ -66,7 +66,7 @@ def planes(values: NDArray[Any]) -> Float[Tensor, "1 C H W"]:
     return torch.from_numpy(out)
 
 
-def wrap(values: NDArray[Any], kind: str, profile: bytes | None) -> VipsImage:
+def to_vips(values: NDArray[Any], kind: str, profile: bytes | None) -> VipsImage:
     """Whole numbers (H, W, C) or (H, W) as a libvips image of a kind ('srgb', 'cmyk'...), with a profile."""
     height, width = values.shape[:2]
     number = "ushort" if values.dtype.itemsize == 2 else "uchar"
@@ -78,19 +78,19 @@ def wrap(values: NDArray[Any], kind: str, profile: bytes | None) -> VipsImage:
     return image
 
 
-def _split(image: VipsImage, who: str) -> tuple[VipsImage, VipsImage | None]:
+def _split(image: VipsImage, subject: str) -> tuple[VipsImage, VipsImage | None]:
     """Colour bands, and the alpha band at 8 or 16 bits or None."""
     kind, number = image.interpretation, image.format
     whole = number in ("uchar", "ushort")
     bands = _DEVICE.get(kind, 3)
     if not (whole and kind in _DEVICE) and kind not in _ABSOLUTE:
         raise ImageError(
-            f"{who} holds {image.bands} channel(s) of {number} numbers ({kind}), which is no kind of picture "
-            "known here. Export it as an 8- or 16-bit PNG."
+            f"{subject} holds {image.bands} channel(s) of {number} numbers ({kind}), which is no kind of "
+            "picture known here. Export it as an 8- or 16-bit PNG."
         )
     if image.bands not in (bands, bands + 1):
         raise ImageError(
-            f"{who} has {image.bands} channels; {kind} needs {bands}, or {bands + 1} with transparency. "
+            f"{subject} has {image.bands} channels; {kind} needs {bands}, or {bands + 1} with transparency. "
             "Export it as a PNG."
         )
     colour = image.extract_band(0, n=bands) if image.bands > bands else image
@@ -102,15 +102,17 @@ def _split(image: VipsImage, who: str) -> tuple[VipsImage, VipsImage | None]:
     return colour, alpha
 
 
-def _apply_profile(colour: VipsImage, who: str) -> VipsImage:
+def _apply_profile(colour: VipsImage, subject: str) -> VipsImage:
     """An image of _DEVICE kind in sRGB: 3 bands of 8 or 16 bits."""
     cmyk = colour.interpretation == "cmyk"
     if colour.get_typeof(PROFILE):
-        wrong = _trial(colour, who)
+        wrong = _trial(colour, subject)
         if wrong is None:
             return _transform(colour)
         if wrong:
-            warnings.warn(f"{who}: its colour profile is left out: {wrong}.", ImpastoWarning, stacklevel=2)
+            warnings.warn(
+                f"{subject}: its colour profile is left out: {wrong}.", ImpastoWarning, stacklevel=2
+            )
             colour = colour.copy()
             colour.remove(PROFILE)
     if cmyk:
@@ -119,21 +121,21 @@ def _apply_profile(colour: VipsImage, who: str) -> VipsImage:
     return colour if colour.bands == 3 else colour.bandjoin([colour, colour])
 
 
-def _trial(colour: VipsImage, who: str) -> str | None:
+def _trial(colour: VipsImage, subject: str) -> str | None:
     """Try the profile on a few colours: None if it is to be applied, '' if it is sRGB already, and what is
     wrong with it if it is broken.
     """
     bands = colour.bands
     levels = np.linspace(0, 65535, 256 if bands == 1 else 9 if bands == 3 else 3).round().astype(np.uint16)
     grid = np.stack(np.meshgrid(*[levels] * bands, indexing="ij"), -1).reshape(1, -1, bands)
-    probe = wrap(grid, {1: "grey16", 3: "rgb16", 4: "cmyk"}[bands], colour.get(PROFILE))
+    probe = to_vips(grid, {1: "grey16", 3: "rgb16", 4: "cmyk"}[bands], colour.get(PROFILE))
     with _vips_warnings() as heard:
         try:
             result = _transform(probe).numpy()
         except pyvips.Error as error:
-            return reason(error)
+            return vips_reason(error)
     # "fallback to suggested intent" alone is harmless; anything else means that libvips took its own profile
-    broken = [said for said in heard if "profile" in said and "fallback to suggested" not in said]
+    broken = [message for message in heard if "profile" in message and "fallback to suggested" not in message]
     if broken:
         return broken[-1]
     moved = bands == 4 or np.abs(result / 65535.0 - grid / 65535.0).max() > _SAME

@@ -10,10 +10,10 @@ from impasto.image import heic
 from impasto.image.deepzoom import check_pyramid, write_pyramid
 from impasto.image.encode import _encode, _output_format, _over_white, _packet
 from impasto.image.formats import DEEP_ZOOM, HEIC, SZI
-from impasto.image.header import reason
+from impasto.image.header import vips_reason
 from impasto.image.picture import Picture, to_numpy
 from impasto.storage.atomic import atomic_write
-from impasto.storage.paths import check_place
+from impasto.storage.paths import check_writable
 
 _PYRAMIDS = (DEEP_ZOOM, SZI)
 
@@ -67,7 +67,7 @@ def write_picture(
         with atomic_write(target) as file:
             file.write(data)
     except pyvips.Error as error:
-        raise ImageError(f"cannot make {known.name} for '{name}': {reason(error)}. Try .png.") from error
+        raise ImageError(f"cannot make {known.name} for '{name}': {vips_reason(error)}. Try .png.") from error
     except OSError as error:
         raise ImageError(
             f"cannot write '{name}': {error.strerror or error}. Free some space or choose another folder."
@@ -105,6 +105,6 @@ def check_output(path: "str | os.PathLike[str]", *, bits: int = 8, longest: int 
         if known is DEEP_ZOOM:
             check_pyramid(name)
         else:
-            check_place(name)
+            check_writable(name)
     except OSError as error:  # a name too long, a loop of links
         raise ImageError(f"cannot write '{name}': {error.strerror or error}. Choose another name.") from error

@@ -28,8 +28,8 @@ class Convolution:
     """
 
     bias: Float[Tensor, " N"]
-    forth: Float[Tensor, "N C 3 3"] | None
-    back: Float[Tensor, "C N 3 3"] | None
+    forward_weight: Float[Tensor, "N C 3 3"] | None
+    backward_weight: Float[Tensor, "C N 3 3"] | None
     filters: Float[Tensor, "36 C N"] | None
 
     @classmethod
@@ -46,26 +46,26 @@ class Convolution:
             return cls(bias, None, None, winograd.transform(weight))
         return cls(bias, _channels_last(weight), _channels_last(weight.flip(2, 3).transpose(0, 1)), None)
 
-    def respond(
-        self, image: Features, *, wrap: bool = False, mirror: bool = False
+    def forward(
+        self, image: Features, *, circular: bool = False, reflect: bool = False
     ) -> Float[Tensor, "B _ h w"]:
         """Responses of the image, ≥ 0, the image's rows and columns.
 
         Args:
             image: (B, C, h, w), channels-last.
-            wrap: whether its edges see the opposite edges, instead of zeros.
+            circular: whether its edges see the opposite edges, instead of zeros.
             mirror: whether its edges see themselves reflected.
         """
-        if wrap or mirror:
-            margin = F.pad(image, (1, 1, 1, 1), mode="circular" if wrap else "reflect")
-            return _channels_last(self.respond(_channels_last(margin))[:, :, 1:-1, 1:-1])
+        if circular or reflect:
+            margin = F.pad(image, (1, 1, 1, 1), mode="circular" if circular else "reflect")
+            return _channels_last(self.forward(_channels_last(margin))[:, :, 1:-1, 1:-1])
         if self.filters is not None:
             return winograd.convolve(image, self.filters, self.bias)
-        assert self.forth is not None
-        return F.conv2d(image, self.forth, self.bias, padding=1).clamp_(min=0)
+        assert self.forward_weight is not None
+        return F.conv2d(image, self.forward_weight, self.bias, padding=1).clamp_(min=0)
 
     def pull_back(
-        self, gradient: Tensor, response: Tensor, *, wrap: bool = False, overwrite: bool = False
+        self, gradient: Tensor, response: Tensor, *, circular: bool = False, overwrite: bool = False
     ) -> Tensor:
         """The derivative with respect to the image, from that with respect to the responses.
 
@@ -73,7 +73,7 @@ class Convolution:
             gradient, response: (B, N, h, w), channels-last; the response is what `respond` gave.
             overwrite: whether the gradient's memory may be used.
         """
-        if wrap:
+        if circular:
             inside = torch.ops.aten.threshold_backward(gradient, response, 0)
             return _fold(self._spread(_channels_last(F.pad(inside, (1, 1, 1, 1)))))
         if self.filters is not None:
@@ -88,27 +88,29 @@ class Convolution:
         """`pull_back` without the rectification."""
         if self.filters is not None:
             return winograd.pull_back(gradient, self.filters)
-        assert self.back is not None
-        return F.conv2d(gradient, self.back, padding=1)
+        assert self.backward_weight is not None
+        return F.conv2d(gradient, self.backward_weight, padding=1)
 
 
-def rectified(image: Features, convolution: Convolution, *, wrap: bool = False) -> Float[Tensor, "B _ h w"]:
+def rectified(
+    image: Features, convolution: Convolution, *, circular: bool = False
+) -> Float[Tensor, "B _ h w"]:
     """`convolution.respond(image)` for autograd, which finds `pull_back` by itself."""
-    return _Rectified.apply(image, convolution, wrap)  # type: ignore[no-any-return,no-untyped-call]
+    return _Rectified.apply(image, convolution, circular)  # type: ignore[no-any-return,no-untyped-call]
 
 
 class _Rectified(torch.autograd.Function):
     @staticmethod
-    def forward(context: Any, image: Tensor, convolution: Convolution, wrap: bool) -> Tensor:
-        response = convolution.respond(image, wrap=wrap)
+    def forward(context: Any, image: Tensor, convolution: Convolution, circular: bool) -> Tensor:
+        response = convolution.forward(image, circular=circular)
         context.save_for_backward(response)
-        context.convolution, context.wrap = convolution, wrap
+        context.convolution, context.circular = convolution, circular
         return response
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         (response,) = context.saved_tensors
-        return context.convolution.pull_back(gradient, response, wrap=context.wrap), None, None
+        return context.convolution.pull_back(gradient, response, circular=context.circular), None, None
 
 
 def _fold(image: Tensor) -> Tensor:

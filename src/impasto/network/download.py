@@ -151,7 +151,7 @@ def _find(client: "PyPISimple", record: WeightRecord, address: str) -> str:
     for package in page.packages:
         if package.filename == record.archive:
             return package.url
-    versions = ", ".join(sorted({found.version for found in page.packages if found.version})) or "none"
+    versions = ", ".join(sorted({package.version for package in page.packages if package.version})) or "none"
     raise WeightsError(
         f"the package index {address} has {record.package} but not {record.archive} "
         f"(versions there: {versions}). {_OTHER_INDEX}"
@@ -273,10 +273,10 @@ def read_member(record: WeightRecord, path: Path) -> bytes:
             f"{record.member} in {record.archive} is {entry.size:,} bytes, {record.member_bytes:,} are "
             f"needed. {way_out(record)}"
         )
-    found = hashlib.sha256(data).hexdigest()
-    if found != record.member_sha256:
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != record.member_sha256:
         raise WeightsError(
-            f"{record.member} in {record.archive} has SHA-256 {found}, {record.member_sha256} is needed. "
+            f"{record.member} in {record.archive} has SHA-256 {digest}, {record.member_sha256} is needed. "
             + way_out(record)
         )
     return data

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from impasto.choices import Pooling
 from impasto.errors import SettingsError
-from impasto.layers import CONVOLUTIONS, FIRST, LAYERS, Layer, check_size, deepest, layer
+from impasto.layers import CONVOLUTIONS, FIRST, LAYERS, Layer, check_size, deepest, find_layer
 from impasto.network.convolution import Convolution, rectified
 from impasto.network.download import ByteProgress
 from impasto.network.weight_records import CAFFE_MEAN_BGR
@@ -23,10 +23,10 @@ from impasto.system.memory import memory_errors
 KEPT = frozenset(LAYERS) - {FIRST}
 """The layers whose responses the way back needs."""
 
-Trims: TypeAlias = Mapping[str, tuple[slice, slice]]
+Crops: TypeAlias = Mapping[str, tuple[slice, slice]]
 """By name of a pooling, the rows and columns of its grid that the layers after it are given."""
 
-NO_TRIMS: Trims = {}
+NO_CROPS: Crops = {}
 
 AddDerivative: TypeAlias = Callable[[str, Tensor, Tensor | None], Tensor]
 """See `VGG19.pull_back`."""
@@ -52,8 +52,8 @@ class VGG19:
 
     convolutions: tuple[Convolution, ...]
     pooling: Pooling
-    wrap: bool = False
-    mirror: bool = False
+    circular: bool = False
+    reflect: bool = False
 
     @classmethod
     def build(
@@ -75,7 +75,7 @@ class VGG19:
         Raises:
             SettingsError: unknown layer.
         """
-        names = CONVOLUTIONS[: layer(deepest_layer).convolutions]
+        names = CONVOLUTIONS[: find_layer(deepest_layer).convolutions]
         return cls(
             tuple(
                 Convolution.of(
@@ -88,13 +88,9 @@ class VGG19:
             pooling,
         )
 
-    def wrapping(self) -> "VGG19":
-        """The same network on a torus (see `wrap`)."""
-        return replace(self, wrap=True)
-
-    def mirroring(self) -> "VGG19":
-        """The same network with mirrored edges (see `mirror`)."""
-        return replace(self, mirror=True)
+    def with_padding(self, padding: Literal["zeros", "circular", "reflect"]) -> "VGG19":
+        """The same network with other edges: zeros, the opposite edges, or the picture mirrored."""
+        return replace(self, circular=padding == "circular", reflect=padding == "reflect")
 
     @property
     def dtype(self) -> torch.dtype:
@@ -122,27 +118,27 @@ class VGG19:
             SettingsError: a layer that is unknown, or deeper than the network was built.
             ImageError: the image is smaller than one position of the deepest layer.
         """
-        wanted = {layer(name).name: name for name in layers}
-        if not wanted:
+        aliases = {find_layer(name).name: name for name in layers}
+        if not aliases:
             return {}
-        last = deepest(wanted)
+        last = deepest(aliases)
         if last.convolutions > len(self.convolutions):
             raise SettingsError(
                 f"{last.name} was asked of a network built up to {CONVOLUTIONS[len(self.convolutions) - 1]}. "
                 f"Build it with deepest_layer={last.name!r}."
             )
-        check_size(image.shape[2], image.shape[3], wanted, role="image")
+        check_size(image.shape[2], image.shape[3], aliases, role="image")
 
-        responses = self.responses(image, last, wanted)
-        return {name: responses[known] for known, name in wanted.items()}
+        responses = self.responses(image, last, aliases)
+        return {name: responses[known] for known, name in aliases.items()}
 
     def responses(
         self,
         image: Image,
         last: Layer,
-        wanted: Container[str] = LAYERS,
-        see: Callable[[str, Features], None] | None = None,
-        trims: Trims = NO_TRIMS,
+        keep: Container[str] = LAYERS,
+        on_layer: Callable[[str, Features], None] | None = None,
+        crops: Crops = NO_CROPS,
     ) -> dict[str, Features]:
         """Responses of the wanted layers up to `last`, in the order of the network.
 
@@ -150,28 +146,28 @@ class VGG19:
             see: shown every layer's name and response as it comes, wanted or not.
             trims: what to go on with after a pooling, if not with all of it.
         """
-        found: dict[str, Features] = {}
+        responses: dict[str, Features] = {}
         response = _caffe_input(image, self.dtype)  # (B, 3, H, W), BGR
         convolutions = iter(self.convolutions)
         for here in LAYERS.values():
             if here.is_pooling:
-                response = _trimmed(self._pool(response), trims.get(here.name))  # (B, N, ⌈h/2⌉, ⌈w/2⌉)
+                response = _crop(self._pool(response), crops.get(here.name))  # (B, N, ⌈h/2⌉, ⌈w/2⌉)
             else:
                 convolution = next(convolutions)
-                if self.mirror:
-                    response = convolution.respond(response, mirror=True)
+                if self.reflect:
+                    response = convolution.forward(response, reflect=True)
                 else:
-                    response = rectified(response, convolution, wrap=self.wrap)
-            if see is not None:
-                see(here.name, response)
-            if here.name in wanted:
-                found[here.name] = response
+                    response = rectified(response, convolution, circular=self.circular)
+            if on_layer is not None:
+                on_layer(here.name, response)
+            if here.name in keep:
+                responses[here.name] = response
             if here is last:
                 break
-        return found
+        return responses
 
     def pull_back(
-        self, image: Image, responses: dict[str, Features], add: AddDerivative, trims: Trims = NO_TRIMS
+        self, image: Image, responses: dict[str, Features], add: AddDerivative, crops: Crops = NO_CROPS
     ) -> Image:
         """The derivative of a loss with respect to the image, from those with respect to the responses.
 
@@ -187,19 +183,21 @@ class VGG19:
         Returns:
             (B, 3, H, W), float32 at least, per unit of the image's 0..1.
         """
-        assert not self.mirror, "a mirrored network has no way back"
+        assert not self.reflect, "a mirrored network has no way back"
         gradient: Tensor | None = None
         for name in reversed([FIRST, *responses]):
             here, response = LAYERS[name], responses.pop(name, None)
             if response is None:
-                response = self.convolutions[0].respond(_caffe_input(image, self.dtype), wrap=self.wrap)
+                response = self.convolutions[0].forward(
+                    _caffe_input(image, self.dtype), circular=self.circular
+                )
             gradient = add(name, response, gradient)
             if here.is_pooling:
                 before = next(reversed(responses.values()))
-                gradient = self._pull_back_pool(_untrimmed(gradient, trims.get(name), before), before)
+                gradient = self._pull_back_pool(_uncrop(gradient, crops.get(name), before), before)
             else:
                 convolution = self.convolutions[here.convolutions - 1]
-                gradient = convolution.pull_back(gradient, response, wrap=self.wrap, overwrite=True)
+                gradient = convolution.pull_back(gradient, response, circular=self.circular, overwrite=True)
         wide = torch.promote_types(self.dtype, torch.float32)
         return gradient.to(wide).flip(1).mul_(255).contiguous()  # type: ignore[union-attr]
 
@@ -209,17 +207,17 @@ class VGG19:
         return F.avg_pool2d(response, 2, ceil_mode=True)
 
     def _pull_back_pool(self, gradient: Tensor, image: Tensor) -> Tensor:
-        found: Tensor
+        result: Tensor
         if self.pooling == "max":
             _, places = F.max_pool2d(image, 2, ceil_mode=True, return_indices=True)
-            found = torch.ops.aten.max_pool2d_with_indices_backward(
+            result = torch.ops.aten.max_pool2d_with_indices_backward(
                 gradient, image, [2, 2], [2, 2], [0, 0], [1, 1], True, places
             )
         else:
-            found = torch.ops.aten.avg_pool2d_backward(
+            result = torch.ops.aten.avg_pool2d_backward(
                 gradient, image, [2, 2], [2, 2], [0, 0], True, True, None
             )
-        return found
+        return result
 
 
 def _caffe_input(image: Image, dtype: torch.dtype) -> Float[Tensor, "B 3 H W"]:
@@ -228,13 +226,13 @@ def _caffe_input(image: Image, dtype: torch.dtype) -> Float[Tensor, "B 3 H W"]:
     return (image.flip(1) * 255 - mean).to(dtype, memory_format=torch.channels_last)
 
 
-def _trimmed(response: Features, kept: tuple[slice, slice] | None) -> Float[Tensor, "B N _ _"]:
+def _crop(response: Features, kept: tuple[slice, slice] | None) -> Float[Tensor, "B N _ _"]:
     if kept is None:
         return response
     return response[:, :, kept[0], kept[1]].contiguous(memory_format=torch.channels_last)
 
 
-def _untrimmed(gradient: Tensor, kept: tuple[slice, slice] | None, before: Features) -> Tensor:
+def _uncrop(gradient: Tensor, kept: tuple[slice, slice] | None, before: Features) -> Tensor:
     """The gradient on the whole grid of a pooling after `before`: 0 where nothing was kept."""
     size = [-(-side // 2) for side in before.shape[2:]]
     if kept is None or [*gradient.shape[2:]] == size:
@@ -244,7 +242,7 @@ def _untrimmed(gradient: Tensor, kept: tuple[slice, slice] | None, before: Featu
     return whole
 
 
-def network_for(
+def load_vgg19(
     path: str,
     *,
     pooling: Pooling,

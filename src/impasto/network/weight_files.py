@@ -27,7 +27,7 @@ from impasto.network.weight_records import CAFFE_MEAN_BGR, WeightRecord
 from impasto.storage.atomic import atomic_write
 from impasto.system import process as process  # before anything is computed
 
-Convolution: TypeAlias = tuple[Float32[Tensor, "_ _ 3 3"], Float32[Tensor, "_"]]
+ConvWeights: TypeAlias = tuple[Float32[Tensor, "_ _ 3 3"], Float32[Tensor, "_"]]
 """Weight (N, C, 3, 3) and bias (N,) of one layer."""
 
 _NEEDED = (
@@ -52,7 +52,7 @@ _UNREADABLE = (
 )
 
 
-def digest(layers: Mapping[str, Convolution]) -> str:
+def digest(layers: Mapping[str, ConvWeights]) -> str:
     """SHA-256 that depends on the tensors alone, not on the file that holds them.
 
     It is taken over ASCII lines `conv1_1.weight 64x3x3x3 <SHA-256>\\n`, weight before bias, layers in the
@@ -67,7 +67,7 @@ def digest(layers: Mapping[str, Convolution]) -> str:
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
-def save(layers: Mapping[str, Convolution], path: str | os.PathLike[str], *, credit: str = "") -> None:
+def save(layers: Mapping[str, ConvWeights], path: str | os.PathLike[str], *, credit: str = "") -> None:
     """Write weights as safetensors, whole or not at all: keys `conv1_1.weight`, `conv1_1.bias`, …
 
     Args:
@@ -84,7 +84,7 @@ def save(layers: Mapping[str, Convolution], path: str | os.PathLike[str], *, cre
         file.write(data)
 
 
-def _named(layers: Mapping[str, Convolution]) -> dict[str, Tensor]:
+def _named(layers: Mapping[str, ConvWeights]) -> dict[str, Tensor]:
     return {
         f"{name}.{part}": tensor
         for name, convolution in layers.items()
@@ -101,7 +101,7 @@ def part_beside(path: Path) -> Path:
     return path.with_name(f"{path.stem}.{secrets.token_hex(4)}.part")
 
 
-def read(path: Path, record: WeightRecord) -> dict[str, Convolution]:
+def read(path: Path, record: WeightRecord) -> dict[str, ConvWeights]:
     """The layers in a file of either kind.
 
     Raises:
@@ -116,7 +116,7 @@ def read(path: Path, record: WeightRecord) -> dict[str, Convolution]:
                 return _layers(_safetensors(path, record), record, str(path))
             if head.startswith((b"PK\x03\x04", b"\x80")):  # torch.save, new and old
                 file.seek(0)
-                return from_state_dict(unpickled(file, str(path)), record, str(path))
+                return from_state_dict(load_pickled(file, str(path)), record, str(path))
             size = os.fstat(file.fileno()).st_size
     except OSError as error:
         raise WeightsError(f"weights {path} cannot be read: {error.strerror or error}. {_NEEDED}") from error
@@ -136,18 +136,18 @@ def _kind(head: bytes) -> str:
 
 def _safetensors(path: Path, record: WeightRecord) -> dict[str, Tensor]:
     """The tensors of the record's layers, copied out of the file."""
-    wanted = {f"{name}.{part}" for name in record.layer_names for part in ("weight", "bias")}
+    needed = {f"{name}.{part}" for name in record.layer_names for part in ("weight", "bias")}
     try:
         with safe_open(path, "pt") as file:
-            found = list(file.keys())
-            _check_names(wanted, found, str(path))
+            names = list(file.keys())
+            _check_names(needed, names, str(path))
             # Copied: what was verified must not change when the file does.
-            return {name: file.get_tensor(name).clone() for name in wanted}
+            return {name: file.get_tensor(name).clone() for name in needed}
     except SafetensorError as error:
         raise WeightsError(f"{path} is a damaged safetensors file ({error}). {_NEEDED}") from error
 
 
-def unpickled(file: io.BufferedReader | io.BytesIO, label: str) -> dict[str, Tensor]:
+def load_pickled(file: io.BufferedReader | io.BytesIO, label: str) -> dict[str, Tensor]:
     """The tensors of a state dict that torch.save wrote; code in it is refused, not run.
 
     Raises:
@@ -156,19 +156,19 @@ def unpickled(file: io.BufferedReader | io.BytesIO, label: str) -> dict[str, Ten
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's remarks about foreign pickles; they are errors below
-            found = torch.load(file, map_location="cpu", weights_only=True)
+            state = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"{label} is damaged, or holds code or objects besides tensors; it was not run. {_NEEDED}"
         ) from error
     except _UNREADABLE as error:
         raise WeightsError(f"{label} is a damaged state dict ({type(error).__name__}). {_NEEDED}") from error
-    if not isinstance(found, dict):
-        raise WeightsError(f"{label} holds a {type(found).__name__}, not tensors by name. {_NEEDED}")
-    return {str(name): tensor for name, tensor in found.items() if isinstance(tensor, Tensor)}
+    if not isinstance(state, dict):
+        raise WeightsError(f"{label} holds a {type(state).__name__}, not tensors by name. {_NEEDED}")
+    return {str(name): tensor for name, tensor in state.items() if isinstance(tensor, Tensor)}
 
 
-def from_state_dict(state: Mapping[str, Tensor], record: WeightRecord, label: str) -> dict[str, Convolution]:
+def from_state_dict(state: Mapping[str, Tensor], record: WeightRecord, label: str) -> dict[str, ConvWeights]:
     """The record's layers out of a state dict with the record's source keys; `label` names it in messages.
 
     Raises:
@@ -183,9 +183,9 @@ def from_state_dict(state: Mapping[str, Tensor], record: WeightRecord, label: st
     return _layers({name: state[key] for name, key in sources.items()}, record, label)
 
 
-def _check_names(wanted: Iterable[str], found: Iterable[str], label: str) -> None:
-    there = list(found)
-    missing = sorted(set(wanted) - set(there))
+def _check_names(needed: Iterable[str], names: Iterable[str], label: str) -> None:
+    there = list(names)
+    missing = sorted(set(needed) - set(there))
     if missing:
         examples = ", ".join(there[:3]) + (", …" if len(there) > 3 else "")
         raise WeightsError(
@@ -206,8 +206,8 @@ def _check_colour(state: Mapping[str, Tensor], key: str, label: str) -> None:
         )
 
 
-def _layers(tensors: Mapping[str, Tensor], record: WeightRecord, label: str) -> dict[str, Convolution]:
-    layers: dict[str, Convolution] = {}
+def _layers(tensors: Mapping[str, Tensor], record: WeightRecord, label: str) -> dict[str, ConvWeights]:
+    layers: dict[str, ConvWeights] = {}
     first = tensors[f"{record.layer_names[0]}.weight"]
     channels = record.input_channels or (first.shape[1] if first.dim() == 4 else 0)
     for name in record.layer_names:

@@ -14,13 +14,13 @@ from filelock import FileLock, Timeout
 from impasto.errors import WeightsError
 from impasto.network.download import ByteProgress, check_space, disk_errors, download, read_member
 from impasto.network.weight_files import (
-    Convolution,
+    ConvWeights,
     digest,
     from_state_dict,
+    load_pickled,
     part_beside,
     read,
     save,
-    unpickled,
 )
 from impasto.network.weight_records import RECORDS, VGG19_NORMALIZED, WeightRecord, cache_folder
 
@@ -38,7 +38,7 @@ __all__ = [
     "verify",
 ]
 
-State: TypeAlias = Literal["absent", "good", "damaged"]
+CacheState: TypeAlias = Literal["absent", "good", "damaged"]
 
 LOCK_SECONDS = 1800.0
 """How long to wait for another process that is fetching the same file."""
@@ -57,7 +57,7 @@ class Weights:
 
     name: str
     sha256: str
-    layers: dict[str, Convolution]
+    layers: dict[str, ConvWeights]
     path: str
 
 
@@ -74,7 +74,7 @@ class WeightStatus:
 
     record: WeightRecord
     path: Path
-    state: State
+    state: CacheState
     bytes: int
 
 
@@ -108,7 +108,7 @@ def load(
     layers = read(file, record)
     sha256 = digest(layers)
     known = (record, *RECORDS.values())
-    name = next((found.name for found in known if found.tensors_sha256 == sha256), "custom")
+    name = next((record.name for record in known if record.tensors_sha256 == sha256), "custom")
     return Weights(name, sha256, layers, str(file))
 
 
@@ -149,19 +149,19 @@ def fetch(
 
 def verify(*, cache: str | os.PathLike[str] | None = None) -> list[WeightStatus]:
     """What the cache holds of every record, each file read and its digest compared; nothing is fetched."""
-    found = []
+    statuses = []
     for record in RECORDS.values():
         path = _cache_path(record, cache)
         state, _ = _inspect(record, path)
-        found.append(WeightStatus(record, path, state, 0 if state == "absent" else path.lstat().st_size))
-    return found
+        statuses.append(WeightStatus(record, path, state, 0 if state == "absent" else path.lstat().st_size))
+    return statuses
 
 
 def _cache_path(record: WeightRecord, cache: str | os.PathLike[str] | None) -> Path:
     return cache_folder(cache) / record.file_name
 
 
-def _inspect(record: WeightRecord, path: Path) -> tuple[State, dict[str, Convolution]]:
+def _inspect(record: WeightRecord, path: Path) -> tuple[CacheState, dict[str, ConvWeights]]:
     """The state of the file in the cache, and its layers if it is good."""
     if not os.path.lexists(path):
         return "absent", {}
@@ -174,7 +174,7 @@ def _inspect(record: WeightRecord, path: Path) -> tuple[State, dict[str, Convolu
 
 def _obtain(
     record: WeightRecord, path: Path, progress: ByteProgress | None, index_url: str | None, *, force: bool
-) -> dict[str, Convolution]:
+) -> dict[str, ConvWeights]:
     """The record's layers from the file in the cache, which is fetched if need be (or if forced)."""
     # Without the lock first: a cache that someone else filled may be read-only.
     state, layers = _inspect(record, path)
@@ -219,7 +219,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 def _fetch(
     record: WeightRecord, path: Path, progress: ByteProgress | None, index_url: str | None
-) -> dict[str, Convolution]:
+) -> dict[str, ConvWeights]:
     """Download, check, convert and keep; the caller holds the lock."""
     archive = part_beside(path)
     with disk_errors(path, record.archive_bytes):
@@ -238,14 +238,14 @@ def _fetch(
     return layers
 
 
-def _converted(record: WeightRecord, archive: Path, path: Path) -> dict[str, Convolution]:
+def _converted(record: WeightRecord, archive: Path, path: Path) -> dict[str, ConvWeights]:
     """The record's layers out of the archive, checked and kept at `path`."""
     data = read_member(record, archive)
-    layers = from_state_dict(unpickled(io.BytesIO(data), record.member), record, record.member)
-    found = digest(layers)
-    if found != record.tensors_sha256:
+    layers = from_state_dict(load_pickled(io.BytesIO(data), record.member), record, record.member)
+    sha256 = digest(layers)
+    if sha256 != record.tensors_sha256:
         raise WeightsError(
-            f"the tensors of {record.member} have digest {found}; {record.tensors_sha256} is needed. "
+            f"the tensors of {record.member} have digest {sha256}; {record.tensors_sha256} is needed. "
             "Please report this: the record of these weights and Impasto's reader do not agree."
         )
     save(layers, path, credit=f"{record.credit}; {record.licence}; {record.citation}")

@@ -94,7 +94,7 @@ def convolve(
     strip = _strip(height, width, filters)
     padded = image.new_zeros(OUT * strip + 2, OUT * columns + 2, channels)
     first, second = image.new_empty(2, TILE**2 * strip * columns * max(channels, count))
-    for source, found in zip(image.permute(0, 2, 3, 1), result, strict=True):
+    for source, target in zip(image.permute(0, 2, 3, 1), result, strict=True):
         padded[0] = 0
         for top in range(0, height, OUT * strip):
             end = min(height, top + OUT * strip)
@@ -116,7 +116,7 @@ def convolve(
             torch.mm(out_of, products.view(TILE**2, -1), out=outputs)
             if bias is not None:
                 outputs.view(OUT**2 * size, count).add_(bias).clamp_(min=0)
-            _lay(outputs.view(OUT, OUT, rows, columns, count), found[top:end])
+            _lay(outputs.view(OUT, OUT, rows, columns, count), target[top:end])
     return result.permute(0, 3, 1, 2)
 
 
@@ -141,7 +141,7 @@ def pull_back(
     spread = sums.view(OUT * (strip + 1), OUT * (columns + 1), channels)
     over = TILE - OUT
     for here in range(batch):
-        source, found = gradient[here].permute(1, 2, 0), result[here]
+        source, target = gradient[here].permute(1, 2, 0), result[here]
         carried = torch.zeros_like(spread[:over])
         for top in range(0, height, OUT * strip):
             end = min(height, top + OUT * strip)
@@ -171,7 +171,7 @@ def pull_back(
             sums[1 : rows + 1, :over, 1:, :over] += patch[:, OUT:, :, OUT:]
             # Row r of `spread` is row top + r - 1 of the image; the last two are not yet complete.
             first_row, last_row = max(0, top - 1), height if end == height else end - 1
-            found[first_row:last_row] = spread[first_row - top + 1 : last_row - top + 1, 1 : width + 1]
+            target[first_row:last_row] = spread[first_row - top + 1 : last_row - top + 1, 1 : width + 1]
             carried = spread[OUT * rows : OUT * rows + over].clone()
     return result.permute(0, 3, 1, 2)
 
@@ -181,12 +181,12 @@ def _lay(tiles: Float[Tensor, "4 4 rows columns N"], rows_of_image: Float[Tensor
     height, width, count = rows_of_image.shape
     for row, rows, high in _parts(height):
         for column, columns, wide in _parts(width):
-            place = rows_of_image[OUT * row :, OUT * column :].as_strided(
+            block = rows_of_image[OUT * row :, OUT * column :].as_strided(
                 (rows, high, columns, wide, count),
                 (OUT * width * count, width * count, OUT * count, count, 1),
             )
             part = tiles[:high, :wide, row : row + rows, column : column + columns]
-            place.copy_(part.permute(2, 0, 3, 1, 4))
+            block.copy_(part.permute(2, 0, 3, 1, 4))
 
 
 def _parts(length: int) -> list[tuple[int, int, int]]:

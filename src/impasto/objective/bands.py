@@ -7,9 +7,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from impasto.layers import Layer
-from impasto.objective.tiles import Tile, cut
+from impasto.objective.tiles import Tile, tile_image
 from impasto.shapes import Image
-from impasto.system.distributed import exchange, rank, ranks, spread
+from impasto.system.distributed import broadcast, exchange, rank, world_size
 
 CELLS = (64, 16)
 """Bands begin at multiples of one of these: see `cell` in `tiles.py`. The smaller is for small images."""
@@ -30,12 +30,12 @@ class Band:
     width: int
     edges: tuple[int, ...]
     rank: int = 0
-    wrap: bool = False
+    circular: bool = False
 
     @classmethod
-    def of(cls, height: int, width: int, *, wrap: bool = False) -> "Band":
+    def of(cls, height: int, width: int, *, circular: bool = False) -> "Band":
         """This process's, among those that work on one picture together."""
-        return cls(height, width, cls.edges_for(height, ranks()), rank(), wrap)
+        return cls(height, width, cls.edges_for(height, world_size()), rank(), circular)
 
     @staticmethod
     def edges_for(height: int, count: int) -> tuple[int, ...]:
@@ -50,24 +50,24 @@ class Band:
         return self.edges[self.rank], self.edges[self.rank + 1]
 
     @property
-    def alone(self) -> bool:
+    def is_whole(self) -> bool:
         """Whether there is no other process."""
         return len(self.edges) == 2
 
-    def own(self, image: Image) -> Float[Tensor, "B 3 _ W"]:
+    def local_rows(self, image: Image) -> Float[Tensor, "B 3 _ W"]:
         """This band of the whole image."""
         return image[:, :, slice(*self.rows)]
 
     def gather(self, part: Image) -> Float[Tensor, "B 3 _ W"]:
         """The whole image from everybody's bands, on every process; all have to ask for it together."""
-        if self.alone:
+        if self.is_whole:
             return part
         whole = part.new_empty(*part.shape[:2], self.height, self.width)
         for source in range(len(self.edges) - 1):
             band = whole[:, :, self.edges[source] : self.edges[source + 1]].contiguous()
             if source == self.rank:
                 band.copy_(part)
-            spread(band, source)
+            broadcast(band, source)
             whole[:, :, self.edges[source] : self.edges[source + 1]] = band
         return whole
 
@@ -80,68 +80,70 @@ class Band:
     ) -> tuple[Tile, ...]:
         """The band, or those rows and columns of the image, in tiles (see `cut`)."""
         rows, columns = rows or self.rows, columns or (0, self.width)
-        return cut(rows, columns, size, last, height=self.height, width=self.width, wrap=self.wrap)
+        return tile_image(
+            rows, columns, size, last, height=self.height, width=self.width, circular=self.circular
+        )
 
-    def frame(self, margin: int) -> "Frame":
+    def halo_exchange(self, margin: int) -> "HaloExchange":
         """The band with that many pixels around it, as far as there are any."""
-        return Frame(self, margin)
+        return HaloExchange(self, margin)
 
 
 @dataclass(frozen=True)
-class Frame:
+class HaloExchange:
     """A band, and how it gets the pixels around it and gives their gradients back."""
 
     band: Band
     margin: int
 
-    def surround(self, part: Image) -> Float[Tensor, "B 3 _ _"]:
+    def with_halo(self, part: Image) -> Float[Tensor, "B 3 _ _"]:
         """The band with its margin: rows from other processes, on a torus also from the other side."""
         if self._bare:
             return part
         band = self.band
         rows = self._needed(band.rank)
-        found = part.new_empty(*part.shape[:2], len(rows), band.width)
-        gifts, wanted = {}, {}
+        surrounded = part.new_empty(*part.shape[:2], len(rows), band.width)
+        gifts, incoming = {}, {}
         for other in range(len(band.edges) - 1):
             theirs = self._needed(other)
             gift = part.index_select(2, theirs[self._from(theirs, band.rank)].to(part.device) - band.rows[0])
             mine = self._from(rows, other)
             if other == band.rank:
-                found.index_copy_(2, mine.to(part.device), gift)
+                surrounded.index_copy_(2, mine.to(part.device), gift)
                 continue
             gifts[other] = gift
-            wanted[other] = part.new_empty(*part.shape[:2], len(mine), band.width)
-        exchange(gifts, wanted)
-        for other, rest in wanted.items():
-            found.index_copy_(2, self._from(rows, other).to(part.device), rest)
-        return found.index_select(3, self._columns(part.device)) if band.wrap else found
+            incoming[other] = part.new_empty(*part.shape[:2], len(mine), band.width)
+        exchange(gifts, incoming)
+        for other, rest in incoming.items():
+            surrounded.index_copy_(2, self._from(rows, other).to(part.device), rest)
+        return surrounded.index_select(3, self._columns(part.device)) if band.circular else surrounded
 
-    def fold(self, gradient: Image) -> Float[Tensor, "B 3 _ _"]:
+    def with_halo_adjoint(self, gradient: Image) -> Float[Tensor, "B 3 _ _"]:
         """The band's gradient, from that of everybody's surrounded bands: the transpose of `surround`."""
         if self._bare:
             return gradient
         band = self.band
-        if band.wrap:
+        if band.circular:
             folded = gradient.new_zeros(*gradient.shape[:3], band.width)
             gradient = folded.index_add_(3, self._columns(gradient.device), gradient)
         rows = self._needed(band.rank)
-        own = gradient.new_zeros(*gradient.shape[:2], band.rows[1] - band.rows[0], band.width)
-        gifts, wanted = {}, {}
+        local = gradient.new_zeros(*gradient.shape[:2], band.rows[1] - band.rows[0], band.width)
+        gifts, incoming = {}, {}
         for other in range(len(band.edges) - 1):
             gift = gradient.index_select(2, self._from(rows, other).to(gradient.device))
             theirs = self._needed(other)
             if other == band.rank:
-                wanted[other] = gift
+                incoming[other] = gift
                 continue
             gifts[other] = gift
             count = len(self._from(theirs, band.rank))
-            wanted[other] = gradient.new_empty(*gradient.shape[:2], count, band.width)
-        exchange(gifts, {other: rest for other, rest in wanted.items() if other != band.rank})
-        for other, rest in wanted.items():  # in the order of the ranks: the same sums at every run
+            incoming[other] = gradient.new_empty(*gradient.shape[:2], count, band.width)
+        exchange(gifts, {other: rest for other, rest in incoming.items() if other != band.rank})
+        for other, rest in incoming.items():  # in the order of the ranks: the same sums at every run
             theirs = self._needed(other)
             places = theirs[self._from(theirs, band.rank)].to(gradient.device) - band.rows[0]
-            own.index_add_(2, places, rest)
-        return own
+            local.index_add_(2, places, rest)
+        return local
 
     def local(self, window: tuple[slice, slice]) -> tuple[slice, slice]:
         """Where rows and columns of the whole image lie in the surrounded band."""
@@ -149,21 +151,21 @@ class Frame:
         if self._bare:
             return window
         top = self.band.rows[0] - self.margin
-        down = top if self.band.wrap else max(0, top)
-        right = -self.margin if self.band.wrap else 0
+        down = top if self.band.circular else max(0, top)
+        right = -self.margin if self.band.circular else 0
         return slice(rows.start - down, rows.stop - down), slice(columns.start - right, columns.stop - right)
 
     @property
     def _bare(self) -> bool:
         """Whether the band is the whole image, with nothing around it."""
-        return self.band.alone and (not self.band.wrap or self.margin == 0)
+        return self.band.is_whole and (not self.band.circular or self.margin == 0)
 
     def _needed(self, rank: int) -> Tensor:
         """The rows of the whole image that a process's surrounded band has, from top to bottom."""
         top, bottom = self.band.edges[rank], self.band.edges[rank + 1]
         if top == bottom:
             return torch.arange(0)
-        if self.band.wrap:
+        if self.band.circular:
             return torch.arange(top - self.margin, bottom + self.margin) % self.band.height
         return torch.arange(max(0, top - self.margin), min(self.band.height, bottom + self.margin))
 

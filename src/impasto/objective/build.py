@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from jaxtyping import Float
 from torch import Tensor
 
-from impasto.choices import Formula, Keep
-from impasto.layers import layer
+from impasto.choices import Formula, ResponseStorage
+from impasto.layers import find_layer
 from impasto.network.vgg import VGG19
 from impasto.objective.formulas import CONVENTIONS
-from impasto.objective.guidance import Area
+from impasto.objective.guidance import GuidanceMask
 from impasto.objective.style import GRAM, Statistic, StyleTerm
 from impasto.objective.targets import content_targets, style_targets
 from impasto.objective.terms import ContentTerm, PixelTerm, squared_overshoot
@@ -26,7 +26,7 @@ def content_terms(
     weight: float,
     formula: Formula,
     tile: int = 0,
-    keep: Keep = "memory",
+    keep: ResponseStorage = "memory",
 ) -> tuple[ContentTerm, ...]:
     """Terms that hold an image's content at some layers.
 
@@ -39,20 +39,22 @@ def content_terms(
             `CONVENTIONS`.
         tile, keep: see `content_targets`.
     """
-    shares = {layer(name).name: share for name, share in layers.items()}
+    shares = {find_layer(name).name: share for name, share in layers.items()}
     targets = content_targets(network, content, list(shares), tile=tile, keep=keep)
     unit, canvas = CONVENTIONS[formula].content, (content.shape[2], content.shape[3])
     return tuple(
         ContentTerm(
             name,
             target,
-            weight * shares[name] * unit(network.channels(name), math.prod(layer(name).grid(*canvas)), half),
+            weight
+            * shares[name]
+            * unit(network.channels(name), math.prod(find_layer(name).grid(*canvas)), half),
         )
         for name, (target, half) in targets.items()
     )
 
 
-def style_terms(
+def style_terms_from_images(
     network: VGG19,
     styles: Sequence[tuple[Float[Tensor, "1 3 _ _"], float]],
     layers: Mapping[str, float],
@@ -76,13 +78,12 @@ def style_terms(
             Others: see `CONVENTIONS`.
         tile: see `style_targets`.
     """
-    targets = style_targets(network, styles, list(layers), tile=tile)
-    wanted = [Wanted(targets)]
-    return style_terms_towards(wanted, layers, canvas=canvas, weight=weight, formula=formula)
+    target = StyleTarget(style_targets(network, styles, list(layers), tile=tile))
+    return style_terms([target], layers, canvas=canvas, weight=weight, formula=formula)
 
 
 @dataclass(frozen=True)
-class Wanted:
+class StyleTarget:
     """A style that is wanted somewhere in a picture.
 
     Attributes:
@@ -96,12 +97,12 @@ class Wanted:
     means: Mapping[str, Tensor]
     shares: Mapping[str, float] = field(default_factory=dict)
     statistics: Mapping[str, Statistic] = field(default_factory=dict)
-    area: Area | None = None
+    area: GuidanceMask | None = None
     label: str = ""
 
 
-def style_terms_towards(
-    wanted: Sequence[Wanted],
+def style_terms(
+    styles: Sequence[StyleTarget],
     layers: Mapping[str, float],
     *,
     canvas: tuple[int, int],
@@ -110,15 +111,15 @@ def style_terms_towards(
 ) -> tuple[StyleTerm, ...]:
     """The terms of `style_terms`, from styles that are measured already; none where a share is 0."""
     convention = CONVENTIONS[formula]
-    w = {layer(name).name: share for name, share in layers.items()}
+    w = {find_layer(name).name: share for name, share in layers.items()}
     terms = []
-    for one in wanted:
-        for name, mean in one.means.items():
-            share = one.shares.get(name, 1.0)
+    for style in styles:
+        for name, mean in style.means.items():
+            share = style.shares.get(name, 1.0)
             if not share:
                 continue
-            statistic = one.statistics.get(name, GRAM)
-            positions = math.prod(layer(name).grid(*canvas))
+            statistic = style.statistics.get(name, GRAM)
+            positions = math.prod(find_layer(name).grid(*canvas))
             target = statistic.target(mean)
             channels = statistic.channels(mean)
             nothing = statistic.measure(mean.new_zeros(1, channels, 1, 1))  # what a featureless image has
@@ -127,11 +128,11 @@ def style_terms_towards(
                 StyleTerm(
                     name,
                     target,
-                    positions if one.area is None else one.area.positions(name),
+                    positions if style.area is None else style.area.positions(name),
                     weight * w[name] * share * unit,
                     statistic,
-                    one.area,
-                    one.label,
+                    style.area,
+                    style.label,
                 )
             )
     return tuple(terms)
@@ -142,7 +143,7 @@ def prior_terms(
     *,
     variation: float,
     gamut: float,
-    wrap: bool = False,
+    circular: bool = False,
     formula: Formula = "balanced",
 ) -> tuple[PixelTerm, ...]:
     """What is asked of any picture: neighbours alike, colours that can be shown; nothing at weight 0.
@@ -156,7 +157,7 @@ def prior_terms(
     """
     statistic, factor = CONVENTIONS[formula].smoothness(canvas)
     terms = (
-        PixelTerm("variation", statistic, 1 / factor, variation, wrap),
+        PixelTerm("variation", statistic, 1 / factor, variation, circular),
         PixelTerm("gamut", squared_overshoot, math.prod(canvas), gamut),
     )
     return tuple(term for term in terms if term.weight)

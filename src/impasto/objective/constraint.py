@@ -28,13 +28,13 @@ class Constraint:
     def __bool__(self) -> bool:
         return self.grey or self.fixed is not None
 
-    def held(self, image: Image, first: Image) -> Image:
+    def restore_fixed(self, image: Image, first: Image) -> Image:
         """An image to start from, with what is fixed as it is in `first`."""
         if self.fixed is None:
             return image
         return torch.where(self.fixed.to(image.device), first, image)
 
-    def applied(self, evaluate: Evaluate, band: Band) -> Evaluate:
+    def project(self, evaluate: Evaluate, band: Band) -> Evaluate:
         """The objective whose gradient is that along what is free.
 
         Args:
@@ -44,13 +44,13 @@ class Constraint:
             return evaluate
 
         def along(image: Image) -> Evaluation:
-            found = evaluate(image)
-            gradient = found.gradient
+            evaluation = evaluate(image)
+            gradient = evaluation.gradient
             if self.grey:
                 gradient = gradient.mean(1, keepdim=True).expand_as(gradient).contiguous()
             if self.fixed is not None:
                 gradient = gradient.masked_fill(self.fixed[slice(*band.rows)].to(gradient.device), 0.0)
-            return replace(found, gradient=gradient)
+            return replace(evaluation, gradient=gradient)
 
         return along
 

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from impasto.layers import Layer, deepest
 from impasto.network.vgg import KEPT, VGG19
-from impasto.objective.bands import Band, Frame
+from impasto.objective.bands import Band, HaloExchange
 from impasto.objective.objective import Objective
 from impasto.objective.terms import IMAGE, LayerTerm, PixelTerm, Term
-from impasto.objective.tiles import Tile, cell, halos
+from impasto.objective.tiles import Tile, halos, tile_unit
 from impasto.shapes import Features, Image, Scalar
 from impasto.system.distributed import all_sum
 
@@ -80,15 +80,15 @@ def evaluator(network: VGG19, objective: Objective, *, tile: int = 0, band: Band
 
     @torch.no_grad()
     def evaluate(image: Image) -> Evaluation:
-        mine = band or Band.of(image.shape[2], image.shape[3], wrap=network.wrap)
+        mine = band or Band.of(image.shape[2], image.shape[3], circular=network.circular)
         totals = _Totals(objective)
         features, pixels = _Features.of(network, objective, mine, tile), _Pixels(objective, mine)
-        around = features.frame.surround(image)
+        around = features.frame.with_halo(image)
         kept = features.measure(around, totals)
         pixels.measure(image, totals)
         values, derivatives = _scored(objective, totals.of_all(image))
 
-        gradient = features.frame.fold(features.pull_back(around, kept, derivatives))
+        gradient = features.frame.with_halo_adjoint(features.pull_back(around, kept, derivatives))
         pixels.pull_back(image, derivatives, gradient)
         return Evaluation(values.sum(), gradient, objective.names, values)
 
@@ -106,7 +106,7 @@ class _Features:
 
     network: VGG19
     objective: Objective
-    frame: Frame
+    frame: HaloExchange
     tiles: tuple[Tile, ...]
     wider: tuple[Tile, ...]
     last: Layer | None
@@ -114,25 +114,27 @@ class _Features:
     @classmethod
     def of(cls, network: VGG19, objective: Objective, band: Band, size: int) -> "_Features":
         if not objective.layers:
-            return cls(network, objective, band.frame(0), (), (), None)
+            return cls(network, objective, band.halo_exchange(0), (), (), None)
         last = deepest(objective.layers)
-        if network.wrap and band.alone and not size:
-            flat = replace(band, wrap=False)  # the network itself joins the edges: nothing is needed around
+        if network.circular and band.is_whole and not size:
+            flat = replace(
+                band, circular=False
+            )  # the network itself joins the edges: nothing is needed around
             tiles = flat.tiles(0, last)
-            return cls(network, objective, flat.frame(0), tiles, tiles, last)
+            return cls(network, objective, flat.halo_exchange(0), tiles, tiles, last)
         # A window of a torus holds its own surroundings.
-        inside = replace(network, wrap=False)
+        inside = replace(network, circular=False)
         tiles = band.tiles(size, last)
         more = round(WIDER * size) if len(tiles) > 1 else size
-        margin = max(halos(last, cell(side, last))[0] for side in (size, more))
-        return cls(inside, objective, band.frame(margin), tiles, band.tiles(more, last), last)
+        margin = max(halos(last, tile_unit(side, last))[0] for side in (size, more))
+        return cls(inside, objective, band.halo_exchange(margin), tiles, band.tiles(more, last), last)
 
     def measure(self, around: Image, totals: "_Totals") -> dict[str, Features]:
         """Add to the totals; what the only tile's way back needs, or nothing."""
         kept: dict[str, Features] = {}
-        wanted = KEPT if len(self.tiles) == 1 else ()
+        keep = KEPT if len(self.tiles) == 1 else ()
         for tile in self.wider:
-            kept = self._responses(around, tile, wanted, partial(totals.see, tile=tile))
+            kept = self._responses(around, tile, keep, partial(totals.see, tile=tile))
         return kept
 
     def pull_back(self, around: Image, kept: dict[str, Features], derivatives: tuple[Tensor, ...]) -> Image:
@@ -142,7 +144,7 @@ class _Features:
             rows, columns = self.frame.local(tile.window)
             responses = kept or self._responses(around, tile, KEPT)
             add = partial(_add_in_core, self.objective, derivatives, tile)
-            part = self.network.pull_back(around[:, :, rows, columns], responses, add, tile.trims)
+            part = self.network.pull_back(around[:, :, rows, columns], responses, add, tile.crops)
             if len(self.tiles) == 1 and part.shape == around.shape:
                 return part
             gradient = torch.zeros_like(around) if gradient is None else gradient
@@ -153,12 +155,12 @@ class _Features:
         self,
         around: Image,
         tile: Tile,
-        wanted: Container[str],
-        see: Callable[[str, Features], None] | None = None,
+        keep: Container[str],
+        on_layer: Callable[[str, Features], None] | None = None,
     ) -> dict[str, Features]:
         assert self.last is not None, "without layers there are no tiles"
         rows, columns = self.frame.local(tile.window)
-        return self.network.responses(around[:, :, rows, columns], self.last, wanted, see, tile.trims)
+        return self.network.responses(around[:, :, rows, columns], self.last, keep, on_layer, tile.crops)
 
 
 @dataclass(frozen=True)
@@ -170,28 +172,30 @@ class _Pixels:
 
     def measure(self, image: Image, totals: "_Totals") -> None:
         """Add to the totals."""
-        for place, term in self._terms:
-            for count, first, pixels in self._strips(self.band.frame(1).surround(image)):
-                totals.add(place, term.of(count, self.band.width, first=first).measure(pixels))
+        for index, term in self._terms:
+            for count, first, pixels in self._strips(self.band.halo_exchange(1).with_halo(image)):
+                totals.add(index, term.of(count, self.band.width, first=first).measure(pixels))
 
     def pull_back(self, image: Image, derivatives: tuple[Tensor, ...], gradient: Image) -> None:
         """Add to the image's gradient."""
         if not self._terms:
             return
-        edge = self.band.frame(1)
-        around = edge.surround(image)
-        found = gradient if around is image else torch.zeros_like(around)
-        for (count, first, pixels), (*_, own) in zip(self._strips(around), self._strips(found), strict=True):
-            for place, term in self._terms:
+        edge = self.band.halo_exchange(1)
+        around = edge.with_halo(image)
+        total = gradient if around is image else torch.zeros_like(around)
+        for (count, first, pixels), (*_, target) in zip(
+            self._strips(around), self._strips(total), strict=True
+        ):
+            for index, term in self._terms:
                 part = term.of(count, self.band.width, first=first)
-                part.pull_back(pixels, derivatives[place], own)
-        if found is not gradient:
-            gradient.add_(edge.fold(found))
+                part.pull_back(pixels, derivatives[index], target)
+        if total is not gradient:
+            gradient.add_(edge.with_halo_adjoint(total))
 
     @property
     def _terms(self) -> list[tuple[int, PixelTerm]]:
         return [
-            (place, term) for place, term in enumerate(self.objective.terms) if isinstance(term, PixelTerm)
+            (index, term) for index, term in enumerate(self.objective.terms) if isinstance(term, PixelTerm)
         ]
 
     def _strips(self, around: Image) -> Iterator[tuple[int, bool, Image]]:
@@ -204,7 +208,7 @@ class _Pixels:
         for start in range(top, bottom, high):
             stop = min(bottom, start + high)
             window = (slice(start, stop + 1), slice(0, self.band.width + 1))
-            rows, columns = self.band.frame(1).local(window)
+            rows, columns = self.band.halo_exchange(1).local(window)
             yield stop - start, start == 0, around[:, :, rows, columns]
 
 
@@ -217,18 +221,18 @@ class _Totals:
 
     def see(self, name: str, features: Tensor, tile: Tile) -> None:
         """Measure the features of a layer in a tile's window, of which the core counts."""
-        rows, columns = tile.inside(name)
-        for place, term in _parts(self.objective, name, tile):
-            self.add(place, term.measure(features[:, :, rows, columns]))
+        rows, columns = tile.core_in_window(name)
+        for index, term in _parts(self.objective, name, tile):
+            self.add(index, term.measure(features[:, :, rows, columns]))
 
-    def add(self, place: int, total: Tensor) -> None:
+    def add(self, index: int, total: Tensor) -> None:
         """Add to the total of the term in that place."""
-        self.found[place] = self.found[place] + total if place in self.found else total
+        self.found[index] = self.found[index] + total if index in self.found else total
 
     def of_all(self, image: Image) -> list[Tensor]:
         """In the order of the terms, over all processes; a process may have had nothing to measure."""
         shapes = [term.total_shape for term in self.objective.terms]
-        totals = [self.found.get(place, image.new_zeros(shape)) for place, shape in enumerate(shapes)]
+        totals = [self.found.get(index, image.new_zeros(shape)) for index, shape in enumerate(shapes)]
         if not totals:
             return totals
         row = all_sum(torch.cat([total.flatten() for total in totals]))
@@ -245,26 +249,26 @@ def _add_in_core(
     gradient: Tensor | None,
 ) -> Tensor:
     """`AddDerivative` of a window: terms speak for the positions of the core alone."""
-    rows, columns = tile.inside(name)
+    rows, columns = tile.core_in_window(name)
     core = features[:, :, rows, columns]
     everything = core.shape == features.shape
     if gradient is None and not everything:
         gradient = torch.zeros_like(features)
-    for place, term in _parts(objective, name, tile):
+    for index, term in _parts(objective, name, tile):
         if everything:
-            gradient = term.pull_back(features, derivatives[place], gradient)
+            gradient = term.pull_back(features, derivatives[index], gradient)
         else:
             assert gradient is not None
-            gradient[:, :, rows, columns].add_(term.pull_back(core, derivatives[place], None))
+            gradient[:, :, rows, columns].add_(term.pull_back(core, derivatives[index], None))
     assert gradient is not None, "the deepest layer has a term"
     return gradient
 
 
 def _parts(objective: Objective, name: str, tile: Tile) -> Iterator[tuple[int, Term]]:
     """The terms of one layer, with their places, as they measure the core of a tile."""
-    for place, term in enumerate(objective.terms):
+    for index, term in enumerate(objective.terms):
         if term.layer == name and isinstance(term, LayerTerm):
-            yield place, term.part(*tile.positions(name))
+            yield index, term.part(*tile.positions(name))
 
 
 def _scored(objective: Objective, totals: list[Tensor]) -> tuple[Float[Tensor, " L"], tuple[Tensor, ...]]:

@@ -8,7 +8,7 @@ from typing import TypeAlias
 from torch import Tensor
 
 from impasto.choices import Formula
-from impasto.objective.statistics import Moments
+from impasto.objective.statistics import GaussianStatistic
 from impasto.objective.style import GRAM, Statistic
 from impasto.objective.terms import PixelStatistic, squared_differences
 from impasto.shapes import Image, Scalar
@@ -18,7 +18,7 @@ Canvas: TypeAlias = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Convention:
+class LossConvention:
     """What each weight multiplies, as multiples of the paper's terms.
 
     Attributes:
@@ -93,16 +93,16 @@ def nine_point_differences(
     """
     rows, columns = rows or image.shape[2], columns or image.shape[3]
     last = image.shape[2] <= rows
-    own = image[:, :, :rows, :columns]
+    center = image[:, :, :rows, :columns]
     below = image[:, :, 1 : rows + 1, :columns]
-    down = (below - own[:, :, : below.shape[2]]).square().sum()
-    along = _sides(own)
-    one, other = below[:, :, :, 1:], below[:, :, :, :-1]
-    upper = own[:, :, : below.shape[2]]
-    slanted = (one - upper[:, :, :, :-1]).square().sum() + (other - upper[:, :, :, 1:]).square().sum()
+    down = (below - center[:, :, : below.shape[2]]).square().sum()
+    along = _sides(center)
+    right, other = below[:, :, :, 1:], below[:, :, :, :-1]
+    upper = center[:, :, : below.shape[2]]
+    slanted = (right - upper[:, :, :, :-1]).square().sum() + (other - upper[:, :, :, 1:]).square().sum()
     # With the border repeated, a diagonal pair across it is a pair along it; across a corner it is none.
     edges = (below - upper)[:, :, :, [0, -1]].square().sum()
-    edges = edges + (_sides(own[:, :, :1]) if first else 0) + (_sides(own[:, :, -1:]) if last else 0)
+    edges = edges + (_sides(center[:, :, :1]) if first else 0) + (_sides(center[:, :, -1:]) if last else 0)
     pixels, corners = 3 * canvas[0] * canvas[1], 3 * (canvas[0] + 1) * (canvas[1] + 1)
     return (down + along) * (2 / 3 / pixels) + (slanted + 2 * edges) * (1 / 6 / corners)
 
@@ -111,23 +111,25 @@ def _sides(image: Tensor) -> Scalar:
     return (image[:, :, :, 1:] - image[:, :, :, :-1]).square().sum()
 
 
-CONVENTIONS: dict[Formula, Convention] = {
-    "paper": Convention(lambda n, m, half: 1.0, lambda n, unit: 1.0, _per_pixel),
-    "balanced": Convention(lambda n, m, half: 1 / (half or 1), lambda n, unit: 1 / (unit or 1), _per_pixel),
-    "neural-style": Convention(lambda n, m, half: 2 / (n * m), lambda n, unit: 4 / n**2, _half_squares),
-    "neural-style-pt": Convention(
+CONVENTIONS: dict[Formula, LossConvention] = {
+    "paper": LossConvention(lambda n, m, half: 1.0, lambda n, unit: 1.0, _per_pixel),
+    "balanced": LossConvention(
+        lambda n, m, half: 1 / (half or 1), lambda n, unit: 1 / (unit or 1), _per_pixel
+    ),
+    "neural-style": LossConvention(lambda n, m, half: 2 / (n * m), lambda n, unit: 4 / n**2, _half_squares),
+    "neural-style-pt": LossConvention(
         lambda n, m, half: 2 / (n * m), lambda n, unit: 4 / n**2, partial(_absolute, 256.0)
     ),
-    "gatys-notebook": Convention(lambda n, m, half: 2 / (n * m), lambda n, unit: 4e3 / n**2, _per_pixel),
-    "anishathalye": Convention(lambda n, m, half: 2 / (n * m), lambda n, unit: 4 / n**2, _two_means),
-    "gordicaleksa": Convention(
+    "gatys-notebook": LossConvention(lambda n, m, half: 2 / (n * m), lambda n, unit: 4e3 / n**2, _per_pixel),
+    "anishathalye": LossConvention(lambda n, m, half: 2 / (n * m), lambda n, unit: 4 / n**2, _two_means),
+    "gordicaleksa": LossConvention(
         lambda n, m, half: 2 / (n * m), lambda n, unit: 4.0, partial(_absolute, 255.0)
     ),
-    "crowsonkb": Convention(
+    "crowsonkb": LossConvention(
         lambda n, m, half: 2 / (n * m),
         lambda n, unit: 1 / n,
         _nine_points,
-        Moments(ridge=1e-4, relative=False),
+        GaussianStatistic(ridge=1e-4, relative=False),
     ),
 }
 """By name of the formula. docs/presets.md has the tools' own formulas beside these."""

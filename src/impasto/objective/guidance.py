@@ -10,14 +10,14 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from impasto.layers import LAYERS
-from impasto.objective.style import Weights
+from impasto.objective.style import PositionWeights
 
 STRIP = 1 << 20
 """Positions whose weights are added up at a time."""
 
 
 @dataclass(frozen=True)
-class Area:
+class GuidanceMask:
     """A soft area of a picture; how much a position of a layer belongs to it is the mean over its pixels.
 
     Gatys et al. 2017, "Controlling Perceptual Factors in Neural Style Transfer" (arXiv:1611.07865), Sec. 4:
@@ -32,25 +32,25 @@ class Area:
     """
 
     mask: UInt8[Tensor, "H W"]
-    inner: bool = False
+    excludes_border: bool = False
 
     @cached_property
     def share(self) -> float:
         """Of the picture's pixels, 0..1."""
         return float(self.mask.sum(dtype=torch.float64)) / (255 * self.mask.numel())
 
-    def at(self, layer: str, rows: slice, columns: slice) -> Weights:
+    def at(self, layer: str, rows: slice, columns: slice) -> PositionWeights:
         """How much those rows and columns of a layer's grid belong to the area, 0..1."""
         stride = LAYERS[layer].stride
         height, width = LAYERS[layer].grid(*self.mask.shape)
-        more = 1 if self.inner else 0
+        more = 1 if self.excludes_border else 0
         top, left = max(0, rows.start - more), max(0, columns.start - more)
         bottom, right = min(height, rows.stop + more), min(width, columns.stop + more)
         pixels = self.mask[top * stride : bottom * stride, left * stride : right * stride]
         weights = pixels[None, None].float() / 255
         if stride > 1:
             weights = F.avg_pool2d(weights, stride, ceil_mode=True)
-        if self.inner:
+        if self.excludes_border:
             weights = F.avg_pool2d(weights, 3, stride=1, padding=1, count_include_pad=False)
             weights = (2 * weights - 1).clamp(min=0)
         inside = (

@@ -27,7 +27,7 @@ class Objective:
         """The layers whose features are needed."""
         return tuple(dict.fromkeys(term.layer for term in self.terms if term.layer != IMAGE))
 
-    def with_style_times(self, factor: float) -> "Objective":
+    def scale_style(self, factor: float) -> "Objective":
         """The same with every style term's weight multiplied."""
         terms = [replace(t, weight=t.weight * factor) if isinstance(t, StyleTerm) else t for t in self.terms]
         return Objective(tuple(terms))

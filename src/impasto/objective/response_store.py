@@ -14,14 +14,14 @@ from impasto.shapes import Features, Image
 
 
 @dataclass
-class Held:
+class InMemory:
     """Responses in memory: the rows of a layer's grid from `first` on."""
 
     responses: Features
     first: int
 
     @classmethod
-    def empty(cls, name: str, like: Features, band: Band) -> "Held":
+    def empty(cls, name: str, like: Features, band: Band) -> "InMemory":
         """Room for a band's responses."""
         first, height, width = tile_grid(name, band)
         room = like.new_empty(like.shape[0], like.shape[1], height, width)
@@ -82,7 +82,7 @@ class OnDisk:
 
 
 @dataclass(frozen=True)
-class Again:
+class Recomputed:
     """Responses that are computed whenever they are asked for, from as much of the image as they see."""
 
     network: VGG19
@@ -102,8 +102,8 @@ class Again:
         )
         down, along = tile.window
         window = self.image[:, :, down, along]
-        response = self.network.responses(window, here, (self.layer,), None, tile.trims)[self.layer]
-        rows, columns = tile.inside(self.layer)
+        response = self.network.responses(window, here, (self.layer,), None, tile.crops)[self.layer]
+        rows, columns = tile.core_in_window(self.layer)
         return response[:, :, rows, columns]
 
 

@@ -7,12 +7,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from impasto.objective.style import Weights, through
+from impasto.objective.style import PositionWeights, add_linear_gradient
 from impasto.shapes import Features, Scalar
 
 
 @dataclass(frozen=True)
-class Moments:
+class GaussianStatistic:
     """Mean and covariance of the channels, compared as two Gaussians by their Wasserstein-2 distance.
 
     W₂² = |μ − ν|² + tr C + tr T − 2 tr (T^½ C T^½)^½ (Dowson and Landau 1982). Not in Gatys et al. 2015. A
@@ -35,14 +35,14 @@ class Moments:
         """N."""
         return int(total.shape[-1])
 
-    def measure(self, features: Features, weights: Weights | None = None) -> Float[Tensor, "B _ N"]:
+    def measure(self, features: Features, weights: PositionWeights | None = None) -> Float[Tensor, "B _ N"]:
         """Σ w F above Σ w F Fᵀ."""
         wide = torch.promote_types(features.dtype, torch.float32)
         flat = features.permute(0, 2, 3, 1).flatten(1, 2).to(wide)  # (B, M, N)
         if weights is None:
             return torch.cat([flat.sum(1, keepdim=True), flat.transpose(1, 2) @ flat], dim=1)
-        own = flat * weights.flatten(1)[..., None].to(wide)
-        return torch.cat([own.sum(1, keepdim=True), own.transpose(1, 2) @ flat], dim=1)
+        weighted = flat * weights.flatten(1)[..., None].to(wide)
+        return torch.cat([weighted.sum(1, keepdim=True), weighted.transpose(1, 2) @ flat], dim=1)
 
     def target(self, mean: Float[Tensor, "1 _ N"]) -> Float[Tensor, "1 _ N"]:
         """ν above T^½, the root of the covariance with its ridge."""
@@ -58,28 +58,28 @@ class Moments:
     ) -> Scalar:
         """W₂² between the two Gaussians."""
         middle, covariance = _centred(total / positions)
-        wanted, root = target[:, :1], target[:, 1:]
+        target_mean, root = target[:, :1], target[:, 1:]
         spread, channels = root.square().sum(), root.shape[-1]
         ridge = self.ridge * (spread / (channels * (1 + self.ridge)) if self.relative else 1.0)
         covariance = covariance + ridge * torch.eye(channels, dtype=total.dtype, device=total.device)
         mixed: Tensor = _RootTrace.apply(root @ covariance @ root, (ridge / 100) ** 2)  # type: ignore[no-untyped-call]
-        return (middle - wanted).square().sum() + _trace(covariance) + spread - 2 * mixed
+        return (middle - target_mean).square().sum() + _trace(covariance) + spread - 2 * mixed
 
     def pull_back(
         self,
         features: Features,
-        weights: Weights | None,
+        weights: PositionWeights | None,
         derivative: Float[Tensor, "1 _ N"],
         gradient: Tensor | None,
     ) -> Features:
         """Of Σ F along d: d; of Σ F Fᵀ along D: (D + Dᵀ) F."""
         first, rest = derivative[:, :1], derivative[:, 1:]
         both = (rest + rest.transpose(1, 2)).to(features.dtype)
-        return through(features, weights, both, first.to(features.dtype), gradient)
+        return add_linear_gradient(features, weights, both, first.to(features.dtype), gradient)
 
 
 @dataclass(frozen=True)
-class Histogram:
+class HistogramStatistic:
     """Histograms of the responses along fixed directions: their cumulative distributions, compared.
 
     The mean over directions of ∫ (C(x) − T(x))² dx, a sliced Cramér distance: what sliced Wasserstein
@@ -100,7 +100,7 @@ class Histogram:
     bins: int = 128
 
     @classmethod
-    def around(cls, moments: Float[Tensor, "1 _ N"], *, bins: int = 128) -> "Histogram":
+    def around(cls, moments: Float[Tensor, "1 _ N"], *, bins: int = 128) -> "HistogramStatistic":
         """Bins over five standard deviations on both sides of the mean of what is wanted.
 
         Args:
@@ -124,14 +124,16 @@ class Histogram:
         """N."""
         return int(self.directions.shape[1])
 
-    def measure(self, features: Features, weights: Weights | None = None) -> Float[Tensor, "1 K bins"]:
+    def measure(
+        self, features: Features, weights: PositionWeights | None = None
+    ) -> Float[Tensor, "1 K bins"]:
         """Counts per direction and bin."""
         counts = self.low.new_zeros(len(self.directions) * self.bins)
-        for flat, own in _pieces(features, weights, self.low.dtype):
-            place, beyond = self._places(flat)
-            upper = beyond if own is None else beyond * own
-            lower = (1 - beyond) if own is None else (1 - beyond) * own
-            index = place + torch.arange(len(self.directions), device=place.device) * self.bins
+        for flat, weight in _pieces(features, weights, self.low.dtype):
+            bin_index, beyond = self._places(flat)
+            upper = beyond if weight is None else beyond * weight
+            lower = (1 - beyond) if weight is None else (1 - beyond) * weight
+            index = bin_index + torch.arange(len(self.directions), device=bin_index.device) * self.bins
             counts.index_add_(0, index.flatten(), lower.flatten())
             counts.index_add_(0, index.flatten() + 1, upper.flatten())
         return counts.view(1, len(self.directions), self.bins)
@@ -150,7 +152,7 @@ class Histogram:
     def pull_back(
         self,
         features: Features,
-        weights: Weights | None,
+        weights: PositionWeights | None,
         derivative: Float[Tensor, "1 K bins"],
         gradient: Tensor | None,
     ) -> Features:
@@ -158,19 +160,19 @@ class Histogram:
         slopes = (derivative[0, :, 1:] - derivative[0, :, :-1]) / self.step[:, None]
         rows = torch.arange(len(self.directions), device=slopes.device)
         parts = []
-        for flat, own in _pieces(features, weights, self.low.dtype):
-            place, _ = self._places(flat)
-            along = slopes[rows, place]
-            parts.append((along if own is None else along * own) @ self.directions)
+        for flat, weight in _pieces(features, weights, self.low.dtype):
+            bin_index, _ = self._places(flat)
+            along = slopes[rows, bin_index]
+            parts.append((along if weight is None else along * weight) @ self.directions)
         _, channels, height, width = features.shape
-        found = torch.cat(parts).to(features.dtype).view(1, height, width, channels).permute(0, 3, 1, 2)
-        return found if gradient is None else gradient.add_(found)
+        added = torch.cat(parts).to(features.dtype).view(1, height, width, channels).permute(0, 3, 1, 2)
+        return added if gradient is None else gradient.add_(added)
 
     def _places(self, flat: Float[Tensor, "M N"]) -> tuple[Tensor, Tensor]:
         """The bin at or below each response along each direction, and how far it is beyond it, in bins."""
         at = (flat @ self.directions.T - self.low) / self.step
-        place = at.floor().clamp(0, self.bins - 2)
-        return place.long(), at - place
+        bin_index = at.floor().clamp(0, self.bins - 2)
+        return bin_index.long(), at - bin_index
 
 
 class _RootTrace(torch.autograd.Function):
@@ -194,14 +196,14 @@ PIECE = 1 << 15
 
 
 def _pieces(
-    features: Features, weights: Weights | None, dtype: torch.dtype
+    features: Features, weights: PositionWeights | None, dtype: torch.dtype
 ) -> Iterator[tuple[Float[Tensor, "_ N"], Float[Tensor, "_ 1"] | None]]:
     """Responses of one image and their weights, some positions at a time."""
     flat = features.permute(0, 2, 3, 1).flatten(0, 2)
-    own = None if weights is None else weights.flatten()[:, None].to(dtype)
+    flat_weights = None if weights is None else weights.flatten()[:, None].to(dtype)
     for start in range(0, len(flat), PIECE):
         chosen = slice(start, start + PIECE)
-        yield flat[chosen].to(dtype), None if own is None else own[chosen]
+        yield flat[chosen].to(dtype), None if flat_weights is None else flat_weights[chosen]
 
 
 def _centred(mean: Float[Tensor, "1 _ N"]) -> tuple[Float[Tensor, "1 1 N"], Float[Tensor, "1 N N"]]:

@@ -9,7 +9,7 @@ from torch import Tensor
 from impasto.objective.terms import gram, style_distance
 from impasto.shapes import Features, Gram, Scalar
 
-Weights = Float[Tensor, "1 1 h w"]
+PositionWeights = Float[Tensor, "1 1 h w"]
 """How much each position counts, 0..1."""
 
 
@@ -23,7 +23,7 @@ class Statistic(Protocol):
     def channels(self, total: Tensor) -> int:
         """Of the layer that the total is of."""
 
-    def measure(self, features: Features, weights: Weights | None = None) -> Tensor:
+    def measure(self, features: Features, weights: PositionWeights | None = None) -> Tensor:
         """The total over positions.
 
         Args:
@@ -37,20 +37,20 @@ class Statistic(Protocol):
         """How far the total over so many positions is from the target; 0 where it is reached."""
 
     def pull_back(
-        self, features: Features, weights: Weights | None, derivative: Tensor, gradient: Tensor | None
+        self, features: Features, weights: PositionWeights | None, derivative: Tensor, gradient: Tensor | None
     ) -> Features:
         """As `Term.pull_back`."""
 
 
 @runtime_checkable
-class Guide(Protocol):
+class Guidance(Protocol):
     """Where in a picture a style is wanted."""
 
-    def at(self, layer: str, rows: slice, columns: slice) -> Weights:
+    def at(self, layer: str, rows: slice, columns: slice) -> PositionWeights:
         """How much those rows and columns of a layer's grid belong to it, 0..1."""
 
 
-class GramMatrix:
+class GramStatistic:
     """Correlations between channels: Eq. 3 and 4 of Gatys et al. 2015 (arXiv:1508.06576), as in the paper.
 
     With weights w, G_ij = Σ_k w_k F_ik F_jk: the guided Gram matrix of Gatys et al. 2017 (arXiv:1611.07865),
@@ -65,7 +65,7 @@ class GramMatrix:
         """N."""
         return int(total.shape[-1])
 
-    def measure(self, features: Features, weights: Weights | None = None) -> Gram:
+    def measure(self, features: Features, weights: PositionWeights | None = None) -> Gram:
         """G."""
         return gram(features) if weights is None else gram(features * weights.sqrt().to(features.dtype))
 
@@ -78,14 +78,14 @@ class GramMatrix:
         return style_distance(total, positions, target)
 
     def pull_back(
-        self, features: Features, weights: Weights | None, derivative: Gram, gradient: Tensor | None
+        self, features: Features, weights: PositionWeights | None, derivative: Gram, gradient: Tensor | None
     ) -> Features:
         """Of G = F Fᵀ along D: (D + Dᵀ) F, which is Eq. 6 of the paper where F > 0."""
         both = (derivative + derivative.transpose(1, 2)).to(features.dtype)
-        return through(features, weights, both, None, gradient)
+        return add_linear_gradient(features, weights, both, None, gradient)
 
 
-GRAM = GramMatrix()
+GRAM = GramStatistic()
 """The paper's."""
 
 
@@ -107,7 +107,7 @@ class StyleTerm:
     positions: float
     weight: float
     statistic: Statistic = GRAM
-    guide: "Guide | Weights | None" = None
+    guide: "Guidance | PositionWeights | None" = None
     label: str = ""
 
     @property
@@ -121,7 +121,7 @@ class StyleTerm:
         return self.statistic.shape(self.statistic.channels(self.target))
 
     @property
-    def _weights(self) -> Weights | None:
+    def _weights(self) -> PositionWeights | None:
         assert self.guide is None or isinstance(self.guide, Tensor), "a Guide is asked by part"
         return self.guide
 
@@ -146,9 +146,9 @@ class StyleTerm:
         return self.statistic.pull_back(features, self._weights, derivative, gradient)
 
 
-def through(
+def add_linear_gradient(
     features: Features,
-    weights: Weights | None,
+    weights: PositionWeights | None,
     matrix: Tensor,
     row: Tensor | None,
     gradient: Tensor | None,
@@ -161,8 +161,8 @@ def through(
             return (flat @ matrix).view(batch, height, width, count).permute(0, 3, 1, 2)
         gradient.permute(0, 2, 3, 1).view(batch, -1, count).baddbmm_(flat, matrix)
         return gradient
-    own = flat @ matrix if row is None else flat @ matrix + row
+    added = flat @ matrix if row is None else flat @ matrix + row
     if weights is not None:
-        own = own.mul_(weights.flatten(1)[..., None].to(own.dtype))
-    found = own.view(batch, height, width, count).permute(0, 3, 1, 2)
-    return found if gradient is None else gradient.add_(found)
+        added = added.mul_(weights.flatten(1)[..., None].to(added.dtype))
+    grid = added.view(batch, height, width, count).permute(0, 3, 1, 2)
+    return grid if gradient is None else gradient.add_(grid)

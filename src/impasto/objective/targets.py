@@ -9,12 +9,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from impasto.choices import Keep
-from impasto.layers import LAYERS, Layer, deepest, layer
+from impasto.choices import ResponseStorage
+from impasto.layers import LAYERS, Layer, deepest, find_layer
 from impasto.network.vgg import VGG19
 from impasto.objective.bands import Band
-from impasto.objective.guidance import Area
-from impasto.objective.response_store import Again, Held, OnDisk
+from impasto.objective.guidance import GuidanceMask
+from impasto.objective.response_store import InMemory, OnDisk, Recomputed
 from impasto.objective.style import GRAM, Statistic
 from impasto.objective.terms import Target
 from impasto.objective.tiles import Tile
@@ -23,7 +23,7 @@ from impasto.system.distributed import all_sum
 
 
 def each_tile(
-    network: VGG19, image: Image, last: Layer, size: int, see: Callable[[str, Features, Tile], None]
+    network: VGG19, image: Image, last: Layer, size: int, on_layer: Callable[[str, Features, Tile], None]
 ) -> None:
     """Show every response of this process's part of an image up to layer `last`, tile by tile.
 
@@ -34,14 +34,14 @@ def each_tile(
     """
     band = Band.of(image.shape[2], image.shape[3])
     with torch.no_grad():
-        for one in band.tiles(size, last):
-            rows, columns = one.window
-            shown = partial(_show, see, one)
-            network.responses(image[:, :, rows, columns], last, (), shown, one.trims)
+        for tile in band.tiles(size, last):
+            rows, columns = tile.window
+            shown = partial(_show, on_layer, tile)
+            network.responses(image[:, :, rows, columns], last, (), shown, tile.crops)
 
 
-def _show(see: Callable[[str, Features, Tile], None], tile: Tile, name: str, features: Features) -> None:
-    see(name, features, tile)
+def _show(on_layer: Callable[[str, Features, Tile], None], tile: Tile, name: str, features: Features) -> None:
+    on_layer(name, features, tile)
 
 
 def style_targets(
@@ -61,7 +61,7 @@ def style_targets(
         one (1, N, N) per layer.
     """
     targets: dict[str, Gram] = {}
-    statistics: dict[str, Statistic] = {layer(name).name: GRAM for name in layers}
+    statistics: dict[str, Statistic] = {find_layer(name).name: GRAM for name in layers}
     for style, share in styles:
         (means,) = style_means(network, style, statistics, tile=tile)
         for name, mean in means.items():
@@ -75,7 +75,7 @@ def style_means(
     style: Image,
     statistics: Mapping[str, Statistic],
     *,
-    areas: Sequence[Area | None] = (None,),
+    areas: Sequence[GuidanceMask | None] = (None,),
     tile: int = 0,
 ) -> list[dict[str, Tensor]]:
     """What a painting's responses are per position, in each of some areas of it; the network sees it once.
@@ -95,34 +95,39 @@ def style_means(
     def see(name: str, features: Features, tile: Tile) -> None:
         if name not in statistics:
             return
-        rows, columns = tile.inside(name)
+        rows, columns = tile.core_in_window(name)
         core = features[:, :, rows, columns]
-        for place, by_layer in enumerate(chosen):
+        for index, by_layer in enumerate(chosen):
             area = by_layer[name]
             weights = None if area is None else area.at(name, *tile.positions(name))
-            own = statistics[name].measure(core, weights)
-            totals[place, name] = totals[place, name] + own if (place, name) in totals else own
+            total = statistics[name].measure(core, weights)
+            totals[index, name] = totals[index, name] + total if (index, name) in totals else total
 
     each_tile(network, style, deepest(statistics), tile, see)
     return [
         {
-            name: _mean(network, style, statistic, name, by_layer[name], totals.get((place, name)))
+            name: _mean(network, style, statistic, name, by_layer[name], totals.get((index, name)))
             for name, statistic in statistics.items()
         }
-        for place, by_layer in enumerate(chosen)
+        for index, by_layer in enumerate(chosen)
     ]
 
 
-def _inner(area: Area | None, layers: Iterable[str]) -> dict[str, Area | None]:
+def _inner(area: GuidanceMask | None, layers: Iterable[str]) -> dict[str, GuidanceMask | None]:
     """By layer, the area without its border, or with it where nothing else would be left."""
     if area is None:
         return dict.fromkeys(layers)
-    inner = replace(area, inner=True)
+    inner = replace(area, excludes_border=True)
     return {name: inner if inner.positions(name) > 0 else area for name in layers}
 
 
 def _mean(
-    network: VGG19, style: Image, statistic: Statistic, name: str, area: Area | None, total: Tensor | None
+    network: VGG19,
+    style: Image,
+    statistic: Statistic,
+    name: str,
+    area: GuidanceMask | None,
+    total: Tensor | None,
 ) -> Tensor:
     """The total of all processes per position; this one may have had nothing to measure."""
     if total is None:
@@ -132,7 +137,7 @@ def _mean(
 
 
 def content_targets(
-    network: VGG19, content: Image, layers: Sequence[str], *, tile: int = 0, keep: Keep = "memory"
+    network: VGG19, content: Image, layers: Sequence[str], *, tile: int = 0, keep: ResponseStorage = "memory"
 ) -> dict[str, tuple[Target, float]]:
     """By layer, the responses of this process's part of an image, and ½ Σ P² over all of it.
 
@@ -143,30 +148,30 @@ def content_targets(
             not at all, but found anew whenever a part is asked for.
     """
     band = Band.of(content.shape[2], content.shape[3])
-    names = [layer(name).name for name in layers]
-    targets: dict[str, Target] = {}
+    names = [find_layer(name).name for name in layers]
+    stores: dict[str, Target] = {}
     squares = dict.fromkeys(names, 0.0)
 
     def see(name: str, features: Features, tile: Tile) -> None:
         if name not in names:
             return
-        rows, columns = tile.inside(name)
+        rows, columns = tile.core_in_window(name)
         core = features[:, :, rows, columns]
         wide = torch.promote_types(core.dtype, torch.float32)
         squares[name] += float(core.to(wide).square().sum())
         if keep == "again":
             return
-        if name not in targets:
-            targets[name] = (OnDisk if keep == "disk" else Held).empty(name, core, band)
-        store = targets[name]
-        assert isinstance(store, (OnDisk, Held))
+        if name not in stores:
+            stores[name] = (OnDisk if keep == "disk" else InMemory).empty(name, core, band)
+        store = stores[name]
+        assert isinstance(store, (OnDisk, InMemory))
         store.put(core, *tile.positions(name))
 
     each_tile(network, content, deepest(names), tile, see)
-    found = {}
+    targets = {}
     for name in names:
-        if name not in targets:  # this process has no rows of so small an image, or keeps nothing
-            targets[name] = Again(network, content, name)
+        if name not in stores:  # this process has no rows of so small an image, or keeps nothing
+            stores[name] = Recomputed(network, content, name)
         total = float(all_sum(torch.tensor(squares[name], dtype=torch.float64, device=content.device)))
-        found[name] = (targets[name], total / 2)
-    return found
+        targets[name] = (stores[name], total / 2)
+    return targets

@@ -110,8 +110,8 @@ def squared_overshoot(
     Args:
         rows, columns, first: as in `squared_differences`.
     """
-    own = image[:, :, :rows, :columns]
-    return (own - own.clamp(0, 1)).square().sum()
+    core = image[:, :, :rows, :columns]
+    return (core - core.clamp(0, 1)).square().sum()
 
 
 @runtime_checkable
@@ -219,8 +219,8 @@ class ContentTerm:
 
     def pull_back(self, features: Features, derivative: Scalar, gradient: Tensor | None) -> Features:
         """Of Σ (F − P)²: 2 (F − P), which is Eq. 2 of the paper where F > 0."""
-        own = (features - self._responses).mul_(2 * derivative)
-        return own if gradient is None else gradient.add_(own)
+        added = (features - self._responses).mul_(2 * derivative)
+        return added if gradient is None else gradient.add_(added)
 
 
 @dataclass(frozen=True)
@@ -270,5 +270,5 @@ class PixelTerm:
         pixels = features.detach().requires_grad_(True)
         with torch.enable_grad():
             total = self.measure(pixels)
-        own: Tensor = torch.autograd.grad(total, pixels, derivative)[0]
-        return own if gradient is None else gradient.add_(own)
+        added: Tensor = torch.autograd.grad(total, pixels, derivative)[0]
+        return added if gradient is None else gradient.add_(added)

@@ -31,13 +31,13 @@ class Span:
         stride = LAYERS[name].stride
         return slice(self.start // stride, -(-self.stop // stride))
 
-    def inside(self, name: str) -> slice:
+    def core_in_window(self, name: str) -> slice:
         """The same on the grid that is computed of the window."""
         layer, whole = LAYERS[name], self.positions(name)
         skipped = (self.start - self.margins[_block(layer)][0]) // layer.stride
         return slice(whole.start - skipped, whole.stop - skipped)
 
-    def kept(self, name: str) -> slice:
+    def crop_after_pooling(self, name: str) -> slice:
         """Of the positions of a pooling's grid those that the next block needs."""
         layer = LAYERS[name]
         block = _block(layer)
@@ -59,26 +59,28 @@ class Tile:
         return self.rows.window, self.columns.window
 
     @property
-    def trims(self) -> dict[str, tuple[slice, slice]]:
+    def crops(self) -> dict[str, tuple[slice, slice]]:
         """See `VGG19.responses`: what is kept after each pooling."""
         poolings = [name for name, layer in LAYERS.items() if layer.is_pooling]
         used = poolings[: len(self.rows.margins) - 1]
-        return {name: (self.rows.kept(name), self.columns.kept(name)) for name in used}
+        return {
+            name: (self.rows.crop_after_pooling(name), self.columns.crop_after_pooling(name)) for name in used
+        }
 
     def positions(self, name: str) -> tuple[slice, slice]:
         """Rows and columns of the core on that layer's grid of the whole image."""
         return self.rows.positions(name), self.columns.positions(name)
 
-    def inside(self, name: str) -> tuple[slice, slice]:
+    def core_in_window(self, name: str) -> tuple[slice, slice]:
         """Rows and columns of the core on that layer's grid of what is computed."""
-        return self.rows.inside(name), self.columns.inside(name)
+        return self.rows.core_in_window(name), self.columns.core_in_window(name)
 
 
 LARGE = 16
 """Tiles of so many positions of the deepest layer begin at every fourth of them, and their halos as well."""
 
 
-def cell(size: int, last: Layer) -> int:
+def tile_unit(size: int, last: Layer) -> int:
     """Of how many pixels the edges of tiles are multiples.
 
     Of the deepest layer's stride, so that every pooling sees its own pairs. Of large tiles, four strides:
@@ -102,16 +104,16 @@ def halos(last: Layer, cell: int) -> tuple[int, ...]:
         if layer.index <= last.index and not layer.is_pooling:
             for block in range(_block(layer) + 1):
                 reach[block] += layer.stride
-    found: list[int] = []
+    sizes: list[int] = []
     for block in reversed(range(len(reach))):
         unit = 4 << block if 4 << block <= cell else min(2 << block, last.stride)
-        found.append(-(-max([reach[block], *found]) // unit) * unit)
-    return tuple(reversed(found))
+        sizes.append(-(-max([reach[block], *sizes]) // unit) * unit)
+    return tuple(reversed(sizes))
 
 
-def cut(
+def tile_image(
     rows: tuple[int, int], columns: tuple[int, int], size: int, last: Layer, *, height: int, width: int,
-    wrap: bool = False,
+    circular: bool = False,
 ) -> tuple[Tile, ...]:  # fmt: skip
     """Tiles that cover those rows and columns of an image, row by row.
 
@@ -122,11 +124,11 @@ def cut(
         height, width: of the whole image, in pixels.
         wrap: whether opposite edges are neighbours.
     """
-    across = spans(columns, width, size, last, wrap)
-    return tuple(Tile(down, along) for down in spans(rows, height, size, last, wrap) for along in across)
+    across = spans(columns, width, size, last, circular)
+    return tuple(Tile(down, along) for down in spans(rows, height, size, last, circular) for along in across)
 
 
-def spans(part: tuple[int, int], length: int, size: int, last: Layer, wrap: bool = False) -> list[Span]:
+def spans(part: tuple[int, int], length: int, size: int, last: Layer, circular: bool = False) -> list[Span]:
     """The tiles of `cut` along one side.
 
     Args:
@@ -135,18 +137,20 @@ def spans(part: tuple[int, int], length: int, size: int, last: Layer, wrap: bool
         size, last, wrap: see `cut`.
     """
     first, end = part
-    unit = cell(size, last)
+    unit = tile_unit(size, last)
     cells = -(-(end - first) // unit)
     count = -(-cells // max(1, size // unit)) if size else min(1, cells)
     edges = [min(end, first + cells * index // max(1, count) * unit) for index in range(count + 1)]
     around = halos(last, unit)
-    return [Span(start, stop, _margins(start, stop, length, around, wrap)) for start, stop in pairwise(edges)]
+    return [
+        Span(start, stop, _margins(start, stop, length, around, circular)) for start, stop in pairwise(edges)
+    ]
 
 
 def _margins(
-    start: int, stop: int, length: int, halos: tuple[int, ...], wrap: bool
+    start: int, stop: int, length: int, halos: tuple[int, ...], circular: bool
 ) -> tuple[tuple[int, int], ...]:
-    if wrap:
+    if circular:
         return tuple((around, around) for around in halos)
     return tuple((min(around, start), min(around, length - stop)) for around in halos)
 

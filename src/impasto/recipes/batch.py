@@ -14,18 +14,18 @@ from impasto.image.write import check_output
 from impasto.network.download import ByteProgress
 from impasto.network.weights import expected_digest
 from impasto.recipes.inputs import settings_files
-from impasto.recipes.pairs import Pair, own_share, placed, style_by_style
-from impasto.recipes.stylize import prepare
+from impasto.recipes.pairs import Pair, process_share, style_by_style, with_outputs
+from impasto.recipes.stylize import plan_stylize
 from impasto.results import manifest as manifests
 from impasto.results.painting import Painting
-from impasto.run.loop import finish, run
+from impasto.run.loop import finish, iter_run
 from impasto.run.progress import Progress
 from impasto.settings.options import from_json, to_json
-from impasto.settings.stylize import OWN_STARTS, StylizeSettings
+from impasto.settings.stylize import BUILT_IN_STARTS, StylizeSettings
 from impasto.storage.outputs import make_folder
 from impasto.storage.rescue import save_or_rescue
-from impasto.style.cache import Workshop
-from impasto.system.device import compute_for
+from impasto.style.cache import Cache
+from impasto.system.device import compute_for_settings
 
 State: TypeAlias = Literal["painting", "painted", "skipped", "failed"]
 
@@ -64,7 +64,7 @@ def batch(
     *,
     format: str = "png",
     on_download: ByteProgress | None = None,
-    workshop: Workshop | None = None,
+    cache: Cache | None = None,
 ) -> Iterator[BatchProgress]:
     """Repaint each photograph in the style of its painting; yields after every step and every picture.
 
@@ -88,22 +88,22 @@ def batch(
         >>> for progress in batch(grid(["photos"], ["painting.jpg"]), "out"):  # doctest: +SKIP
         ...     print(progress.pair, progress.state, progress.error)
     """
-    settings, workshop = settings or StylizeSettings(), workshop or Workshop()
-    whole = placed(pairs, folder, format, inputs=settings_files(settings))
-    rank, count = own_share()
+    settings, cache = settings or StylizeSettings(), cache or Cache()
+    whole = with_outputs(pairs, folder, format, inputs=settings_files(settings))
+    rank, count = process_share()
     share = style_by_style(whole)[rank::count]
     _check_all(Path(folder), settings, format)
     sha256 = functools.cache(_sha256)
     weights = functools.cache(lambda: expected_digest(settings.weights or None))
-    for before, place in enumerate(share):
-        pair, step, error = whole[place], None, ""
-        tell = functools.partial(BatchProgress, pair, place + 1, pairs=len(share))
+    for before, index in enumerate(share):
+        pair, step, error = whole[index], None, ""
+        tell = functools.partial(BatchProgress, pair, index + 1, pairs=len(share))
         if _is_there(pair, settings, sha256, weights):
             yield tell(before + 1, state="skipped")
             continue
         try:
             painting, step = yield from _paint(
-                pair, settings, on_download, workshop, functools.partial(tell, before, state="painting")
+                pair, settings, on_download, cache, functools.partial(tell, before, state="painting")
             )
         except (ImageError, DeviceError) as failure:
             error = str(failure)
@@ -119,25 +119,25 @@ def _paint(
     pair: Pair,
     settings: StylizeSettings,
     on_download: ByteProgress | None,
-    workshop: Workshop,
+    cache: Cache,
     tell: Callable[..., BatchProgress],
 ) -> Generator[BatchProgress, None, tuple[Painting, Progress]]:
     """One painting and its last step; apart, so that the pictures read for it leave the memory with it."""
     make_folder(Path(pair.output).parent)
     check_output(pair.output, longest=settings.size)
-    job = prepare(pair.content, pair.style, settings, on_download=on_download, workshop=workshop)
-    steps = run(job)
+    plan = plan_stylize(pair.content, pair.style, settings, on_download=on_download, cache=cache)
+    steps = iter_run(plan)
     last = next(steps)  # every run has a first step
     yield tell(step=last)
     for last in steps:
         yield tell(step=last)
-    return finish(job, last), last
+    return finish(plan, last), last
 
 
 def _check_all(folder: Path, settings: StylizeSettings, format: str) -> None:
     """Refuse at once what would fail every pair."""
-    compute_for(settings)
-    if settings.init not in OWN_STARTS:
+    compute_for_settings(settings)
+    if settings.init not in BUILT_IN_STARTS:
         read_picture(settings.init, role="init image")
     make_folder(folder)
     check_output(folder / f"CONTENT-STYLE.{format}", longest=settings.size)
@@ -158,18 +158,18 @@ def _is_there(
     if not Path(pair.output).is_file():
         return False
     files = {"content": pair.content, "style": pair.style}
-    if settings.init not in OWN_STARTS:
+    if settings.init not in BUILT_IN_STARTS:
         files["init"] = settings.init
     try:
-        found = manifests.read(pair.output)
-        hashes = {role: entry["sha256"] for role, entry in found["inputs"].items()}
+        manifest = manifests.read(pair.output)
+        hashes = {role: entry["sha256"] for role, entry in manifest["inputs"].items()}
         same = (
-            found["command"] == "stylize"
-            and found["result"]["complete"] is True
-            and _what(from_json(StylizeSettings, found["settings"])) == _what(settings)
+            manifest["command"] == "stylize"
+            and manifest["result"]["complete"] is True
+            and _what(from_json(StylizeSettings, manifest["settings"])) == _what(settings)
             and hashes == {role: sha256(path) for role, path in files.items()}
         )
-        recorded = found["weights"]["sha256"]
+        recorded = manifest["weights"]["sha256"]
     except (ImpastoError, KeyError, TypeError, AttributeError):  # no manifest, or none that stylize wrote
         return False
     return same and recorded == weights()

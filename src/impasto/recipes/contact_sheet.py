@@ -38,23 +38,23 @@ def contact_sheet(results: Sequence[Pair]) -> Picture:
     rows = _grid(results) or _threes(results)
     size = max(1, min(CELL, (LONGEST - GAP) // max(len(rows), len(rows[0])) - GAP))
     shown = [[thumbnail(path, size) if path else None for path in row] for row in rows]
-    heights = _sides([[_side(found, 2) for found in row] for row in shown], size)
-    widths = _sides([[_side(found, 3) for found in column] for column in zip(*shown, strict=True)], size)
+    heights = _sides([[_side(image, 2) for image in row] for row in shown], size)
+    widths = _sides([[_side(image, 3) for image in column] for column in zip(*shown, strict=True)], size)
     sheet = torch.full((1, 3, GAP + sum(heights), GAP + sum(widths)), PAPER)
     for down, row in enumerate(rows):
         for across, path in enumerate(row):
             top, left = GAP + sum(heights[:down]), GAP + sum(widths[:across])
             cell = sheet[:, :, top : top + heights[down] - GAP, left : left + widths[across] - GAP]
-            found = shown[down][across]
-            if found is not None:
-                _lay(cell, found)
+            image = shown[down][across]
+            if image is not None:
+                _lay(cell, image)
             elif path is not None:
                 cell.fill_(MISSING)
     return Picture(sheet, name="contact sheet")
 
 
-def _side(found: Image | None, dimension: int) -> int:
-    return 0 if found is None else found.shape[dimension]
+def _side(image: Image | None, dimension: int) -> int:
+    return 0 if image is None else image.shape[dimension]
 
 
 def _sides(rows: Sequence[Sequence[int]], size: int) -> list[int]:
@@ -66,11 +66,11 @@ def _sides(rows: Sequence[Sequence[int]], size: int) -> list[int]:
     return [(side or max(largest) or size) + GAP for side in largest]
 
 
-def _lay(cell: Float[Tensor, "1 3 _ _"], found: Float[Tensor, "1 3 _ _"]) -> None:
+def _lay(cell: Float[Tensor, "1 3 _ _"], image: Float[Tensor, "1 3 _ _"]) -> None:
     """A thumbnail into the middle of its cell of the sheet."""
-    height, width = found.shape[2:]
+    height, width = image.shape[2:]
     top, left = (cell.shape[2] - height) // 2, (cell.shape[3] - width) // 2
-    cell[:, :, top : top + height, left : left + width] = found
+    cell[:, :, top : top + height, left : left + width] = image
 
 
 def _grid(results: Sequence[Pair]) -> list[list[str | None]]:

@@ -3,18 +3,18 @@
 from importlib.metadata import PackageNotFoundError, version
 
 from impasto.network.weights import cache_folder, verify
-from impasto.system.device import available, choose, describe, has_bfloat16
+from impasto.system.device import available, choose_compute, describe_machine, has_bfloat16
 from impasto.system.process import repeatability
 from impasto.version import __version__
 
 LIBRARIES = ("numpy", "pyvips", "pyvips-binary", "safetensors", "pypi-simple", "typer", "rich", "pillow-heif")
 
 
-def examine() -> dict[str, str]:
+def machine_report() -> dict[str, str]:
     """Versions, devices, threads, bfloat16, cache and weights, each as a word or two."""
-    compute = choose()
+    compute = choose_compute()
     repeatable = repeatability(compute.device)
-    facts = {"impasto": __version__, **{name: str(value) for name, value in describe().items()}}
+    facts = {"impasto": __version__, **{name: str(value) for name, value in describe_machine().items()}}
     facts |= {name: _version(name) for name in LIBRARIES}
     facts |= {
         "devices": ", ".join(available()),

@@ -20,7 +20,7 @@ TRIED = (37, 50)
 """Height and width of the picture at which each file is tried; sides that no halving divides."""
 
 
-def export(
+def export_onnx(
     model: str | os.PathLike[str] | Model,
     output: str | os.PathLike[str],
     *,
@@ -56,7 +56,7 @@ def export(
     model = model if isinstance(model, Model) else load(model)
     shares = style_shares(blend, len(model.styles))
     graph = _Graph(onnx)
-    painting = _painter(graph, model.painter, shares)
+    painting = _painter(graph, model.network, shares)
     data = graph.file(painting, _metadata(model, shares), opset)
     onnx.checker.check_model(data, full_check=True)
     _check_picture(onnxruntime, data, model, shares)
@@ -73,10 +73,10 @@ def _check_picture(onnxruntime: ModuleType, data: bytes, model: Model, shares: T
     """Paint one small picture with both; an error if they do not agree."""
     image = torch.rand(1, 3, *TRIED, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        wanted = model.painter(image, shares)
+        expected = model.network(image, shares)
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    (found,) = session.run(["painting"], {"image": image.numpy()})
-    off = float((torch.from_numpy(found) - wanted).abs().max())
+    (actual,) = session.run(["painting"], {"image": image.numpy()})
+    off = float((torch.from_numpy(actual) - expected).abs().max())
     if not off <= TOLERANCE:
         raise WeightsError(
             f"as ONNX {model.name or 'the painter'} paints otherwise than in PyTorch: pixels are off by up "

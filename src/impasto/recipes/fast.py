@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 
-from impasto.fast.stylizer import FastPainter
+from impasto.fast.stylizer import FastStylizer
 from impasto.image.read import Source
 from impasto.results.painting import Painting
 from impasto.settings.fast import FastSettings
-from impasto.style.style_images import Sources
+from impasto.style.style_images import StyleSources
 
 
-def fast(
+def stylize_fast(
     content: Source,
-    style: Sources = (),
+    style: StyleSources = (),
     settings: FastSettings | None = None,
     *,
     regions: Sequence[Source] = (),
@@ -26,4 +26,4 @@ def fast(
     Raises:
         ImpastoError: see `FastPainter`.
     """
-    return FastPainter(style, settings).paint(content, regions=regions)
+    return FastStylizer(style, settings).stylize(content, regions=regions)

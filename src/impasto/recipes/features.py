@@ -10,7 +10,7 @@ from torch import Tensor
 from impasto.errors import SettingsError
 from impasto.image.picture import Picture
 from impasto.image.read import Source, read_picture
-from impasto.image.resize import fit, fitted
+from impasto.image.resize import fit, resized_pixels
 from impasto.layers import check_size
 from impasto.network.download import ByteProgress
 from impasto.network.vgg import VGG19
@@ -18,7 +18,7 @@ from impasto.network.weights import load
 from impasto.objective.terms import gram
 from impasto.settings.paper import FeaturesSettings
 from impasto.shapes import Features, Image
-from impasto.system.device import choose
+from impasto.system.device import choose_compute
 
 GAP = 2
 """Pixels between two responses of a contact sheet."""
@@ -31,7 +31,7 @@ LARGEST_CELL, SMALLEST_CELL = 8, 1
 
 
 @dataclass(frozen=True)
-class Sheet:
+class FeatureSheet:
     """A picture of a layer.
 
     Attributes:
@@ -44,12 +44,12 @@ class Sheet:
     picture: Picture
     layer: str
     channels: tuple[int, ...]
-    strengths: tuple[float, ...]
+    mean_responses: tuple[float, ...]
 
 
 def features(
     image: Source, settings: FeaturesSettings | None = None, *, on_download: ByteProgress | None = None
-) -> Sheet:
+) -> FeatureSheet:
     """What the filters of a layer make of an image: F^l of Gatys et al. 2015, or G^l of Eq. 3.
 
     Args:
@@ -61,7 +61,7 @@ def features(
         ImageError, WeightsError, DeviceError.
     """
     settings = settings or FeaturesSettings()
-    compute = choose(settings.device, "float32")
+    compute = choose_compute(settings.device, "float32")
     picture = read_picture(image)
     size = fit(picture.height, picture.width, settings.size)
     check_size(*size, [settings.layer], role="image")
@@ -73,13 +73,13 @@ def features(
         fast=False,
     )
     with torch.no_grad():
-        pixels = fitted(picture, *size, compute.device)
+        pixels = resized_pixels(picture, *size, compute.device)
         responses = network.features(pixels, [settings.layer])[settings.layer].cpu()
     strengths = responses.mean((0, 2, 3))
     channels = _chosen(strengths, settings)
     shown = responses[:, channels]
-    pixels = gram_picture(shown) if settings.gram else contact_sheet(shown)
-    return Sheet(
+    pixels = gram_picture(shown) if settings.gram else feature_grid(shown)
+    return FeatureSheet(
         Picture(pixels, name=f"{settings.layer} of {picture.name}"),
         settings.layer,
         tuple(channels),
@@ -103,7 +103,7 @@ def _chosen(strengths: Float[Tensor, " N"], settings: FeaturesSettings) -> list[
     return order[: settings.most] if settings.most else order
 
 
-def contact_sheet(responses: Features) -> Image:
+def feature_grid(responses: Features) -> Image:
     """Responses side by side, about as wide as high, each from black (0) to white.
 
     White is each one's own `WHITE` quantile. Each is enlarged without smoothing until its long side has 96

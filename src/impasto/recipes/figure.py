@@ -11,12 +11,12 @@ from impasto.image.picture import Picture
 from impasto.image.read import Source, read_picture
 from impasto.network.download import ByteProgress
 from impasto.recipes.inputs import settings_files, source_files
-from impasto.recipes.reconstruct import prepare_content, prepare_style
-from impasto.recipes.stylize import prepare
+from impasto.recipes.reconstruct import plan_content, plan_style
+from impasto.recipes.stylize import plan_stylize
 from impasto.results import manifest as manifests
 from impasto.results.plots import check_figure_output, draw_figure_1, draw_figure_2
-from impasto.run.loop import finish, run
-from impasto.run.plan import Job
+from impasto.run.loop import finish, iter_run
+from impasto.run.plan import RunPlan
 from impasto.run.progress import Progress
 from impasto.settings.paper import FigureSettings, ReconstructContentSettings, ReconstructStyleSettings
 from impasto.settings.presets import PAPER_STYLE_LAYERS
@@ -42,7 +42,7 @@ class Panel:
     """
 
     name: str
-    prepare: Callable[[], Job]
+    prepare: Callable[[], RunPlan]
 
 
 @dataclass(frozen=True)
@@ -101,20 +101,20 @@ def figure(
     )
     check_figure_output(output)
     photo, painting = read_picture(content, role="content image"), read_picture(style, role="style image")
-    wanted = panels_of(number, photo, painting, settings, on_download)
+    panels_to_paint = panels_of(number, photo, painting, settings, on_download)
     make_folder(folder)
     pictures = {}
-    for index, panel in enumerate(wanted, start=1):
+    for index, panel in enumerate(panels_to_paint, start=1):
         path = folder / f"{panel.name}.png"
-        job = panel.prepare()
-        if not _is_done(path, job):
+        plan = panel.prepare()
+        if not _is_done(path, plan):
             last = None
-            for last in run(job):
-                yield FigureProgress(index, len(wanted), panel.name, last)
+            for last in iter_run(plan):
+                yield FigureProgress(index, len(panels_to_paint), panel.name, last)
             if last is not None:
-                finish(job, last).save(path)
+                finish(plan, last).save(path)
         else:
-            yield FigureProgress(index, len(wanted), panel.name, None)
+            yield FigureProgress(index, len(panels_to_paint), panel.name, None)
         pictures[panel.name] = read_picture(path)
     draw = draw_figure_1 if number == 1 else draw_figure_2
     draw(pictures, photo, painting, target)
@@ -135,7 +135,7 @@ def panels_of(
 
     def content_panel(name: str) -> Panel:
         chosen = ReconstructContentSettings(layer=name, steps=settings.steps, **common)  # type: ignore[arg-type]
-        return Panel(f"content-{name}", lambda: prepare_content(photo, chosen, on_download=on_download))
+        return Panel(f"content-{name}", lambda: plan_content(photo, chosen, on_download=on_download))
 
     def style_panel(count: int) -> Panel:
         layers = dict.fromkeys(PAPER_STYLE_LAYERS[:count], 1 / count)
@@ -146,7 +146,7 @@ def panels_of(
         )
         if settings.steps:
             chosen = replace(chosen, steps=settings.steps, finest_steps=settings.steps)
-        return Panel(f"style-{count}", lambda: prepare_style(painting, chosen, on_download=on_download))
+        return Panel(f"style-{count}", lambda: plan_style(painting, chosen, on_download=on_download))
 
     def transfer_panel(count: int, column: int) -> Panel:
         layers = dict.fromkeys(PAPER_STYLE_LAYERS[:count], 1 / count)
@@ -165,7 +165,7 @@ def panels_of(
         )
         return Panel(
             f"transfer-{'ABCDE'[count - 1]}-{column + 1}",
-            lambda: prepare(photo, painting, chosen, on_download=on_download),
+            lambda: plan_stylize(photo, painting, chosen, on_download=on_download),
         )
 
     counts = range(1, len(PAPER_STYLE_LAYERS) + 1)
@@ -186,13 +186,15 @@ def _panel_names(number: int) -> list[str]:
     return [f"transfer-{row}-{column}" for row in "ABCDE" for column in columns]
 
 
-def _is_done(path: Path, job: Job) -> bool:
+def _is_done(path: Path, plan: RunPlan) -> bool:
     """Whether the file is this job's finished picture."""
     try:
-        found = manifests.read(path)
+        manifest = manifests.read(path)
     except ImpastoError:
         return False
-    same = all(found.get(key) == job.manifest[key] for key in ("command", "settings", "weights"))
-    hashes = [{role: entry["sha256"] for role, entry in m["inputs"].items()} for m in (found, job.manifest)]
+    same = all(manifest.get(key) == plan.manifest[key] for key in ("command", "settings", "weights"))
+    hashes = [
+        {role: entry["sha256"] for role, entry in m["inputs"].items()} for m in (manifest, plan.manifest)
+    ]
     from_file = None not in hashes[0].values()
-    return same and from_file and hashes[0] == hashes[1] and bool(found["result"]["complete"])
+    return same and from_file and hashes[0] == hashes[1] and bool(manifest["result"]["complete"])

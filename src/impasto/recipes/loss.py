@@ -11,11 +11,11 @@ from impasto.layers import check_size, deepest
 from impasto.network.download import ByteProgress
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load
-from impasto.objective.build import content_terms, style_terms
+from impasto.objective.build import content_terms, style_terms_from_images
 from impasto.objective.evaluate import measure
 from impasto.objective.objective import Objective
 from impasto.settings.paper import LossSettings
-from impasto.system.device import Compute, choose
+from impasto.system.device import Compute, choose_compute
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def paper_loss(
     check_size(*canvas, names, role="image")
     check_size(pictures["style"].height, pictures["style"].width, names, role="style image")
 
-    compute: Compute = choose(settings.device, "float32")
+    compute: Compute = choose_compute(settings.device, "float32")
     network = VGG19.build(
         load(settings.weights or None, progress=on_download),
         pooling=settings.pooling,
@@ -95,7 +95,7 @@ def paper_loss(
     objective = Objective(
         (
             *content_terms(network, pixels["content"], contents, weight=1.0, formula="paper"),
-            *style_terms(
+            *style_terms_from_images(
                 network, [(pixels["style"], 1.0)], styles, canvas=canvas, weight=1.0, formula="paper"
             ),
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from impasto.errors import SettingsError
-from impasto.image.folders import AnyPath, files
+from impasto.image.folders import AnyPath, picture_files
 from impasto.image.formats import WRITABLE, by_suffix
 from impasto.storage.outputs import InputFile, OutputFile, check_outputs
 
@@ -29,7 +29,7 @@ class Pair(NamedTuple):
         return f"{self.content} × {self.style}"
 
 
-def grid(
+def all_pairs(
     contents: Sequence[AnyPath], styles: Sequence[AnyPath], *, written: Sequence[AnyPath] = ()
 ) -> list[Pair]:
     """Every photograph with every painting, style by style.
@@ -49,11 +49,11 @@ def grid(
                 f"results would go into '{given}', where the pictures are, and be taken for some of them "
                 "the next time. Choose another folder for them."
             )
-    photos, paintings = files(contents), files(styles)
+    photos, paintings = picture_files(contents), picture_files(styles)
     return [Pair(photo, painting) for painting in paintings for photo in photos]
 
 
-def read_list(path: AnyPath) -> list[Pair]:
+def read_pairs(path: AnyPath) -> list[Pair]:
     """The pairs of a list: a text with a line `content,style` or `content,style,output` for each.
 
     Files are looked for from the list's own folder; an output is a name in the folder of results. Between
@@ -93,7 +93,7 @@ def read_list(path: AnyPath) -> list[Pair]:
     return [Pair(str(beside / pair.content), str(beside / pair.style), pair.output) for pair in pairs]
 
 
-def placed(
+def with_outputs(
     pairs: Iterable[tuple[AnyPath, ...]],
     folder: AnyPath,
     format: str,
@@ -116,21 +116,21 @@ def placed(
     """
     if by_suffix(f".{format}") is None:
         raise SettingsError(f"format is {format!r}; results are written as one of {WRITABLE}.")
-    found = []
+    pairs_with_outputs = []
     for given in pairs:
         pair = _pair([os.fspath(part) for part in given])
         name = pair.output or f"{Path(pair.content).stem}-{Path(pair.style).stem}"
         if not (pair.output and Path(name).suffix):
             name += f".{format}"
-        found.append(pair._replace(output=str(Path(folder, name))))
-    if not found:
+        pairs_with_outputs.append(pair._replace(output=str(Path(folder, name))))
+    if not pairs_with_outputs:
         raise SettingsError("there are no pairs to paint. Name photographs and paintings.")
     check_outputs(
-        [*results_of(found), *also],
-        [*inputs_of(found), *inputs],
+        [*results_of(pairs_with_outputs), *also],
+        [*inputs_of(pairs_with_outputs), *inputs],
         advice="Rename one of the pictures, choose another folder with -o, or say outputs in a --list.",
     )
-    return found
+    return pairs_with_outputs
 
 
 def results_of(pairs: Iterable[Pair]) -> list[OutputFile]:
@@ -147,7 +147,7 @@ def inputs_of(pairs: Iterable[Pair]) -> list[InputFile]:
     ]
 
 
-def own_share() -> tuple[int, int]:
+def process_share() -> tuple[int, int]:
     """Which process this is, from 0, and of how many, as torchrun says (RANK, WORLD_SIZE); alone, (0, 1).
 
     Raises:

@@ -7,25 +7,25 @@ import torch
 from impasto.errors import SettingsError
 from impasto.image.noise import white_noise
 from impasto.image.read import Source, read_picture
-from impasto.image.resize import fit, fitted
-from impasto.layers import check_size, deepest, layer
+from impasto.image.resize import fit, resized_pixels
+from impasto.layers import check_size, deepest, find_layer
 from impasto.network.download import ByteProgress
-from impasto.network.vgg import network_for
-from impasto.objective.build import content_terms, prior_terms, style_terms_towards
+from impasto.network.vgg import load_vgg19
+from impasto.objective.build import content_terms, prior_terms, style_terms
 from impasto.objective.objective import Objective
 from impasto.results.manifest import new
 from impasto.results.painting import Painting
-from impasto.run.choose_layout import planned
+from impasto.run.choose_layout import choose_layouts
 from impasto.run.layout import Layout
 from impasto.run.loop import complete
-from impasto.run.memory_model import Needs
-from impasto.run.plan import Job
-from impasto.run.scales import Scale, plan
+from impasto.run.memory_model import MemoryModel
+from impasto.run.plan import RunPlan
+from impasto.run.scales import Scale, coarse_to_fine
 from impasto.settings.base import RunSettings
 from impasto.settings.paper import ReconstructContentSettings, ReconstructStyleSettings
 from impasto.shapes import Image
-from impasto.style.style_images import Sources, read_styles
-from impasto.system.device import compute_for
+from impasto.style.style_images import StyleSources, read_styles
+from impasto.system.device import compute_for_settings
 
 
 def reconstruct_content(image: Source, settings: ReconstructContentSettings | None = None) -> Painting:
@@ -42,10 +42,10 @@ def reconstruct_content(image: Source, settings: ReconstructContentSettings | No
     Raises:
         ImpastoError: see `prepare_content`.
     """
-    return complete(prepare_content(image, settings))
+    return complete(plan_content(image, settings))
 
 
-def reconstruct_style(image: Sources, settings: ReconstructStyleSettings | None = None) -> Painting:
+def reconstruct_style(image: StyleSources, settings: ReconstructStyleSettings | None = None) -> Painting:
     """An image with the style of `image`, of any size: Gram matrices matched from white noise. A texture.
 
     Gatys, Ecker and Bethge 2015 (arXiv:1508.06576), Eq. 3 to 5 and Fig. 1, style reconstructions.
@@ -58,39 +58,39 @@ def reconstruct_style(image: Sources, settings: ReconstructStyleSettings | None 
     Raises:
         ImpastoError: see `prepare_style`.
     """
-    return complete(prepare_style(image, settings))
+    return complete(plan_style(image, settings))
 
 
-def prepare_content(
+def plan_content(
     image: Source,
     settings: ReconstructContentSettings | None = None,
     *,
     on_download: ByteProgress | None = None,
-) -> Job:
+) -> RunPlan:
     """Read and check everything; the job that `reconstruct_content` runs.
 
     Raises:
         SettingsError, ImageError, WeightsError, DeviceError: before anything is computed.
     """
     settings = settings or ReconstructContentSettings()
-    compute = compute_for(settings)
+    compute = compute_for_settings(settings)
     picture = read_picture(image)
     canvas = fit(picture.height, picture.width, settings.size)
     check_size(*canvas, [settings.layer], role="image")
-    network, weights = network_for(
+    network, weights = load_vgg19(
         settings.weights,
         pooling=settings.pooling,
         deepest_layer=settings.layer,
         compute=compute,
         on_download=on_download,
     )
-    shown = fitted(picture, *canvas, compute.device)
+    shown = resized_pixels(picture, *canvas, compute.device)
 
     def objective(scale: Scale, layout: Layout) -> Objective:
         size = (scale.height, scale.width)
         content = content_terms(
             network,
-            fitted(picture, *size, compute.device),
+            resized_pixels(picture, *size, compute.device),
             {settings.layer: 1.0},
             weight=1.0,
             formula="balanced",
@@ -101,52 +101,54 @@ def prepare_content(
 
     def judge(result: Image) -> dict[str, float]:
         with torch.no_grad():
-            wanted, found = (network.features(x, [settings.layer])[settings.layer] for x in (shown, result))
-        error = float((found - wanted).norm() / wanted.norm())
+            expected, actual = (
+                network.features(x, [settings.layer])[settings.layer] for x in (shown, result)
+            )
+        error = float((actual - expected).norm() / expected.norm())
         return {"relative_error": error, "psnr": psnr(result, shown)}
 
-    job = Job(
+    plan = RunPlan(
         canvas=canvas,
-        scales=plan(
+        scales=coarse_to_fine(
             *canvas,
             scales=settings.scales,
             steps=settings.steps_taken,
             finest=settings.steps_taken,
-            least=layer(settings.layer).stride,
+            least=find_layer(settings.layer).stride,
         ),
         network=network,
         objective=objective,
-        first=partial(_noise, settings, compute.device),
+        initial_image=partial(_noise, settings, compute.device),
         inputs={"content": picture},
         manifest=new("reconstruct content", settings, {"content": picture}, weights, compute),
-        needs=Needs.of(network, (), (settings.layer,), settings.optimizer),
-        others=lambda scale: (),
+        memory_model=MemoryModel.of(network, (), (settings.layer,), settings.optimizer),
+        style_sizes=lambda scale: (),
         optimizer=settings.optimizer,
         tolerance=settings.tolerance,
-        judge=judge,
+        report=judge,
     )
-    return planned(job, settings)
+    return choose_layouts(plan, settings)
 
 
-def prepare_style(
-    image: Sources,
+def plan_style(
+    image: StyleSources,
     settings: ReconstructStyleSettings | None = None,
     *,
     on_download: ByteProgress | None = None,
-) -> Job:
+) -> RunPlan:
     """Read and check everything; the job that `reconstruct_style` runs.
 
     Raises:
         SettingsError, ImageError, WeightsError, DeviceError: before anything is computed.
     """
     settings = settings or ReconstructStyleSettings()
-    compute = compute_for(settings)
+    compute = compute_for_settings(settings)
     paintings = read_styles(image, settings.blend)
     paintings.check(settings.layers)
     first = paintings.pictures[0]
     canvas = settings.canvas(first.height, first.width)
     last = deepest(settings.layers)
-    scales = plan(
+    scales = coarse_to_fine(
         *canvas,
         scales=settings.scales,
         steps=settings.steps,
@@ -159,7 +161,7 @@ def prepare_style(
     for picture in paintings.pictures:
         measured = fit(picture.height, picture.width, settings.style_size)
         check_size(*measured, settings.layers, role="style image")
-    network, weights = network_for(
+    network, weights = load_vgg19(
         settings.weights,
         pooling=settings.pooling,
         deepest_layer=last.name,
@@ -171,28 +173,28 @@ def prepare_style(
         return round(settings.style_size * max(scale.height, scale.width) / max(canvas))
 
     def objective(scale: Scale, layout: Layout) -> Objective:
-        (wanted,) = paintings.wanted(
+        (targets,) = paintings.targets(
             network, "gram", settings.layers, long=long(scale), least=last.stride, tile=layout.tile
         )
         canvas = (scale.height, scale.width)
-        style = style_terms_towards(wanted, settings.layers, canvas=canvas, weight=1.0, formula="balanced")
-        prior = prior_terms(canvas, variation=settings.tv, gamut=0.0, wrap=settings.tileable)
+        style = style_terms(targets, settings.layers, canvas=canvas, weight=1.0, formula="balanced")
+        prior = prior_terms(canvas, variation=settings.tv, gamut=0.0, circular=settings.tileable)
         return Objective((*style, *prior))
 
-    job = Job(
+    plan = RunPlan(
         canvas=canvas,
         scales=scales,
-        network=network.wrapping() if settings.tileable else network,
+        network=network.with_padding("circular") if settings.tileable else network,
         objective=objective,
-        first=partial(_noise, settings, compute.device),
+        initial_image=partial(_noise, settings, compute.device),
         inputs=paintings.inputs,
         manifest=new("reconstruct style", settings, paintings.inputs, weights, compute),
-        needs=Needs.of(network, settings.layers, (), settings.optimizer),
-        others=lambda scale: paintings.sizes(long(scale), last.stride),
+        memory_model=MemoryModel.of(network, settings.layers, (), settings.optimizer),
+        style_sizes=lambda scale: paintings.sizes(long(scale), last.stride),
         optimizer=settings.optimizer,
         tolerance=settings.tolerance,
     )
-    return planned(job, settings)
+    return choose_layouts(plan, settings)
 
 
 def _noise(settings: RunSettings, device: torch.device, scale: Scale) -> Image:

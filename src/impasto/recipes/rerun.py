@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from impasto.errors import CheckpointError
-from impasto.fast.stylizer import FastPainter
+from impasto.fast.stylizer import FastStylizer
 from impasto.network.download import ByteProgress
 from impasto.objective.bands import Band
-from impasto.recipes.reconstruct import prepare_content, prepare_style
-from impasto.recipes.stylize import prepare
+from impasto.recipes.reconstruct import plan_content, plan_style
+from impasto.recipes.stylize import plan_stylize
 from impasto.results import manifest as manifests
 from impasto.results.painting import Painting
 from impasto.run import checkpoint
@@ -19,19 +19,19 @@ from impasto.run.checkpoint import Snapshot
 from impasto.run.choose_layout import with_layouts
 from impasto.run.layout import Layout
 from impasto.run.loop import complete
-from impasto.run.plan import Job
-from impasto.run.steering import replaying, together
+from impasto.run.plan import RunPlan
+from impasto.run.steering import merged_changes, replay_steering
 from impasto.settings.base import RunSettings
 from impasto.settings.fast import FastSettings
 from impasto.settings.options import from_json
 from impasto.settings.paper import ReconstructContentSettings, ReconstructStyleSettings
 from impasto.settings.stylize import StylizeSettings
-from impasto.system.distributed import launched
+from impasto.system.distributed import launched_processes
 
-RECIPES: dict[str, tuple[type[RunSettings], Callable[..., Job]]] = {
-    "stylize": (StylizeSettings, prepare),
-    "reconstruct content": (ReconstructContentSettings, prepare_content),
-    "reconstruct style": (ReconstructStyleSettings, prepare_style),
+RECIPES: dict[str, tuple[type[RunSettings], Callable[..., RunPlan]]] = {
+    "stylize": (StylizeSettings, plan_stylize),
+    "reconstruct content": (ReconstructContentSettings, plan_content),
+    "reconstruct style": (ReconstructStyleSettings, plan_style),
 }
 """Every recipe that leaves a manifest: its settings, how to prepare it."""
 
@@ -44,11 +44,11 @@ def resume(path: str | os.PathLike[str]) -> Painting:
     Raises:
         ImpastoError: see `prepare_resume`.
     """
-    job, snapshot, _ = prepare_resume(path)
-    return complete(job, snapshot)
+    plan, snapshot, _ = plan_resume(path)
+    return complete(plan, snapshot)
 
 
-def prepare_rerun(
+def plan_rerun(
     path: str | os.PathLike[str],
     *,
     content: str = "",
@@ -56,7 +56,7 @@ def prepare_rerun(
     regions: Sequence[str] = (),
     weights: str = "",
     on_download: ByteProgress | None = None,
-) -> Job:
+) -> RunPlan:
     """The job that made a picture, ready to run: same settings, device, precision, threads and layouts.
 
     On the same machine the pixels come out identical.
@@ -70,7 +70,7 @@ def prepare_rerun(
         ImpastoError: as in `prepare`.
     """
     moved = {"content": content, "style": style, "regions": regions, "weights": weights}
-    return _prepare(manifests.read(path), path, moved, on_download)
+    return _plan(manifests.read(path), path, moved, on_download)
 
 
 def rerun_fast(
@@ -98,14 +98,14 @@ def rerun_fast(
     tile = manifest["result"].get("tile", settings.tile)
     settings = replace(settings, threads=manifest["machine"]["threads"], tile=tile, **changes)
     styles = _several(manifest, path, "style", style)
-    painter = FastPainter(styles, settings, on_download=on_download)
+    painter = FastStylizer(styles, settings, on_download=on_download)
     photo = content or manifests.find_input(manifest, "content", path)
-    painting = painter.paint(photo, regions=_several(manifest, path, "regions", regions))
+    painting = painter.stylize(photo, regions=_several(manifest, path, "regions", regions))
     now = {"inputs": painting.manifest["inputs"], "weights": painting.manifest["weights"]}
-    for role, found in now["inputs"].items():
-        manifests.check_digest(manifest, role, found["path"], found["sha256"])
+    for role, entry in now["inputs"].items():
+        manifests.check_digest(manifest, role, entry["path"], entry["sha256"])
     _check_weights(manifest, now, path)
-    then, here = (one["result"].get("decoder") for one in (manifest, painting.manifest))
+    then, here = (facts["result"].get("decoder") for facts in (manifest, painting.manifest))
     if then != here:
         raise CheckpointError(
             f"{path} was painted with the decoder {str(then)[:12]}…, but {str(here)[:12]}… is here. Say "
@@ -114,7 +114,7 @@ def rerun_fast(
     return painting
 
 
-def prepare_resume(
+def plan_resume(
     path: str | os.PathLike[str],
     *,
     content: str = "",
@@ -124,7 +124,7 @@ def prepare_resume(
     changed: bool = False,
     on_download: ByteProgress | None = None,
     check: Callable[[dict[str, Any]], None] = lambda facts: None,
-) -> tuple[Job, Snapshot, dict[str, Any]]:
+) -> tuple[RunPlan, Snapshot, dict[str, Any]]:
     """A run that was stopped, where it stood, and what it was to write: the pixels of one that was not.
 
     Args:
@@ -144,15 +144,13 @@ def prepare_resume(
         with _manifest_errors(path):
             manifest, output = saved.facts["manifest"], saved.facts["output"]
             check(saved.facts)
-        job = _prepare(
-            manifest, path, moved, on_download, resuming=True, changed=changed, otherwise=otherwise
-        )
-        scales = [(scale.height, scale.width) for scale in job.scales]
-        bands = {size: Band.of(*size, wrap=job.network.wrap) for size in scales}
-        return job, saved.snapshot(bands, job.network.device), output
+        plan = _plan(manifest, path, moved, on_download, resuming=True, changed=changed, advice=otherwise)
+        scales = [(scale.height, scale.width) for scale in plan.scales]
+        bands = {size: Band.of(*size, circular=plan.network.circular) for size in scales}
+        return plan, saved.snapshot(bands, plan.network.device), output
 
 
-def _prepare(
+def _plan(
     manifest: Mapping[str, Any],
     path: str | os.PathLike[str],
     moved: Mapping[str, str | Sequence[str]],
@@ -160,8 +158,8 @@ def _prepare(
     *,
     resuming: bool = False,
     changed: bool = False,
-    otherwise: str = ".",
-) -> Job:
+    advice: str = ".",
+) -> RunPlan:
     """The job of a manifest, with its inputs found and, unless they may have changed, compared.
 
     Where the run turned (see `turns.py`), a new one turns again; one that is resumed has turned already.
@@ -175,7 +173,7 @@ def _prepare(
             "precision": manifest["precision"],
             "weights": moved["weights"] or settings.weights,
         }
-        if launched() == 1:  # torchrun gives each process its own
+        if launched_processes() == 1:  # torchrun gives each process its own
             changes |= {"device": manifest["device"], "threads": manifest["machine"]["threads"]}
         if "init" in manifest["inputs"]:
             changes["init"] = manifests.find_input(manifest, "init", path)
@@ -188,19 +186,19 @@ def _prepare(
         more: dict[str, Any] = {"regions": masks} if masks else {}
         layouts = [Layout(**layout) for layout in manifest.get("layouts", ())]
 
-    def prepared(also: Mapping[str, Any], **most: Any) -> Job:
+    def prepared(also: Mapping[str, Any], **most: Any) -> RunPlan:
         return recipe(*inputs, replace(settings, **changes, **also), on_download=on_download, **more, **most)
 
     turns = manifest.get("turns", ())
-    job = prepared(together(turns) if resuming else {})
+    plan = prepared(merged_changes(turns) if resuming else {})
     if not changed:
-        for role, picture in job.inputs.items():
-            manifests.check_input(manifest, role, picture, otherwise=otherwise)
-        _check_weights(manifest, job.manifest, path)
-    job = with_layouts(job, layouts) if layouts else job
+        for role, picture in plan.inputs.items():
+            manifests.check_input(manifest, role, picture, advice=advice)
+        _check_weights(manifest, plan.manifest, path)
+    plan = with_layouts(plan, layouts) if layouts else plan
     if turns and resuming:
-        return replace(job, manifest={**job.manifest, "settings": manifest["settings"], "turns": turns})
-    return replaying(job, turns, lambda also: prepared(also, layouts=job.layouts)) if turns else job
+        return replace(plan, manifest={**plan.manifest, "settings": manifest["settings"], "turns": turns})
+    return replay_steering(plan, turns, lambda also: prepared(also, layouts=plan.layouts)) if turns else plan
 
 
 @contextmanager

@@ -14,20 +14,20 @@ from impasto.layers import Layer, check_size, deepest
 from impasto.network.download import ByteProgress
 from impasto.results.manifest import new
 from impasto.results.painting import Painting
-from impasto.run.choose_layout import planned, with_layouts
+from impasto.run.choose_layout import choose_layouts, with_layouts
 from impasto.run.layout import Layout
-from impasto.run.loop import complete, run
-from impasto.run.memory_model import Needs
-from impasto.run.plan import Job
+from impasto.run.loop import complete, iter_run
+from impasto.run.memory_model import MemoryModel
+from impasto.run.plan import RunPlan
 from impasto.run.progress import Progress
-from impasto.run.scales import Scale, first_scales, plan
+from impasto.run.scales import Scale, coarse_to_fine, first_scales
 from impasto.settings.fast import FastSettings
-from impasto.settings.parsing import in_seconds
-from impasto.settings.stylize import OWN_STARTS, PREVIEW, StylizeSettings
-from impasto.style.cache import Workshop
-from impasto.style.style_images import Sources
-from impasto.style.transfer import _Scene
-from impasto.system.device import compute_for
+from impasto.settings.parsing import parse_duration
+from impasto.settings.stylize import BUILT_IN_STARTS, PREVIEW, StylizeSettings
+from impasto.style.cache import Cache
+from impasto.style.style_images import StyleSources
+from impasto.style.transfer import StyleTransfer
+from impasto.system.device import compute_for_settings
 
 FAST_SIZE = 1024
 """Long side at which the start `fast` is painted at most, in pixels."""
@@ -35,7 +35,7 @@ FAST_SIZE = 1024
 
 def stylize(
     content: Source,
-    style: Sources,
+    style: StyleSources,
     settings: StylizeSettings | None = None,
     *,
     regions: Sequence[Source] = (),
@@ -54,30 +54,30 @@ def stylize(
     Raises:
         ImpastoError: see `prepare`.
     """
-    return complete(prepare(content, style, settings, regions=regions))
+    return complete(plan_stylize(content, style, settings, regions=regions))
 
 
-def stylize_steps(
+def iter_stylize(
     content: Source,
-    style: Sources,
+    style: StyleSources,
     settings: StylizeSettings | None = None,
     *,
     regions: Sequence[Source] = (),
 ) -> Iterator[Progress]:
     """The same, step by step. Leaving the loop early is an ordinary end; keep the last `progress.image()`."""
-    return run(prepare(content, style, settings, regions=regions))
+    return iter_run(plan_stylize(content, style, settings, regions=regions))
 
 
-def prepare(
+def plan_stylize(
     content: Source,
-    style: Sources,
+    style: StyleSources,
     settings: StylizeSettings | None = None,
     *,
     regions: Sequence[Source] = (),
     on_download: ByteProgress | None = None,
-    workshop: Workshop | None = None,
+    cache: Cache | None = None,
     layouts: Sequence[Layout] = (),
-) -> Job:
+) -> RunPlan:
     """Read and check everything, fetch the weights if they are not there, plan the scales.
 
     Args:
@@ -89,12 +89,12 @@ def prepare(
         SettingsError, ImageError, WeightsError, DeviceError: before anything is computed.
     """
     began = time.perf_counter()
-    asked, workshop = settings or StylizeSettings(), workshop or Workshop()
-    compute = compute_for(asked)
+    asked, cache = settings or StylizeSettings(), cache or Cache()
+    compute = compute_for_settings(asked)
     photo = read_picture(content, role="content image")
-    paintings = workshop.styles(style, asked.blend).for_photo(photo, asked, regions)
+    paintings = cache.styles(style, asked.blend).matched_to(photo, asked, regions)
     paintings.check(asked.layers)
-    start = _start(asked, photo, style, regions, workshop, on_download)
+    start = _starting_picture(asked, photo, style, regions, cache, on_download)
     layers = [*asked.layers, *asked.content_layers]
     last = deepest(layers)
     scales, settings = _scales(photo, asked, last)
@@ -102,57 +102,61 @@ def prepare(
     check_size(*canvas, layers, role="painting")
     for painting in paintings.pictures:
         check_size(painting.height, painting.width, layers, role="style image")
-    network, weights = workshop.network(settings, last.name, compute, on_download)
+    network, weights = cache.network(settings, last.name, compute, on_download)
     inputs = {"content": photo, **paintings.inputs}
-    if start is not None and asked.init not in OWN_STARTS:
+    if start is not None and asked.init not in BUILT_IN_STARTS:
         inputs["init"] = start
     if paintings.regions:
         inputs |= paintings.regions.inputs
-    scene = _Scene(network, workshop, photo, paintings, settings, start)
-    job = Job(
+    scene = StyleTransfer(network, cache, photo, paintings, settings, start)
+    plan = RunPlan(
         canvas=canvas,
         scales=scales,
         network=network,
         objective=scene.objective,
-        first=scene.first,
+        initial_image=scene.initial_image,
         detailed=start is not None,
         noisy=start is photo and settings.noise_share > 0,
         inputs=inputs,
         manifest=new("stylize", asked, inputs, weights, compute),
-        needs=replace(
-            Needs.of(network, settings.layers, settings.content_layers, settings.optimizer),
-            besides=paintings.regions.bytes if paintings.regions else 0.0,
+        memory_model=replace(
+            MemoryModel.of(network, settings.layers, settings.content_layers, settings.optimizer),
+            extra_bytes_per_pixel=paintings.regions.bytes if paintings.regions else 0.0,
         ),
-        others=lambda scale: paintings.sizes(scene.long(scale), scene.least),
+        style_sizes=lambda scale: paintings.sizes(scene.style_long_side(scale), scene.least_style_side),
         optimizer=settings.optimizer,
         tolerance=settings.tolerance,
         alpha=photo.alpha,
         constraint=scene.constraint,
-        finishing=scene.finishing,
+        finish=scene.finish,
         content_error=None if paintings.regions else settings.content_error,
         content_weight=settings.content_weight * sum(settings.content_layers.values()),
     )
-    ready = with_layouts(job, layouts) if layouts else planned(job, settings)
+    ready = with_layouts(plan, layouts) if layouts else choose_layouts(plan, settings)
     if settings.budget:
-        ready = replace(ready, budget=max(0.0, in_seconds(settings.budget) - (time.perf_counter() - began)))
+        ready = replace(
+            ready, budget=max(0.0, parse_duration(settings.budget) - (time.perf_counter() - began))
+        )
     return ready
 
 
-def _start(
+def _starting_picture(
     settings: StylizeSettings,
     photo: Picture,
-    style: Sources,
+    style: StyleSources,
     masks: Sequence[Source],
-    workshop: Workshop,
+    cache: Cache,
     on_download: ByteProgress | None,
 ) -> Picture | None:
     """What the run starts from; None is white noise."""
     if settings.init == "noise":
         return None
     if settings.init == "fast":
-        own = FastSettings.like(settings, size=min(settings.size, FAST_SIZE))
+        fast_settings = FastSettings.like(settings, size=min(settings.size, FAST_SIZE))
         painted = (
-            cached_stylizer(workshop, style, own, on_download).paint(photo, regions=masks).picture.pixels
+            cached_stylizer(cache, style, fast_settings, on_download)
+            .stylize(photo, regions=masks)
+            .picture.pixels
         )
         here = resize(photo.pixels, *painted.shape[2:])
         return Picture(torch.lerp(here, painted, 0.5).clamp(0, 1), name="fast")
@@ -168,7 +172,7 @@ def _scales(
     coarser ones with the same α; one that has only its full size would see less content at a smaller.
     """
     full = fit(photo.height, photo.width, settings.size)
-    scales = plan(
+    scales = coarse_to_fine(
         *full,
         scales=settings.scales,
         steps=settings.steps,

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 
 from impasto.fast.models import Model
-from impasto.fast.trainer import TrainProgress, _Training
+from impasto.fast.trainer import Trainer, TrainProgress
 from impasto.image.read import Source
 from impasto.network.download import ByteProgress
 from impasto.settings.fast import TrainSettings
@@ -30,11 +30,11 @@ def train(
     Raises:
         ImpastoError: see `train_steps`.
     """
-    *_, last = train_steps(style, images, settings, resume=resume)
+    *_, last = iter_train(style, images, settings, resume=resume)
     return last.model()
 
 
-def train_steps(
+def iter_train(
     style: Source | Sequence[Source],
     images: str | os.PathLike[str],
     settings: TrainSettings | None = None,
@@ -48,7 +48,7 @@ def train_steps(
         SettingsError, ImageError, WeightsError, DeviceError: before anything is computed.
         CheckpointError: `resume` is none, is damaged, or is of another training.
     """
-    run = _Training(style, images, settings or TrainSettings(), on_download)
+    run = Trainer(style, images, settings or TrainSettings(), on_download)
     if resume:
-        run.take_up(resume)
+        run.restore(resume)
     return run.steps()

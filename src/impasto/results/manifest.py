@@ -11,7 +11,7 @@ from impasto.image.picture import Picture
 from impasto.image.read import read_manifest
 from impasto.network.weights import Weights
 from impasto.settings.options import to_json
-from impasto.system.device import Compute, describe
+from impasto.system.device import Compute, describe_machine
 from impasto.system.process import Repeatability, repeatability
 from impasto.version import __version__
 
@@ -43,7 +43,7 @@ def new(
         "weights": {"name": weights.name, "sha256": weights.sha256},
         "device": str(compute.device),
         "precision": str(compute.dtype).removeprefix("torch."),
-        "machine": describe(),
+        "machine": describe_machine(),
         "repeatable": repeatable.holds,
         **({} if repeatable.holds else {"repeatable_reason": repeatable.reason}),
     }
@@ -103,7 +103,7 @@ def find_input(manifest: Mapping[str, Any], role: str, beside: str | os.PathLike
     )
 
 
-def check_input(manifest: Mapping[str, Any], role: str, picture: Picture, *, otherwise: str = ".") -> None:
+def check_input(manifest: Mapping[str, Any], role: str, picture: Picture, *, advice: str = ".") -> None:
     """Refuse an input that is not the one the manifest was made from.
 
     Args:
@@ -111,11 +111,11 @@ def check_input(manifest: Mapping[str, Any], role: str, picture: Picture, *, oth
     Raises:
         CheckpointError: naming both hashes.
     """
-    check_digest(manifest, role, picture.name, picture.sha256, otherwise=otherwise)
+    check_digest(manifest, role, picture.name, picture.sha256, advice=advice)
 
 
 def check_digest(
-    manifest: Mapping[str, Any], role: str, name: str, sha256: str | None, *, otherwise: str = "."
+    manifest: Mapping[str, Any], role: str, name: str, sha256: str | None, *, advice: str = "."
 ) -> None:
     """As `check_input`, of an input of that name with that digest."""
     recorded = manifest["inputs"][role]["sha256"]
@@ -123,5 +123,5 @@ def check_digest(
         now = (sha256 or "none")[:12]
         raise CheckpointError(
             f"the {role} image {name} has changed: SHA-256 was {recorded[:12]}…, now {now}…. "
-            f"Give the original with --{option_of(role)} FILE{otherwise}"
+            f"Give the original with --{option_of(role)} FILE{advice}"
         )

@@ -92,9 +92,9 @@ def draw_losses(columns: Sequence[str], rows: Sequence[Sequence[float]], path: P
     figure = _figure(9, 5)
     axes = figure.add_subplot()
     steps = range(1, len(rows) + 1)
-    for place, name in enumerate(columns[3:], start=3):
+    for column, name in enumerate(columns[3:], start=3):
         bold = name == "loss"
-        values = [row[place] for row in rows]
+        values = [row[column] for row in rows]
         if any(value > 0 for value in values):
             axes.plot(
                 steps, values, label=name, linewidth=2.4 if bold else 1.1, color="black" if bold else None

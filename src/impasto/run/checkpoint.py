@@ -18,8 +18,8 @@ from impasto.objective.bands import Band
 from impasto.objective.evaluate import Evaluation
 from impasto.run.layout import Layout
 from impasto.solve import adam, lbfgs
-from impasto.solve.descent import Descent
-from impasto.storage.paths import check_place
+from impasto.solve.descent import DescentState
+from impasto.storage.paths import check_writable
 from impasto.storage.tensor_file import FileKind, LazyTensor, TensorReader, open_tensors, write_tensors
 from impasto.system.distributed import rank
 
@@ -35,12 +35,22 @@ KIND = FileKind(
 
 KINDS = {
     "layout": Layout,
-    "descent": Descent,
-    "lbfgs": lbfgs.State,
-    "adam": adam.State,
+    "descent": DescentState,
+    "lbfgs": lbfgs.LBFGSState,
+    "adam": adam.AdamState,
     "evaluation": Evaluation,
 }
 """What a checkpoint may hold, besides tensors, numbers and text."""
+
+FILE_KEYS = {
+    "image_changes": "moves",
+    "gradient_changes": "turns",
+    "evaluation": "here",
+    "style_factor": "balance",
+}
+"""Keys in the file of fields that have another name now."""
+
+_FIELDS = {key: name for name, key in FILE_KEYS.items()}
 
 
 @dataclass(frozen=True)
@@ -64,10 +74,10 @@ class Snapshot:
     spent: int = 0
     seconds: float = 0.0
     layouts: tuple[Layout, ...] = ()
-    descent: Descent | None = None
+    descent: DescentState | None = None
     band: Band | None = None
     trace: tuple[tuple[float, ...], ...] = ()
-    balance: float = 1.0
+    style_factor: float = 1.0
 
 
 def save(path: str | os.PathLike[str], snapshot: Snapshot, facts: Mapping[str, Any]) -> None:
@@ -83,7 +93,7 @@ def save(path: str | os.PathLike[str], snapshot: Snapshot, facts: Mapping[str, A
     """
     tensors: list[Tensor] = []
     tree = _to_json(snapshot.descent, tensors)
-    said = {
+    facts_of_run = {
         "scale": snapshot.scale,
         "step": snapshot.step,
         "spent": snapshot.spent,
@@ -91,7 +101,7 @@ def save(path: str | os.PathLike[str], snapshot: Snapshot, facts: Mapping[str, A
         "layouts": _to_json(snapshot.layouts, []),
         "descent": tree,
         "trace": snapshot.trace,
-        "balance": snapshot.balance,
+        "balance": snapshot.style_factor,
     }
     gathered = {str(index): _gathered(tensor, snapshot.band) for index, tensor in enumerate(tensors)}
     if rank() != 0:
@@ -107,7 +117,7 @@ def save(path: str | os.PathLike[str], snapshot: Snapshot, facts: Mapping[str, A
 
     lazy = {name: replace(tensor, make=partial(made, name)) for name, tensor in gathered.items()}
     try:
-        write_tensors(path, KIND, lazy, {"run": said, "facts": dict(facts)}, temporary=temporary)
+        write_tensors(path, KIND, lazy, {"run": facts_of_run, "facts": dict(facts)}, temporary=temporary)
     except CheckpointError as error:
         for tensor in left.values():
             tensor.make()  # the other processes are sending, and would wait for ever
@@ -129,7 +139,7 @@ def check(path: str | os.PathLike[str]) -> None:
         CheckpointError: saying why.
     """
     try:
-        check_place(os.fspath(path))
+        check_writable(os.fspath(path))
     except (ImageError, OSError) as error:
         raise CheckpointError(f"no checkpoint can be written: {error}") from error
 
@@ -168,7 +178,7 @@ class Checkpoint:
 
         with self._file.parsing():
             state = {"trace": (), "balance": 1.0, **self._run}  # the two are younger than the format
-            fields = {name: _from_json(value, tensor) for name, value in state.items()}
+            fields = {_FIELDS.get(key, key): _from_json(value, tensor) for key, value in state.items()}
             return _checked(Snapshot(**fields, band=used[0] if used else None))
 
 
@@ -200,16 +210,19 @@ def load(
 def _to_json(value: Any, tensors: list[Tensor]) -> Any:
     """The value as JSON; tensors are numbered, the same one once, and added to the list."""
     if isinstance(value, Tensor):
-        place = next((i for i, known in enumerate(tensors) if known is value), len(tensors))
-        if place == len(tensors):
+        index = next((i for i, known in enumerate(tensors) if known is value), len(tensors))
+        if index == len(tensors):
             tensors.append(value)
-        return {"tensor": str(place)}
+        return {"tensor": str(index)}
     if isinstance(value, (tuple, list)):
-        return [_to_json(one, tensors) for one in value]
+        return [_to_json(item, tensors) for item in value]
     kind = next((name for name, known in KINDS.items() if type(value) is known), None)
     if kind is None:
         return value
-    fields = {f.name: _to_json(getattr(value, f.name), tensors) for f in dataclasses.fields(value)}
+    fields = {
+        FILE_KEYS.get(f.name, f.name): _to_json(getattr(value, f.name), tensors)
+        for f in dataclasses.fields(value)
+    }
     return {"kind": kind, **fields}
 
 
@@ -221,7 +234,11 @@ def _from_json(value: Any, tensor: Callable[[str], Tensor]) -> Any:
         return value
     if "tensor" in value:
         return tensor(value["tensor"])
-    fields = {name: _from_json(item, tensor) for name, item in value.items() if name != "kind"}
+    fields = {
+        _FIELDS.get(str(key), str(key)): _from_json(item, tensor)
+        for key, item in value.items()
+        if key != "kind"
+    }
     return _checked(KINDS[value["kind"]](**fields))
 
 

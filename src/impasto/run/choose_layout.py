@@ -7,29 +7,29 @@ from dataclasses import asdict, replace
 
 import torch
 
-from impasto.choices import Keep
+from impasto.choices import ResponseStorage
 from impasto.errors import OutOfMemoryError
-from impasto.formatting import in_words
+from impasto.formatting import format_bytes
 from impasto.objective.response_store import scratch
 from impasto.run import layout
 from impasto.run.layout import LEAST_HISTORY, TILES, Layout
-from impasto.run.memory_model import Needs
-from impasto.run.plan import Job
+from impasto.run.memory_model import MemoryModel
+from impasto.run.plan import RunPlan
 from impasto.run.scales import Scale
 from impasto.settings.base import RunSettings
-from impasto.settings.parsing import size_in_bytes
-from impasto.system.distributed import least_of_all, neighbours
+from impasto.settings.parsing import parse_bytes
+from impasto.system.distributed import all_min, local_world_size
 from impasto.system.memory import limit, used
 
 
-def choose(
-    needs: Needs,
+def choose_layout(
+    needs: MemoryModel,
     scale: Scale,
     *,
-    room: int,
+    available: int,
     history: int = 20,
     tile: int = 0,
-    others: Sequence[tuple[int, int]] = (),
+    style_sizes: Sequence[tuple[int, int]] = (),
 ) -> Layout | None:
     """The quickest layout that fits; None if none does.
 
@@ -47,18 +47,18 @@ def choose(
     sides = (tile,) if tile else tuple(side for side in TILES if side < long)
     fitting = []
     for side in sides:
-        keep: Keep = "memory" if not side or side >= long else "disk" if disk else "again"
-        for place, pairs in enumerate(histories):
+        keep: ResponseStorage = "memory" if not side or side >= long else "disk" if disk else "again"
+        for index, pairs in enumerate(histories):
             layout = Layout(side, keep, pairs)
-            if needs.bytes(scale, layout, others) <= room:
+            if needs.bytes(scale, layout, style_sizes) <= available:
                 # A shorter history costs some steps; by how many is docs/performance.md's guess.
-                cost = needs.evaluations(scale, layout) * 1.08**place * (1.3 if keep == "again" else 1.0)
-                fitting.append((cost, place, layout))
+                cost = needs.evaluations(scale, layout) * 1.08**index * (1.3 if keep == "again" else 1.0)
+                fitting.append((cost, index, layout))
                 break
     return min(fitting, key=lambda found: found[:2])[2] if fitting else None
 
 
-def largest(needs: Needs, height: int, width: int, *, room: int) -> int:
+def largest(needs: MemoryModel, height: int, width: int, *, available: int) -> int:
     """The longest side, in pixels, of a picture of that shape that fits; 0 if none does."""
     low, high = 0, max(height, width)
     while high - low > 1:
@@ -66,41 +66,49 @@ def largest(needs: Needs, height: int, width: int, *, room: int) -> int:
         shrink = middle / max(height, width)
         size = (max(1, math.floor(height * shrink)), max(1, math.floor(width * shrink)))
         scale = Scale(*size, steps=LEAST_HISTORY)
-        fits = choose(needs, scale, room=room, history=LEAST_HISTORY, others=[size]) is not None
+        fits = (
+            choose_layout(needs, scale, available=available, history=LEAST_HISTORY, style_sizes=[size])
+            is not None
+        )
         low, high = (middle, high) if fits else (low, middle)
     return low
 
 
-HELD = 30_000_000
+FIXED_BYTES = 30_000_000
 """Bytes that reading, bars and the picture's encoder take besides."""
 
 
-def planned(job: Job, settings: RunSettings) -> Job:
+def choose_layouts(plan: RunPlan, settings: RunSettings) -> RunPlan:
     """The job with the quickest layouts that fit the memory; they go into the manifest.
 
     Raises:
         OutOfMemoryError: none fits; it says what is needed, what there is, and the largest size that fits.
     """
-    room = memory_limit(settings.memory, job.network.device) - used(job.network.device) - HELD
-    if job.network.device.type == "cpu":
-        room //= neighbours()
-    room = least_of_all(room)  # the processes of one run have to choose alike
+    room = memory_limit(settings.memory, plan.network.device) - used(plan.network.device) - FIXED_BYTES
+    if plan.network.device.type == "cpu":
+        room //= local_world_size()
+    room = all_min(room)  # the processes of one run have to choose alike
     layouts = []
-    for scale in job.scales:
-        others = job.others(scale)
-        layout = choose(
-            job.needs, scale, room=room, history=settings.history, tile=settings.tile, others=others
+    for scale in plan.scales:
+        others = plan.style_sizes(scale)
+        layout = choose_layout(
+            plan.memory_model,
+            scale,
+            available=room,
+            history=settings.history,
+            tile=settings.tile,
+            style_sizes=others,
         )
         if layout is None:
-            raise _too_large(job, settings, room)
+            raise _too_large(plan, settings, room)
         layouts.append(layout)
-    return with_layouts(job, layouts)
+    return with_layouts(plan, layouts)
 
 
-def with_layouts(job: Job, layouts: Sequence[Layout]) -> Job:
+def with_layouts(plan: RunPlan, layouts: Sequence[Layout]) -> RunPlan:
     """The job in those layouts, which go into its manifest."""
-    manifest = {**job.manifest, "layouts": [asdict(layout) for layout in layouts]}
-    return replace(job, layouts=tuple(layouts), manifest=manifest)
+    manifest = {**plan.manifest, "layouts": [asdict(layout) for layout in layouts]}
+    return replace(plan, layouts=tuple(layouts), manifest=manifest)
 
 
 def memory_limit(text: str, device: torch.device) -> int:
@@ -110,20 +118,20 @@ def memory_limit(text: str, device: torch.device) -> int:
         text: a size such as 8GB, or "" for all there is.
     """
     here = limit(device)
-    return min(here, size_in_bytes(text)) if text else here
+    return min(here, parse_bytes(text)) if text else here
 
 
-def _too_large(job: Job, settings: RunSettings, room: int) -> OutOfMemoryError:
-    height, width = job.scales[-1].height, job.scales[-1].width
-    scale = job.scales[-1]
+def _too_large(plan: RunPlan, settings: RunSettings, available: int) -> OutOfMemoryError:
+    height, width = plan.scales[-1].height, plan.scales[-1].width
+    scale = plan.scales[-1]
     least = Layout(settings.tile or layout.TILES[-1], "disk", layout.LEAST_HISTORY)
-    needed = job.needs.bytes(scale, least, job.others(scale))
-    longest = largest(job.needs, height, width, room=room)
+    needed = plan.memory_model.bytes(scale, least, plan.style_sizes(scale))
+    longest = largest(plan.memory_model, height, width, available=available)
     smaller = f"--size {longest}" if longest >= 16 else "a machine with more memory"
-    before = used(job.network.device) + HELD
+    before = used(plan.network.device) + FIXED_BYTES
     return OutOfMemoryError(
-        f"a picture of {width}×{height} needs {in_words(before + needed)} at least, and "
-        f"{in_words(before + room)} may be used. Use {smaller}"
-        + (", --optimizer adam" if job.optimizer == "lbfgs" else "")
+        f"a picture of {width}×{height} needs {format_bytes(before + needed)} at least, and "
+        f"{format_bytes(before + available)} may be used. Use {smaller}"
+        + (", --optimizer adam" if plan.optimizer == "lbfgs" else "")
         + (" or a larger --memory." if settings.memory else ".")
     )

@@ -24,12 +24,12 @@ class Clock:
         self,
         scales: tuple[Scale, ...],
         now: Callable[[], float] = time.perf_counter,
-        gone: float = 0.0,
+        elapsed: float = 0.0,
         budget: float | None = None,
     ) -> None:
         self.scales, self.now, self.budget = scales, now, budget
         self.scale_began = self.last = now()
-        self.began = self.last - gone
+        self.began = self.last - elapsed
         self.index, self.before, self.eta = -1, 0, 0.0
         self.per_pixel = 0.0
 

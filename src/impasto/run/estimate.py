@@ -12,21 +12,23 @@ from filelock import FileLock
 
 from impasto.network.weights import cache_folder
 from impasto.objective.bands import Band
-from impasto.objective.build import content_terms, style_terms
+from impasto.objective.build import content_terms, style_terms_from_images
 from impasto.objective.evaluate import evaluator
 from impasto.objective.objective import Objective
-from impasto.run.choose_layout import HELD, memory_limit
+from impasto.run.choose_layout import FIXED_BYTES, memory_limit
 from impasto.run.layout import Layout
-from impasto.run.memory_model import Needs
-from impasto.run.plan import Job
+from impasto.run.memory_model import MemoryModel
+from impasto.run.plan import RunPlan
 from impasto.run.scales import Scale
 from impasto.settings.base import RunSettings
 from impasto.storage.atomic import atomic_write
-from impasto.system.device import describe
+from impasto.system.device import describe_machine
 from impasto.system.memory import used
 
 
-def seconds(needs: Needs, scales: Sequence[Scale], layouts: Sequence[Layout], per_pixel: float) -> float:
+def seconds(
+    needs: MemoryModel, scales: Sequence[Scale], layouts: Sequence[Layout], per_pixel: float
+) -> float:
     """How long the scales will take, if none ends early.
 
     Args:
@@ -34,7 +36,7 @@ def seconds(needs: Needs, scales: Sequence[Scale], layouts: Sequence[Layout], pe
     """
     total = 0.0
     for scale, layout in zip(scales, layouts, strict=True):
-        once = needs.evaluations(scale, layout) * scale.height * scale.width / needs.ranks * per_pixel
+        once = needs.evaluations(scale, layout) * scale.height * scale.width / needs.world_size * per_pixel
         # One evaluation at the start; photo and paintings cost a way forth each, about a third.
         total += once * (scale.steps * EVALUATIONS + 1 + 2 / 3)
     return total
@@ -44,7 +46,7 @@ EVALUATIONS = 1.02
 """Evaluations that a step of L-BFGS takes on average."""
 
 
-def calibrate(needs: Needs, side: int = 320) -> float:
+def calibrate(needs: MemoryModel, side: int = 320) -> float:
     """Seconds of one value and gradient a pixel, on this machine, now: the second of two."""
     noise = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
     image = noise.to(needs.network.device)
@@ -52,7 +54,7 @@ def calibrate(needs: Needs, side: int = 320) -> float:
     contents = content_terms(
         needs.network, image, dict.fromkeys(needs.content_layers, 1.0), weight=1.0, formula="balanced"
     ) if needs.content_layers else ()  # fmt: skip
-    styles = style_terms(
+    styles = style_terms_from_images(
         needs.network, [(image, 1.0)], equal, canvas=(side, side), weight=1.0, formula="balanced"
     )
     evaluate = evaluator(needs.network, Objective((*contents, *styles)), band=Band(side, side, (0, side)))
@@ -67,7 +69,7 @@ STARTUP = 4.0
 
 
 @dataclass(frozen=True)
-class Plan:
+class Estimate:
     """What a job will need here.
 
     Attributes:
@@ -85,39 +87,49 @@ class Plan:
     disk: int
 
 
-def examine(job: Job, settings: RunSettings, *, again: bool = False) -> Plan:
+def estimate(plan: RunPlan, settings: RunSettings, *, again: bool = False) -> Estimate:
     """What the job will need; measures the machine's speed if it is not known (about a second).
 
     Args:
         again: measure it in any case.
     """
-    device = job.network.device
-    before = used(device) + HELD
-    scales = list(zip(job.scales, job.layouts, strict=True))
-    return Plan(
-        layouts=job.layouts,
-        bytes=before + max(job.needs.bytes(scale, layout, job.others(scale)) for scale, layout in scales),
+    device = plan.network.device
+    before = used(device) + FIXED_BYTES
+    scales = list(zip(plan.scales, plan.layouts, strict=True))
+    return Estimate(
+        layouts=plan.layouts,
+        bytes=before
+        + max(plan.memory_model.bytes(scale, layout, plan.style_sizes(scale)) for scale, layout in scales),
         limit=memory_limit(settings.memory, device),
-        seconds=STARTUP + seconds(job.needs, job.scales, job.layouts, speed(job, again=again)),
-        disk=max((job.needs.disk(scale) for scale, layout in scales if layout.keep == "disk"), default=0),
+        seconds=STARTUP
+        + seconds(plan.memory_model, plan.scales, plan.layouts, seconds_per_pixel(plan, again=again)),
+        disk=max(
+            (plan.memory_model.disk(scale) for scale, layout in scales if layout.keep == "disk"), default=0
+        ),
     )
 
 
-def speed(job: Job, *, again: bool = False) -> float:
+def seconds_per_pixel(plan: RunPlan, *, again: bool = False) -> float:
     """Seconds of a value and gradient a pixel, measured once for a machine, a network and its settings.
 
     Args:
         again: measure it in any case.
     """
-    network = job.network
+    network = plan.network
     key = json.dumps(
-        {**describe(), "device": str(network.device), "dtype": str(network.dtype),
-         "pooling": network.pooling, "layers": job.needs.layers, "content": job.needs.content_layers}
-    )  # fmt: skip
+        {
+            **describe_machine(),
+            "device": str(network.device),
+            "dtype": str(network.dtype),
+            "pooling": network.pooling,
+            "layers": plan.memory_model.layers,
+            "content": plan.memory_model.content_layers,
+        }
+    )
     path = cache_folder() / "speed.json"
     known = _read(path)
     if again or key not in known:
-        known[key] = calibrate(job.needs)
+        known[key] = calibrate(plan.memory_model)
         with suppress(OSError), FileLock(path.with_suffix(".lock")):  # it can be measured again
             _write(path, {**_read(path), key: known[key]})
     return known[key]
@@ -125,8 +137,8 @@ def speed(job: Job, *, again: bool = False) -> float:
 
 def _read(path: Path) -> dict[str, float]:
     try:
-        found = json.loads(path.read_text())
-        return {str(key): float(value) for key, value in found.items()}
+        known = json.loads(path.read_text())
+        return {str(key): float(value) for key, value in known.items()}
     except (OSError, ValueError, AttributeError, TypeError):
         return {}  # it can be measured again
 

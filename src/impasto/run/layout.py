@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from impasto.choices import Keep
+from impasto.choices import ResponseStorage
 from impasto.run.scales import Scale
 
 TILES = (0, 1536, 1280, 1024, 768, 512, 384, 256, 192, 128)
@@ -23,7 +23,7 @@ class Layout:
     """
 
     tile: int = 0
-    keep: Keep = "memory"
+    keep: ResponseStorage = "memory"
     history: int = 20
 
     def __str__(self) -> str:
@@ -31,13 +31,13 @@ class Layout:
         return f"{where} and a history of {self.history}"
 
 
-def smaller(layout: Layout, scale: Scale) -> Layout | None:
+def next_smaller(layout: Layout, scale: Scale) -> Layout | None:
     """The next layout that takes less memory; None after the least."""
     long = max(scale.height, scale.width)
     sides = [side for side in TILES if 0 < side < (layout.tile or long)]
     if sides:
         half = [side for side in sides if side <= (layout.tile or long) / 2] or sides[-1:]
-        keep: Keep = "disk" if layout.keep == "memory" else layout.keep
+        keep: ResponseStorage = "disk" if layout.keep == "memory" else layout.keep
         return replace(layout, tile=half[0], keep=keep, history=min(layout.history, 10))
     if layout.history > LEAST_HISTORY:
         return replace(layout, history=max(LEAST_HISTORY, layout.history // 2))

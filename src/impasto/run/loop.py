@@ -9,18 +9,18 @@ from impasto.image.resize import resize
 from impasto.results.painting import Painting
 from impasto.run.checkpoint import Snapshot
 from impasto.run.clock import Clock
-from impasto.run.plan import WAY_OUT, Job
+from impasto.run.plan import ADVICE, RunPlan
 from impasto.run.progress import Progress
-from impasto.run.scale_run import _Stage, _weighings
-from impasto.run.scales import carry
-from impasto.run.trace import _row, _thinned
+from impasto.run.scale_run import ScaleRun, rebalance_steps
+from impasto.run.scales import carry_detail
+from impasto.run.trace import thinned, trace_row
 from impasto.shapes import Image
 from impasto.solve import descent
-from impasto.system.distributed import least_of_all, ranks
-from impasto.system.memory import hand_back, memory_errors, peak_memory
+from impasto.system.distributed import all_min, world_size
+from impasto.system.memory import memory_errors, peak_memory, return_freed_memory
 
 
-def run(job: Job, snapshot: Snapshot | None = None) -> Iterator[Progress]:
+def iter_run(plan: RunPlan, snapshot: Snapshot | None = None) -> Iterator[Progress]:
     """Descend, scale by scale; yields after every solver step.
 
     When the memory runs out, the run goes on in a layout that takes less (see `smaller`), and says so.
@@ -31,113 +31,113 @@ def run(job: Job, snapshot: Snapshot | None = None) -> Iterator[Progress]:
         OutOfMemoryError: the memory does not suffice for the least layout.
         DeviceError: the first loss is not finite, or another process of this run has ended.
     """
-    at = snapshot or Snapshot(layouts=job.layouts)
+    at = snapshot or Snapshot(layouts=plan.layouts)
     if any(layout.tile for layout in at.layouts):
-        hand_back()
-    clock = Clock(job.scales, gone=at.seconds, budget=job.budget)
-    layouts, spent, trace, balance = list(at.layouts), at.spent, at.trace, at.balance
+        return_freed_memory()
+    clock = Clock(plan.scales, elapsed=at.seconds, budget=plan.budget)
+    layouts, spent, trace, balance = list(at.layouts), at.spent, at.trace, at.style_factor
     below: Image | None = None
     weighed = 0
-    for index, scale in list(enumerate(job.scales))[at.scale :]:
-        stage = _Stage(job, scale, layouts[index], balance)
+    for index, scale in list(enumerate(plan.scales))[at.scale :]:
+        stage = ScaleRun(plan, scale, layouts[index], balance)
         state, step = (at.descent, at.step) if index == at.scale else (None, 0)
         if state is not None:
             clock.resume(index, step)
-            yield _progress(job, at, clock, "")
-        while not _is_over(clock, index, step) and not (state and state.finished):
+            yield _progress(plan, at, clock, "")
+        while not is_over(clock, index, step) and not (state and state.finished):
             try:
-                with memory_errors(f"a picture of {scale.width}×{scale.height}", WAY_OUT):
-                    state = stage.begin(below) if state is None else stage.turned(state, index, step)
-                    if index == 0 and step in _weighings(scale.steps) and step != weighed:
-                        state, weighed = stage.weighed(state), step
-                    state = descent.step(stage.evaluate, state, tolerance=job.tolerance)
+                with memory_errors(f"a picture of {scale.width}×{scale.height}", ADVICE):
+                    state = stage.begin(below) if state is None else stage.steered(state, index, step)
+                    if index == 0 and step in rebalance_steps(scale.steps) and step != weighed:
+                        state, weighed = stage.rebalance(state), step
+                    state = descent.step(stage.evaluate, state, tolerance=plan.tolerance)
             except OutOfMemoryError:
-                if ranks() > 1 or not stage.step_down():
+                if world_size() > 1 or not stage.use_smaller_layout():
                     raise
                 layouts[index] = stage.layout
-                state = state and descent.forgetting(state, stage.layout.history)
+                state = state and descent.with_history(state, stage.layout.history)
                 continue
-            step, job = step + 1, stage.job
+            step, plan = step + 1, stage.job
             clock.tick(index, step)
-            trace = (*trace, _row(index, step, clock.seconds, state.here))
-            balance = stage.balance
+            trace = (*trace, trace_row(index, step, clock.seconds, state.evaluation))
+            balance = stage.style_factor
             here = Snapshot(
                 index, step, spent, clock.seconds, tuple(layouts), state, stage.band, trace, balance
             )
-            yield _progress(job, here, clock, stage.said())
+            yield _progress(plan, here, clock, stage.take_note())
         if state is None:
             break  # there is no time for this scale, nor for finer ones
         below = stage.band.gather(state.image)
         spent += state.solver.evaluations
 
 
-def finish(job: Job, last: Progress) -> Painting:
+def finish(plan: RunPlan, last: Progress) -> Painting:
     """The picture as it stands at `last`, at the size that was asked for, with its alpha and manifest."""
-    height, width = job.canvas
+    height, width = plan.canvas
     here = last.snapshot()
     assert here.descent is not None, "a step has been taken"
     assert here.band is not None, "in some band"
     image = here.band.gather(here.descent.image).detach().float()
-    if job.detailed and not job.noisy and here.scale < len(job.scales) - 1:
-        image = carry(image, job.first(job.scales[-1]))
+    if plan.detailed and not plan.noisy and here.scale < len(plan.scales) - 1:
+        image = carry_detail(image, plan.initial_image(plan.scales[-1]))
     image = image.cpu()
     picture = Picture(
-        pixels=job.finishing(resize(image.clamp(0, 1), height, width).clamp(0, 1)),
-        alpha=None if job.alpha is None else resize(job.alpha, height, width).clamp(0, 1),
+        pixels=plan.finish(resize(image.clamp(0, 1), height, width).clamp(0, 1)),
+        alpha=None if plan.alpha is None else resize(plan.alpha, height, width).clamp(0, 1),
         name="painting",
     )
     result: dict[str, Any] = {
         "width": width,
         "height": height,
-        "complete": last.eta == 0 and (last.scale == last.scales or job.budget is not None),
+        "complete": last.eta == 0 and (last.scale == last.scales or plan.budget is not None),
         "loss": last.loss,
         "by_term": last.by_term,
         "evaluations": last.evaluations,
         "seconds": round(last.seconds, 3),
-        "balance": here.balance,
+        "balance": here.style_factor,
     }
-    if job.judge is not None:
-        result |= job.judge(picture.pixels.to(job.network.device))
-    trace = {"columns": ["scale", "step", "seconds", "loss", *last.by_term], "rows": _thinned(here.trace)}
+    if plan.report is not None:
+        result |= plan.report(picture.pixels.to(plan.network.device))
+    trace = {"columns": ["scale", "step", "seconds", "loss", *last.by_term], "rows": thinned(here.trace)}
     return Painting(picture, {**last.manifest, "result": result, "trace": trace})
 
 
-def _is_over(clock: Clock, index: int, step: int) -> bool:
+def is_over(clock: Clock, index: int, step: int) -> bool:
     """Whether a scale ends here, for all processes alike: by the clock, when all of theirs say so."""
     over = clock.is_over(index, step)
-    return over if clock.budget is None else bool(least_of_all(over))
+    return over if clock.budget is None else bool(all_min(over))
 
 
-def complete(job: Job, snapshot: Snapshot | None = None) -> Painting:
+def complete(plan: RunPlan, snapshot: Snapshot | None = None) -> Painting:
     """Run a job to its end, from where an earlier run of it stood if that is given."""
-    *_, last = run(job, snapshot)
-    return finish(job, last)
+    *_, last = iter_run(plan, snapshot)
+    return finish(plan, last)
 
 
-def _progress(job: Job, here: Snapshot, clock: Clock, note: str) -> Progress:
-    scale, state, band = job.scales[here.scale], here.descent, here.band
+def _progress(plan: RunPlan, here: Snapshot, clock: Clock, note: str) -> Progress:
+    scale, state, band = plan.scales[here.scale], here.descent, here.band
     assert state is not None, "a step has been taken"
     assert band is not None, "in some band"
     image = state.image
-    later = range(here.scale + 1, len(job.scales))
-    ended = state.finished or _is_over(clock, here.scale, here.step)
-    last = ended and all(_is_over(clock, index, 0) for index in later)
+    later = range(here.scale + 1, len(plan.scales))
+    ended = state.finished or is_over(clock, here.scale, here.step)
+    last = ended and all(is_over(clock, index, 0) for index in later)
     return Progress(
         scale=here.scale + 1,
-        scales=len(job.scales),
+        scales=len(plan.scales),
         height=scale.height,
         width=scale.width,
         step=here.step,
-        steps=scale.steps if job.budget is None else max(scale.steps, here.step),
-        loss=float(state.here.loss),
-        by_term=state.here.by_term,
+        steps=scale.steps if plan.budget is None else max(scale.steps, here.step),
+        loss=float(state.evaluation.loss),
+        by_term=state.evaluation.by_term,
         evaluations=here.spent + state.solver.evaluations,
         seconds=clock.seconds,
         eta=0.0 if last else clock.eta,
-        precision=job.manifest["precision"],
-        peak_memory=peak_memory(job.network.device),
-        image=lambda: job.finishing(band.gather(image).detach().float().clamp(0, 1).cpu()),
+        precision=plan.manifest["precision"],
+        peak_memory=peak_memory(plan.network.device),
+        image=lambda: plan.finish(band.gather(image).detach().float().clamp(0, 1).cpu()),
         snapshot=lambda: here,
-        manifest=job.manifest,
+        manifest=plan.manifest,
         note="; ".join(filter(None, (note, state.note))),
     )

@@ -7,13 +7,13 @@ from itertools import pairwise
 import torch
 
 from impasto.choices import Optimizer
-from impasto.layers import FIRST, LAYERS, Layer, deepest, layer
+from impasto.layers import FIRST, LAYERS, Layer, deepest, find_layer
 from impasto.network.vgg import VGG19
 from impasto.objective.bands import Band
 from impasto.objective.tiles import Span, spans
 from impasto.run.layout import Layout
 from impasto.run.scales import Scale
-from impasto.system.distributed import ranks
+from impasto.system.distributed import world_size
 
 SCRATCH = 90_000_000
 """Bytes that convolutions work in and allocators keep, whatever the size; measured on CPUs."""
@@ -23,7 +23,7 @@ VECTORS = 9
 
 
 @dataclass(frozen=True)
-class Needs:
+class MemoryModel:
     """What memory and time depend on, besides the size.
 
     Attributes:
@@ -39,45 +39,47 @@ class Needs:
     layers: tuple[str, ...]
     content_layers: tuple[str, ...]
     optimizer: Optimizer = "lbfgs"
-    ranks: int = 1
-    besides: float = 0.0
+    world_size: int = 1
+    extra_bytes_per_pixel: float = 0.0
 
     @classmethod
     def of(
         cls, network: VGG19, layers: Iterable[str], content_layers: Iterable[str], optimizer: Optimizer
-    ) -> "Needs":
+    ) -> "MemoryModel":
         """Those of a run on this network, shared by the processes that have joined."""
-        every = tuple(layer(name).name for name in (*layers, *content_layers))
-        return cls(network, every, tuple(layer(name).name for name in content_layers), optimizer, ranks())
+        every = tuple(find_layer(name).name for name in (*layers, *content_layers))
+        return cls(
+            network, every, tuple(find_layer(name).name for name in content_layers), optimizer, world_size()
+        )
 
-    def bytes(self, scale: Scale, layout: Layout, others: Sequence[tuple[int, int]] = ()) -> int:
+    def bytes(self, scale: Scale, layout: Layout, style_sizes: Sequence[tuple[int, int]] = ()) -> int:
         """The most memory that a scale takes beyond what the process has before it.
 
         Args:
             others: height and width of each painting that is measured for this scale, in pixels.
         """
         picture = 12 * scale.height * scale.width
-        band = picture / self.ranks
+        band = picture / self.world_size
         window = self._windows(scale.height, scale.width, layout.tile)[0]
-        target = self._target_bytes(scale.height, scale.width) / self.ranks
+        target = self._target_bytes(scale.height, scale.width) / self.world_size
         target = {"memory": target, "disk": 0.0, "again": picture}[layout.keep]
         # Setting up: the first image whole, the photo or a painting at this size, and a way forth.
-        measured: list[float] = [picture + self._way_forth() * window + target]
-        for height, width in others:
-            forth = self._way_forth() * self._windows(height, width, layout.tile)[0]
+        measured: list[float] = [picture + self._forward_bytes() * window + target]
+        for height, width in style_sizes:
+            forth = self._forward_bytes() * self._windows(height, width, layout.tile)[0]
             measured.append(12 * height * width + forth + target)
         setup = picture + max(measured)
         pairs = min(layout.history, scale.steps) if self.optimizer == "lbfgs" else 0
         vectors = (VECTORS + 2 * pairs) * band
-        if layout.tile or self.ranks > 1:
+        if layout.tile or self.world_size > 1:
             vectors += 2 * band  # gradients of tiles are added up; borrowed rows
-        step = vectors + target + self._way_back() * window
-        return int(max(setup, step) + self.besides * scale.height * scale.width) + SCRATCH
+        step = vectors + target + self._backward_bytes() * window
+        return int(max(setup, step) + self.extra_bytes_per_pixel * scale.height * scale.width) + SCRATCH
 
     def evaluations(self, scale: Scale, layout: Layout) -> float:
         """What one evaluation costs, in evaluations of the whole image: halos, and the way forth twice."""
         _, total, count = self._windows(scale.height, scale.width, layout.tile)
-        return total / (scale.height * scale.width / self.ranks) * (1.5 if count > 1 else 1.0)
+        return total / (scale.height * scale.width / self.world_size) * (1.5 if count > 1 else 1.0)
 
     def disk(self, scale: Scale) -> int:
         """Bytes that the photo's responses take on disk, all processes together."""
@@ -85,7 +87,7 @@ class Needs:
 
     def _windows(self, height: int, width: int, size: int) -> tuple[int, int, int]:
         """Of the tiles of the widest band: pixels of the largest window, of all, and how many there are."""
-        band = max(pairwise(Band.edges_for(height, self.ranks)), key=lambda edges: edges[1] - edges[0])
+        band = max(pairwise(Band.edges_for(height, self.world_size)), key=lambda edges: edges[1] - edges[0])
         rows = _lengths(spans(band, height, size, self._last))
         columns = _lengths(spans((0, width), width, size, self._last))
         return max(rows) * max(columns), sum(rows) * sum(columns), len(rows) * len(columns)
@@ -98,18 +100,20 @@ class Needs:
         """Bytes per image pixel of each layer's response, in the order of the network."""
         size = torch.finfo(self.network.dtype).bits // 8
         used = [layer for layer in LAYERS.values() if layer.index <= self._last.index]
-        return [(one.name, float(self.network.channels(one.name) * size / one.stride**2)) for one in used]
+        return [
+            (layer.name, float(self.network.channels(layer.name) * size / layer.stride**2)) for layer in used
+        ]
 
     def _target_bytes(self, height: int, width: int) -> int:
         sizes = dict(self._responses())
         return round(height * width * sum(sizes[name] for name in self.content_layers))
 
-    def _way_forth(self) -> float:
+    def _forward_bytes(self) -> float:
         """Bytes per pixel of a window when nothing is kept: two neighbouring responses, and the pixels."""
         sizes = [24.0, *(size for _, size in self._responses())]
         return max(a + b for a, b in pairwise(sizes))
 
-    def _way_back(self) -> float:
+    def _backward_bytes(self) -> float:
         """Bytes per pixel of a window when responses are kept for the way back.
 
         The most of: all of them, at the end of the way forth; or those still there, with the gradient before

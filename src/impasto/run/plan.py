@@ -10,16 +10,16 @@ from impasto.network.vgg import VGG19
 from impasto.objective.constraint import FREE, Constraint
 from impasto.objective.objective import Objective
 from impasto.run.layout import Layout
-from impasto.run.memory_model import Needs
+from impasto.run.memory_model import MemoryModel
 from impasto.run.scales import Scale
 from impasto.shapes import Image, Mask
 
-WAY_OUT = "Use a smaller --size, a shorter --history or --precision bfloat16."
+ADVICE = "Use a smaller --size, a shorter --history or --precision bfloat16."
 """When the memory runs out in the least layout."""
 
 
 @dataclass(frozen=True)
-class Job:
+class RunPlan:
     """Everything a run needs, read and checked: nothing can go wrong any more for want of an input.
 
     Attributes:
@@ -54,21 +54,21 @@ class Job:
     scales: tuple[Scale, ...]
     network: VGG19
     objective: Callable[[Scale, Layout], Objective]
-    first: Callable[[Scale], Image]
+    initial_image: Callable[[Scale], Image]
     inputs: Mapping[str, Picture]
     manifest: dict[str, Any]
-    needs: Needs
-    others: Callable[[Scale], Sequence[tuple[int, int]]]
+    memory_model: MemoryModel
+    style_sizes: Callable[[Scale], Sequence[tuple[int, int]]]
     layouts: tuple[Layout, ...] = ()
     optimizer: Optimizer = "lbfgs"
     detailed: bool = False
     noisy: bool = False
     tolerance: float = 0.0
     alpha: Mask | None = None
-    judge: Callable[[Image], dict[str, float]] | None = None
+    report: Callable[[Image], dict[str, float]] | None = None
     constraint: Callable[[Scale], Constraint] = lambda scale: FREE
-    finishing: Callable[[Image], Image] = lambda image: image
-    turn: "Callable[[int, int], Job | None]" = lambda scale, step: None
+    finish: Callable[[Image], Image] = lambda image: image
+    steer: "Callable[[int, int], RunPlan | None]" = lambda scale, step: None
     content_error: float | None = None
     content_weight: float = 1.0
     budget: float | None = None

@@ -18,7 +18,7 @@ class Scale:
     steps: int
 
 
-def plan(
+def coarse_to_fine(
     height: int, width: int, *, scales: int, steps: int, finest: int, least: int = 1, smallest: int = 128
 ) -> tuple[Scale, ...]:
     """Sizes from coarse to fine, each twice the one before.
@@ -54,7 +54,7 @@ def first_scales(scales: tuple[Scale, ...], long: int) -> tuple[Scale, ...]:
     return small or (Scale(*fit(height, width, long), steps),)
 
 
-def carry(image: Float[Tensor, "B 3 _ _"], start: Image) -> Image:
+def carry_detail(image: Float[Tensor, "B 3 _ _"], start: Image) -> Image:
     """What was reached at a coarser scale, enlarged to the size of `start`, with the fine detail of `start`.
 
     Enlarging alone gives a picture without fine detail, and the solver spends most of its steps at the new

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from impasto.errors import SettingsError
-from impasto.run.plan import Job
+from impasto.run.plan import RunPlan
 from impasto.settings.base import RunSettings
 
 STEERABLE = ("strength", "blend", "alpha", "beta", "tv", "gamut", "style_scale")
@@ -14,7 +14,7 @@ STEERABLE = ("strength", "blend", "alpha", "beta", "tv", "gamut", "style_scale")
 Settings = TypeVar("Settings", bound=RunSettings)
 
 
-def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
+def changed_settings(settings: Settings, changes: Mapping[str, Any]) -> Settings:
     """The settings with changes that a run under way can take.
 
     Raises:
@@ -29,23 +29,25 @@ def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
     return replace(settings, **changes)
 
 
-def turned(job: Job, other: Job, scale: int, step: int, changes: Mapping[str, Any]) -> Job:
+def steered(plan: RunPlan, other: RunPlan, scale: int, step: int, changes: Mapping[str, Any]) -> RunPlan:
     """What goes on with `job` after `step` steps at `scale` (from 0): another job, as its continuation.
 
     Args:
         other: the same pictures with changed settings.
         changes: what is written into the manifest's `turns`, so that the picture can be painted again.
     """
-    turns = [*job.manifest.get("turns", ()), {"scale": scale + 1, "step": step, "settings": dict(changes)}]
-    return replace(other, manifest={**job.manifest, "turns": turns}, layouts=job.layouts, turn=job.turn)
+    turns = [*plan.manifest.get("turns", ()), {"scale": scale + 1, "step": step, "settings": dict(changes)}]
+    return replace(other, manifest={**plan.manifest, "turns": turns}, layouts=plan.layouts, steer=plan.steer)
 
 
-def together(turns: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def merged_changes(turns: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """All changes of a manifest's `turns`, the last one of each setting."""
     return {key: value for turn in turns for key, value in turn["settings"].items()}
 
 
-def replaying(job: Job, turns: Sequence[Mapping[str, Any]], again: Callable[[Mapping[str, Any]], Job]) -> Job:
+def replay_steering(
+    plan: RunPlan, turns: Sequence[Mapping[str, Any]], again: Callable[[Mapping[str, Any]], RunPlan]
+) -> RunPlan:
     """The job, turning where an earlier run of it turned.
 
     Args:
@@ -54,16 +56,16 @@ def replaying(job: Job, turns: Sequence[Mapping[str, Any]], again: Callable[[Map
     """
     done: set[int] = set()
     places = {(turn["scale"] - 1, turn["step"]): number for number, turn in enumerate(turns)}
-    now = job
+    now = plan
 
-    def turn(scale: int, step: int) -> Job | None:
+    def turn(scale: int, step: int) -> RunPlan | None:
         nonlocal now
         number = places.get((scale, step))
         if number is None or number in done:
             return None
         done.add(number)
-        now = turned(now, again(together(turns[: number + 1])), scale, step, turns[number]["settings"])
+        now = steered(now, again(merged_changes(turns[: number + 1])), scale, step, turns[number]["settings"])
         return now
 
-    now = replace(job, turn=turn)
+    now = replace(plan, steer=turn)
     return now

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from impasto.choices import ColorMatch, Colors, Optimizer, Precision
 from impasto.settings.options import check, option
-from impasto.settings.parsing import size_in_bytes
+from impasto.settings.parsing import parse_bytes
 
 STYLE_LAYERS_HELP = "style layers, with weights w_l if not equal: conv1_1,pool2 or conv1_1=0.5,pool2=0.1"
 CONTENT_LAYERS_HELP = "content layers, written like style layers"
@@ -26,11 +26,11 @@ class MachineSettings:
         SettingsError: a value that is out of range, of another kind, or not a number; it names the setting.
     """
 
-    device: str = option("auto", DEVICE_HELP, advanced=True, local=True)
+    device: str = option("auto", DEVICE_HELP, advanced=True, machine_only=True)
     threads: int = option(
-        0, "processor threads; 0: one per core", low=0, high=4096, advanced=True, local=True
+        0, "processor threads; 0: one per core", low=0, high=4096, advanced=True, machine_only=True
     )
-    weights: str = option("", WEIGHTS_HELP, advanced=True, local=True)
+    weights: str = option("", WEIGHTS_HELP, advanced=True, machine_only=True)
 
     def __post_init__(self) -> None:
         check(self)
@@ -90,9 +90,9 @@ class RunSettings(ComputeSettings):
         0, "compute in tiles of this side: less memory, more time, the same picture to rounding; 0: as fits",
         unit="px", low=0, high=100_000, advanced=True,
     )  # fmt: skip
-    memory: str = option("", MEMORY_HELP, advanced=True, local=True)
+    memory: str = option("", MEMORY_HELP, advanced=True, machine_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.memory:
-            size_in_bytes(self.memory)
+            parse_bytes(self.memory)

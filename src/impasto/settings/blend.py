@@ -3,12 +3,12 @@
 import dataclasses
 
 from impasto.errors import SettingsError
-from impasto.layers import LAYERS, layer
+from impasto.layers import LAYERS, find_layer
 from impasto.settings.parsing import _weight
 
 
 @dataclasses.dataclass(frozen=True)
-class Share:
+class BlendShare:
     """How much one painting of several has to say.
 
     Attributes:
@@ -28,7 +28,7 @@ FINE_BLOCKS = 3
 """Blocks of the network whose layers see strokes; deeper ones see shapes."""
 
 
-def blend_shares(text: str, count: int | None = None) -> tuple[Share, ...]:
+def parse_blend(text: str, count: int | None = None) -> tuple[BlendShare, ...]:
     """What several paintings have to say, in their order; equally much if nothing is said.
 
     Args:
@@ -44,22 +44,22 @@ def blend_shares(text: str, count: int | None = None) -> tuple[Share, ...]:
     (0.0, 2.0)
     """
     if not text:
-        return (Share(1.0),) * (count or 0)
-    found = tuple(_share(part.strip()) for part in text.split(","))
-    if count is not None and len(found) != count:
-        raise SettingsError(f"blend is {text!r}, {len(found)} shares for {count} paintings; give one each.")
-    if not any(share.weight for share in found):
+        return (BlendShare(1.0),) * (count or 0)
+    shares = tuple(_share(part.strip()) for part in text.split(","))
+    if count is not None and len(shares) != count:
+        raise SettingsError(f"blend is {text!r}, {len(shares)} shares for {count} paintings; give one each.")
+    if not any(share.weight for share in shares):
         raise SettingsError(f"blend is {text!r}; one share must be above 0.")
-    return found
+    return shares
 
 
-def _share(part: str) -> Share:
+def _share(part: str) -> BlendShare:
     weight, _, layers = part.rpartition("@") if "@" in part or part in ("fine", "coarse") else (part, "", "")
     number = _weight(weight, "blend: one share") if weight or not layers else 1.0
     if not layers:
-        return Share(number)
+        return BlendShare(number)
     if layers in ("fine", "coarse"):
         names = [n for n, known in LAYERS.items() if (known.block <= FINE_BLOCKS) == (layers == "fine")]
     else:
-        names = [layer(name).name for name in layers.split("+")]
-    return Share(number, frozenset(names))
+        names = [find_layer(name).name for name in layers.split("+")]
+    return BlendShare(number, frozenset(names))

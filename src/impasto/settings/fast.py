@@ -12,9 +12,9 @@ from impasto.settings.base import (
     ComputeSettings,
     LookSettings,
 )
-from impasto.settings.blend import blend_shares
+from impasto.settings.blend import parse_blend
 from impasto.settings.options import option
-from impasto.settings.parsing import size_in_bytes
+from impasto.settings.parsing import parse_bytes
 from impasto.settings.presets import PAPER_CONTENT_LAYERS, PAPER_STYLE_LAYERS
 from impasto.settings.stylize import StylizeSettings
 
@@ -36,16 +36,16 @@ class FastSettings(LookSettings, ComputeSettings):
         0, "compute in tiles of this side: less memory, more time; 0: as fits", unit="px", low=0,
         high=100_000, advanced=True,
     )  # fmt: skip
-    memory: str = option("", MEMORY_HELP, advanced=True, local=True)
+    memory: str = option("", MEMORY_HELP, advanced=True, machine_only=True)
     decoder: str = option(
-        "", "a file with the decoder's weights; default: the cache", advanced=True, local=True
+        "", "a file with the decoder's weights; default: the cache", advanced=True, machine_only=True
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        blend_shares(self.blend)
+        parse_blend(self.blend)
         if self.memory:
-            size_in_bytes(self.memory)
+            parse_bytes(self.memory)
 
     @property
     def pooling(self) -> Pooling:

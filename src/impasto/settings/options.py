@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from impasto.errors import SettingsError
-from impasto.settings.parsing import layer_weights
+from impasto.settings.parsing import parse_layer_weights
 
 
 def option(
@@ -18,9 +18,9 @@ def option(
     low: float | None = None,
     high: float | None = None,
     advanced: bool = False,
-    also: str = "",
+    alias: str = "",
     label: str = "",
-    local: bool = False,
+    machine_only: bool = False,
 ) -> Any:
     """A settings field: its default, what it does, and what is allowed.
 
@@ -40,9 +40,9 @@ def option(
         "low": low,
         "high": high,
         "advanced": advanced,
-        "also": also,
+        "alias": alias,
         "label": label,
-        "local": local,
+        "machine_only": machine_only,
     }
     if isinstance(default, Mapping):
         return dataclasses.field(default_factory=lambda: dict(default), metadata=facts)
@@ -59,7 +59,7 @@ def check(settings: Any) -> None:
         value = getattr(settings, field.name)
         name = field.name.replace("_", "-")
         if field.type == Mapping[str, float]:
-            object.__setattr__(settings, field.name, layer_weights(value, name))
+            object.__setattr__(settings, field.name, parse_layer_weights(value, name))
             continue
         if value is None and field.default is None:
             continue
@@ -115,18 +115,18 @@ def from_json(settings_class: type[SettingsClass], values: Mapping[str, Any]) ->
     return settings_class(**values)
 
 
-def in_order(settings_class: type) -> list["dataclasses.Field[Any]"]:
+def fields_in_order(settings_class: type) -> list["dataclasses.Field[Any]"]:
     """A settings class's own fields first, then those it shares with others."""
-    own = inspect.get_annotations(settings_class)
-    return sorted(dataclasses.fields(settings_class), key=lambda field: field.name not in own)
+    declared = inspect.get_annotations(settings_class)
+    return sorted(dataclasses.fields(settings_class), key=lambda field: field.name not in declared)
 
 
-def names(field: "dataclasses.Field[Any]") -> list[str]:
+def option_names(field: "dataclasses.Field[Any]") -> list[str]:
     """What the option of a field is called, other tools' name for it last."""
-    return [f"--{name.replace('_', '-')}" for name in (field.name, field.metadata["also"]) if name]
+    return [f"--{name.replace('_', '-')}" for name in (field.name, field.metadata["alias"]) if name]
 
 
-def describe(field: "dataclasses.Field[Any]") -> str:
+def option_help(field: "dataclasses.Field[Any]") -> str:
     """A field's help as one sentence: what it does, and its unit."""
     facts = field.metadata
     text = str(facts["help"][0].upper() + facts["help"][1:])
@@ -135,13 +135,13 @@ def describe(field: "dataclasses.Field[Any]") -> str:
     return text + "."
 
 
-def as_text(weights: dict[str, float]) -> str:
+def format_layers(weights: dict[str, float]) -> str:
     """Layers as they are typed: names alone where they share 1 equally.
 
     >>> as_text({"conv1_1": 0.5, "conv2_1": 0.5})
     'conv1_1,conv2_1'
     """
     names = ",".join(weights)
-    if layer_weights(names, "layers") == weights:
+    if parse_layer_weights(names, "layers") == weights:
         return names
     return ",".join(f"{name}={weight:g}" for name, weight in weights.items())

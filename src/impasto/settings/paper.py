@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from impasto.choices import Pooling, Precision
 from impasto.errors import SettingsError
-from impasto.layers import layer
+from impasto.layers import find_layer
 from impasto.settings.base import (
     BLEND_HELP,
     CONTENT_LAYERS_HELP,
@@ -16,7 +16,7 @@ from impasto.settings.base import (
     MachineSettings,
     RunSettings,
 )
-from impasto.settings.blend import blend_shares
+from impasto.settings.blend import parse_blend
 from impasto.settings.options import check, option
 from impasto.settings.presets import PAPER_CONTENT_LAYERS, PAPER_RATIO, PAPER_STYLE_LAYERS
 
@@ -48,12 +48,12 @@ class ReconstructContentSettings(RunSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "layer", layer(self.layer).name)
+        object.__setattr__(self, "layer", find_layer(self.layer).name)
 
     @property
     def steps_taken(self) -> int:
         """The steps asked for, or as many as fit into half a minute at 256 px on two cores."""
-        return self.steps or 180 // layer(self.layer).block
+        return self.steps or 180 // find_layer(self.layer).block
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +86,7 @@ class ReconstructStyleSettings(RunSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.canvas(1, 1)
-        blend_shares(self.blend)
+        parse_blend(self.blend)
 
     def canvas(self, height: int, width: int) -> tuple[int, int]:
         """Height and width in pixels of the picture, for a style image of that height and width.
@@ -133,12 +133,12 @@ class FeaturesSettings:
     most: int = option(64, "how many channels to show, strongest first; 0: all", low=0, high=512)
     channels: str = option("", "the channels to show, counted from 0: 3,17,42")
     pooling: Pooling = option("average", POOLING_HELP, advanced=True)
-    device: str = option("auto", DEVICE_HELP, advanced=True, local=True)
-    weights: str = option("", WEIGHTS_HELP, advanced=True, local=True)
+    device: str = option("auto", DEVICE_HELP, advanced=True, machine_only=True)
+    weights: str = option("", WEIGHTS_HELP, advanced=True, machine_only=True)
 
     def __post_init__(self) -> None:
         check(self)
-        object.__setattr__(self, "layer", layer(self.layer).name)
+        object.__setattr__(self, "layer", find_layer(self.layer).name)
         if not all(part.strip().isdecimal() for part in self.channels.split(",") if self.channels):
             raise SettingsError(
                 f"channels is {self.channels!r}; it must be whole numbers with commas, such as 3,17."

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from impasto.errors import SettingsError
-from impasto.layers import layer
+from impasto.layers import find_layer
 
 
-def layer_weights(value: str | Iterable[str] | Mapping[str, float], name: str) -> dict[str, float]:
+def parse_layer_weights(value: str | Iterable[str] | Mapping[str, float], name: str) -> dict[str, float]:
     """Weights by layer, from a mapping, from names (which share 1 equally), or from text.
 
     Raises:
@@ -21,13 +21,13 @@ def layer_weights(value: str | Iterable[str] | Mapping[str, float], name: str) -
     pairs = list(value.items()) if isinstance(value, Mapping) else _split(value)
     if not pairs:
         raise SettingsError(f"{name} is empty; name at least one layer, for instance conv4_1.")
-    found: dict[str, float] = {}
+    weights: dict[str, float] = {}
     for label, weight in pairs:
-        known = layer(label).name
-        if known in found:
+        known = find_layer(label).name
+        if known in weights:
             raise SettingsError(f"{name} has {known} twice; name each layer once.")
-        found[known] = 1 / len(pairs) if weight is None else _weight(weight, f"{name}: weight of {known}")
-    return found
+        weights[known] = 1 / len(pairs) if weight is None else _weight(weight, f"{name}: weight of {known}")
+    return weights
 
 
 def _split(value: str | Iterable[str]) -> list[tuple[str, str | None]]:
@@ -46,7 +46,7 @@ def _weight(value: Any, what: str) -> float:
     return number
 
 
-def size_in_bytes(text: str) -> int:
+def parse_bytes(text: str) -> int:
     """A size of memory.
 
     Raises:
@@ -55,15 +55,15 @@ def size_in_bytes(text: str) -> int:
     >>> size_in_bytes("1.5GB"), size_in_bytes("512 MiB")
     (1500000000, 536870912)
     """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?\s*", text, re.IGNORECASE)
-    if found is None:
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?\s*", text, re.IGNORECASE)
+    if match is None:
         raise SettingsError(f"memory is {text!r}; give a size, for instance 8GB or 500MB.")
-    number, unit, binary = found.groups()
+    number, unit, binary = match.groups()
     size: float = float(number) * (1024 if binary else 1000) ** " KMGT".index(unit.upper() or " ")
     return round(size)
 
 
-def in_seconds(text: str) -> float:
+def parse_duration(text: str) -> float:
     """A span of time.
 
     Raises:
@@ -72,8 +72,8 @@ def in_seconds(text: str) -> float:
     >>> in_seconds("90"), in_seconds("2.5m"), in_seconds("1h")
     (90.0, 150.0, 3600.0)
     """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|m|min|h)?\s*", text, re.IGNORECASE)
-    if found is None or float(found[1]) == 0:
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|m|min|h)?\s*", text, re.IGNORECASE)
+    if match is None or float(match[1]) == 0:
         raise SettingsError(f"budget is {text!r}; give a time above 0, for instance 10s or 2m.")
-    unit = (found[2] or "s").lower()[0]
-    return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[unit]
+    unit = (match[2] or "s").lower()[0]
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[unit]

@@ -15,7 +15,7 @@ PAPER_RATIO = 1e-3
 """α/β of Gatys et al. 2015, Fig. 2 B, C and D."""
 
 
-def _tool(formula: Formula, *, layer_weight: float = 1.0, **others: object) -> dict[str, object]:
+def _tool_settings(formula: Formula, *, layer_weight: float = 1.0, **others: object) -> dict[str, object]:
     """What the tools have in common: one size, max pooling, as many steps as are said."""
     return {
         "formula": formula,
@@ -39,13 +39,15 @@ PRESETS: dict[str, Mapping[str, object]] = {
         "steps": 500,
         "tolerance": 0.0,
     },
-    "neural-style": _tool("neural-style", init="noise", noise=0.002, steps=1000, history=100),
-    "neural-style-pt": _tool("neural-style-pt", init="noise", noise=0.002, steps=1000, history=100),
-    "gatys-notebook": _tool("gatys-notebook", steps=500, history=100),
-    "anishathalye": _tool("anishathalye", layer_weight=0.2, init="noise", steps=1000, optimizer="adam"),
-    "gordicaleksa": _tool("gordicaleksa", layer_weight=0.2, steps=1000, history=100),
+    "neural-style": _tool_settings("neural-style", init="noise", noise=0.002, steps=1000, history=100),
+    "neural-style-pt": _tool_settings("neural-style-pt", init="noise", noise=0.002, steps=1000, history=100),
+    "gatys-notebook": _tool_settings("gatys-notebook", steps=500, history=100),
+    "anishathalye": _tool_settings(
+        "anishathalye", layer_weight=0.2, init="noise", steps=1000, optimizer="adam"
+    ),
+    "gordicaleksa": _tool_settings("gordicaleksa", layer_weight=0.2, steps=1000, history=100),
     "crowsonkb": {
-        **_tool("crowsonkb", scales=0, steps=1000, finest_steps=500, optimizer="adam"),
+        **_tool_settings("crowsonkb", scales=0, steps=1000, finest_steps=500, optimizer="adam"),
         "layers": {
             name: weight / 341 for name, weight in zip(PAPER_STYLE_LAYERS, (256, 64, 16, 4, 1), strict=True)
         },
@@ -67,7 +69,7 @@ def preset_values(name: str) -> Mapping[str, object]:
     return PRESETS[name]
 
 
-OWN_WEIGHTS: dict[Formula, tuple[float, float, float, float]] = {
+DEFAULT_WEIGHTS: dict[Formula, tuple[float, float, float, float]] = {
     "balanced": (1.0, 8.0, 2.0, 100.0),
     "paper": (PAPER_RATIO, 1.0, 0.0, 0.0),
     "neural-style": (5.0, 100.0, 1e-3, 0.0),

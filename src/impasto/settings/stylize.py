@@ -15,13 +15,13 @@ from impasto.settings.base import (
     LookSettings,
     RunSettings,
 )
-from impasto.settings.blend import blend_shares
+from impasto.settings.blend import parse_blend
 from impasto.settings.options import option
-from impasto.settings.parsing import in_seconds
-from impasto.settings.presets import OWN_WEIGHTS, PAPER_CONTENT_LAYERS, PAPER_STYLE_LAYERS, preset_values
+from impasto.settings.parsing import parse_duration
+from impasto.settings.presets import DEFAULT_WEIGHTS, PAPER_CONTENT_LAYERS, PAPER_STYLE_LAYERS, preset_values
 from impasto.settings.strength import STEEPNESS
 
-OWN_STARTS = ("noise", "content", "fast")
+BUILT_IN_STARTS = ("noise", "content", "fast")
 """Words that `init` may be; anything else is a file."""
 
 PREVIEW = 256
@@ -82,19 +82,19 @@ class StylizeSettings(LookSettings, RunSettings):
     )  # fmt: skip
     alpha: float | None = option(
         None, "weight of content; follows from strength if left out", low=0, advanced=True,
-        also="content_weight", label="Content's weight α",
+        alias="content_weight", label="Content's weight α",
     )  # fmt: skip
     beta: float | None = option(
         None,
         "weight of style; follows from strength if left out",
         low=0,
         advanced=True,
-        also="style_weight",
+        alias="style_weight",
         label="Style's weight β",
     )
     tv: float | None = option(
         None, "weight of smoothness (total variation); if left out, 2, in other formulas their own",
-        low=0, advanced=True, also="tv_weight", label="Smoothness",
+        low=0, advanced=True, alias="tv_weight", label="Smoothness",
     )  # fmt: skip
     gamut: float | None = option(
         None, "weight against colours that no screen shows; if left out, 100, in other formulas 0",
@@ -104,9 +104,9 @@ class StylizeSettings(LookSettings, RunSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        blend_shares(self.blend)
+        parse_blend(self.blend)
         if self.budget:
-            in_seconds(self.budget)
+            parse_duration(self.budget)
         if self.content_weight == 0 and not (self.style_weight and any(self.layers.values())):
             raise SettingsError("there is nothing to paint towards: content and style both have weight 0.")
 
@@ -147,21 +147,21 @@ class StylizeSettings(LookSettings, RunSettings):
         """The paper's α: as given, else the formula's own, more or less by strength."""
         if self.alpha is not None:
             return self.alpha
-        return OWN_WEIGHTS[self.formula][0] * float((2 * (1 - self.strength)) ** STEEPNESS)
+        return DEFAULT_WEIGHTS[self.formula][0] * float((2 * (1 - self.strength)) ** STEEPNESS)
 
     @property
     def style_weight(self) -> float:
         """The paper's β: as given, else the formula's own, more or less by strength."""
         if self.beta is not None:
             return self.beta
-        return OWN_WEIGHTS[self.formula][1] * float((2 * self.strength) ** STEEPNESS)
+        return DEFAULT_WEIGHTS[self.formula][1] * float((2 * self.strength) ** STEEPNESS)
 
     @property
     def variation_weight(self) -> float:
         """Of smoothness, as given or the formula's own."""
-        return OWN_WEIGHTS[self.formula][2] if self.tv is None else self.tv
+        return DEFAULT_WEIGHTS[self.formula][2] if self.tv is None else self.tv
 
     @property
     def gamut_weight(self) -> float:
         """Of the overshoot of colours, as given or the formula's own."""
-        return OWN_WEIGHTS[self.formula][3] if self.gamut is None else self.gamut
+        return DEFAULT_WEIGHTS[self.formula][3] if self.gamut is None else self.gamut

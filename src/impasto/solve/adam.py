@@ -17,7 +17,7 @@ RATE = 0.02
 
 
 @dataclass(frozen=True)
-class State:
+class AdamState:
     """All that the next step depends on.
 
     Attributes:
@@ -31,7 +31,7 @@ class State:
     """
 
     image: Image
-    here: Evaluation
+    evaluation: Evaluation
     mean: Image
     square: Image
     rate: float
@@ -40,17 +40,24 @@ class State:
     outcome: str = "moved"
 
 
-def start(evaluate: Evaluate, image: Image, *, rate: float = RATE) -> State:
+def start(evaluate: Evaluate, image: Image, *, rate: float = RATE) -> AdamState:
     """The state before the first step; evaluates once."""
     return start_at(image, evaluate(image), rate=rate)
 
 
-def start_at(image: Image, here: Evaluation, *, rate: float = RATE) -> State:
+def start_at(image: Image, evaluation: Evaluation, *, rate: float = RATE) -> AdamState:
     """The state before the first step, from an image that has been evaluated already."""
-    return State(image, here, torch.zeros_like(image), torch.zeros_like(image), rate, outcome=_outcome(here))
+    return AdamState(
+        image,
+        evaluation,
+        torch.zeros_like(image),
+        torch.zeros_like(image),
+        rate,
+        outcome=_outcome(evaluation),
+    )
 
 
-def step(evaluate: Evaluate, state: State) -> State:
+def step(evaluate: Evaluate, state: AdamState) -> AdamState:
     """One step: one evaluation.
 
     Kingma and Ba 2015 (arXiv:1412.6980), Algorithm 1.
@@ -58,8 +65,8 @@ def step(evaluate: Evaluate, state: State) -> State:
     objective by any positive number changes nothing but the loss that is reported.
     """
     steps = state.steps + 1
-    mean = torch.lerp(state.here.gradient, state.mean, DECAY[0])
-    square = torch.lerp(state.here.gradient.square(), state.square, DECAY[1])
+    mean = torch.lerp(state.evaluation.gradient, state.mean, DECAY[0])
+    square = torch.lerp(state.evaluation.gradient.square(), state.square, DECAY[1])
     unbiased = mean / (1 - DECAY[0] ** steps)
     spread = (square / (1 - DECAY[1] ** steps)).sqrt()
     tiny = 1e-8 * norm(spread) / pixels(spread) ** 0.5
@@ -70,7 +77,7 @@ def step(evaluate: Evaluate, state: State) -> State:
     return replace(
         state,
         image=image,
-        here=here,
+        evaluation=here,
         mean=mean,
         square=square,
         steps=steps,

@@ -16,7 +16,7 @@ MOST_RESTARTS = 4
 
 
 @dataclass(frozen=True)
-class Descent:
+class DescentState:
     """Where a run stands.
 
     Attributes:
@@ -29,16 +29,18 @@ class Descent:
         losses: the last `PATIENCE` + 1, oldest first.
     """
 
-    solver: lbfgs.State | adam.State
+    solver: lbfgs.LBFGSState | adam.AdamState
     image: Image
-    here: Evaluation
+    evaluation: Evaluation
     restarts: int = 0
     note: str = ""
     finished: bool = False
     losses: tuple[float, ...] = ()
 
 
-def start(evaluate: Evaluate, image: Image, *, method: Optimizer = "lbfgs", history: int = 20) -> Descent:
+def start(
+    evaluate: Evaluate, image: Image, *, method: Optimizer = "lbfgs", history: int = 20
+) -> DescentState:
     """A run about to take its first step; evaluates once.
 
     Raises:
@@ -49,13 +51,13 @@ def start(evaluate: Evaluate, image: Image, *, method: Optimizer = "lbfgs", hist
     )
     if solver.outcome == "broken":
         raise DeviceError(
-            f"the loss of the first image is {float(solver.here.loss)} or its gradient is not finite. "
+            f"the loss of the first image is {float(solver.evaluation.loss)} or its gradient is not finite. "
             "Use --precision float32 or smaller weights."
         )
-    return Descent(solver, image, solver.here)
+    return DescentState(solver, image, solver.evaluation)
 
 
-def step(evaluate: Evaluate, descent: Descent, *, tolerance: float = 0.0) -> Descent:
+def step(evaluate: Evaluate, descent: DescentState, *, tolerance: float = 0.0) -> DescentState:
     """One step. A step that fails leaves the best image as it was, says so in `note`, and prepares the next.
 
     L-BFGS first forgets its history; failing again, it gives way to Adam. Adam, failing, goes back to the
@@ -66,43 +68,48 @@ def step(evaluate: Evaluate, descent: Descent, *, tolerance: float = 0.0) -> Des
             of it. (Adam's loss goes up and down, so that a rest proves nothing.)
     """
     solver = descent.solver
-    if not isinstance(solver, lbfgs.State):
+    if not isinstance(solver, lbfgs.LBFGSState):
         return _after_adam(descent, adam.step(evaluate, solver))
     after = _after_lbfgs(descent, lbfgs.step(evaluate, solver))
-    losses = (*descent.losses, float(after.here.loss))[-PATIENCE - 1 :]
+    losses = (*descent.losses, float(after.evaluation.loss))[-PATIENCE - 1 :]
     settled = len(losses) > PATIENCE and losses[0] - losses[-1] < tolerance * losses[0]
     return replace(after, losses=losses, finished=after.finished or settled)
 
 
-def forgetting(descent: Descent, history: int) -> Descent:
+def with_history(descent: DescentState, history: int) -> DescentState:
     """The same, with no more than that many pairs of L-BFGS's history, now and later."""
     solver = descent.solver
-    if not isinstance(solver, lbfgs.State):
+    if not isinstance(solver, lbfgs.LBFGSState):
         return descent
-    shorter = replace(solver, limit=history, moves=solver.moves[-history:], turns=solver.turns[-history:])
+    shorter = replace(
+        solver,
+        limit=history,
+        image_changes=solver.image_changes[-history:],
+        gradient_changes=solver.gradient_changes[-history:],
+    )
     return replace(descent, solver=shorter)
 
 
-def _after_lbfgs(descent: Descent, state: lbfgs.State) -> Descent:
+def _after_lbfgs(descent: DescentState, state: lbfgs.LBFGSState) -> DescentState:
     if state.outcome == "moved":
-        return Descent(state, state.image, state.here, descent.restarts)
+        return DescentState(state, state.image, state.evaluation, descent.restarts)
     if state.outcome == "converged":
         return replace(descent, solver=state, note="", finished=True)
-    if state.moves:
-        fresh = replace(state, moves=(), turns=(), outcome="moved")
+    if state.image_changes:
+        fresh = replace(state, image_changes=(), gradient_changes=(), outcome="moved")
         return replace(descent, solver=fresh, note=f"L-BFGS {state.outcome}; its history is started anew")
-    other = replace(adam.start_at(descent.image, descent.here), evaluations=state.evaluations)
+    other = replace(adam.start_at(descent.image, descent.evaluation), evaluations=state.evaluations)
     return replace(descent, solver=other, note=f"L-BFGS {state.outcome} again; Adam goes on")
 
 
-def _after_adam(descent: Descent, state: adam.State) -> Descent:
+def _after_adam(descent: DescentState, state: adam.AdamState) -> DescentState:
     if state.outcome == "moved":
-        better = float(state.here.loss) < float(descent.here.loss)
-        image, here = (state.image, state.here) if better else (descent.image, descent.here)
-        return Descent(state, image, here, descent.restarts)
+        better = float(state.evaluation.loss) < float(descent.evaluation.loss)
+        image, here = (state.image, state.evaluation) if better else (descent.image, descent.evaluation)
+        return DescentState(state, image, here, descent.restarts)
     if descent.restarts == MOST_RESTARTS:
         return replace(descent, note="Adam broke once more; the best image is kept", finished=True)
-    fresh = adam.start_at(descent.image, descent.here, rate=state.rate / 4)
+    fresh = adam.start_at(descent.image, descent.evaluation, rate=state.rate / 4)
     return replace(
         descent,
         solver=replace(fresh, evaluations=state.evaluations),

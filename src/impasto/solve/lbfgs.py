@@ -8,7 +8,7 @@ from torch import Tensor
 
 from impasto.objective.evaluate import Evaluate, Evaluation
 from impasto.shapes import Image, Scalar
-from impasto.system.distributed import all_sum, ranks
+from impasto.system.distributed import all_sum, world_size
 
 FIRST_MOVE = 0.02
 """Root-mean-square change of the first trial step, in units of the image's 0..1. With a history, the solver
@@ -29,7 +29,7 @@ RESOLUTION = 1e-7
 
 
 @dataclass(frozen=True)
-class State:
+class LBFGSState:
     """All that the next step depends on.
 
     Attributes:
@@ -43,15 +43,15 @@ class State:
     """
 
     image: Image
-    here: Evaluation
-    moves: tuple[Image, ...] = ()
-    turns: tuple[Image, ...] = ()
+    evaluation: Evaluation
+    image_changes: tuple[Image, ...] = ()
+    gradient_changes: tuple[Image, ...] = ()
     limit: int = 20
     evaluations: int = 1
     outcome: str = "moved"
 
 
-def start(evaluate: Evaluate, image: Image, *, history: int = 20) -> State:
+def start(evaluate: Evaluate, image: Image, *, history: int = 20) -> LBFGSState:
     """The state before the first step; evaluates once.
 
     Args:
@@ -59,25 +59,25 @@ def start(evaluate: Evaluate, image: Image, *, history: int = 20) -> State:
     """
     here = evaluate(image)
     finite = math.isfinite(float(here.loss)) and math.isfinite(norm(here.gradient))
-    return State(image, here, limit=history, outcome="moved" if finite else "broken")
+    return LBFGSState(image, here, limit=history, outcome="moved" if finite else "broken")
 
 
-def step(evaluate: Evaluate, state: State) -> State:
+def step(evaluate: Evaluate, state: LBFGSState) -> LBFGSState:
     """One step with a backtracking line search; mostly one evaluation.
 
     Liu and Nocedal 1989, "On the limited memory BFGS method for large scale optimization", Algorithm 2.1.
     Multiplying the objective by any positive number changes nothing but the loss that is reported.
     """
-    direction = -inverse_hessian_times(state.here.gradient, state.moves, state.turns)
-    slope = float(_dot(state.here.gradient, direction))
-    loss = float(state.here.loss)
+    direction = -inverse_hessian_times(state.evaluation.gradient, state.image_changes, state.gradient_changes)
+    slope = float(_dot(state.evaluation.gradient, direction))
+    loss = float(state.evaluation.loss)
     if slope == 0:
         return replace(state, outcome="converged")
     if not slope < 0:  # also when not a number
         return replace(state, outcome="broken" if slope != slope else "stalled")
     length = 1.0
-    if not state.moves:
-        length = FIRST_MOVE * pixels(state.image) ** 0.5 / norm(state.here.gradient)
+    if not state.image_changes:
+        length = FIRST_MOVE * pixels(state.image) ** 0.5 / norm(state.evaluation.gradient)
 
     spent, outcome = 0, "converged"
     while spent < TRIALS:
@@ -86,7 +86,7 @@ def step(evaluate: Evaluate, state: State) -> State:
         move = length * direction
         there = evaluate(state.image + move)
         spent += 1
-        turn = there.gradient - state.here.gradient
+        turn = there.gradient - state.evaluation.gradient
         bend = norm(turn)
         value = float(there.loss)
         if value <= loss + SUFFICIENT * length * slope and bend < float("inf"):
@@ -105,36 +105,40 @@ def _shrink(length: float, loss: float, slope: float, value: float) -> float:
     return min(max(-length * slope / (2 * rise), 0.1), 0.5)
 
 
-def _accept(state: State, there: Evaluation, move: Image, turn: Image, spent: int) -> State:
-    moves, turns = state.moves, state.turns
+def _accept(state: LBFGSState, there: Evaluation, move: Image, turn: Image, spent: int) -> LBFGSState:
+    moves, turns = state.image_changes, state.gradient_changes
     if state.limit and float(_dot(turn, move)) > CURVED * norm(turn) * norm(move):
         moves = (*moves, move)[-state.limit :]
         turns = (*turns, turn)[-state.limit :]
-    return State(
+    return LBFGSState(
         image=state.image + move,
-        here=there,
-        moves=moves,
-        turns=turns,
+        evaluation=there,
+        image_changes=moves,
+        gradient_changes=turns,
         limit=state.limit,
         evaluations=state.evaluations + spent,
         outcome="moved",
     )
 
 
-def inverse_hessian_times(vector: Image, moves: tuple[Image, ...], turns: tuple[Image, ...]) -> Image:
+def inverse_hessian_times(
+    vector: Image, image_changes: tuple[Image, ...], gradient_changes: tuple[Image, ...]
+) -> Image:
     """H · vector by the two-loop recursion (Nocedal and Wright 2006, Algorithm 7.4).
 
     H₀ is the scaled identity (s·y)/(y·y) of the newest pair (Eq. 7.20), the identity without pairs.
     """
     result = vector.clone()
     shares: list[Tensor] = []
-    for move, turn in zip(reversed(moves), reversed(turns), strict=True):
+    for move, turn in zip(reversed(image_changes), reversed(gradient_changes), strict=True):
         share = _dot(move, result) / _dot(move, turn)
         result.sub_(share * turn)
         shares.append(share)
-    if moves:
-        result.mul_(_dot(moves[-1], turns[-1]) / _dot(turns[-1], turns[-1]))
-    for move, turn, share in zip(moves, turns, reversed(shares), strict=True):
+    if image_changes:
+        result.mul_(
+            _dot(image_changes[-1], gradient_changes[-1]) / _dot(gradient_changes[-1], gradient_changes[-1])
+        )
+    for move, turn, share in zip(image_changes, gradient_changes, reversed(shares), strict=True):
         result.add_((share - _dot(turn, result) / _dot(move, turn)) * move)
     return result
 
@@ -146,8 +150,8 @@ def _dot(a: Image, b: Image) -> Scalar:
 
 def norm(image: Image) -> float:
     """‖image‖, over the bands of all processes."""
-    own = image.norm()
-    return float(own if ranks() == 1 else all_sum(own.square()).sqrt())
+    local = image.norm()
+    return float(local if world_size() == 1 else all_sum(local.square()).sqrt())
 
 
 def pixels(image: Image) -> int:

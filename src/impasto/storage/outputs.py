@@ -65,15 +65,15 @@ def check_outputs(
     for given in inputs:
         if given.path:
             known_inputs.add(f"{given.role} '{given.path}'", _parts(given.path))
-    wanted = [output for output in outputs if output.path]
-    for output in wanted:
+    used = [output for output in outputs if output.path]
+    for output in used:
         parts, label = _parts(output.path, folder=output.kind == "folder"), _label(output)
         if clash := known_inputs.find(parts):
             raise SettingsError(f"{label} would overwrite {clash}. {advice}")
         if other := known_outputs.find(parts):
             raise SettingsError(f"{other} and {label} are one file. {advice}")
         known_outputs.add(label, parts)
-    for output in wanted:
+    for output in used:
         _check_kind(output)
 
 
@@ -250,10 +250,10 @@ def _metadata(path: str) -> dict[str, Any]:
             return {}
         text = start + file.read(length - 1)
     try:
-        found = json.loads(text)["__metadata__"]
+        metadata = json.loads(text)["__metadata__"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return metadata if isinstance(metadata, dict) else {}
 
 
 def _is_checkpoint(path: str) -> bool:

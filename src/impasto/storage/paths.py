@@ -6,7 +6,7 @@ from pathlib import Path
 from impasto.errors import ImageError
 
 
-def check_place(name: str) -> None:
+def check_writable(name: str) -> None:
     """Refuse a path that no file could be written to, or that holds one which is protected.
 
     Args:

@@ -279,9 +279,9 @@ class TensorReader:
 
 def _version(metadata: Mapping[str, str], name: str, kind: FileKind) -> int:
     """The version of a file; refuses other kinds and later versions."""
-    found, _, version = metadata.get("format", "").rpartition(" ")
-    found, version = metadata.get("kind", found), metadata.get("version", version)
-    if found != kind.name:
+    kind_name, _, version = metadata.get("format", "").rpartition(" ")
+    kind_name, version = metadata.get("kind", kind_name), metadata.get("version", version)
+    if kind_name != kind.name:
         raise kind.error(f"{name} is a safetensors file, but no {kind.name}. {kind.advice}")
     if not re.fullmatch("[1-9][0-9]{0,3}", version):
         raise ValueError(f"version {version[:20]!r}")

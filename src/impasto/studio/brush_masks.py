@@ -10,13 +10,15 @@ from impasto.image.picture import Picture
 from impasto.image.read import read_picture
 from impasto.image.write import write_picture
 from impasto.shapes import Image
-from impasto.studio.messages import BRUSH
+from impasto.studio.messages import BRUSH_COLORS
 
 LEAST = 0.001
 """Share of a picture below which strokes are none."""
 
 
-def masks(strokes: Sequence[str], paintings: int, stays: bool, folder: str) -> tuple[tuple[str, ...], str]:
+def masks_from_strokes(
+    strokes: Sequence[str], paintings: int, keep_unpainted: bool, folder: str
+) -> tuple[tuple[str, ...], str]:
     """Files for `--regions`, and colours for `--keep`, of strokes on a photo and perhaps on its painting.
 
     With one painting, areas of one colour belong together, and so does what is unpainted. With several, the
@@ -30,19 +32,19 @@ def masks(strokes: Sequence[str], paintings: int, stays: bool, folder: str) -> t
     Returns:
         nothing of both if nothing was painted on the photo.
     """
-    found = [_mask(path) for path in strokes]
-    if not found or found[0] is None:
+    drawn = [_mask(path) for path in strokes]
+    if not drawn or drawn[0] is None:
         return (), ""
-    own, target = found[0], Path(folder)
-    several = [own]
+    photo_mask, target = drawn[0], Path(folder)
+    several = [photo_mask]
     if paintings > 1:
-        several += [_plain(BRUSH[place]) for place in range(paintings)]
-    elif len(found) > 1 and found[1] is not None:
-        several.append(found[1])
-    files = [str(target / f"regions-{place}.png") for place in range(len(several))]
+        several += [_plain(BRUSH_COLORS[index]) for index in range(paintings)]
+    elif len(drawn) > 1 and drawn[1] is not None:
+        several.append(drawn[1])
+    files = [str(target / f"regions-{index}.png") for index in range(len(several))]
     for file, pixels in zip(files, several, strict=True):
         write_picture(Picture(pixels, name="mask"), file)
-    keep = "black" if (stays or paintings > 1) and _has_black(own) else ""
+    keep = "black" if (keep_unpainted or paintings > 1) and _has_black(photo_mask) else ""
     return tuple(files), keep
 
 

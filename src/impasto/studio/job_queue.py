@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from impasto.errors import BusyError, ImageError
-from impasto.studio.messages import Forecast, Limits, News, Order, State, View
-from impasto.studio.worker_handle import PATIENCE, EaselProcess, Sitting
+from impasto.studio.messages import JobEstimate, JobRequest, JobState, JobStatus, Limits, Update
+from impasto.studio.worker_handle import PATIENCE, PageState, WorkerHandle
 
 
-class Desk:
+class JobQueue:
     """Orders of many pages, painted one at a time by each easel. All methods may be called from any thread.
 
     Args:
@@ -34,14 +34,14 @@ class Desk:
     ) -> None:
         self.limits = limits or Limits()
         self.root = tempfile.mkdtemp(prefix="impasto-studio-")
-        self._pages: dict[str, Sitting] = {}
+        self._pages: dict[str, PageState] = {}
         self._queue: list[str] = []
-        self._questions: list[tuple[Order, Future[Forecast]]] = []
+        self._questions: list[tuple[JobRequest, Future[JobEstimate]]] = []
         self._changed = threading.Condition()
         self.closed = False
-        self._easels = [EaselProcess(self, {**(common or {}), "device": device}) for device in devices]
+        self._easels = [WorkerHandle(self, {**(common or {}), "device": device}) for device in devices]
 
-    def ask(self, page: str, order: Order) -> None:
+    def submit(self, page: str, job: JobRequest) -> None:
         """Put an order into the queue. A page has one order: a second one while it waits or works is no more.
 
         Its files are kept for it, whatever becomes of the uploads.
@@ -51,12 +51,12 @@ class Desk:
             ImageError: a file is no longer there.
         """
         with self._changed:
-            sitting = self._sitting(page)
-            if sitting.view.over:
+            sitting = self._page(page)
+            if sitting.status.is_settled:
                 self._check_queue()
-                order = owned(order, tempfile.mkdtemp(dir=sitting.folder))
-                sitting.said, sitting.spent = {}, 0.0
-                self._put(page, sitting, order, View())
+                job = copy_inputs(job, tempfile.mkdtemp(dir=sitting.folder))
+                sitting.applied, sitting.spent = {}, 0.0
+                self._put(page, sitting, job, JobStatus())
 
     def resume(self, page: str) -> None:
         """Put a paused or stopped order into the queue again, to go on where it stood.
@@ -66,12 +66,12 @@ class Desk:
         """
         with self._changed:
             sitting = self._pages.get(page)
-            if sitting is None or sitting.order is None or sitting.view.state not in ("paused", "stopped"):
+            if sitting is None or sitting.job is None or sitting.status.state not in ("paused", "stopped"):
                 return
             self._check_queue()
-            checkpoint = Path(sitting.order.folder) / "checkpoint"
-            found = str(checkpoint) if checkpoint.exists() else ""
-            self._put(page, sitting, replace(sitting.order, checkpoint=found), sitting.view)
+            checkpoint = Path(sitting.job.folder) / "checkpoint"
+            path = str(checkpoint) if checkpoint.exists() else ""
+            self._put(page, sitting, replace(sitting.job, checkpoint=path), sitting.status)
 
     def _check_queue(self) -> None:
         if len(self._queue) >= self.limits.waiting:
@@ -80,93 +80,93 @@ class Desk:
                 f"{self.limits.waiting} may. Try again in a few minutes."
             )
 
-    def _put(self, page: str, sitting: Sitting, order: Order, shown: View) -> None:
-        serial = sitting.view.serial + 1
-        sitting.order, sitting.wish, sitting.changes = order, "", dict(sitting.said)
-        sitting.view = replace(shown, state="waiting", text="", serial=serial)
+    def _put(self, page: str, page_state: PageState, job: JobRequest, shown: JobStatus) -> None:
+        serial = page_state.status.version + 1
+        page_state.job, page_state.command, page_state.changes = job, "", dict(page_state.applied)
+        page_state.status = replace(shown, state="waiting", text="", version=serial)
         self._queue.append(page)
         self._renumber()
 
     def pause(self, page: str) -> None:
         """Let the page's order rest; the easel is free for the next one."""
-        self._want(page, "pause")
+        self._command(page, "pause")
 
     def stop(self, page: str) -> None:
         """End the page's order; what is there is kept."""
-        self._want(page, "stop")
+        self._command(page, "stop")
 
     def steer(self, page: str, changes: Mapping[str, Any]) -> None:
         """Change settings of the page's order while it waits, is painted, or rests (`run/steering.py`)."""
         with self._changed:
             sitting = self._pages.get(page)
-            if sitting is None or sitting.order is None or sitting.view.state in ("finished", "failed"):
+            if sitting is None or sitting.job is None or sitting.status.state in ("finished", "failed"):
                 return
             shares = str(changes.get("blend", "")).count(",") + 1
-            if "blend" in changes and shares != len(sitting.order.styles):
+            if "blend" in changes and shares != len(sitting.job.styles):
                 return  # of other paintings than it was begun with
-            if page in self._queue and not sitting.order.checkpoint:
-                settings = {**sitting.order.settings, **changes}
-                sitting.order = replace(sitting.order, settings=settings)
+            if page in self._queue and not sitting.job.checkpoint:
+                settings = {**sitting.job.settings, **changes}
+                sitting.job = replace(sitting.job, settings=settings)
             else:
-                sitting.said |= changes
+                sitting.applied |= changes
                 sitting.changes |= changes
             self._changed.notify_all()
 
-    def leave(self, page: str) -> None:
+    def close_page(self, page: str) -> None:
         """The page is closed: its order ends, and what was kept for it is removed."""
         with self._changed:
             sitting = self._pages.pop(page, None)
             if sitting is None:
                 return
-            sitting.wish = "leave"
+            sitting.command = "leave"
             if page in self._queue:
                 self._queue.remove(page)
-            sitting.view = replace(sitting.view, state="stopped", serial=sitting.view.serial + 1)
+            sitting.status = replace(sitting.status, state="stopped", version=sitting.status.version + 1)
             self._renumber()
         shutil.rmtree(sitting.folder, ignore_errors=True)
 
-    def view(self, page: str) -> View:
+    def view(self, page: str) -> JobStatus:
         """What the page shows now."""
         with self._changed:
             sitting = self._pages.get(page)
-            return sitting.view if sitting else View()
+            return sitting.status if sitting else JobStatus()
 
-    def follow(self, page: str, every: float = 0.4) -> Iterator[View]:
+    def follow(self, page: str, every: float = 0.4) -> Iterator[JobStatus]:
         """Views of the page's order as it changes, until it rests; not more often than every so many seconds.
 
         Ends as well when the page is closed.
         """
         seen = -1
         while True:
-            view = self._later(page, seen)
-            if view.serial != seen or self.closed:
-                seen = view.serial
+            view = self._wait_for_change(page, seen)
+            if view.version != seen or self.closed:
+                seen = view.version
                 yield view
-            if view.over or self.closed:
+            if view.is_settled or self.closed:
                 return
             time.sleep(every)
 
-    def _later(self, page: str, seen: int) -> View:
+    def _wait_for_change(self, page: str, seen: int) -> JobStatus:
         """The page's view once it is another one than was seen, or after some seconds."""
         with self._changed:
-            self._changed.wait_for(lambda: self.view(page).serial != seen or self.closed, timeout=5.0)
+            self._changed.wait_for(lambda: self.view(page).version != seen or self.closed, timeout=5.0)
             return self.view(page)
 
     def folder(self, page: str) -> str:
         """Where files of the page's visitor may be put; it goes with the page."""
         with self._changed:
-            return self._sitting(page).folder
+            return self._page(page).folder
 
-    def foresee(self, order: Order, timeout: float = 20.0) -> Forecast:
+    def estimate(self, job: JobRequest, timeout: float = 20.0) -> JobEstimate:
         """What an order would take; waits for the end of the step that an easel is at.
 
         Raises:
             ImpastoError: as the order itself would.
             TimeoutError: the easels are busy with a long step.
         """
-        answer: Future[Forecast] = Future()
+        answer: Future[JobEstimate] = Future()
         with self._changed:
-            self._questions.append((order, answer))
+            self._questions.append((job, answer))
             self._changed.notify_all()
         try:
             return answer.result(timeout)
@@ -179,60 +179,66 @@ class Desk:
         with self._changed:
             self.closed = True
             self._changed.notify_all()
-        for one in self._easels:
-            one.thread.join(timeout=PATIENCE)
+        for worker in self._easels:
+            worker.thread.join(timeout=PATIENCE)
         shutil.rmtree(self.root, ignore_errors=True)
 
-    def _sitting(self, page: str) -> Sitting:
+    def _page(self, page: str) -> PageState:
         if page not in self._pages:
             if len(self._pages) >= self.limits.pages:
-                self._forget_one()
-            self._pages[page] = Sitting(tempfile.mkdtemp(dir=self.root))
+                self._forget_oldest()
+            self._pages[page] = PageState(tempfile.mkdtemp(dir=self.root))
         return self._pages[page]
 
-    def _forget_one(self) -> None:
+    def _forget_oldest(self) -> None:
         """Make room for another page: the oldest at rest goes."""
         for page, sitting in self._pages.items():
-            if sitting.view.over:
-                self.leave(page)
+            if sitting.status.is_settled:
+                self.close_page(page)
                 return
         raise BusyError(f"{len(self._pages)} pages are open, and all are painting. Try again later.")
 
-    def _want(self, page: str, wish: str) -> None:
+    def _command(self, page: str, wish: str) -> None:
         with self._changed:
             sitting = self._pages.get(page)
-            if sitting is None or sitting.view.over:
+            if sitting is None or sitting.status.is_settled:
                 return
             if page in self._queue:
                 self._queue.remove(page)
-                going_on = sitting.order is not None and bool(sitting.order.checkpoint)
-                state: State = "paused" if going_on else "nothing"
+                going_on = sitting.job is not None and bool(sitting.job.checkpoint)
+                state: JobState = "paused" if going_on else "nothing"
                 text = "Paused." if going_on else "Taken back."
-                before = sitting.view
-                sitting.view = replace(before, state=state, text=text, place=0, serial=before.serial + 1)
+                before = sitting.status
+                sitting.status = replace(
+                    before, state=state, text=text, position=0, version=before.version + 1
+                )
                 self._renumber()
                 return
-            sitting.wish = wish
+            sitting.command = wish
             self._changed.notify_all()
 
     def _renumber(self) -> None:
         """Tell every page that waits its place."""
-        for place, page in enumerate(self._queue, start=1):
+        for position, page in enumerate(self._queue, start=1):
             sitting = self._pages[page]
-            if sitting.view.place != place:
-                sitting.view = replace(sitting.view, place=place, serial=sitting.view.serial + 1)
+            if sitting.status.position != position:
+                sitting.status = replace(
+                    sitting.status, position=position, version=sitting.status.version + 1
+                )
         self._changed.notify_all()
 
-    def wishes(self, sitting: Sitting) -> "tuple[str, dict[str, Any], list[tuple[Order, Future[Forecast]]]]":
+    def pending(
+        self, page_state: PageState
+    ) -> "tuple[str, dict[str, Any], list[tuple[JobRequest, Future[JobEstimate]]]]":
         """What a page wants of the order being painted, what it changes, and what is to be foreseen."""
         with self._changed:
-            changes, sitting.changes = sitting.changes, {}
+            changes, page_state.changes = page_state.changes, {}
             questions, self._questions = self._questions, []
-            late = sitting.spent > self.limits.seconds
-            wish = "leave" if self.closed else sitting.wish or ("stop" if late else "")
+            late = page_state.spent > self.limits.seconds
+            wish = "leave" if self.closed else page_state.command or ("stop" if late else "")
             return wish, changes, questions
 
-    def next_one(self) -> "Sitting | tuple[Order, Future[Forecast]] | None":
+    def next_task(self) -> "PageState | tuple[JobRequest, Future[JobEstimate]] | None":
         """What an easel does next: a question before an order. None: the desk is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self.closed or self._questions or self._queue)
@@ -241,27 +247,31 @@ class Desk:
             if self._questions:
                 return self._questions.pop(0)
             sitting = self._pages[self._queue.pop(0)]
-            sitting.view = replace(
-                sitting.view, state="working", place=0, text="Getting ready.", serial=sitting.view.serial + 1
+            sitting.status = replace(
+                sitting.status,
+                state="working",
+                position=0,
+                text="Getting ready.",
+                version=sitting.status.version + 1,
             )
             self._renumber()
             return sitting
 
-    def heard(self, sitting: Sitting, news: News) -> None:
+    def update(self, page_state: PageState, news: Update) -> None:
         """Note what an easel says of an order."""
         with self._changed:
-            view, step = sitting.view, news.step
+            view, step = page_state.status, news.step
             curve = view.curve
             if step is not None and step != view.step:
                 curve = thinned((*curve, (step["seconds"], step["loss"], step["content"], step["style"])))
-            sitting.view = View(
+            page_state.status = JobStatus(
                 news.state, 0, news.text or view.text, news.picture or view.picture,
-                step or view.step, curve, news.files or view.files, view.serial + 1,
+                step or view.step, curve, news.files or view.files, view.version + 1,
             )  # fmt: skip
             self._changed.notify_all()
 
 
-def owned(order: Order, folder: str) -> Order:
+def copy_inputs(job: JobRequest, folder: str) -> JobRequest:
     """The order with its files in its own folder: uploads are removed after a while.
 
     Raises:
@@ -279,15 +289,15 @@ def owned(order: Order, folder: str) -> Order:
             try:
                 shutil.copyfile(path, target)
             except OSError as error:
-                said = f"'{Path(path).name}' is no longer here. Drop it again."
-                raise ImageError(said) from error
+                message = f"'{Path(path).name}' is no longer here. Drop it again."
+                raise ImageError(message) from error
         return str(target)
 
-    paths = (order.content, *order.styles, *order.strokes)
-    found = [kept(path, number) for number, path in enumerate(paths)]
-    count = 1 + len(order.styles)
+    paths = (job.content, *job.styles, *job.strokes)
+    copies = [kept(path, number) for number, path in enumerate(paths)]
+    count = 1 + len(job.styles)
     return replace(
-        order, content=found[0], styles=tuple(found[1:count]), strokes=tuple(found[count:]), folder=folder
+        job, content=copies[0], styles=tuple(copies[1:count]), strokes=tuple(copies[count:]), folder=folder
     )
 
 

@@ -7,10 +7,10 @@ from typing import Any, Literal, TypeAlias
 Recipe: TypeAlias = Literal["stylize", "content", "style", "features", "figure"]
 """What can be ordered: a painting; what a layer keeps of a picture; its responses; a figure."""
 
-State: TypeAlias = Literal["nothing", "waiting", "working", "paused", "stopped", "finished", "failed"]
+JobState: TypeAlias = Literal["nothing", "waiting", "working", "paused", "stopped", "finished", "failed"]
 """Of a page's order."""
 
-BRUSH = ("#ff0000", "#00c000", "#2060ff")
+BRUSH_COLORS = ("#ff0000", "#00c000", "#2060ff")
 """Colours to paint regions with; black is what is left unpainted."""
 
 FORMATS = ("painting.png", "painting.jpg", "painting.tif")
@@ -18,7 +18,7 @@ FORMATS = ("painting.png", "painting.jpg", "painting.tif")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
+class JobRequest:
     """What a page wants.
 
     Attributes:
@@ -37,7 +37,7 @@ class Order:
     styles: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
     strokes: tuple[str, ...] = ()
-    stays: bool = False
+    keep_unpainted: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
     folder: str = ""
     number: int = 1
@@ -45,7 +45,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class News:
+class Update:
     """What an easel says of the order that it works on. Fields that are empty are as they were.
 
     Attributes:
@@ -56,7 +56,7 @@ class News:
         files: what has been written.
     """
 
-    state: State = "working"
+    state: JobState = "working"
     text: str = ""
     picture: bytes = b""
     step: Mapping[str, Any] | None = None
@@ -64,7 +64,7 @@ class News:
 
 
 @dataclass(frozen=True)
-class View:
+class JobStatus:
     """What a page shows of its order.
 
     Attributes:
@@ -76,23 +76,23 @@ class View:
         serial: goes up with every change.
     """
 
-    state: State = "nothing"
-    place: int = 0
+    state: JobState = "nothing"
+    position: int = 0
     text: str = ""
     picture: bytes = b""
     step: Mapping[str, Any] | None = None
     curve: tuple[tuple[float, float, float, float], ...] = ()
     files: tuple[str, ...] = ()
-    serial: int = 0
+    version: int = 0
 
     @property
-    def over(self) -> bool:
+    def is_settled(self) -> bool:
         """Whether nothing will change by itself any more."""
         return self.state not in ("waiting", "working")
 
 
 @dataclass(frozen=True)
-class Forecast:
+class JobEstimate:
     """What an order would take: pixels across and down, bytes of memory, of how many, and seconds."""
 
     width: int

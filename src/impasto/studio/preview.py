@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from impasto.errors import ImpastoError
-from impasto.studio.messages import FORMATS, Order
+from impasto.studio.messages import FORMATS, JobRequest
 
 if TYPE_CHECKING:
     from impasto.image.picture import Picture
@@ -28,25 +28,25 @@ def blank(side: int) -> "Picture":
     return Picture(torch.full((1, 3, side, side), 0.5), name="nothing")
 
 
-def said(ask: Callable[[], Any], order: Order) -> Any:
+def result_or_error(ask: Callable[[], Any], job: JobRequest) -> Any:
     """The answer, or what is wrong, as the desk gets it."""
     try:
         return ask()
     except ImpastoError as error:
-        return type(error)(without_paths(str(error), order))
+        return type(error)(without_paths(str(error), job))
     except Exception:  # noqa: BLE001 — whoever asks gets an answer, and the easel goes on
         traceback.print_exc()
         return ImpastoError("what it takes cannot be said here")
 
 
-def without_paths(text: str, order: Order) -> str:
+def without_paths(text: str, job: JobRequest) -> str:
     """The text with the names of an order's files in place of where they are on this machine."""
-    for path in (*order.strokes, *order.regions, *order.styles, order.content, order.checkpoint):
+    for path in (*job.strokes, *job.regions, *job.styles, job.content, job.checkpoint):
         text = text.replace(path, Path(path).name) if path else text
-    return text.replace(f"{order.folder}/", "") if order.folder else text
+    return text.replace(f"{job.folder}/", "") if job.folder else text
 
 
-def facts(step: "Progress") -> dict[str, Any]:
+def step_facts(step: "Progress") -> dict[str, Any]:
     """A step's facts, as plain numbers."""
     names = ("scale", "scales", "step", "steps", "width", "height", "loss", "seconds", "eta", "evaluations")
     content = sum(value for name, value in step.by_term.items() if name.startswith("content "))
@@ -56,21 +56,21 @@ def facts(step: "Progress") -> dict[str, Any]:
 
 def shown_as_jpeg(image: "Image", longest: int = SHOWN) -> bytes:
     """A picture as JPEG, no larger than is looked at."""
-    from impasto.image.encode import encoded
+    from impasto.image.encode import encode_picture
     from impasto.image.picture import Picture
     from impasto.image.resize import fit, resize
 
     height, width = image.shape[2], image.shape[3]
     if max(height, width) > longest:
         image = resize(image, *fit(height, width, longest)).clamp(0, 1)
-    return encoded(Picture(image, name="preview"), ".jpg", quality=88)
+    return encode_picture(Picture(image, name="preview"), ".jpg", quality=88)
 
 
-def saved(painting: "Painting", folder: str) -> tuple[str, ...]:
+def save_outputs(painting: "Painting", folder: str) -> tuple[str, ...]:
     """The painting in every format; its manifest names files, not where they lay on this machine."""
     inputs = {
-        role: {**found, "path": Path(found["path"]).name}
-        for role, found in painting.manifest["inputs"].items()
+        role: {**entry, "path": Path(entry["path"]).name}
+        for role, entry in painting.manifest["inputs"].items()
     }
     named = replace(painting, manifest={**painting.manifest, "inputs": inputs})
     paths = [str(Path(folder) / name) for name in FORMATS]

@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from impasto.errors import ImpastoError
 from impasto.studio import worker
-from impasto.studio.messages import Forecast, News, Order, View
+from impasto.studio.messages import JobEstimate, JobRequest, JobStatus, Update
 
 NICENESS = 5
 """Of the easels' processes."""
@@ -22,7 +22,7 @@ PATIENCE = 30.0
 
 
 @dataclass
-class Sitting:
+class PageState:
     """One page: its order, and what is to be shown of it.
 
     Attributes:
@@ -36,31 +36,33 @@ class Sitting:
     """
 
     folder: str
-    order: Order | None = None
-    view: View = field(default_factory=View)
-    wish: str = ""
+    job: JobRequest | None = None
+    status: JobStatus = field(default_factory=JobStatus)
+    command: str = ""
     changes: dict[str, Any] = field(default_factory=dict)
-    said: dict[str, Any] = field(default_factory=dict)
+    applied: dict[str, Any] = field(default_factory=dict)
     spent: float = 0.0
 
 
 @runtime_checkable
-class Work(Protocol):
+class TaskSource(Protocol):
     """Where a process gets what it does: the desk."""
 
     closed: bool
 
-    def next_one(self) -> "Sitting | tuple[Order, Future[Forecast]] | None":
+    def next_task(self) -> "PageState | tuple[JobRequest, Future[JobEstimate]] | None":
         """What is next; waits for it. None: nothing any more."""
 
-    def wishes(self, sitting: Sitting) -> "tuple[str, dict[str, Any], list[tuple[Order, Future[Forecast]]]]":
+    def pending(
+        self, page_state: PageState
+    ) -> "tuple[str, dict[str, Any], list[tuple[JobRequest, Future[JobEstimate]]]]":
         """What a page wants of its order, what it changes, and what is to be foreseen."""
 
-    def heard(self, sitting: Sitting, news: News) -> None:
+    def update(self, page_state: PageState, news: Update) -> None:
         """Note what is said of an order."""
 
 
-class EaselProcess:
+class WorkerHandle:
     """Takes from the desk what is next, and has it done.
 
     Args:
@@ -68,9 +70,9 @@ class EaselProcess:
         common: settings of every job.
     """
 
-    def __init__(self, desk: Work, common: Mapping[str, Any]) -> None:
-        self.desk, self.common = desk, common
-        self._asked: dict[int, Future[Forecast]] = {}
+    def __init__(self, queue: TaskSource, common: Mapping[str, Any]) -> None:
+        self.desk, self.common = queue, common
+        self._asked: dict[int, Future[JobEstimate]] = {}
         self._count = 0
         self._begin()
         self.thread = threading.Thread(target=self._serve, name="easel", daemon=True)
@@ -87,12 +89,12 @@ class EaselProcess:
         self.pipe.send(("warm",))
 
     def _serve(self) -> None:
-        while (thing := self.desk.next_one()) is not None:
-            sitting = thing if isinstance(thing, Sitting) else None
+        while (thing := self.desk.next_task()) is not None:
+            sitting = thing if isinstance(thing, PageState) else None
             if not self.process.is_alive():  # it died of itself: what comes next has nothing to do with that
                 self._replace(None)
             try:
-                if isinstance(thing, Sitting):
+                if isinstance(thing, PageState):
                     self._paint(thing)
                     sitting = None  # it has ended, whatever happens to the questions
                 else:
@@ -109,19 +111,19 @@ class EaselProcess:
         if self.process.is_alive():
             self.process.kill()
 
-    def _ask(self, order: Order, answer: "Future[Forecast]") -> None:
+    def _ask(self, job: JobRequest, answer: "Future[JobEstimate]") -> None:
         if not answer.cancelled():
             self._count += 1
             self._asked[self._count] = answer
-            self.pipe.send(("foresee", self._count, order))
+            self.pipe.send(("foresee", self._count, job))
 
-    def _paint(self, sitting: Sitting) -> None:
+    def _paint(self, page_state: PageState) -> None:
         """Hand an order to the process, and what it says to the page, until it ends."""
-        began, before, sent, wished = time.monotonic(), sitting.spent, "", 0.0
-        self.pipe.send(("paint", sitting.order))
+        began, before, sent, wished = time.monotonic(), page_state.spent, "", 0.0
+        self.pipe.send(("paint", page_state.job))
         while True:
-            sitting.spent = before + time.monotonic() - began
-            wish, changes, questions = self.desk.wishes(sitting)
+            page_state.spent = before + time.monotonic() - began
+            wish, changes, questions = self.desk.pending(page_state)
             if changes:
                 self.pipe.send(("steer", changes))
             if wish != sent:
@@ -131,31 +133,31 @@ class EaselProcess:
                 self._ask(order, answer)
             if wish == "leave" and time.monotonic() - wished > PATIENCE:
                 self.process.kill()  # one step of a very large picture can take minutes
-            if self.pipe.poll(0.1) and self._listen(sitting):
+            if self.pipe.poll(0.1) and self._listen(page_state):
                 return
 
-    def _listen(self, sitting: Sitting | None) -> bool:
+    def _listen(self, page_state: PageState | None) -> bool:
         """Hear one thing from the process; whether it has ended the order."""
-        what, found = self.pipe.recv()
+        what, content = self.pipe.recv()
         if what == "foreseen":
-            number, forecast = found
+            number, forecast = content
             settle(self._asked.pop(number), forecast)
-        elif what == "news" and sitting is not None:
-            self.desk.heard(sitting, found)
-            return bool(found.state != "working")
+        elif what == "news" and page_state is not None:
+            self.desk.update(page_state, content)
+            return bool(content.state != "working")
         return False
 
-    def _replace(self, sitting: Sitting | None) -> None:
+    def _replace(self, page_state: PageState | None) -> None:
         """Begin another process, and say what has become of the one that died."""
         self.process.join(timeout=5.0)
-        said = ended(self.process.exitcode)
+        reason = describe_exit(self.process.exitcode)
         if self.process.is_alive():
             self.process.kill()
         for answer in self._asked.values():
-            settle(answer, ImpastoError(said))
+            settle(answer, ImpastoError(reason))
         self._asked = {}
-        if sitting is not None:
-            self.desk.heard(sitting, News("failed", said))
+        if page_state is not None:
+            self.desk.update(page_state, Update("failed", reason))
         while not self.desk.closed:
             try:
                 self._begin()
@@ -165,7 +167,7 @@ class EaselProcess:
                 return
 
 
-def ended(code: int | None) -> str:
+def describe_exit(code: int | None) -> str:
     """What an exit code says, for a person."""
     if code == -9:
         return (
@@ -175,11 +177,11 @@ def ended(code: int | None) -> str:
     return f"The painting ended unexpectedly (exit code {code}). Try again, perhaps with a smaller size."
 
 
-def settle(answer: "Future[Forecast]", found: "Forecast | Exception") -> None:
+def settle(answer: "Future[JobEstimate]", result: "JobEstimate | Exception") -> None:
     """Give an answer to who asked, if they still wait."""
     if answer.done():
         return
-    if isinstance(found, Exception):
-        answer.set_exception(found)
+    if isinstance(result, Exception):
+        answer.set_exception(result)
     else:
-        answer.set_result(found)
+        answer.set_result(result)

@@ -10,21 +10,21 @@ import torch
 
 from impasto.choices import Blending, StyleLoss
 from impasto.image.picture import Picture
-from impasto.image.resize import fitted
+from impasto.image.resize import resized_pixels
 from impasto.network.download import ByteProgress
-from impasto.network.vgg import VGG19, network_for
+from impasto.network.vgg import VGG19, load_vgg19
 from impasto.network.weights import Weights
-from impasto.objective.build import Wanted
+from impasto.objective.build import StyleTarget
 from impasto.objective.style import Statistic
 from impasto.settings.stylize import StylizeSettings
 from impasto.shapes import Image
-from impasto.style.style_images import Sources, Styles, read_styles
+from impasto.style.style_images import StyleImages, StyleSources, read_styles
 from impasto.system.device import Compute
 
 T = TypeVar("T")
 
 
-def style_key(style: Sources, *more: Hashable) -> Hashable:
+def style_key(style: StyleSources, *more: Hashable) -> Hashable:
     """What tells styles apart, if all of them are files; else None.
 
     Args:
@@ -35,7 +35,7 @@ def style_key(style: Sources, *more: Hashable) -> Hashable:
     return (tuple(files), *more) if len(files) == len(several) else None
 
 
-class Workshop:
+class Cache:
     """A network and a style, kept from one job to the next.
 
     Only the newest of everything is kept: a batch goes style by style, so one style at a time is all it
@@ -50,10 +50,10 @@ class Workshop:
 
     def __init__(self) -> None:
         self._network: tuple[Hashable, VGG19, Weights] | None = None
-        self._measured: tuple[VGG19, Styles] | None = None
-        self._fitted: tuple[weakref.ref[Picture], Hashable, weakref.ref[Image]] | None = None
+        self._measured: tuple[VGG19, StyleImages] | None = None
+        self._resized: tuple[weakref.ref[Picture], Hashable, weakref.ref[Image]] | None = None
         self._kept: dict[str, tuple[Hashable, Any]] = {}
-        self._wanted: dict[Hashable, list[list[Wanted]]] = {}
+        self._targets: dict[Hashable, list[list[StyleTarget]]] = {}
 
     def network(
         self,
@@ -69,7 +69,7 @@ class Workshop:
         """
         key = (settings.weights, settings.pooling, deepest_layer, compute)
         if self._network is None or self._network[0] != key:
-            network, weights = network_for(
+            network, weights = load_vgg19(
                 settings.weights,
                 pooling=settings.pooling,
                 deepest_layer=deepest_layer,
@@ -79,7 +79,7 @@ class Workshop:
             self._network = (key, network, replace(weights, layers={}))
         return self._network[1:]
 
-    def styles(self, style: Sources, blend: str) -> Styles:
+    def styles(self, style: StyleSources, blend: str) -> StyleImages:
         """As `read_styles`; files are read once, also if they change in the meantime.
 
         Raises:
@@ -101,25 +101,25 @@ class Workshop:
         value: T = self._kept[kind][1]
         return value
 
-    def fitted(self, picture: Picture, height: int, width: int, device: torch.device) -> Image:
+    def resized_pixels(self, picture: Picture, height: int, width: int, device: torch.device) -> Image:
         """As `fitted` in `job`; what was asked for last is not made again while it is still in use.
 
         A job starts each scale from the photo and measures its content there as well. Bringing a camera's
         12 megapixels to any size takes 0.25 s on two cores.
         """
         key = (height, width, device)
-        if self._fitted is not None:
-            source, known, image = self._fitted[0](), self._fitted[1], self._fitted[2]()
+        if self._resized is not None:
+            source, known, image = self._resized[0](), self._resized[1], self._resized[2]()
             if source is picture and known == key and image is not None:
                 return image
-        made = fitted(picture, height, width, device)
-        self._fitted = (weakref.ref(picture), key, weakref.ref(made))
+        made = resized_pixels(picture, height, width, device)
+        self._resized = (weakref.ref(picture), key, weakref.ref(made))
         return made
 
-    def wanted(
+    def style_targets(
         self,
         network: VGG19,
-        paintings: Styles,
+        paintings: StyleImages,
         statistics: Mapping[str, Statistic] | StyleLoss,
         layers: Iterable[str],
         *,
@@ -127,14 +127,14 @@ class Workshop:
         least: int,
         blending: Blending = "targets",
         tile: int = 0,
-    ) -> list[list[Wanted]]:
+    ) -> list[list[StyleTarget]]:
         """As `Styles.wanted`, measured once."""
         if self._measured is None or self._measured[0] is not network or self._measured[1] is not paintings:
-            self._measured, self._wanted = (network, paintings), {}
+            self._measured, self._targets = (network, paintings), {}
         named = statistics if isinstance(statistics, str) else tuple(statistics.items())
         key = (named, tuple(layers), long, least, blending, tile)
-        if key not in self._wanted:
-            self._wanted[key] = paintings.wanted(
+        if key not in self._targets:
+            self._targets[key] = paintings.targets(
                 network, statistics, key[1], long=long, least=least, blending=blending, tile=tile
             )
-        return self._wanted[key]
+        return self._targets[key]

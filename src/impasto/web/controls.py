@@ -7,9 +7,9 @@ from typing import Any
 import gradio as gr
 
 from impasto.errors import SettingsError
-from impasto.settings.options import as_text, choices, describe, in_order
-from impasto.settings.parsing import layer_weights
-from impasto.settings.stylize import OWN_STARTS, StylizeSettings
+from impasto.settings.options import choices, fields_in_order, format_layers, option_help
+from impasto.settings.parsing import parse_layer_weights
+from impasto.settings.stylize import BUILT_IN_STARTS, StylizeSettings
 
 PLAIN = ("strength", "size", "colors", "style_scale")
 """What everybody may want to choose, in the page's order; the rest is folded away."""
@@ -33,8 +33,8 @@ def offered(settings_class: type) -> list[Field]:
     """The fields that a page may set, in the order of the command's options."""
     return [
         field
-        for field in in_order(settings_class)
-        if not field.metadata["local"] and field.name not in ELSEWHERE
+        for field in fields_in_order(settings_class)
+        if not field.metadata["machine_only"] and field.name not in ELSEWHERE
     ]
 
 
@@ -51,13 +51,17 @@ def control(field: Field, *, longest: int) -> gr.components.Component:
     """
     facts = field.metadata
     default: Any = field.default
-    about: dict[str, Any] = {"label": label(field), "info": describe(field), "elem_id": f"set-{field.name}"}
+    about: dict[str, Any] = {
+        "label": label(field),
+        "info": option_help(field),
+        "elem_id": f"set-{field.name}",
+    }
     if field.default_factory is not dataclasses.MISSING:
-        return gr.Textbox(as_text(field.default_factory()), **about)
+        return gr.Textbox(format_layers(field.default_factory()), **about)
     if field.name in WORDS:
         return gr.Radio(list(WORDS[field.name].items()), value=default, **about)
     if field.name == "init":
-        return gr.Dropdown(list(OWN_STARTS), value=default, **about)
+        return gr.Dropdown(list(BUILT_IN_STARTS), value=default, **about)
     if choices(field):
         return gr.Dropdown(list(choices(field)), value=default, **about)
     if field.type is bool:
@@ -79,56 +83,60 @@ def settings(settings_class: type, fields: Sequence[Field], values: Sequence[Any
     Raises:
         SettingsError: a value that the settings do not allow.
     """
-    said = {}
+    chosen = {}
     for field, value in zip(fields, values, strict=True):
         if value is None or (value == "" and field.default in ("", None)):
             continue
         if field.default_factory is not dataclasses.MISSING:
-            value = layer_weights(value, label(field))
-        said[field.name] = _number(field, value) if field.type in (int, float, float | None) else value
-    settings_class(**said)
-    return said
+            value = parse_layer_weights(value, label(field))
+        chosen[field.name] = _number(field, value) if field.type in (int, float, float | None) else value
+    settings_class(**chosen)
+    return chosen
 
 
 def _number(field: Field, value: Any) -> float:
     try:
-        found = float(value)
+        number = float(value)
     except ValueError:
         raise SettingsError(f"{label(field)} is {value!r}; it must be a number, or left out.") from None
-    return int(found) if field.type is int and found.is_integer() else found
+    return int(number) if field.type is int and number.is_integer() else number
 
 
-def checked(settings_class: type, said: Mapping[str, Any], *, longest: int) -> dict[str, Any]:
+def checked(settings_class: type, values: Mapping[str, Any], *, longest: int) -> dict[str, Any]:
     """Settings that a program sent.
 
     Raises:
         SettingsError: one that no page may set, one that there is not, or a bad value.
     """
-    names = [field.name for field in dataclasses.fields(settings_class) if not field.metadata["local"]]
-    if unknown := sorted(set(said) - set(names)):
+    names = [field.name for field in dataclasses.fields(settings_class) if not field.metadata["machine_only"]]
+    if unknown := sorted(set(values) - set(names)):
         raise SettingsError(f"{', '.join(unknown)} cannot be set here. There are {', '.join(sorted(names))}.")
-    bounded(said, longest)
+    bounded(values, longest)
     parsed = {
-        field.name: layer_weights(said[field.name], field.name)
+        field.name: parse_layer_weights(values[field.name], field.name)
         for field in dataclasses.fields(settings_class)
-        if field.name in said and field.default_factory is not dataclasses.MISSING
+        if field.name in values and field.default_factory is not dataclasses.MISSING
     }
-    settings_class(**{**said, **parsed})
-    return {**said, **parsed}
+    settings_class(**{**values, **parsed})
+    return {**values, **parsed}
 
 
-def bounded(said: Mapping[str, Any], longest: int) -> None:
+def bounded(values: Mapping[str, Any], longest: int) -> None:
     """Refuse what would take longer, or read more, than this studio allows.
 
     Raises:
         SettingsError: a size above its limit, a start that is a file.
     """
-    text = str(said.get("size", 0))[:40].lower()
+    text = str(values.get("size", 0))[:40].lower()
     sides = [int(side) for side in text.split("x") if side.strip().isdecimal()]
     if max(sides, default=0) > longest:
-        raise SettingsError(f"size is {said['size']}; this studio paints at most {longest} px. Choose less.")
-    if said.get("init", OWN_STARTS[0]) not in OWN_STARTS:
-        raise SettingsError(f"init is {said['init']!r}; here it must be one of {', '.join(OWN_STARTS)}.")
+        raise SettingsError(
+            f"size is {values['size']}; this studio paints at most {longest} px. Choose less."
+        )
+    if values.get("init", BUILT_IN_STARTS[0]) not in BUILT_IN_STARTS:
+        raise SettingsError(
+            f"init is {values['init']!r}; here it must be one of {', '.join(BUILT_IN_STARTS)}."
+        )
 
 
 PAINTING_FIELDS: list[Field] = sorted(

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from impasto.formatting import clock, in_words
-from impasto.studio.messages import Forecast, View
+from impasto.formatting import format_bytes, format_duration
+from impasto.studio.messages import JobEstimate, JobStatus
 
 SPEAK = """() => document.querySelectorAll('[id$=-said]').forEach(one => {
     one.setAttribute('role', 'status');
@@ -37,40 +37,40 @@ STYLE = """
 NOTHING = "The painting will appear here."
 
 
-def stage(view: View) -> str:
+def stage(view: JobStatus) -> str:
     """The picture as it is."""
     if not view.picture:
         return f'<figure class="impasto-stage" data-picture="0"><p>{escape(NOTHING)}</p></figure>'
     data = base64.b64encode(view.picture).decode()
-    about = f"The picture so far: {facts(view)}" if not view.over else "The picture."
+    about = f"The picture so far: {facts(view)}" if not view.is_settled else "The picture."
     return (
-        f'<figure class="impasto-stage" data-picture="{view.serial}">'
+        f'<figure class="impasto-stage" data-picture="{view.version}">'
         f'<img src="data:image/jpeg;base64,{data}" alt="{escape(about)}"></figure>'
     )
 
 
-def status(view: View) -> str:
+def status(view: JobStatus) -> str:
     """Where it stands, as a bar and in figures."""
     step = view.step or {}
     share = 1.0 if view.state == "finished" else _share(step)
     loss = "" if "loss" not in step else f' data-loss="{step["loss"]:.6g}"'
     parts = "".join(f' data-{name}="{step[name]:.6g}"' for name in ("content", "style") if name in step)
     return (
-        f'<div class="impasto-status" data-state="{view.state}" data-serial="{view.serial}"{loss}{parts}>'
+        f'<div class="impasto-status" data-state="{view.state}" data-serial="{view.version}"{loss}{parts}>'
         f'<progress max="1" value="{share:.3f}" aria-label="How far the painting is"></progress>'
         f"<p>{escape(facts(view))}</p></div>"
     )
 
 
-def sentence(view: View) -> str:
+def sentence(view: JobStatus) -> str:
     """The state in a sentence, as HTML."""
-    return f'<p class="said" data-state="{view.state}">{escape(said(view))}</p>'
+    return f'<p class="said" data-state="{view.state}">{escape(announcement(view))}</p>'
 
 
-def said(view: View) -> str:
+def announcement(view: JobStatus) -> str:
     """The state in a sentence."""
     if view.state == "waiting":
-        before = view.place - 1
+        before = view.position - 1
         return (
             "Waiting: it is next."
             if before == 0
@@ -81,7 +81,7 @@ def said(view: View) -> str:
     return {"nothing": "Nothing is being painted.", "working": "Painting."}.get(view.state, "")
 
 
-def facts(view: View) -> str:
+def facts(view: JobStatus) -> str:
     """Size, step and time to go."""
     if not view.step:
         return ""
@@ -90,7 +90,7 @@ def facts(view: View) -> str:
     words += f"step {step['step']} of {step['steps']}"
     if view.state == "working" and step["eta"] > 0:
         words += f"; about {span(step['eta'])} to go"
-    return words + f"; {clock(step['seconds'])} so far"
+    return words + f"; {format_duration(step['seconds'])} so far"
 
 
 def _share(step: Any) -> float:
@@ -100,7 +100,7 @@ def _share(step: Any) -> float:
     return float(step["seconds"] / whole) if whole else 0.0
 
 
-def curve(view: View) -> dict[str, Sequence[Any]]:
+def curve(view: JobStatus) -> dict[str, Sequence[Any]]:
     """The losses so far: columns of a table with a row for each part and step."""
     columns: dict[str, list[Any]] = {"seconds": [], "loss": [], "part": []}
     for seconds, _, content, style in view.curve:
@@ -112,14 +112,16 @@ def curve(view: View) -> dict[str, Sequence[Any]]:
     return dict(columns)
 
 
-def forecast(found: "Forecast | str") -> str:
+def forecast(needs: "JobEstimate | str") -> str:
     """What a painting would take, or why it cannot be."""
-    if isinstance(found, str):
-        kind = "bad" if found else "none"
-        return f'<p class="impasto-forecast"><span class="{kind}" role="alert">{escape(found)}</span></p>'
-    size, memory = f"{found.width}×{found.height} pixels", in_words(found.bytes)
-    words = f"{size}; about {span(found.seconds)} and {memory} of memory ({in_words(found.limit)} are free)."
-    return f'<p class="impasto-forecast" data-seconds="{found.seconds:.1f}">{escape(words)}</p>'
+    if isinstance(needs, str):
+        kind = "bad" if needs else "none"
+        return f'<p class="impasto-forecast"><span class="{kind}" role="alert">{escape(needs)}</span></p>'
+    size, memory = f"{needs.width}×{needs.height} pixels", format_bytes(needs.bytes)
+    words = (
+        f"{size}; about {span(needs.seconds)} and {memory} of memory ({format_bytes(needs.limit)} are free)."
+    )
+    return f'<p class="impasto-forecast" data-seconds="{needs.seconds:.1f}">{escape(words)}</p>'
 
 
 def span(seconds: float) -> str:

@@ -8,10 +8,10 @@ from typing import Any
 import gradio as gr
 import pandas as pd
 
-from impasto.studio.job_queue import Desk
-from impasto.studio.messages import Order, View
+from impasto.studio.job_queue import JobQueue
+from impasto.studio.messages import JobRequest, JobStatus
 from impasto.web import html
-from impasto.web.notices import friendly
+from impasto.web.notices import show_errors
 
 BACKLOG = 4
 """Messages that a browser has not taken yet; with more it gets no updates until it has."""
@@ -34,7 +34,7 @@ def page_of(request: gr.Request, tab: str) -> str:
     return f"{request.session_hash}:{tab}"
 
 
-class Live:
+class JobPanel:
     """What a tab shows of its order. Made where it is to stand on the page.
 
     Args:
@@ -44,10 +44,10 @@ class Live:
         backlog: gives how many messages a visitor's browser has not taken yet.
     """
 
-    def __init__(self, desk: Desk, tab: str, what: str, backlog: Callable[[str], int]) -> None:
-        self.desk, self.tab, self.backlog = desk, tab, backlog
+    def __init__(self, queue: JobQueue, tab: str, what: str, backlog: Callable[[str], int]) -> None:
+        self.desk, self.tab, self.backlog = queue, tab, backlog
         self._followed: set[str] = set()
-        nothing = View()
+        nothing = JobStatus()
         self.stage = gr.HTML(html.stage(nothing), elem_id=f"{tab}-stage")
         with gr.Column(elem_id=f"{tab}-status", elem_classes="impasto-where"):
             # by itself, and changed only when it says something new: screen readers speak it
@@ -102,10 +102,10 @@ class Live:
         for function, inputs, outputs in then:
             resumed.then(function, inputs, outputs, api_visibility="private", show_progress="hidden")
 
-    async def order(self, request: gr.Request, order: Order) -> AsyncIterator[list[Any]]:
+    async def order(self, request: gr.Request, job: JobRequest) -> AsyncIterator[list[Any]]:
         """Have it painted, and show how it becomes."""
         page = page_of(request, self.tab)
-        self.desk.ask(page, order)
+        self.desk.submit(page, job)
         async for update in self.follow(page):
             yield update
 
@@ -118,36 +118,38 @@ class Live:
             async for update in self._changes(page):
                 yield update
         except (GeneratorExit, asyncio.CancelledError):
-            self.desk.leave(page)  # nobody is there any more
+            self.desk.close_page(page)  # nobody is there any more
             raise
         finally:
             self._followed.discard(page)
 
     async def _changes(self, page: str) -> AsyncIterator[list[Any]]:
-        seen, picture, drawn, shown, said = -1, b"", 0.0, 0, None
+        seen, picture, drawn, shown, announced = -1, b"", 0.0, 0, None
         loop = asyncio.get_running_loop()
         visitor = page.partition(":")[0]
         while True:
             view = self.desk.view(page)
-            if view.serial != seen and (view.over or self.backlog(visitor) < BACKLOG):
-                seen = view.serial
+            if view.version != seen and (view.is_settled or self.backlog(visitor) < BACKLOG):
+                seen = view.version
                 now = loop.time()
-                draw = view.over or (now - drawn > CURVE_EVERY and len(view.curve) != shown)
+                draw = view.is_settled or (now - drawn > CURVE_EVERY and len(view.curve) != shown)
                 if draw:
                     drawn, shown = now, len(view.curve)
                 spoken = html.sentence(view)
-                fresh = view.picture is not picture or view.over
-                yield self.updates(view, fresh=fresh, draw=draw, speak=spoken != said)
-                picture, said = view.picture, spoken
-            if view.over:
+                fresh = view.picture is not picture or view.is_settled
+                yield self.updates(view, fresh=fresh, draw=draw, speak=spoken != announced)
+                picture, announced = view.picture, spoken
+            if view.is_settled:
                 return
             await asyncio.sleep(EVERY)
 
-    def updates(self, view: View, *, fresh: bool = True, draw: bool = True, speak: bool = True) -> list[Any]:
+    def updates(
+        self, view: JobStatus, *, fresh: bool = True, draw: bool = True, speak: bool = True
+    ) -> list[Any]:
         """The outputs for a view."""
-        busy = not view.over
+        busy = not view.is_settled
         going_on = view.state == "paused" or (view.state == "stopped" and view.step is not None)
-        files = {Path(file).suffix: file for file in reversed(view.files)} if view.over else {}
+        files = {Path(file).suffix: file for file in reversed(view.files)} if view.is_settled else {}
         downloads = [
             gr.update(value=files.get(ending), interactive=ending in files)
             for ending in (".png", ".jpg", ".tif")
@@ -172,7 +174,7 @@ class Live:
 
     async def _resume(self, request: gr.Request) -> AsyncIterator[list[Any]]:
         page = page_of(request, self.tab)
-        with friendly():
+        with show_errors():
             self.desk.resume(page)
         async for update in self.follow(page):
             yield update

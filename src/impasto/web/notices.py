@@ -9,7 +9,7 @@ from impasto.errors import ImpastoError
 
 
 @contextmanager
-def friendly() -> Iterator[None]:
+def show_errors() -> Iterator[None]:
     """What a visitor can mend becomes a message on the page.
 
     Raises:

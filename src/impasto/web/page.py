@@ -4,7 +4,7 @@ from typing import Any
 
 import gradio as gr
 
-from impasto.studio.job_queue import Desk
+from impasto.studio.job_queue import JobQueue
 from impasto.web import html
 from impasto.web.api import endpoints
 from impasto.web.job_panel import page_of
@@ -18,12 +18,12 @@ CACHED = (600, 7200)
 """How often Gradio's copies of pictures are looked through, and how old they get, in seconds."""
 
 
-def build(desk: Desk) -> Any:
+def build(queue: JobQueue) -> Any:
     """The page over a desk: a `gr.Blocks`."""
 
     def leave(request: gr.Request) -> None:
         for tab in TABS:
-            desk.leave(page_of(request, tab))
+            queue.close_page(page_of(request, tab))
 
     def backlog(visitor: str) -> int:
         waiting = page._queue.pending_messages_per_session.get(visitor)
@@ -33,10 +33,10 @@ def build(desk: Desk) -> Any:
         gr.Markdown("# Impasto\nA photograph, repainted in the manner of a painting.")
         with gr.Tabs():
             with gr.Tab("Paint", id="paint"):
-                paint = PaintTab(desk, backlog)
+                paint = PaintTab(queue, backlog)
             with gr.Tab("Paper", id="paper"):
-                PaperTab(desk, paint.inputs, backlog)
-        endpoints(desk)
+                PaperTab(queue, paint.inputs, backlog)
+        endpoints(queue)
         page.unload(leave)
         page.load(None, js=html.SPEAK)
     return page

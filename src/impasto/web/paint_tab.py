@@ -10,13 +10,13 @@ import gradio as gr
 
 from impasto.errors import ImpastoError
 from impasto.settings.stylize import StylizeSettings
-from impasto.studio.job_queue import Desk
-from impasto.studio.messages import Order
+from impasto.studio.job_queue import JobQueue
+from impasto.studio.messages import JobRequest
 from impasto.web import html
-from impasto.web.artworks import Painting, museum, own, search
+from impasto.web.artworks import Artwork, bundled_artworks, met_artworks, search
 from impasto.web.controls import PAINTING_FIELDS, PLAIN, bounded, control, settings
-from impasto.web.job_panel import Live, page_of
-from impasto.web.notices import friendly
+from impasto.web.job_panel import JobPanel, page_of
+from impasto.web.notices import show_errors
 from impasto.web.region_editor import region_editors, strokes
 from impasto.web.upload import checked_upload, upload
 
@@ -41,12 +41,12 @@ class Inputs:
     shares: list[gr.Slider]
     controls: list[gr.components.Component]
     strokes: list[gr.ImageEditor]
-    stays: gr.Checkbox
+    keep_unpainted: gr.Checkbox
 
     @property
     def all(self) -> list[gr.components.Component]:
         """Every one."""
-        return [self.photo, *self.paintings, *self.shares, *self.controls, *self.strokes, self.stays]
+        return [self.photo, *self.paintings, *self.shares, *self.controls, *self.strokes, self.keep_unpainted]
 
 
 class PaintTab:
@@ -56,13 +56,13 @@ class PaintTab:
         desk, backlog: as in `Live`.
     """
 
-    def __init__(self, desk: Desk, backlog: Callable[[str], int]) -> None:
-        self.desk = desk
+    def __init__(self, queue: JobQueue, backlog: Callable[[str], int]) -> None:
+        self.desk = queue
         with gr.Row():
             with gr.Column(scale=4, min_width=300):
                 self.inputs = self._choose()
             with gr.Column(scale=5, min_width=300):
-                self.live = Live(desk, "paint", "Paint", backlog)
+                self.live = JobPanel(queue, "paint", "Paint", backlog)
                 with gr.Accordion("Compare with the photo", open=False):
                     self.compare = gr.ImageSlider(
                         label="Before and after",
@@ -87,18 +87,18 @@ class PaintTab:
             photo = upload("Photo", "photo")
             paintings = [upload("Painting", "painting")]
         self.shelf = gr.Gallery(
-            _captioned(own()), label="Or pick a painting", columns=4, height=190,
+            _captioned(bundled_artworks()), label="Or pick a painting", columns=4, height=190,
             allow_preview=False, interactive=False, elem_id="shelf", buttons=[],
         )  # fmt: skip
         self.words = gr.Textbox(visible=False)
         self.found = gr.Gallery(visible=False)
-        if museum():
-            with gr.Accordion(f"{len(museum())} paintings of the Metropolitan Museum", open=False):
+        if met_artworks():
+            with gr.Accordion(f"{len(met_artworks())} paintings of the Metropolitan Museum", open=False):
                 self.words = gr.Textbox(
                     label="Search by title, artist or date", placeholder="Gogh", elem_id="museum-search"
                 )
                 self.found = gr.Gallery(
-                    _captioned(museum()[:SHOWN]), label="The museum", columns=4, height=300,
+                    _captioned(met_artworks()[:SHOWN]), label="The museum", columns=4, height=300,
                     allow_preview=False, interactive=False, elem_id="museum", buttons=[],
                 )  # fmt: skip
         controls = [control(field, longest=self.desk.limits.size) for field in PAINTING_FIELDS[: len(PLAIN)]]
@@ -126,7 +126,7 @@ class PaintTab:
         painted = live.go.click(self._paint, inputs.all, live.outputs, concurrency_limit=None, **QUIET)
         painted.then(*after, **QUIET)
         live.wire(after)
-        self.shelf.select(_picked(own()), None, inputs.paintings[0], **QUIET)
+        self.shelf.select(_picked(bundled_artworks()), None, inputs.paintings[0], **QUIET)
         self.words.change(_searched, self.words, self.found, trigger_mode="always_last", **QUIET)
         self.found.select(self._picked_there, self.words, inputs.paintings[0], **QUIET)
         self.load.click(
@@ -134,20 +134,20 @@ class PaintTab:
             [inputs.photo, inputs.paintings[0]], inputs.strokes, **QUIET,
         )  # fmt: skip
         foreseen = [inputs.photo, *inputs.paintings, *inputs.controls]
-        changes = [one.change for one in (inputs.photo, *inputs.paintings)]
-        changes += [_settled(one) for one in inputs.controls]
+        changes = [control.change for control in (inputs.photo, *inputs.paintings)]
+        changes += [_settled(control) for control in inputs.controls]
         gr.on(
-            changes, self._foresee, foreseen, self.forecast, trigger_mode="always_last",
+            changes, self._estimate, foreseen, self.forecast, trigger_mode="always_last",
             concurrency_limit=4, **QUIET,
         )  # fmt: skip
         strength = inputs.controls[PLAIN.index("strength")]
         size = inputs.controls[PLAIN.index("style_scale")]
-        for one, name in ((strength, "strength"), (size, "style_scale")):
-            _settled(one)(self._steer(name), one, None, queue=False, **QUIET)
-        for one in inputs.shares:
-            one.release(self._steer_shares, [*inputs.paintings, *inputs.shares], None, queue=False, **QUIET)
+        for slider, name in ((strength, "strength"), (size, "style_scale")):
+            _settled(slider)(self._steer(name), slider, None, queue=False, **QUIET)
+        for share in inputs.shares:
+            share.release(self._steer_shares, [*inputs.paintings, *inputs.shares], None, queue=False, **QUIET)
 
-    def _order(self, values: Sequence[Any], folder: str = "") -> Order:
+    def _order(self, values: Sequence[Any], folder: str = "") -> JobRequest:
         """The order that the page's values mean.
 
         Args:
@@ -163,36 +163,36 @@ class PaintTab:
         chosen = [(path, share) for path, share in zip(paintings, shares, strict=True) if path]
         if not chosen:
             checked_upload(None, "painting", limits)
-        said = settings(StylizeSettings, PAINTING_FIELDS, controls)
-        bounded(said, limits.size)
+        chosen_settings = settings(StylizeSettings, PAINTING_FIELDS, controls)
+        bounded(chosen_settings, limits.size)
         if len(chosen) > 1:
-            said["blend"] = _blend([share for _, share in chosen])
+            chosen_settings["blend"] = _blend([share for _, share in chosen])
         drawn = [
             strokes(value, folder, what, limits)
             for value, what in ((on_photo, "strokes-photo"), (on_painting, "strokes-painting"))
         ]
-        return Order(
+        return JobRequest(
             content=photo,
             styles=tuple(checked_upload(path, "painting", limits) for path, _ in chosen),
-            settings=said,
+            settings=chosen_settings,
             strokes=tuple(drawn) if drawn[0] else (),
-            stays=bool(stays),
+            keep_unpainted=bool(stays),
         )
 
     async def _paint(self, request: gr.Request, *values: Any) -> AsyncIterator[list[Any]]:
-        with friendly():
+        with show_errors():
             folder = self.desk.folder(page_of(request, "paint"))
             async for update in self.live.order(request, self._order(values, folder)):
                 yield update
 
-    async def _foresee(self, *values: Any) -> str:
+    async def _estimate(self, *values: Any) -> str:
         photo, paintings, controls = values[0], values[1 : 1 + MOST], values[1 + MOST :]
         if not photo or not any(paintings):
             return html.forecast("")
         shares = [1.0] * MOST
         try:
             order = self._order([photo, *paintings, *shares, *controls, None, None, False])
-            return html.forecast(await asyncio.to_thread(self.desk.foresee, order))
+            return html.forecast(await asyncio.to_thread(self.desk.estimate, order))
         except ImpastoError as error:
             return html.forecast(str(error))
         except TimeoutError:
@@ -223,32 +223,32 @@ class PaintTab:
             self.desk.steer(page_of(request, "paint"), {"blend": _blend(chosen)})
 
     def _background(self, path: str | None, what: str) -> Any:
-        with friendly():
-            found = checked_upload(path, what, self.desk.limits)
-        return {"background": found, "layers": [], "composite": None}
+        with show_errors():
+            file = checked_upload(path, what, self.desk.limits)
+        return {"background": file, "layers": [], "composite": None}
 
     def _picked_there(self, words: str, event: gr.SelectData) -> str:
-        return search(museum(), words)[:SHOWN][int(event.index)].path
+        return search(met_artworks(), words)[:SHOWN][int(event.index)].path
 
 
 def _blend(shares: Sequence[float]) -> str:
     return ",".join(f"{share:g}" for share in shares)
 
 
-def _settled(one: Any) -> Any:
+def _settled(control: Any) -> Any:
     """When a control has a new value for good: sliders when they are let go of."""
-    return one.release if isinstance(one, gr.Slider) else one.change
+    return control.release if isinstance(control, gr.Slider) else control.change
 
 
-def _captioned(paintings: Sequence[Painting]) -> list[tuple[str, str]]:
-    return [(one.small or one.path, one.caption) for one in paintings]
+def _captioned(paintings: Sequence[Artwork]) -> list[tuple[str, str]]:
+    return [(painting.small or painting.path, painting.caption) for painting in paintings]
 
 
 def _searched(words: str) -> list[tuple[str, str]]:
-    return _captioned(search(museum(), words)[:SHOWN])
+    return _captioned(search(met_artworks(), words)[:SHOWN])
 
 
-def _picked(paintings: Sequence[Painting]) -> Any:
+def _picked(paintings: Sequence[Artwork]) -> Any:
     def picked(event: gr.SelectData) -> str:
         return paintings[int(event.index)].path
 

@@ -7,10 +7,10 @@ from typing import Any
 import gradio as gr
 
 from impasto.layers import LAYERS
-from impasto.studio.job_queue import Desk
-from impasto.studio.messages import Order, Recipe
-from impasto.web.job_panel import Live, page_of
-from impasto.web.notices import friendly
+from impasto.studio.job_queue import JobQueue
+from impasto.studio.messages import JobRequest, Recipe
+from impasto.web.job_panel import JobPanel, page_of
+from impasto.web.notices import show_errors
 from impasto.web.paint_tab import QUIET, Inputs
 from impasto.web.upload import checked_upload, upload
 
@@ -38,8 +38,8 @@ class PaperTab:
         inputs: of the tab to paint in, whose pictures the figures take.
     """
 
-    def __init__(self, desk: Desk, inputs: Inputs, backlog: Callable[[str], int]) -> None:
-        self.desk = desk
+    def __init__(self, queue: JobQueue, inputs: Inputs, backlog: Callable[[str], int]) -> None:
+        self.desk = queue
         with gr.Row():
             with gr.Column(scale=4, min_width=300):
                 gr.Markdown(EXPLAINED)
@@ -48,7 +48,7 @@ class PaperTab:
                 self.layer = gr.Dropdown(list(LAYERS), value="conv4_2", label="Layer", elem_id="paper-layer")
                 self.size = gr.Dropdown(list(SIZES), value=192, label="Size, in pixels", elem_id="paper-size")
             with gr.Column(scale=5, min_width=300):
-                self.live = Live(desk, "paper", "Begin", backlog)
+                self.live = JobPanel(queue, "paper", "Begin", backlog)
                 self.panels = gr.Gallery(
                     label="Panels so far", columns=4, height="auto", interactive=False, elem_id="panels"
                 )
@@ -59,7 +59,7 @@ class PaperTab:
 
     def _order(
         self, kind: str, picture: str | None, layer: str, size: int, photo: str | None, painting: str | None
-    ) -> Order:
+    ) -> JobRequest:
         """The order that the page's values mean.
 
         Raises:
@@ -70,20 +70,22 @@ class PaperTab:
             content = checked_upload(photo, "photo on the other tab", limits)
             style = checked_upload(painting, "painting on the other tab", limits)
             number = 1 if kind.startswith("Figure 1") else 2
-            return Order(
+            return JobRequest(
                 recipe=recipe, content=content, styles=(style,), settings={"size": int(size)}, number=number
             )
-        found = checked_upload(picture, "picture", limits)
+        file = checked_upload(picture, "picture", limits)
         if recipe == "style":
             index = LAYERS[layer].index
-            firsts = [one for one in LAYERS.values() if one.name.endswith("_1") and one.index <= index]
-            names = ",".join(one.name for one in firsts) or layer
-            return Order(recipe=recipe, styles=(found,), settings={"size": str(size), "layers": names})
-        return Order(recipe=recipe, content=found, settings={"size": int(size), "layer": layer})
+            firsts = [
+                known for known in LAYERS.values() if known.name.endswith("_1") and known.index <= index
+            ]
+            names = ",".join(known.name for known in firsts) or layer
+            return JobRequest(recipe=recipe, styles=(file,), settings={"size": str(size), "layers": names})
+        return JobRequest(recipe=recipe, content=file, settings={"size": int(size), "layer": layer})
 
     async def _begin(self, request: gr.Request, *values: Any) -> AsyncIterator[list[Any]]:
         shown: list[str] = []
-        with friendly():
+        with show_errors():
             async for update in self.live.order(request, self._order(*values)):
                 files = self.desk.view(page_of(request, "paper")).files
                 panels = [file for file in files if Path(file).parent.name == "panels"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import gradio as gr
 from gradio.components.image_editor import AcceptBlobs, EditorData
 
-from impasto.studio.messages import BRUSH, Limits
+from impasto.studio.messages import BRUSH_COLORS, Limits
 from impasto.web.upload import as_file, checked_upload
 
 KEPT, LARGEST = 64, 16_000_000
@@ -36,7 +36,7 @@ def region_editors() -> tuple[gr.ImageEditor, gr.ImageEditor, gr.Button, gr.Chec
             sources=[],
             transforms=[],
             layers=False,
-            brush=gr.Brush(colors=list(BRUSH), default_color=BRUSH[0], color_mode="fixed"),
+            brush=gr.Brush(colors=list(BRUSH_COLORS), default_color=BRUSH_COLORS[0], color_mode="fixed"),
             elem_id=f"regions-{what}",
             height=380,
         )

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from gradio import processing_utils
 
 from impasto.errors import SettingsError
-from impasto.studio.job_queue import Desk
+from impasto.studio.job_queue import JobQueue
 from impasto.web import html
 from impasto.web.artworks import folders
 from impasto.web.guard import SLACK, Guard, _nothing
@@ -23,7 +23,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # looked at when gra
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
-def application(desk: Desk, hosts: tuple[str, ...] = ()) -> FastAPI:
+def application(queue: JobQueue, hosts: tuple[str, ...] = ()) -> FastAPI:
     """The page behind its guard, as an ASGI application.
 
     Args:
@@ -35,21 +35,21 @@ def application(desk: Desk, hosts: tuple[str, ...] = ()) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> Any:
         yield
-        desk.close()
+        queue.close()
 
-    os.environ["GRADIO_TEMP_DIR"] = os.path.join(desk.root, "uploads")  # goes with the desk
+    os.environ["GRADIO_TEMP_DIR"] = os.path.join(queue.root, "uploads")  # goes with the desk
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    page = build(desk)
-    page.queue(max_size=8 * desk.limits.pages, default_concurrency_limit=8, api_open=False)
-    page._queue.max_thread_count = 4 * desk.limits.pages  # followers only look; none may starve the others
-    page.state_session_capacity = 4 * desk.limits.pages
+    page = build(queue)
+    page.queue(max_size=8 * queue.limits.pages, default_concurrency_limit=8, api_open=False)
+    page._queue.max_thread_count = 4 * queue.limits.pages  # followers only look; none may starve the others
+    page.state_session_capacity = 4 * queue.limits.pages
     font = ["system-ui", "sans-serif"]
     gr.mount_gradio_app(
         app,
         page,
         path="/",
         allowed_paths=folders(),
-        max_file_size=desk.limits.upload,
+        max_file_size=queue.limits.upload,
         show_error=False,
         ssr_mode=False,
         theme=gr.themes.Soft(font=font, font_mono=["ui-monospace", "monospace"]),
@@ -59,12 +59,12 @@ def application(desk: Desk, hosts: tuple[str, ...] = ()) -> FastAPI:
     )
     # Gradio asks whether a file that a request names was uploaded only of pages that its own `launch` started
     page.has_launched = page.is_running = True
-    app.add_middleware(Guard, hosts=hosts, most=desk.limits.upload + SLACK)
+    app.add_middleware(Guard, hosts=hosts, most=queue.limits.upload + SLACK)
     return app
 
 
 def serve(
-    desk: Desk, host: str, port: int, hosts: tuple[str, ...], *, on_ready: Callable[[str], None]
+    queue: JobQueue, host: str, port: int, hosts: tuple[str, ...], *, on_ready: Callable[[str], None]
 ) -> None:
     """Serve the page until it is interrupted.
 
@@ -77,9 +77,9 @@ def serve(
     """
     try:
         listener = bound(host, port)
-        app = application(desk, (*hosts, host))
+        app = application(queue, (*hosts, host))
     except BaseException:
-        desk.close()
+        queue.close()
         raise
     shown = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "[::1]"}.get(host, host)
     shown = f"[{shown}]" if ":" in shown and "[" not in shown else shown
@@ -96,14 +96,14 @@ def bound(host: str, port: int, tries: int = 20) -> socket.socket:
     """
     problem = ""
     for number in range(port, port + (tries if port else 1)):
-        one = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            one.bind((host, number))
-            one.listen(128)
+            listener.bind((host, number))
+            listener.listen(128)
         except OSError as error:
             problem = error.strerror or str(error)
-            one.close()
+            listener.close()
             continue
-        return one
+        return listener
     raise SettingsError(f"cannot listen at {host}:{port} ({problem}). Choose another --port or --host.")

@@ -8,7 +8,7 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 
 from impasto.errors import ImageError
-from impasto.image.header import inspect
+from impasto.image.header import read_header
 from impasto.studio.messages import Limits
 
 KINDS = [".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".avif", ".gif", ".heic", ".heif"]
@@ -22,7 +22,7 @@ def upload(what: str, identity: str) -> gr.Image:
         what: what it is for.
         identity: of the element.
     """
-    place = gr.Image(
+    component = gr.Image(
         label=what,
         type="filepath",
         sources=["upload", "clipboard"],
@@ -34,8 +34,8 @@ def upload(what: str, identity: str) -> gr.Image:
     )
     # Gradio's own step opens the file with Pillow, which has other limits and formats than ours. (A subclass
     # would do, but Gradio writes a stub file beside the module of every subclass.)
-    vars(place)["preprocess"] = as_file
-    return place
+    vars(component)["preprocess"] = as_file
+    return component
 
 
 def as_file(payload: Any) -> str | None:
@@ -71,8 +71,8 @@ def checked_upload(path: str | None, what: str, limits: Limits) -> str:
             "Make it smaller first."
         )
     try:
-        inspect(path, role=what, max_pixels=limits.pixels)
+        read_header(path, role=what, max_pixels=limits.pixels)
     except ImageError as error:
-        said = str(error).replace(path, name).replace(", or raise max_pixels if you trust it", "")
-        raise ImageError(said) from None
+        message = str(error).replace(path, name).replace(", or raise max_pixels if you trust it", "")
+        raise ImageError(message) from None
     return path
