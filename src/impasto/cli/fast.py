@@ -46,13 +46,13 @@ def fast(
     from impasto.image.write import check_output
     from impasto.recipes.inputs import settings_files, source_files
 
-    hand = "-".join(Path(path).stem for path in style or [settings.model])
+    name = "-".join(Path(path).stem for path in style or [settings.model])
     inputs = [
         *source_files("the style image", *(style or ())),
         *source_files("the mask", *(regions or ())),
         *settings_files(settings),
     ]
-    pairs = _pairs(content, hand, output, inputs)
+    pairs = _pairs(content, name, output, inputs)
     several = Path(content).is_dir()
     with downloading("fetching VGG-19 and the decoder") as on_download:
         painter = FastStylizer(style or (), settings, on_download=on_download)
@@ -78,19 +78,19 @@ def fast(
         raise typer.Exit(1)
 
 
-def _pairs(content: str, hand: str, output: str, inputs: list[InputFile]) -> list[tuple[str, str]]:
+def _pairs(content: str, name: str, output: str, inputs: list[InputFile]) -> list[tuple[str, str]]:
     """Photographs, and where each painting goes, which is over none of the inputs."""
     from impasto.image.folders import picture_files
     from impasto.recipes.pairs import with_outputs
 
     if not Path(content).is_dir():
-        output = output or f"{Path(content).stem}-{hand}.png"
+        output = output or f"{Path(content).stem}-{name}.png"
         check_outputs([OutputFile("-o", output)], [InputFile("the content image", content), *inputs])
         return [(content, output)]
-    folder = Path(output or f"{Path(content).name}-{hand}")
+    folder = Path(output or f"{Path(content).name}-{name}")
     if Path(content).resolve() == folder.resolve():
         raise SettingsError(f"the paintings would go among the photos in '{content}'. Name another folder.")
     photos = picture_files([content])
-    named = [(photo, photo, f"{Path(photo).stem}-{hand}.png") for photo in photos]
+    named = [(photo, photo, f"{Path(photo).stem}-{name}.png") for photo in photos]
     pairs = with_outputs(named, folder, "png", inputs=inputs)
     return [(pair.content, pair.output) for pair in pairs]

@@ -21,7 +21,7 @@ class Model:
     """A trained painter.
 
     Attributes:
-        painter: on the CPU in float32, without gradients.
+        network: on the CPU in float32, without gradients.
         styles: what its styles are called, in their order.
         manifest: how it was trained: settings, pictures, losses.
         name: what the user called it.

@@ -55,7 +55,7 @@ class AdaINModel:
 
     @torch.no_grad()
     def styled(self, image: Image, paintings: StyleImages | None, tile: int) -> Image:
-        """See `Hand`."""
+        """See `OnePassModel`."""
         assert paintings is not None
         height, width = image.shape[2:]
         stats = self._targets(paintings, max(height, width), tile)
@@ -164,7 +164,7 @@ class TrainedModel:
 
     @torch.no_grad()
     def styled(self, image: Image, paintings: StyleImages | None, tile: int) -> Image:
-        """See `Hand`."""
+        """See `OnePassModel`."""
         height, width = image.shape[2:]
         tile = tile and max(tile, HALO // 2)  # of smaller ones nearly all would be what is around them
         if not tile or tile >= max(height, width):

@@ -102,7 +102,7 @@ class _Graph:
 
 
 def _painter(graph: _Graph, painter: TransformerNet, shares: Tensor) -> str:
-    """`Painter.forward`, operator by operator."""
+    """`TransformerNet.forward`, operator by operator."""
     two, unit = (graph.constant(torch.tensor(value)) for value in (2.0, 1.0))
     response = graph.add("Sub", graph.add("Mul", "image", two), unit)
     sizes = []
@@ -122,7 +122,7 @@ def _painter(graph: _Graph, painter: TransformerNet, shares: Tensor) -> str:
 
 
 def _layer(graph: _Graph, layer: Any, response: str, shares: Tensor) -> str:
-    """`Layer.forward`: a convolution, and the scale and shift of the styles in their shares."""
+    """`ConvNorm.forward`: a convolution, and the scale and shift of the styles in their shares."""
     assert isinstance(layer, ConvNorm)
     convolved = _convolved(graph, response, layer.weight, layer.stride)
     scale, shift = (graph.constant((shares @ each.detach().cpu())[0]) for each in (layer.scale, layer.shift))

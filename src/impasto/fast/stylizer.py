@@ -167,7 +167,7 @@ def cached_stylizer(
     """The stylizer that an earlier job has left in the cache, or a new one.
 
     Raises:
-        ImpastoError: as `FastPainter`.
+        ImpastoError: as `FastStylizer`.
     """
     return cache.get(
         "stylizer",

@@ -49,7 +49,7 @@ class TrainProgress:
         held_out: the mean loss over photos that are not trained on, when last looked at; not a number before.
         seconds, eta: since the run began, and still to go.
         photos, broken: how many there are to train on, and how many of those seen could not be read.
-        looked: whether photos that are not trained on were looked at after this step.
+        evaluated: whether photos that are not trained on were looked at after this step.
         finished: whether this is the last step.
         preview: gives the photos that are not trained on above what the painter makes of them, as one image.
         model: gives the best painter so far.

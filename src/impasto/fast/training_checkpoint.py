@@ -38,7 +38,7 @@ def write(
 
     Args:
         identity: what must be the same for the run to go on, as JSON.
-        said: where it stands, as JSON.
+        state: where it stands, as JSON.
     Raises:
         CheckpointError: it cannot be written there.
     """

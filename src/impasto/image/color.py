@@ -43,7 +43,7 @@ def with_luminance(image: Image, target: Mask) -> Image:
 
     Args:
         image: whose chroma is kept, 0..1.
-        wanted: (B, 1, H, W).
+        target: (B, 1, H, W).
     """
     chroma = image - luminance(image)
     least, most = -chroma.amin(1, keepdim=True), 1 - chroma.amax(1, keepdim=True)

@@ -49,8 +49,8 @@ def check_pyramid(name: str) -> None:
     Args:
         name: 'out.dz' or 'out.dzi'.
     Raises:
-        ImageError: what `check_place` refuses, for the `.dzi`; a link, as the two would not lie side by side;
-            tiles that are read-only, or a folder of their name with anything else in it than a pyramid.
+        ImageError: what `check_writable` refuses, for the `.dzi`; a link, as the two would not lie side by
+            side; tiles that are read-only, or a folder of their name with anything else in it than a pyramid.
         OSError: a name too long.
     """
     index, tiles = _places(name)
@@ -124,7 +124,7 @@ def read_pyramid_manifest(name: str, subject: str) -> str | None:
 
     Args:
         name: '….dz' (then `….dzi` is looked for), '….dzi' or '….szi'.
-        who: what to call it in messages.
+        subject: what to call it in messages.
     Raises:
         ImageError: it cannot be read, or is no pyramid.
     """

@@ -107,7 +107,7 @@ def read_errors(name: str, subject: str) -> Iterator[None]:
 
     Args:
         name: the file.
-        who: what to call it in messages.
+        subject: what to call it in messages.
     Raises:
         ImageError: missing, a folder, closed to this user, or unreadable.
     """

@@ -21,7 +21,7 @@ def decode(data: bytes, subject: str) -> Any:
 
     Args:
         data: the file.
-        who: what to call it in messages.
+        subject: what to call it in messages.
     Raises:
         ImageError: it ends too early or is damaged.
         pyvips.Error: it cannot be decoded for another reason.

@@ -35,7 +35,7 @@ def to_srgb(image: VipsImage, subject: str) -> tuple[Image, Mask | None]:
 
     Args:
         image: any libvips image, decoded and upright.
-        who: what to call it in messages.
+        subject: what to call it in messages.
     Returns:
         pixels (1, 3, H, W) and alpha (1, 1, H, W) or None, float32, 0..1.
     Raises:

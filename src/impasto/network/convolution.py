@@ -22,8 +22,8 @@ class Convolution:
 
     Attributes:
         bias: (N,).
-        forth: (N, C, 3, 3), channels-last, the weights; None where `filters` serve.
-        back: (C, N, 3, 3), channels-last: the weights turned around, with which a gradient is convolved.
+        forward_weight: (N, C, 3, 3), channels-last, the weights; None where `filters` serve.
+        backward_weight: (C, N, 3, 3), channels-last: the weights turned around, for the gradient.
         filters: the weights as `winograd.transform` has them where that is faster, else None.
     """
 
@@ -54,7 +54,7 @@ class Convolution:
         Args:
             image: (B, C, h, w), channels-last.
             circular: whether its edges see the opposite edges, instead of zeros.
-            mirror: whether its edges see themselves reflected.
+            reflect: whether its edges see themselves reflected.
         """
         if circular or reflect:
             margin = F.pad(image, (1, 1, 1, 1), mode="circular" if circular else "reflect")
@@ -70,7 +70,7 @@ class Convolution:
         """The derivative with respect to the image, from that with respect to the responses.
 
         Args:
-            gradient, response: (B, N, h, w), channels-last; the response is what `respond` gave.
+            gradient, response: (B, N, h, w), channels-last; the response is what `forward` gave.
             overwrite: whether the gradient's memory may be used.
         """
         if circular:

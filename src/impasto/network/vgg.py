@@ -44,10 +44,10 @@ class VGG19:
     Attributes:
         convolutions: in the order of the network.
         pooling: "average", the paper's, or "max", the network's own.
-        wrap: whether an image's edges see the opposite edges instead of nothing, so that it tiles. Exact
+        circular: whether an image's edges see the opposite edges instead of nothing, so that it tiles. Exact
             where the sides are multiples of the deepest layer's stride.
-        mirror: whether an image's edges see themselves reflected, as the encoder of AdaIN has it. There is no
-            way back then.
+        reflect: whether an image's edges see themselves reflected, as the encoder of AdaIN has it. There is
+            no way back then.
     """
 
     convolutions: tuple[Convolution, ...]
@@ -143,8 +143,8 @@ class VGG19:
         """Responses of the wanted layers up to `last`, in the order of the network.
 
         Args:
-            see: shown every layer's name and response as it comes, wanted or not.
-            trims: what to go on with after a pooling, if not with all of it.
+            on_layer: shown every layer's name and response as it comes, wanted or not.
+            crops: what to go on with after a pooling, if not with all of it.
         """
         responses: dict[str, Features] = {}
         response = _caffe_input(image, self.dtype)  # (B, 3, H, W), BGR
@@ -179,7 +179,7 @@ class VGG19:
             responses: from `responses`, all `KEPT` ones up to the deepest; empty afterwards.
             add: given a layer's name, its response and the gradient that came back from deeper layers (None
                 at the deepest), gives the gradient with the layer's own added, perhaps in the same memory.
-            trims: as `responses` was given them.
+            crops: as `responses` was given them.
         Returns:
             (B, 3, H, W), float32 at least, per unit of the image's 0..1.
         """

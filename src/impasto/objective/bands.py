@@ -23,7 +23,7 @@ class Band:
         height, width: of the whole image, in pixels.
         edges: the first row of each process's band, in order, and the height.
         rank: which of them this process is.
-        wrap: whether opposite edges of the image are neighbours.
+        circular: whether opposite edges of the image are neighbours.
     """
 
     height: int
@@ -78,7 +78,7 @@ class Band:
         rows: tuple[int, int] | None = None,
         columns: tuple[int, int] | None = None,
     ) -> tuple[Tile, ...]:
-        """The band, or those rows and columns of the image, in tiles (see `cut`)."""
+        """The band, or those rows and columns of the image, in tiles (see `tile_image`)."""
         rows, columns = rows or self.rows, columns or (0, self.width)
         return tile_image(
             rows, columns, size, last, height=self.height, width=self.width, circular=self.circular
@@ -119,7 +119,7 @@ class HaloExchange:
         return surrounded.index_select(3, self._columns(part.device)) if band.circular else surrounded
 
     def with_halo_adjoint(self, gradient: Image) -> Float[Tensor, "B 3 _ _"]:
-        """The band's gradient, from that of everybody's surrounded bands: the transpose of `surround`."""
+        """The band's gradient, from that of everybody's surrounded bands: the transpose of `with_halo`."""
         if self._bare:
             return gradient
         band = self.band

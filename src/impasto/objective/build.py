@@ -109,7 +109,7 @@ def style_terms(
     weight: float,
     formula: Formula,
 ) -> tuple[StyleTerm, ...]:
-    """The terms of `style_terms`, from styles that are measured already; none where a share is 0."""
+    """Build style terms from styles that are measured already; none where a share is 0."""
     convention = CONVENTIONS[formula]
     w = {find_layer(name).name: share for name, share in layers.items()}
     terms = []
@@ -153,7 +153,7 @@ def prior_terms(
         variation: weight of the formula's smoothness; of "balanced" and "paper" it is the mean over pixels of
             `squared_differences`.
         gamut: weight of the mean of `squared_overshoot`.
-        wrap: whether opposite edges are neighbours.
+        circular: whether opposite edges are neighbours.
     """
     statistic, factor = CONVENTIONS[formula].smoothness(canvas)
     terms = (

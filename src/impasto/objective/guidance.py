@@ -27,8 +27,8 @@ class GuidanceMask:
 
     Attributes:
         mask: of the whole picture, 255 inside and 0 outside; a byte a pixel, whatever the layer.
-        inner: count only positions that see mostly the area, as is wanted of a painting, from which the
-            border between two areas is not to be learned.
+        excludes_border: count only positions that see mostly the area, as is right for a painting, from
+            which the border between two areas is not to be learned.
     """
 
     mask: UInt8[Tensor, "H W"]

@@ -98,7 +98,7 @@ class StyleTerm:
         positions: M, the positions of the whole image to be painted, as far as the guide counts them.
         weight: the paper's β w_l.
         statistic: what is compared.
-        guide: where; a `Guide` has to be asked for its weights by `part`. None: everywhere.
+        guide: where; a `Guidance` has to be asked for its weights by `part`. None: everywhere.
         label: what the report calls it besides its layer.
     """
 

@@ -30,7 +30,7 @@ def each_tile(
     Args:
         image: the whole image, (1, 3, H, W).
         size: the longest side of a tile's core; 0: one tile.
-        see: given a layer's name, its response to a tile's window, and the tile.
+        on_layer: given a layer's name, its response to a tile's window, and the tile.
     """
     band = Band.of(image.shape[2], image.shape[3])
     with torch.no_grad():

@@ -122,19 +122,19 @@ def tile_image(
         size: the longest side of a core, in pixels; at least one `cell` is taken. 0: no limit.
         last: the deepest layer that will be asked for.
         height, width: of the whole image, in pixels.
-        wrap: whether opposite edges are neighbours.
+        circular: whether opposite edges are neighbours.
     """
     across = spans(columns, width, size, last, circular)
     return tuple(Tile(down, along) for down in spans(rows, height, size, last, circular) for along in across)
 
 
 def spans(part: tuple[int, int], length: int, size: int, last: Layer, circular: bool = False) -> list[Span]:
-    """The tiles of `cut` along one side.
+    """The tiles of `tile_image` along one side.
 
     Args:
         part: first pixel and the one after the last.
         length: of the whole side, in pixels.
-        size, last, wrap: see `cut`.
+        size, last, circular: see `tile_image`.
     """
     first, end = part
     unit = tile_unit(size, last)

@@ -74,16 +74,16 @@ def batch(
     is told in the stream, and the others go on. Under torchrun each process paints its own share.
 
     Args:
-        pairs: (content, style) or (content, style, output), files all (see `Pair`, `grid`, `read_list`).
+        pairs: (content, style) or (content, style, output), all files: `Pair`, `all_pairs`, `read_pairs`.
         folder: of the results; made if it is not there.
         settings: the same for all; default `StylizeSettings()`.
         format: of results whose output does not say, without its dot.
         on_download: called with bytes done and bytes in all while the weights are fetched.
-        workshop: what earlier jobs have left; default a new one.
+        cache: what earlier jobs have left; default a new one.
     Raises:
-        SettingsError: as `placed` (an output is an input, say), or a setting that cannot be used.
+        SettingsError: as `with_outputs` (an output is an input, say), or a setting that cannot be used.
         ImageError: the folder cannot be made or written to; the init image cannot be read.
-        WeightsError, DeviceError: as `prepare`; these concern all pairs.
+        WeightsError, DeviceError: as `plan_stylize`; these concern all pairs.
     Example:
         >>> for progress in batch(grid(["photos"], ["painting.jpg"]), "out"):  # doctest: +SKIP
         ...     print(progress.pair, progress.state, progress.error)

@@ -24,6 +24,6 @@ def stylize_fast(
     Args:
         content, style, regions: as in `stylize`; no style if the settings name a model.
     Raises:
-        ImpastoError: see `FastPainter`.
+        ImpastoError: see `FastStylizer`.
     """
     return FastStylizer(style, settings).stylize(content, regions=regions)

@@ -38,7 +38,7 @@ class FeatureSheet:
         picture: grey, as RGB.
         layer: which.
         channels: the channels shown, in order: across, then down. For a Gram matrix, rows and columns.
-        strengths: each one's mean response, in the network's units (see `VGG19`).
+        mean_responses: each one's mean response, in the network's units (see `VGG19`).
     """
 
     picture: Picture

@@ -134,7 +134,7 @@ def with_outputs(
 
 
 def results_of(pairs: Iterable[Pair]) -> list[OutputFile]:
-    """The files of the results, as `placed` has put them."""
+    """The files of the results, as `with_outputs` has put them."""
     return [OutputFile(f"the result of {pair}", pair.output) for pair in pairs]
 
 

@@ -40,7 +40,7 @@ def reconstruct_content(image: Source, settings: ReconstructContentSettings | No
         image: a file, a `PIL.Image`, a NumPy array or a tensor.
         settings: how; default `ReconstructContentSettings()`.
     Raises:
-        ImpastoError: see `prepare_content`.
+        ImpastoError: see `plan_content`.
     """
     return complete(plan_content(image, settings))
 
@@ -56,7 +56,7 @@ def reconstruct_style(image: StyleSources, settings: ReconstructStyleSettings | 
         image: a file, a `PIL.Image`, a NumPy array or a tensor; or a list of several, which are blended.
         settings: how; default `ReconstructStyleSettings()`.
     Raises:
-        ImpastoError: see `prepare_style`.
+        ImpastoError: see `plan_style`.
     """
     return complete(plan_style(image, settings))
 

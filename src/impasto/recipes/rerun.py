@@ -42,7 +42,7 @@ def resume(path: str | os.PathLike[str]) -> Painting:
     Args:
         path: a checkpoint (see `run/checkpoint.py`).
     Raises:
-        ImpastoError: see `prepare_resume`.
+        ImpastoError: see `plan_resume`.
     """
     plan, snapshot, _ = plan_resume(path)
     return complete(plan, snapshot)
@@ -67,7 +67,7 @@ def plan_rerun(
             and masks in order.
     Raises:
         CheckpointError: no manifest, an input that is gone or has changed, other weights.
-        ImpastoError: as in `prepare`.
+        ImpastoError: as in `plan_stylize`.
     """
     moved = {"content": content, "style": style, "regions": regions, "weights": weights}
     return _plan(manifests.read(path), path, moved, on_download)
@@ -85,10 +85,10 @@ def rerun_fast(
     """Paint again what was painted in one pass; on the same machine the pixels come out identical.
 
     Args:
-        path, content, style, regions: as in `prepare_rerun`.
+        path, content, style, regions: as in `plan_rerun`.
         weights: where the network's weights lie now, or the model, if it was painted with one.
     Raises:
-        CheckpointError, ImpastoError: as `prepare_rerun`.
+        CheckpointError, ImpastoError: as `plan_rerun`.
     """
     manifest = manifests.read(path)
     settings = from_json(FastSettings, manifest["settings"])
@@ -129,14 +129,14 @@ def plan_resume(
 
     Args:
         path: a checkpoint.
-        content, style, regions, weights: as in `prepare_rerun`.
+        content, style, regions, weights: as in `plan_rerun`.
         changed: whether to go on though an input or the weights have changed.
         check: called with what the checkpoint says of the run before anything is read or fetched for it.
     Returns:
         the job, its state, and what was said of its output when the checkpoint was written.
     Raises:
         CheckpointError: damaged, foreign, of a later version; an input that is gone or has changed.
-        ImpastoError: as in `prepare`.
+        ImpastoError: as in `plan_stylize`.
     """
     moved = {"content": content, "style": style, "regions": regions, "weights": weights}
     otherwise = ", or go on with what is there: --changed."

@@ -30,7 +30,7 @@ from impasto.style.transfer import StyleTransfer
 from impasto.system.device import compute_for_settings
 
 FAST_SIZE = 1024
-"""Long side at which the start `fast` is painted at most, in pixels."""
+"""Long side at which the start `stylize_fast` is painted at most, in pixels."""
 
 
 def stylize(
@@ -52,7 +52,7 @@ def stylize(
         regions: masks: the photo's, then one for each painting; areas of the photo take their style from
             areas of the same colour (see `read_regions`).
     Raises:
-        ImpastoError: see `prepare`.
+        ImpastoError: see `plan_stylize`.
     """
     return complete(plan_stylize(content, style, settings, regions=regions))
 
@@ -83,7 +83,7 @@ def plan_stylize(
     Args:
         regions: as in `stylize`.
         on_download: called with bytes done and bytes in all while the weights are fetched.
-        workshop: what earlier jobs have left, and later ones may use; default one of its own.
+        cache: what earlier jobs have left, and later ones may use; default one of its own.
         layouts: of a run that this one continues; default those that fit what memory is free now.
     Raises:
         SettingsError, ImageError, WeightsError, DeviceError: before anything is computed.

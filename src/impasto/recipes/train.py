@@ -28,7 +28,7 @@ def train(
         images: a folder of photographs, the more the better; some hundreds do.
         resume: what `TrainProgress.save` wrote, to go on from there.
     Raises:
-        ImpastoError: see `train_steps`.
+        ImpastoError: see `iter_train`.
     """
     *_, last = iter_train(style, images, settings, resume=resume)
     return last.model()

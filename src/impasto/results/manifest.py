@@ -107,7 +107,7 @@ def check_input(manifest: Mapping[str, Any], role: str, picture: Picture, *, adv
     """Refuse an input that is not the one the manifest was made from.
 
     Args:
-        otherwise: the end of the message, with other ways out.
+        advice: the end of the message, with other ways out.
     Raises:
         CheckpointError: naming both hashes.
     """

@@ -66,7 +66,7 @@ class Snapshot:
         descent: the solver's state; None before the first step of all.
         band: the rows of the image that this process's tensors have.
         trace: a row for every step so far: scale and step from 1, seconds, the loss and its summands.
-        balance: what the style's weight is multiplied by.
+        style_factor: what the style's weight is multiplied by.
     """
 
     scale: int = 0

@@ -34,10 +34,10 @@ def choose_layout(
     """The quickest layout that fits; None if none does.
 
     Args:
-        room: bytes that may be taken beyond what the process has.
+        available: bytes that may be taken beyond what the process has.
         history: pairs that L-BFGS is to remember, if they fit.
         tile: the side of tiles, if it is not to be chosen.
-        others: see `Needs.bytes`.
+        style_sizes: see `MemoryModel.bytes`.
     """
     disk = shutil.disk_usage(scratch()).free > 2 * needs.disk(scale)
     histories = [history, *(pairs for pairs in (10, 5, LEAST_HISTORY) if pairs < history)]

@@ -16,7 +16,7 @@ class Clock:
     Args:
         scales: the plan, coarse to fine.
         now: gives the time in seconds.
-        gone: seconds that the run took before it was stopped and resumed.
+        elapsed: seconds that the run took before it was stopped and resumed.
         budget: seconds that it may take in all; None: the steps that are planned.
     """
 

@@ -23,7 +23,7 @@ from impasto.system.memory import memory_errors, peak_memory, return_freed_memor
 def iter_run(plan: RunPlan, snapshot: Snapshot | None = None) -> Iterator[Progress]:
     """Descend, scale by scale; yields after every solver step.
 
-    When the memory runs out, the run goes on in a layout that takes less (see `smaller`), and says so.
+    When the memory runs out, the run goes on in a layout that takes less (see `next_smaller`), and says so.
 
     Args:
         snapshot: where an earlier run of this job stood, to go on from there.

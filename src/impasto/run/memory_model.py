@@ -31,8 +31,8 @@ class MemoryModel:
         layers: those with terms.
         content_layers: those among them whose responses are a target.
         optimizer: the solver.
-        ranks: processes that share the picture.
-        besides: bytes per pixel of the picture that every process holds in any layout: masks.
+        world_size: processes that share the picture.
+        extra_bytes_per_pixel: bytes per pixel of the picture that every process holds in any layout: masks.
     """
 
     network: VGG19
@@ -56,7 +56,7 @@ class MemoryModel:
         """The most memory that a scale takes beyond what the process has before it.
 
         Args:
-            others: height and width of each painting that is measured for this scale, in pixels.
+            style_sizes: height and width of each painting that is measured for this scale, in pixels.
         """
         picture = 12 * scale.height * scale.width
         band = picture / self.world_size

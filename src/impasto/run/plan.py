@@ -27,26 +27,26 @@ class RunPlan:
         scales: the plan, coarse to fine.
         network: on its device.
         objective: gives the objective at a scale in a layout.
-        first: gives the image to start from at a scale.
+        initial_image: gives the image to start from at a scale.
         inputs: the pictures as read, by role.
         manifest: what is known before the run.
-        needs: what memory and time depend on.
-        others: gives height and width of the paintings measured for a scale, in pixels.
+        memory_model: what memory and time depend on.
+        style_sizes: gives height and width of the paintings measured for a scale, in pixels.
         layouts: how each scale is worked on.
         optimizer: the solver.
-        detailed: whether the finer scales take up the fine detail of their `first` (see `carry`), as is good
-            for pictures. Noise has none that one would want.
+        detailed: whether the finer scales take up the fine detail of their initial image
+            (see `carry_detail`), as is good for pictures. Noise has none that one would want.
         noisy: whether what the run starts from has noise in it.
         tolerance: when a scale ends early (see `descent.step`).
         alpha: of the result, at any size, or None.
-        judge: gives what else there is to say of the result, from its pixels at the canvas's size.
+        report: gives what else there is to say of the result, from its pixels at the canvas's size.
         constraint: gives what may not move at a scale; `first` has it already.
         content_error: what the content terms together, divided by their weight, are to reach: the style's
             weight is set by it at the coarsest scale. None: it is as it is.
         content_weight: of all content terms.
         budget: seconds that the run may take; scales then take as many steps as there is time for.
-        finishing: what is done to an image, (1, 3, H, W) of any size on the CPU, before it is shown or saved.
-        turn: asked before each step but the first, with the scale (from 0) and the steps taken there: gives
+        finish: what is done to an image, (1, 3, H, W) of any size on the CPU, before it is shown or saved.
+        steer: asked before each step but the first, with the scale (from 0) and the steps taken there: gives
             the job to go on with if that is another one (see `turns.py`).
     """
 

@@ -30,9 +30,9 @@ def option(
         unit: what a number counts.
         low, high: bounds, both included.
         advanced: whether a first-time user may ignore it.
-        also: another name for the option, as other tools have it.
+        alias: another name for the option, as other tools have it.
         label: what a page calls it; if left out, its name.
-        local: it is about this machine or names its files: no page may set it.
+        machine_only: it is about this machine or names its files: no page may set it.
     """
     facts = {
         "help": help,

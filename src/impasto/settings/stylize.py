@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from impasto.choices import Blending, Formula, Pooling, StyleLoss
 from impasto.errors import SettingsError
+from impasto.settings import strength
 from impasto.settings.base import (
     CONTENT_LAYERS_HELP,
     POOLING_HELP,
@@ -19,7 +20,6 @@ from impasto.settings.blend import parse_blend
 from impasto.settings.options import option
 from impasto.settings.parsing import parse_duration
 from impasto.settings.presets import DEFAULT_WEIGHTS, PAPER_CONTENT_LAYERS, PAPER_STYLE_LAYERS, preset_values
-from impasto.settings.strength import STEEPNESS
 
 BUILT_IN_STARTS = ("noise", "content", "fast")
 """Words that `init` may be; anything else is a file."""
@@ -125,9 +125,7 @@ class StylizeSettings(LookSettings, RunSettings):
 
         None where weights are said, or mean what another formula says.
         """
-        if not self._dialled or self.strength in (0, 1):
-            return None
-        return 2**0.5 * float(self.strength**STEEPNESS)
+        return strength.content_error(self.strength) if self._strength_decides else None
 
     @property
     def noise_share(self) -> float:
@@ -135,26 +133,22 @@ class StylizeSettings(LookSettings, RunSettings):
 
         All at 1. Weights alone do not take the photo away in the steps there are.
         """
-        return float(max(0.0, (self.strength - 0.9) / 0.1) ** 0.5) if self._dialled else 0.0
+        return strength.noise_share(self.strength) if self._strength_decides else 0.0
 
     @property
-    def _dialled(self) -> bool:
+    def _strength_decides(self) -> bool:
         """Whether strength alone says how content and style are weighed."""
         return self.formula == "balanced" and self.alpha is None and self.beta is None
 
     @property
     def content_weight(self) -> float:
         """The paper's α: as given, else the formula's own, more or less by strength."""
-        if self.alpha is not None:
-            return self.alpha
-        return DEFAULT_WEIGHTS[self.formula][0] * float((2 * (1 - self.strength)) ** STEEPNESS)
+        return strength.content_weight(self.formula, self.strength) if self.alpha is None else self.alpha
 
     @property
     def style_weight(self) -> float:
         """The paper's β: as given, else the formula's own, more or less by strength."""
-        if self.beta is not None:
-            return self.beta
-        return DEFAULT_WEIGHTS[self.formula][1] * float((2 * self.strength) ** STEEPNESS)
+        return strength.style_weight(self.formula, self.strength) if self.beta is None else self.beta
 
     @property
     def variation_weight(self) -> float:

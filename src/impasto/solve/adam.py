@@ -22,7 +22,7 @@ class AdamState:
 
     Attributes:
         image: the image to be stepped from.
-        here: the objective there.
+        evaluation: the objective there.
         mean, square: running averages of the gradient and of its square, the image's shape.
         rate: the step length, in units of the image's 0..1.
         steps: how many have been taken.

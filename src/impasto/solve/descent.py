@@ -22,7 +22,7 @@ class DescentState:
     Attributes:
         solver: the solver's own state.
         image: the best image so far.
-        here: the objective there.
+        evaluation: the objective there.
         restarts: Adam's so far.
         note: what went wrong in the last step and what was done about it, else "".
         finished: nothing further can be gained, or too little.

@@ -34,8 +34,8 @@ class LBFGSState:
 
     Attributes:
         image: the image reached; every step that moves lowers the loss.
-        here: the objective there.
-        moves, turns: the last changes of image and gradient (s and y), oldest first, each the image's shape.
+        evaluation: the objective there.
+        image_changes, gradient_changes: the last changes (s and y), oldest first, each the image's shape.
         limit: how many of them are kept.
         evaluations: value-and-gradients spent so far.
         outcome: "moved"; "converged": no further gain can be seen; "stalled": no step along a direction of

@@ -208,7 +208,7 @@ def _check_kind(output: OutputFile) -> None:
     except (OSError, ValueError):
         return  # nothing to lose
     if stat.S_ISDIR(facts.st_mode):
-        return  # what a folder in a file's place means is said by `check_place`
+        return  # what a folder in a file's place means is said by `check_writable`
     if not stat.S_ISREG(facts.st_mode):
         if output.kind == "trace":
             return  # it is appended to, so a pipe or /dev/null is as good as a file

@@ -27,7 +27,7 @@ def masks_from_strokes(
     Args:
         strokes: pictures whose alpha says where was painted: of the photo, of the painting.
         paintings: how many there are.
-        stays: whether the photo's unpainted part stays as it is.
+        keep_unpainted: whether the photo's unpainted part stays as it is.
         folder: where the masks are written.
     Returns:
         nothing of both if nothing was painted on the photo.

@@ -39,7 +39,7 @@ class JobQueue:
         self._questions: list[tuple[JobRequest, Future[JobEstimate]]] = []
         self._changed = threading.Condition()
         self.closed = False
-        self._easels = [WorkerHandle(self, {**(common or {}), "device": device}) for device in devices]
+        self._workers = [WorkerHandle(self, {**(common or {}), "device": device}) for device in devices]
 
     def submit(self, page: str, job: JobRequest) -> None:
         """Put an order into the queue. A page has one order: a second one while it waits or works is no more.
@@ -51,12 +51,12 @@ class JobQueue:
             ImageError: a file is no longer there.
         """
         with self._changed:
-            sitting = self._page(page)
-            if sitting.status.is_settled:
+            page_state = self._page(page)
+            if page_state.status.is_settled:
                 self._check_queue()
-                job = copy_inputs(job, tempfile.mkdtemp(dir=sitting.folder))
-                sitting.applied, sitting.spent = {}, 0.0
-                self._put(page, sitting, job, JobStatus())
+                job = copy_inputs(job, tempfile.mkdtemp(dir=page_state.folder))
+                page_state.applied, page_state.spent = {}, 0.0
+                self._put(page, page_state, job, JobStatus())
 
     def resume(self, page: str) -> None:
         """Put a paused or stopped order into the queue again, to go on where it stood.
@@ -65,13 +65,17 @@ class JobQueue:
             BusyError: the queue is full.
         """
         with self._changed:
-            sitting = self._pages.get(page)
-            if sitting is None or sitting.job is None or sitting.status.state not in ("paused", "stopped"):
+            page_state = self._pages.get(page)
+            if (
+                page_state is None
+                or page_state.job is None
+                or page_state.status.state not in ("paused", "stopped")
+            ):
                 return
             self._check_queue()
-            checkpoint = Path(sitting.job.folder) / "checkpoint"
+            checkpoint = Path(page_state.job.folder) / "checkpoint"
             path = str(checkpoint) if checkpoint.exists() else ""
-            self._put(page, sitting, replace(sitting.job, checkpoint=path), sitting.status)
+            self._put(page, page_state, replace(page_state.job, checkpoint=path), page_state.status)
 
     def _check_queue(self) -> None:
         if len(self._queue) >= self.limits.waiting:
@@ -98,38 +102,44 @@ class JobQueue:
     def steer(self, page: str, changes: Mapping[str, Any]) -> None:
         """Change settings of the page's order while it waits, is painted, or rests (`run/steering.py`)."""
         with self._changed:
-            sitting = self._pages.get(page)
-            if sitting is None or sitting.job is None or sitting.status.state in ("finished", "failed"):
+            page_state = self._pages.get(page)
+            if (
+                page_state is None
+                or page_state.job is None
+                or page_state.status.state in ("finished", "failed")
+            ):
                 return
             shares = str(changes.get("blend", "")).count(",") + 1
-            if "blend" in changes and shares != len(sitting.job.styles):
+            if "blend" in changes and shares != len(page_state.job.styles):
                 return  # of other paintings than it was begun with
-            if page in self._queue and not sitting.job.checkpoint:
-                settings = {**sitting.job.settings, **changes}
-                sitting.job = replace(sitting.job, settings=settings)
+            if page in self._queue and not page_state.job.checkpoint:
+                settings = {**page_state.job.settings, **changes}
+                page_state.job = replace(page_state.job, settings=settings)
             else:
-                sitting.applied |= changes
-                sitting.changes |= changes
+                page_state.applied |= changes
+                page_state.changes |= changes
             self._changed.notify_all()
 
     def close_page(self, page: str) -> None:
         """The page is closed: its order ends, and what was kept for it is removed."""
         with self._changed:
-            sitting = self._pages.pop(page, None)
-            if sitting is None:
+            page_state = self._pages.pop(page, None)
+            if page_state is None:
                 return
-            sitting.command = "leave"
+            page_state.command = "leave"
             if page in self._queue:
                 self._queue.remove(page)
-            sitting.status = replace(sitting.status, state="stopped", version=sitting.status.version + 1)
+            page_state.status = replace(
+                page_state.status, state="stopped", version=page_state.status.version + 1
+            )
             self._renumber()
-        shutil.rmtree(sitting.folder, ignore_errors=True)
+        shutil.rmtree(page_state.folder, ignore_errors=True)
 
     def view(self, page: str) -> JobStatus:
         """What the page shows now."""
         with self._changed:
-            sitting = self._pages.get(page)
-            return sitting.status if sitting else JobStatus()
+            page_state = self._pages.get(page)
+            return page_state.status if page_state else JobStatus()
 
     def follow(self, page: str, every: float = 0.4) -> Iterator[JobStatus]:
         """Views of the page's order as it changes, until it rests; not more often than every so many seconds.
@@ -179,7 +189,7 @@ class JobQueue:
         with self._changed:
             self.closed = True
             self._changed.notify_all()
-        for worker in self._easels:
+        for worker in self._workers:
             worker.thread.join(timeout=PATIENCE)
         shutil.rmtree(self.root, ignore_errors=True)
 
@@ -192,38 +202,38 @@ class JobQueue:
 
     def _forget_oldest(self) -> None:
         """Make room for another page: the oldest at rest goes."""
-        for page, sitting in self._pages.items():
-            if sitting.status.is_settled:
+        for page, page_state in self._pages.items():
+            if page_state.status.is_settled:
                 self.close_page(page)
                 return
         raise BusyError(f"{len(self._pages)} pages are open, and all are painting. Try again later.")
 
     def _command(self, page: str, wish: str) -> None:
         with self._changed:
-            sitting = self._pages.get(page)
-            if sitting is None or sitting.status.is_settled:
+            page_state = self._pages.get(page)
+            if page_state is None or page_state.status.is_settled:
                 return
             if page in self._queue:
                 self._queue.remove(page)
-                going_on = sitting.job is not None and bool(sitting.job.checkpoint)
+                going_on = page_state.job is not None and bool(page_state.job.checkpoint)
                 state: JobState = "paused" if going_on else "nothing"
                 text = "Paused." if going_on else "Taken back."
-                before = sitting.status
-                sitting.status = replace(
+                before = page_state.status
+                page_state.status = replace(
                     before, state=state, text=text, position=0, version=before.version + 1
                 )
                 self._renumber()
                 return
-            sitting.command = wish
+            page_state.command = wish
             self._changed.notify_all()
 
     def _renumber(self) -> None:
         """Tell every page that waits its place."""
         for position, page in enumerate(self._queue, start=1):
-            sitting = self._pages[page]
-            if sitting.status.position != position:
-                sitting.status = replace(
-                    sitting.status, position=position, version=sitting.status.version + 1
+            page_state = self._pages[page]
+            if page_state.status.position != position:
+                page_state.status = replace(
+                    page_state.status, position=position, version=page_state.status.version + 1
                 )
         self._changed.notify_all()
 
@@ -246,16 +256,16 @@ class JobQueue:
                 return None
             if self._questions:
                 return self._questions.pop(0)
-            sitting = self._pages[self._queue.pop(0)]
-            sitting.status = replace(
-                sitting.status,
+            page_state = self._pages[self._queue.pop(0)]
+            page_state.status = replace(
+                page_state.status,
                 state="working",
                 position=0,
                 text="Getting ready.",
-                version=sitting.status.version + 1,
+                version=page_state.status.version + 1,
             )
             self._renumber()
-            return sitting
+            return page_state
 
     def update(self, page_state: PageState, news: Update) -> None:
         """Note what an easel says of an order."""

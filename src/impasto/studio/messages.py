@@ -25,7 +25,7 @@ class JobRequest:
         recipe: what kind of picture.
         content, styles: files that the page's visitor uploaded or picked.
         regions: masks; or strokes: what was painted with a brush on the photo, and on the painting.
-        stays: whether what has no strokes stays a photo.
+        keep_unpainted: whether what has no strokes stays a photo.
         settings: by name, of the recipe's settings class.
         folder: where the results go; the desk's own.
         number: of the figure.
@@ -69,11 +69,11 @@ class JobStatus:
 
     Attributes:
         state: of the order.
-        place: in the queue: 0, it is being painted; 1, it is next.
+        position: in the queue: 0, it is being painted; 1, it is next.
         text, picture, step: the newest of the news.
         curve: seconds, loss and content's and style's parts of it, of the steps so far.
         files: what has been written.
-        serial: goes up with every change.
+        version: goes up with every change.
     """
 
     state: JobState = "nothing"

@@ -50,10 +50,10 @@ def main(pipe: Connection, common: Mapping[str, Any], niceness: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the desk's: it hangs up
     with suppress(OSError, AttributeError):
         os.nice(niceness)
-    easel = Worker(pipe, common)
+    worker = Worker(pipe, common)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
-            easel.serve(*pipe.recv())
+            worker.serve(*pipe.recv())
 
 
 class Worker:

@@ -27,11 +27,11 @@ class PageState:
 
     Attributes:
         folder: where its files are.
-        order: the newest.
-        view: what is shown.
-        wish: what the easel is to do with the order: "pause", "stop", "leave".
+        job: the newest.
+        status: what is shown.
+        command: what the easel is to do with the order: "pause", "stop", "leave".
         changes: settings that the easel has not heard of.
-        said: everything that has been steered in this order: a resumed one hears it again.
+        applied: everything that has been steered in this order: a resumed one hears it again.
         spent: seconds of painting.
     """
 
@@ -71,7 +71,7 @@ class WorkerHandle:
     """
 
     def __init__(self, queue: TaskSource, common: Mapping[str, Any]) -> None:
-        self.desk, self.common = queue, common
+        self.queue, self.common = queue, common
         self._asked: dict[int, Future[JobEstimate]] = {}
         self._count = 0
         self._begin()
@@ -89,14 +89,14 @@ class WorkerHandle:
         self.pipe.send(("warm",))
 
     def _serve(self) -> None:
-        while (thing := self.desk.next_task()) is not None:
-            sitting = thing if isinstance(thing, PageState) else None
+        while (thing := self.queue.next_task()) is not None:
+            page_state = thing if isinstance(thing, PageState) else None
             if not self.process.is_alive():  # it died of itself: what comes next has nothing to do with that
                 self._replace(None)
             try:
                 if isinstance(thing, PageState):
                     self._paint(thing)
-                    sitting = None  # it has ended, whatever happens to the questions
+                    page_state = None  # it has ended, whatever happens to the questions
                 else:
                     self._ask(*thing)
                 while self._asked:
@@ -104,7 +104,7 @@ class WorkerHandle:
             except Exception as error:  # noqa: BLE001 — without this thread nothing would be painted any more
                 if not isinstance(error, (EOFError, OSError)):
                     traceback.print_exc()
-                self._replace(sitting)
+                self._replace(page_state)
         with suppress(OSError):
             self.pipe.close()
         self.process.join(timeout=2.0)
@@ -123,7 +123,7 @@ class WorkerHandle:
         self.pipe.send(("paint", page_state.job))
         while True:
             page_state.spent = before + time.monotonic() - began
-            wish, changes, questions = self.desk.pending(page_state)
+            wish, changes, questions = self.queue.pending(page_state)
             if changes:
                 self.pipe.send(("steer", changes))
             if wish != sent:
@@ -143,7 +143,7 @@ class WorkerHandle:
             number, forecast = content
             settle(self._asked.pop(number), forecast)
         elif what == "news" and page_state is not None:
-            self.desk.update(page_state, content)
+            self.queue.update(page_state, content)
             return bool(content.state != "working")
         return False
 
@@ -157,8 +157,8 @@ class WorkerHandle:
             settle(answer, ImpastoError(reason))
         self._asked = {}
         if page_state is not None:
-            self.desk.update(page_state, Update("failed", reason))
-        while not self.desk.closed:
+            self.queue.update(page_state, Update("failed", reason))
+        while not self.queue.closed:
             try:
                 self._begin()
             except OSError:  # no memory, no processes: not for ever

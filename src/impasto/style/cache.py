@@ -62,7 +62,7 @@ class Cache:
         compute: Compute,
         on_download: ByteProgress | None,
     ) -> tuple[VGG19, Weights]:
-        """As `network_for`; the weights come without their tensors, which the network has.
+        """As `load_vgg19`; the weights come without their tensors, which the network has.
 
         Raises:
             WeightsError: none, damaged, or not to be had.
@@ -102,7 +102,7 @@ class Cache:
         return value
 
     def resized_pixels(self, picture: Picture, height: int, width: int, device: torch.device) -> Image:
-        """As `fitted` in `job`; what was asked for last is not made again while it is still in use.
+        """As `resized_pixels` in `job`; what was asked for last is not made again while it is still in use.
 
         A job starts each scale from the photo and measures its content there as well. Bringing a camera's
         12 megapixels to any size takes 0.25 s on two cores.
@@ -128,7 +128,7 @@ class Cache:
         blending: Blending = "targets",
         tile: int = 0,
     ) -> list[list[StyleTarget]]:
-        """As `Styles.wanted`, measured once."""
+        """As `Styles.targets`, measured once."""
         if self._measured is None or self._measured[0] is not network or self._measured[1] is not paintings:
             self._measured, self._targets = (network, paintings), {}
         named = statistics if isinstance(statistics, str) else tuple(statistics.items())

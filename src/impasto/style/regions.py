@@ -27,7 +27,7 @@ class Regions:
         painted: by region, which of the photo's areas it is.
         kept: the photo's areas that stay as they are.
         sources: by region and painting, which area of the painting gives the style: None is all of it, or
-            `NOTHING`.
+            `NO_STYLE`.
         inputs: the masks as read, by role.
     """
 

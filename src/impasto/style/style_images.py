@@ -52,7 +52,7 @@ class StyleImages:
         return dict(zip(names, self.pictures, strict=True))
 
     def sizes(self, long: int, least: int) -> list[tuple[int, int]]:
-        """Height and width in pixels at that long side; larger if the short one would be below `least`."""
+        """Height and width in pixels at that long side; larger if the short one were below `least`."""
         return [fit(p.height, p.width, long_side(p, long, least)) for p in self.pictures]
 
     def at(self, number: int, size: tuple[int, int], device: torch.device) -> Image:
@@ -179,7 +179,7 @@ def read_styles(style: StyleSources, blend: str) -> StyleImages:
         blend: shares in the order of the paintings, as text; equal if empty.
     Raises:
         ImageError: as `read_picture`.
-        SettingsError: as `blend_shares`.
+        SettingsError: as `parse_blend`.
     """
     several: list[Any] = list(style) if isinstance(style, (list, tuple)) else [style]
     shares = parse_blend(blend, len(several))

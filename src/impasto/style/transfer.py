@@ -29,7 +29,7 @@ class StyleTransfer:
     """What is painted, at any of its scales."""
 
     network: VGG19
-    workshop: Cache
+    cache: Cache
     photo: Picture
     paintings: StyleImages
     settings: StylizeSettings
@@ -50,7 +50,7 @@ class StyleTransfer:
         if self.start is None:
             image = self._noise(scale)
         else:
-            image = self.workshop.resized_pixels(self.start, *size, device)
+            image = self.cache.resized_pixels(self.start, *size, device)
             if self.start is self.photo and self.settings.noise_share:
                 image = torch.lerp(image, self._noise(scale), self.settings.noise_share)
         image = grey(image) if self._grey else image
@@ -84,7 +84,7 @@ class StyleTransfer:
         )
         statistic = CONVENTIONS[settings.formula].statistic
         theirs = settings.style_loss == "gram" and statistic is not GRAM
-        by_region = self.workshop.style_targets(
+        by_region = self.cache.style_targets(
             self.network,
             self.paintings,
             dict.fromkeys(settings.layers, statistic) if theirs else settings.style_loss,
@@ -120,7 +120,7 @@ class StyleTransfer:
         kept = self._regions.kept_mask(*size) if self._regions else None
         if not self._grey and kept is None:
             return image
-        photo = self.workshop.resized_pixels(self.photo, *size, torch.device("cpu"))
+        photo = self.cache.resized_pixels(self.photo, *size, torch.device("cpu"))
         if self._grey:
             image = with_luminance(photo, luminance(image))
         return image if kept is None else torch.lerp(image, photo, kept)
@@ -134,7 +134,7 @@ class StyleTransfer:
         return self.paintings.regions
 
     def _content(self, scale: Scale) -> Image:
-        image = self.workshop.resized_pixels(self.photo, scale.height, scale.width, self.network.device)
+        image = self.cache.resized_pixels(self.photo, scale.height, scale.width, self.network.device)
         return grey(image) if self._grey else image
 
 

@@ -126,7 +126,7 @@ def compute_for_settings(settings: ComputeSettings) -> Compute:
     """The device and feature type that the settings ask for; sets the number of threads.
 
     Raises:
-        SettingsError, DeviceError: as `choose`.
+        SettingsError, DeviceError: as `choose_compute`.
     """
     use_threads(settings.threads)
     return choose_compute(settings.device, settings.precision)

@@ -45,7 +45,7 @@ class JobPanel:
     """
 
     def __init__(self, queue: JobQueue, tab: str, what: str, backlog: Callable[[str], int]) -> None:
-        self.desk, self.tab, self.backlog = queue, tab, backlog
+        self.queue, self.tab, self.backlog = queue, tab, backlog
         self._followed: set[str] = set()
         nothing = JobStatus()
         self.stage = gr.HTML(html.stage(nothing), elem_id=f"{tab}-stage")
@@ -105,7 +105,7 @@ class JobPanel:
     async def order(self, request: gr.Request, job: JobRequest) -> AsyncIterator[list[Any]]:
         """Have it painted, and show how it becomes."""
         page = page_of(request, self.tab)
-        self.desk.submit(page, job)
+        self.queue.submit(page, job)
         async for update in self.follow(page):
             yield update
 
@@ -118,7 +118,7 @@ class JobPanel:
             async for update in self._changes(page):
                 yield update
         except (GeneratorExit, asyncio.CancelledError):
-            self.desk.close_page(page)  # nobody is there any more
+            self.queue.close_page(page)  # nobody is there any more
             raise
         finally:
             self._followed.discard(page)
@@ -128,7 +128,7 @@ class JobPanel:
         loop = asyncio.get_running_loop()
         visitor = page.partition(":")[0]
         while True:
-            view = self.desk.view(page)
+            view = self.queue.view(page)
             if view.version != seen and (view.is_settled or self.backlog(visitor) < BACKLOG):
                 seen = view.version
                 now = loop.time()
@@ -167,14 +167,14 @@ class JobPanel:
         ]
 
     def _pause(self, request: gr.Request) -> None:
-        self.desk.pause(page_of(request, self.tab))
+        self.queue.pause(page_of(request, self.tab))
 
     def _stop(self, request: gr.Request) -> None:
-        self.desk.stop(page_of(request, self.tab))
+        self.queue.stop(page_of(request, self.tab))
 
     async def _resume(self, request: gr.Request) -> AsyncIterator[list[Any]]:
         page = page_of(request, self.tab)
         with show_errors():
-            self.desk.resume(page)
+            self.queue.resume(page)
         async for update in self.follow(page):
             yield update

@@ -53,11 +53,11 @@ class PaintTab:
     """Photo, painting, controls, and the painting as it becomes.
 
     Args:
-        desk, backlog: as in `Live`.
+        desk, backlog: as in `JobPanel`.
     """
 
     def __init__(self, queue: JobQueue, backlog: Callable[[str], int]) -> None:
-        self.desk = queue
+        self.queue = queue
         with gr.Row():
             with gr.Column(scale=4, min_width=300):
                 self.inputs = self._choose()
@@ -101,7 +101,7 @@ class PaintTab:
                     _captioned(met_artworks()[:SHOWN]), label="The museum", columns=4, height=300,
                     allow_preview=False, interactive=False, elem_id="museum", buttons=[],
                 )  # fmt: skip
-        controls = [control(field, longest=self.desk.limits.size) for field in PAINTING_FIELDS[: len(PLAIN)]]
+        controls = [control(field, longest=self.queue.limits.size) for field in PAINTING_FIELDS[: len(PLAIN)]]
         self.forecast = gr.HTML(html.forecast(""), elem_id="forecast")
         with gr.Accordion("More paintings", open=False):
             shares = [gr.Slider(0, 4, 1, step=0.1, label="Share of the first painting", elem_id="share-1")]
@@ -116,7 +116,7 @@ class PaintTab:
             on_photo, on_painting, self.load, stays = region_editors()
         with gr.Accordion("Advanced settings", open=False):
             controls += [
-                control(field, longest=self.desk.limits.size) for field in PAINTING_FIELDS[len(PLAIN) :]
+                control(field, longest=self.queue.limits.size) for field in PAINTING_FIELDS[len(PLAIN) :]
             ]
         return Inputs(photo, paintings, shares, controls, [on_photo, on_painting], stays)
 
@@ -155,7 +155,7 @@ class PaintTab:
         Raises:
             ImpastoError: what is missing or wrong.
         """
-        limits, rest = self.desk.limits, list(values)
+        limits, rest = self.queue.limits, list(values)
         photo, paintings = rest[0], rest[1 : 1 + MOST]
         shares, rest = rest[1 + MOST : 1 + 2 * MOST], rest[1 + 2 * MOST :]
         controls, (on_photo, on_painting, stays) = rest[:-3], rest[-3:]
@@ -181,7 +181,7 @@ class PaintTab:
 
     async def _paint(self, request: gr.Request, *values: Any) -> AsyncIterator[list[Any]]:
         with show_errors():
-            folder = self.desk.folder(page_of(request, "paint"))
+            folder = self.queue.folder(page_of(request, "paint"))
             async for update in self.live.order(request, self._order(values, folder)):
                 yield update
 
@@ -192,7 +192,7 @@ class PaintTab:
         shares = [1.0] * MOST
         try:
             order = self._order([photo, *paintings, *shares, *controls, None, None, False])
-            return html.forecast(await asyncio.to_thread(self.desk.estimate, order))
+            return html.forecast(await asyncio.to_thread(self.queue.estimate, order))
         except ImpastoError as error:
             return html.forecast(str(error))
         except TimeoutError:
@@ -202,7 +202,7 @@ class PaintTab:
         self, photo: str | None, kept: list[Any], request: gr.Request
     ) -> tuple[Any, Any, list[Any]]:
         """Photo and painting side by side, and the painting among those of this visit."""
-        view = self.desk.view(page_of(request, "paint"))
+        view = self.queue.view(page_of(request, "paint"))
         files = [file for file in view.files if file.endswith(".png")]
         if not files or view.state not in ("finished", "stopped") or not photo:
             return gr.skip(), gr.skip(), kept
@@ -212,7 +212,7 @@ class PaintTab:
 
     def _steer(self, name: str) -> Any:
         def steered(value: float, request: gr.Request) -> None:
-            self.desk.steer(page_of(request, "paint"), {name: float(value)})
+            self.queue.steer(page_of(request, "paint"), {name: float(value)})
 
         return steered
 
@@ -220,11 +220,11 @@ class PaintTab:
         paintings, shares = values[:MOST], values[MOST:]
         chosen = [share for path, share in zip(paintings, shares, strict=True) if path]
         if len(chosen) > 1:
-            self.desk.steer(page_of(request, "paint"), {"blend": _blend(chosen)})
+            self.queue.steer(page_of(request, "paint"), {"blend": _blend(chosen)})
 
     def _background(self, path: str | None, what: str) -> Any:
         with show_errors():
-            file = checked_upload(path, what, self.desk.limits)
+            file = checked_upload(path, what, self.queue.limits)
         return {"background": file, "layers": [], "composite": None}
 
     def _picked_there(self, words: str, event: gr.SelectData) -> str:

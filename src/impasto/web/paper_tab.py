@@ -34,12 +34,12 @@ class PaperTab:
     """One picture, one layer, and what is found of it.
 
     Args:
-        desk, backlog: as in `Live`.
+        desk, backlog: as in `JobPanel`.
         inputs: of the tab to paint in, whose pictures the figures take.
     """
 
     def __init__(self, queue: JobQueue, inputs: Inputs, backlog: Callable[[str], int]) -> None:
-        self.desk = queue
+        self.queue = queue
         with gr.Row():
             with gr.Column(scale=4, min_width=300):
                 gr.Markdown(EXPLAINED)
@@ -65,7 +65,7 @@ class PaperTab:
         Raises:
             ImpastoError: what is missing or wrong.
         """
-        recipe, limits = KINDS[kind], self.desk.limits
+        recipe, limits = KINDS[kind], self.queue.limits
         if recipe == "figure":
             content = checked_upload(photo, "photo on the other tab", limits)
             style = checked_upload(painting, "painting on the other tab", limits)
@@ -87,13 +87,13 @@ class PaperTab:
         shown: list[str] = []
         with show_errors():
             async for update in self.live.order(request, self._order(*values)):
-                files = self.desk.view(page_of(request, "paper")).files
+                files = self.queue.view(page_of(request, "paper")).files
                 panels = [file for file in files if Path(file).parent.name == "panels"]
                 yield [*update, _named(panels) if panels != shown else gr.skip()]
                 shown = panels
 
     def _panels(self, request: gr.Request) -> list[tuple[str, str]]:
-        files = self.desk.view(page_of(request, "paper")).files
+        files = self.queue.view(page_of(request, "paper")).files
         return _named([file for file in files if Path(file).parent.name == "panels"])
 
 
