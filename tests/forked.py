@@ -57,5 +57,5 @@ if __name__ == "__main__":
     import impasto.recipes.train  # so that it is loaded once
     from impasto.cli.main import app
 
-    assert impasto.stylize_fast.trainer
+    assert impasto.fast.trainer
     forked(int(sys.argv[1]), lambda: app(sys.argv[2:]))

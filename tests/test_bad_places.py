@@ -336,7 +336,7 @@ def test_a_full_disk_at_the_end_is_one_line(
 
 SAVING = """
 import sys, torch
-from impasto.system.distributed import all_sum, join, leave, rank
+from impasto.system.distributed import all_sum, join_process_group, leave_process_group, rank
 from impasto.errors import CheckpointError
 from impasto.objective.bands import Band
 from impasto.objective.evaluate import Evaluation
@@ -344,9 +344,9 @@ from impasto.run import checkpoint
 from impasto.solve import descent
 from impasto.run.checkpoint import Snapshot
 
-join()
+join_process_group()
 band = Band.of(64, 32)
-image = band.own(torch.rand(1, 3, 64, 32))
+image = band.local_rows(torch.rand(1, 3, 64, 32))
 state = descent.start(lambda x: Evaluation(torch.ones(()), x, ("a",), torch.ones(1)), image, method="adam")
 snapshot = Snapshot(descent=state, band=band)
 for path in (sys.argv[1] + "/nowhere/run", sys.argv[1] + "/run"):
@@ -357,7 +357,7 @@ for path in (sys.argv[1] + "/nowhere/run", sys.argv[1] + "/run"):
     else:
         assert rank() == 1 or "nowhere" not in path
 assert float(all_sum(torch.ones(()))) == 2
-leave()
+leave_process_group()
 """
 
 

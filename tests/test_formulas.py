@@ -172,4 +172,8 @@ def test_a_statistic_that_is_asked_for_wins_over_the_tools(small_file: str) -> N
         job = plan_stylize(scene(36, 48), stripes(40, 40), settings)
         terms = job.objective(job.scales[0], Layout()).terms
         kinds[style_loss] = {type(t.statistic).__name__ for t in terms if isinstance(t, StyleTerm)}
-    assert kinds == {"gram": {"Moments"}, "gaussian": {"Moments"}, "histogram": {"Histogram"}}
+    assert kinds == {
+        "gram": {"GaussianStatistic"},
+        "gaussian": {"GaussianStatistic"},
+        "histogram": {"HistogramStatistic"},
+    }

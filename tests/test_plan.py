@@ -21,7 +21,7 @@ from impasto.image.picture import Picture
 from impasto.image.read import read_picture
 from impasto.recipes.stylize import plan_stylize
 from impasto.results import manifest as manifests
-from impasto.run import loop as jobs
+from impasto.run import scale_run
 from impasto.run.choose_layout import FIXED_BYTES, choose_layout
 from impasto.run.estimate import estimate
 from impasto.run.layout import LEAST_HISTORY, Layout, next_smaller
@@ -69,7 +69,7 @@ def test_less_memory_costs_more_and_what_is_chosen_fits(needs: MemoryModel) -> N
 
 def test_no_room_on_the_disk(needs: MemoryModel, monkeypatch: pytest.MonkeyPatch) -> None:
     free = type("Usage", (), {"free": 1000})
-    monkeypatch.setattr("impasto.run.estimate.shutil.disk_usage", lambda _: free)
+    monkeypatch.setattr("impasto.run.choose_layout.shutil.disk_usage", lambda _: free)
     assert choose_layout(needs, LARGE, available=PLENTY, tile=512) == Layout(512, "again", 20)
 
 
@@ -88,7 +88,7 @@ def test_stepping_down_ends(needs: MemoryModel) -> None:
 
 
 def test_shares_of_a_process_fall(needs: MemoryModel) -> None:
-    alone, four = (replace(needs, ranks=count) for count in (1, 4))
+    alone, four = (replace(needs, world_size=count) for count in (1, 4))
     large = Scale(4000, 6000, 50)
     held = [one.bytes(large, Layout(256, "disk")) - 90_000_000 for one in (alone, four)]
     assert held[1] < held[0] / 3
@@ -148,7 +148,7 @@ def test_running_out_of_memory_steps_down_and_goes_on(
     """Twice there is not enough, at the start and in the middle; the picture is the same, and it is said."""
     job = plan_stylize(Picture(scene(150, 200)), painting, replace(roomy, size=200, steps=8))
     calm = list(iter_run(job))
-    build, calls = jobs.evaluator, []
+    build, calls = scale_run.evaluator, []
 
     def tight(*arguments: object, **options: object) -> object:
         evaluate = build(*arguments, **options)  # type: ignore[arg-type]
@@ -163,7 +163,7 @@ def test_running_out_of_memory_steps_down_and_goes_on(
 
         return failing
 
-    monkeypatch.setattr(jobs, "evaluator", tight)
+    monkeypatch.setattr(scale_run, "evaluator", tight)
     steps = list(iter_run(job))
     assert [step.step for step in steps] == list(range(1, 9))
     notes = [step.note for step in steps if step.note]
@@ -181,7 +181,7 @@ def test_when_nothing_is_left_to_step_down_to(
     def never(*_: object, **__: object) -> object:
         raise MemoryError
 
-    monkeypatch.setattr(jobs, "evaluator", never)
+    monkeypatch.setattr(scale_run, "evaluator", never)
     with pytest.raises(DeviceError, match=r"the memory does not suffice for a picture of 64×48\. Use"):
         next(iter_run(plan_stylize(Picture(scene(48, 64)), painting, replace(roomy, size=64))))
 

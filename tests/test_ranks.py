@@ -89,11 +89,11 @@ def test_the_command_under_torchrun(photo: str, painting: str, small_file: str, 
 DYING = """
 import os, torch
 from forked import forked
-from impasto.system.distributed import all_sum, join, rank
+from impasto.system.distributed import all_sum, join_process_group, rank
 from impasto.errors import DeviceError
 
 def work():
-    join()
+    join_process_group()
     all_sum(torch.ones(1))
     if rank() == 1:
         os._exit(9)

@@ -242,13 +242,14 @@ def test_too_little_memory_is_said_in_words(photo: str, painting: str, small_fil
     """A process that may take 400 MB more than it has, asked for 36 megapixels."""
     code = f"""
 import resource, impasto
-from impasto.run.loop import run
-from impasto.recipes.stylize import prepare
-job = prepare({photo!r}, {painting!r}, impasto.StylizeSettings(size=7000, scales=1, weights={small_file!r}))
+from impasto.run.loop import iter_run
+from impasto.recipes.stylize import plan_stylize
+settings = impasto.StylizeSettings(size=7000, scales=1, weights={small_file!r})
+plan = plan_stylize({photo!r}, {painting!r}, settings)
 held = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (held + 400_000_000,) * 2)
 try:
-    next(run(job))
+    next(iter_run(plan))
 except impasto.DeviceError as error:
     print(error)
 """

@@ -101,9 +101,8 @@ def plan_content(
 
     def judge(result: Image) -> dict[str, float]:
         with torch.no_grad():
-            expected, actual = (
-                network.features(x, [settings.layer])[settings.layer] for x in (shown, result)
-            )
+            layers = [settings.layer]
+            expected, actual = (network.features(x, layers)[settings.layer] for x in (shown, result))
         error = float((actual - expected).norm() / expected.norm())
         return {"relative_error": error, "psnr": psnr(result, shown)}
 
