@@ -17,7 +17,7 @@ leave_out(device, layers, tiles)
 FIRST = (
     "test_web",
     "test_studio",
-    "test_web_guard",
+    "test_guard",
     "test_ranks",
     "test_precision",
     "test_control",

@@ -10,7 +10,7 @@ from impasto.objective.bands import Band
 from impasto.objective.evaluate import evaluator
 from impasto.solve import descent
 from impasto.system.distributed import join_process_group, leave_process_group, rank, world_size
-from test_tiles import KEEPS, SIZES, SUBSETS, objective_for
+from tiled import KEEPS, SIZES, SUBSETS, objective_for
 
 TORI = [((48, 80), True), ((96, 32), True)]
 

@@ -1,7 +1,7 @@
 """What this process needs before PyTorch computes for the first time: repeatable arithmetic, large pages.
 
 Importing this module does it, once; every module that imports torch imports this one, directly or through
-`shapes`, `device` or `memory` (`tests/test_process.py`). It changes two things:
+`shapes`, `device` or `memory` (`tests/system/test_process.py`). It changes two things:
 
 - MKL, which multiplies matrices for PyTorch on x86, chooses kernels by the alignment of its buffers on some
   processors (seen on AMD). The same run then ends in other pixels. Its strict mode chooses by shape alone, at

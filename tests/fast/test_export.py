@@ -26,7 +26,7 @@ from impasto.recipes.export import export_onnx
 from impasto.version import __version__
 from small import scene
 
-EXAMPLE = Path(__file__).parent.parent / "examples" / "onnx_paint.py"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "onnx_paint.py"
 MANIFEST = {"format": 1, "impasto": __version__, "settings": {"strength": 0.5, "place": "Étretat"}}
 
 

@@ -329,7 +329,7 @@ def test_the_example_for_programs_runs(
     import subprocess
     import sys
 
-    example = Path(__file__).parent.parent / "examples" / "studio_client.py"
+    example = Path(__file__).parents[2] / "examples" / "studio_client.py"
     out = tmp_path / "out.png"
     done = subprocess.run(
         [sys.executable, str(example), server[0], photo, painting, str(out), "--size", "64"],

@@ -1,8 +1,5 @@
 """Several processes = one: the same loss, gradient and steps, whatever their number; and when one dies."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,23 +9,8 @@ from typer.testing import CliRunner
 import ranked
 from impasto.cli.main import app
 from impasto.image.read import read_picture
-from test_tiles import distance
-
-HERE = Path(__file__).parent
-
-
-def launch(*command: str, **options: object) -> subprocess.CompletedProcess[str]:
-    """Run Python with one thread, and with what is in this folder at hand."""
-    paths = [str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)}
-    return subprocess.run(
-        [sys.executable, *command], capture_output=True, text=True, env=environment, timeout=300, **options
-    )  # type: ignore[call-overload,no-any-return]
-
-
-def torchrun(count: int, *command: str) -> subprocess.CompletedProcess[str]:
-    return launch("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count), *command)
-
+from launched import HERE, launch, torchrun
+from tiled import distance
 
 COUNTS = (2, 3)
 

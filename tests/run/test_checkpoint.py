@@ -25,7 +25,7 @@ from impasto.run.loop import finish, iter_run
 from small import save, scene, stripes
 
 RUNNER = CliRunner()
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from impasto.settings.stylize import StylizeSettings
 from impasto.system.device import choose_compute, has_bfloat16
 from impasto.system.process import repeatability
 
-SOURCE = Path(__file__).parent.parent / "src" / "impasto"
+SOURCE = Path(__file__).parents[2] / "src" / "impasto"
 CPU = torch.device("cpu")
 
 needs_mkl = pytest.mark.skipif(not torch.backends.mkl.is_available(), reason="PyTorch has no MKL here")

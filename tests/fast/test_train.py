@@ -20,8 +20,8 @@ from impasto import (
 from impasto.cli.main import app
 from impasto.fast.training_photos import TrainingPhotos
 from impasto.fast.transformer_net import TransformerNet
+from launched import HERE, launch
 from small import save, scene
-from test_ranks import HERE, launch
 
 
 @pytest.fixture(scope="module")

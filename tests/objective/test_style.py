@@ -16,7 +16,7 @@ from impasto.objective.statistics import GaussianStatistic, HistogramStatistic
 from impasto.objective.style import GRAM, Statistic, StyleTerm
 from impasto.objective.targets import style_means
 from small import scene, small_network, stripes
-from test_tiles import SIZES, distance
+from tiled import SIZES, distance
 
 KINDS = ("gram", "gaussian", "histogram")
 

@@ -1,0 +1,21 @@
+"""Python, and several processes of it, with the helpers of the tests at hand."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+def launch(*command: str, **options: object) -> subprocess.CompletedProcess[str]:
+    """Run Python with one thread, and with what is in this folder at hand."""
+    paths = [str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)}
+    return subprocess.run(
+        [sys.executable, *command], capture_output=True, text=True, env=environment, timeout=300, **options
+    )  # type: ignore[call-overload,no-any-return]
+
+
+def torchrun(count: int, *command: str) -> subprocess.CompletedProcess[str]:
+    return launch("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count), *command)
