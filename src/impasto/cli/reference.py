@@ -30,7 +30,7 @@ PAGES = {
 def settings_page() -> str:
     """Every setting of every command, as Markdown tables."""
     parts = [
-        "# Settings\n\nGenerated from `settings/base.py` by `scripts/docs`. "
+        "# Settings\n\nGenerated from `src/impasto/settings/` by `scripts/docs`. "
         "An option `--finest-steps` of the command is the field `finest_steps` in Python.\n"
     ]
     for command, settings in PAGES.items():

@@ -216,11 +216,11 @@ class Trainer:
     @torch.no_grad()
     def _evaluate_held_out(self) -> None:
         """Judge by the photos kept apart, in every style, and remember the best painter."""
-        judges = self.photos.held_out_crops()
+        held_out = self.photos.held_out_crops()
         losses = []
-        for index, photo in enumerate(judges):
+        for index, photo in enumerate(held_out):
             for kind in range(len(self.names)):
-                if index % len(self.names) == kind or len(judges) < len(self.names):
+                if index % len(self.names) == kind or len(held_out) < len(self.names):
                     photo = photo.to(self.compute.device)
                     painted = self._paint(self.transformer, photo, [kind])
                     losses.append(float(self._evaluate(painted, photo, kind).loss))

@@ -32,18 +32,19 @@ def from_array(values: NDArray[Any], *, role: str = "image") -> Picture:
     Raises:
         ImageError: another shape, another kind of number, values outside the range, NaN.
     """
-    who = f"{role} (array)"
+    subject = f"{role} (array)"
     channels = values.shape[2] if values.ndim == 3 else 1
     if values.ndim not in (2, 3) or channels not in (1, 3, 4) or not values.size:
-        raise ImageError(f"{who} has shape {values.shape}; needed: {_SHAPES}, with at least one pixel.")
+        raise ImageError(f"{subject} has shape {values.shape}; needed: {_SHAPES}, with at least one pixel.")
     if values.dtype.newbyteorder("=") in (np.uint8, np.uint16):
         tensor: Tensor = planes(values)
     elif np.issubdtype(values.dtype, np.floating):
         stacked = values.reshape(*values.shape[:2], -1).transpose(2, 0, 1)[None]
-        tensor = _checked(torch.from_numpy(np.array(stacked, np.float32, order="C")), who)
+        tensor = _checked(torch.from_numpy(np.array(stacked, np.float32, order="C")), subject)
     else:
         raise ImageError(
-            f"{who} holds {values.dtype} numbers; needed: uint8 (0..255), uint16 (0..65535) or float (0..1)."
+            f"{subject} holds {values.dtype} numbers; needed: uint8 (0..255), uint16 (0..65535) or "
+            "float (0..1)."
         )
     return _picture(tensor, "array")
 
@@ -59,17 +60,17 @@ def from_tensor(values: Tensor, *, role: str = "image") -> Picture:
     Raises:
         ImageError: another shape, another kind of number, values outside the range, NaN.
     """
-    who = f"{role} (tensor)"
+    subject = f"{role} (tensor)"
     shape = tuple(values.shape)
     if len(shape) not in (3, 4) or shape[-3] not in (1, 3, 4) or not values.numel():
-        raise ImageError(f"{who} has shape {shape}; needed: {_TENSOR_SHAPES}, with at least one pixel.")
+        raise ImageError(f"{subject} has shape {shape}; needed: {_TENSOR_SHAPES}, with at least one pixel.")
     if not values.is_floating_point():
         raise ImageError(
-            f"{who} holds {str(values.dtype).removeprefix('torch.')} numbers; needed: floating point, 0..1. "
-            "Divide whole numbers by 255 first."
+            f"{subject} holds {str(values.dtype).removeprefix('torch.')} numbers; needed: floating point, "
+            "0..1. Divide whole numbers by 255 first."
         )
     batch = values if values.ndim == 4 else values[None]
-    return _picture(_checked(batch.detach().to("cpu", torch.float32, copy=True), who), "tensor")
+    return _picture(_checked(batch.detach().to("cpu", torch.float32, copy=True), subject), "tensor")
 
 
 def from_pil(image: "PIL.Image.Image", *, role: str = "image", max_pixels: int = 400_000_000) -> Picture:
@@ -84,12 +85,12 @@ def from_pil(image: "PIL.Image.Image", *, role: str = "image", max_pixels: int =
     """
     from PIL import ImageOps
 
-    who = f"{role} (PIL image)"
-    check_pixels(image.height, image.width, max_pixels, who)
+    subject = f"{role} (PIL image)"
+    check_pixels(image.height, image.width, max_pixels, subject)
     try:
         upright = _plain_mode(ImageOps.exif_transpose(image))
     except (OSError, SyntaxError) as error:
-        raise ImageError(f"{who} is cut off or damaged ({error}). Copy or export it again.") from error
+        raise ImageError(f"{subject} is cut off or damaged ({error}). Copy or export it again.") from error
     values = np.asarray(upright)
     if upright.mode in ("I", "F"):
         if upright.mode == "I" and values.min() >= 0 and values.max() <= 65535:
@@ -100,7 +101,7 @@ def from_pil(image: "PIL.Image.Image", *, role: str = "image", max_pixels: int =
     kinds = {"L": "b-w", "LA": "b-w", "CMYK": "cmyk"}
     kind = "grey16" if deep else kinds.get(upright.mode, "srgb")
     values = values.astype(np.uint16 if deep else np.uint8)  # 16 bits may be big-endian
-    return Picture(*to_srgb(to_vips(values, kind, image.info.get("icc_profile")), who), "PIL image")
+    return Picture(*to_srgb(to_vips(values, kind, image.info.get("icc_profile")), subject), "PIL image")
 
 
 def _picture(tensor: Tensor, name: str) -> Picture:

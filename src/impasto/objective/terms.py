@@ -231,7 +231,7 @@ class PixelTerm:
         name: what the report calls it.
         statistic: a sum over pixels.
         pixels: what the sum is divided by: how many the whole image has, for a mean.
-        wrap: whether the first row and column follow the last.
+        circular: whether the first row and column follow the last.
         counted: the rows and columns that are counted of what is measured, and whether its first row is the
             whole image's; None: it is the whole image.
     """
@@ -240,7 +240,7 @@ class PixelTerm:
     statistic: PixelStatistic
     pixels: float
     weight: float
-    wrap: bool = False
+    circular: bool = False
     counted: tuple[int, int, bool] | None = None
     layer: str = IMAGE
 
@@ -258,7 +258,7 @@ class PixelTerm:
         if self.counted is not None:
             rows, columns, first = self.counted
             return self.statistic(features, rows, columns, first=first)
-        margin = F.pad(features, (0, 1, 0, 1), mode="circular") if self.wrap else features
+        margin = F.pad(features, (0, 1, 0, 1), mode="circular") if self.circular else features
         return self.statistic(margin, features.shape[2], features.shape[3], first=True)
 
     def score(self, total: Scalar) -> Scalar:

@@ -99,7 +99,7 @@ def plan_content(
         )
         return Objective((*content, *prior_terms(size, variation=settings.tv, gamut=0.0)))
 
-    def judge(result: Image) -> dict[str, float]:
+    def report(result: Image) -> dict[str, float]:
         with torch.no_grad():
             layers = [settings.layer]
             expected, actual = (network.features(x, layers)[settings.layer] for x in (shown, result))
@@ -124,7 +124,7 @@ def plan_content(
         style_sizes=lambda scale: (),
         optimizer=settings.optimizer,
         tolerance=settings.tolerance,
-        report=judge,
+        report=report,
     )
     return choose_layouts(plan, settings)
 

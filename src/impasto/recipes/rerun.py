@@ -139,12 +139,12 @@ def plan_resume(
         ImpastoError: as in `plan_stylize`.
     """
     moved = {"content": content, "style": style, "regions": regions, "weights": weights}
-    otherwise = ", or go on with what is there: --changed."
+    advice = ", or go on with what is there: --changed."
     with checkpoint.opened(path) as saved:
         with _manifest_errors(path):
             manifest, output = saved.facts["manifest"], saved.facts["output"]
             check(saved.facts)
-        plan = _plan(manifest, path, moved, on_download, resuming=True, changed=changed, advice=otherwise)
+        plan = _plan(manifest, path, moved, on_download, resuming=True, changed=changed, advice=advice)
         scales = [(scale.height, scale.width) for scale in plan.scales]
         bands = {size: Band.of(*size, circular=plan.network.circular) for size in scales}
         return plan, saved.snapshot(bands, plan.network.device), output

@@ -84,23 +84,23 @@ def choose_layouts(plan: RunPlan, settings: RunSettings) -> RunPlan:
     Raises:
         OutOfMemoryError: none fits; it says what is needed, what there is, and the largest size that fits.
     """
-    room = memory_limit(settings.memory, plan.network.device) - used(plan.network.device) - FIXED_BYTES
+    available = memory_limit(settings.memory, plan.network.device) - used(plan.network.device) - FIXED_BYTES
     if plan.network.device.type == "cpu":
-        room //= local_world_size()
-    room = all_min(room)  # the processes of one run have to choose alike
+        available //= local_world_size()
+    available = all_min(available)  # the processes of one run have to choose alike
     layouts = []
     for scale in plan.scales:
         others = plan.style_sizes(scale)
         layout = choose_layout(
             plan.memory_model,
             scale,
-            available=room,
+            available=available,
             history=settings.history,
             tile=settings.tile,
             style_sizes=others,
         )
         if layout is None:
-            raise _too_large(plan, settings, room)
+            raise _too_large(plan, settings, available)
         layouts.append(layout)
     return with_layouts(plan, layouts)
 

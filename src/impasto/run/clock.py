@@ -71,8 +71,8 @@ class Clock:
         if step == 0 and index == 0:
             return False
         steps = 1 if step else BEGINNING
-        gone = self.last - self.began  # the reader's time counts from the next step on
-        return gone + steps * self.per_pixel * here.height * here.width > self._until(index)
+        elapsed = self.last - self.began  # the reader's time counts from the next step on
+        return elapsed + steps * self.per_pixel * here.height * here.width > self._until(index)
 
     def _until(self, index: int) -> float:
         """When scale `index` should be done, in seconds since the run began.

@@ -35,11 +35,11 @@ def iter_run(plan: RunPlan, snapshot: Snapshot | None = None) -> Iterator[Progre
     if any(layout.tile for layout in at.layouts):
         return_freed_memory()
     clock = Clock(plan.scales, elapsed=at.seconds, budget=plan.budget)
-    layouts, spent, trace, balance = list(at.layouts), at.spent, at.trace, at.style_factor
+    layouts, spent, trace, style_factor = list(at.layouts), at.spent, at.trace, at.style_factor
     below: Image | None = None
-    weighed = 0
+    rebalanced_at = 0
     for index, scale in list(enumerate(plan.scales))[at.scale :]:
-        stage = ScaleRun(plan, scale, layouts[index], balance)
+        stage = ScaleRun(plan, scale, layouts[index], style_factor)
         state, step = (at.descent, at.step) if index == at.scale else (None, 0)
         if state is not None:
             clock.resume(index, step)
@@ -48,8 +48,8 @@ def iter_run(plan: RunPlan, snapshot: Snapshot | None = None) -> Iterator[Progre
             try:
                 with memory_errors(f"a picture of {scale.width}×{scale.height}", ADVICE):
                     state = stage.begin(below) if state is None else stage.steered(state, index, step)
-                    if index == 0 and step in rebalance_steps(scale.steps) and step != weighed:
-                        state, weighed = stage.rebalance(state), step
+                    if index == 0 and step in rebalance_steps(scale.steps) and step != rebalanced_at:
+                        state, rebalanced_at = stage.rebalance(state), step
                     state = descent.step(stage.evaluate, state, tolerance=plan.tolerance)
             except OutOfMemoryError:
                 if world_size() > 1 or not stage.use_smaller_layout():
@@ -60,9 +60,9 @@ def iter_run(plan: RunPlan, snapshot: Snapshot | None = None) -> Iterator[Progre
             step, plan = step + 1, stage.job
             clock.tick(index, step)
             trace = (*trace, trace_row(index, step, clock.seconds, state.evaluation))
-            balance = stage.style_factor
+            style_factor = stage.style_factor
             here = Snapshot(
-                index, step, spent, clock.seconds, tuple(layouts), state, stage.band, trace, balance
+                index, step, spent, clock.seconds, tuple(layouts), state, stage.band, trace, style_factor
             )
             yield _progress(plan, here, clock, stage.take_note())
         if state is None:

@@ -17,8 +17,8 @@ from impasto.system.memory import return_freed_memory
 class ScaleRun:
     """One scale of a run: its layout, and the evaluation in it, built when it is needed."""
 
-    def __init__(self, plan: RunPlan, scale: Scale, layout: Layout, balance: float) -> None:
-        self.job, self.scale, self.layout, self.style_factor = plan, scale, layout, balance
+    def __init__(self, plan: RunPlan, scale: Scale, layout: Layout, style_factor: float) -> None:
+        self.job, self.scale, self.layout, self.style_factor = plan, scale, layout, style_factor
         self.band = Band.of(scale.height, scale.width, circular=plan.network.circular)
         self.constraint = plan.constraint(scale)
         self._objective: Objective | None = None

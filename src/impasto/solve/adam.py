@@ -73,19 +73,19 @@ def step(evaluate: Evaluate, state: AdamState) -> AdamState:
     # A pixel whose gradient has always been 0 stays where it is: 0/0 is not a step.
     change = torch.where(spread > 0, unbiased / (spread + tiny), 0.0)
     image = state.image - state.rate * change
-    here = evaluate(image)
+    evaluation = evaluate(image)
     return replace(
         state,
         image=image,
-        evaluation=here,
+        evaluation=evaluation,
         mean=mean,
         square=square,
         steps=steps,
         evaluations=state.evaluations + 1,
-        outcome=_outcome(here),
+        outcome=_outcome(evaluation),
     )
 
 
-def _outcome(here: Evaluation) -> str:
-    finite = math.isfinite(float(here.loss)) and math.isfinite(norm(here.gradient))
+def _outcome(evaluation: Evaluation) -> str:
+    finite = math.isfinite(float(evaluation.loss)) and math.isfinite(norm(evaluation.gradient))
     return "moved" if finite else "broken"

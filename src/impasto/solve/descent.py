@@ -105,8 +105,8 @@ def _after_lbfgs(descent: DescentState, state: lbfgs.LBFGSState) -> DescentState
 def _after_adam(descent: DescentState, state: adam.AdamState) -> DescentState:
     if state.outcome == "moved":
         better = float(state.evaluation.loss) < float(descent.evaluation.loss)
-        image, here = (state.image, state.evaluation) if better else (descent.image, descent.evaluation)
-        return DescentState(state, image, here, descent.restarts)
+        image, evaluation = (state.image, state.evaluation) if better else (descent.image, descent.evaluation)
+        return DescentState(state, image, evaluation, descent.restarts)
     if descent.restarts == MOST_RESTARTS:
         return replace(descent, note="Adam broke once more; the best image is kept", finished=True)
     fresh = adam.start_at(descent.image, descent.evaluation, rate=state.rate / 4)

@@ -57,9 +57,9 @@ def start(evaluate: Evaluate, image: Image, *, history: int = 20) -> LBFGSState:
     Args:
         history: pairs kept; each costs two images of memory.
     """
-    here = evaluate(image)
-    finite = math.isfinite(float(here.loss)) and math.isfinite(norm(here.gradient))
-    return LBFGSState(image, here, limit=history, outcome="moved" if finite else "broken")
+    evaluation = evaluate(image)
+    finite = math.isfinite(float(evaluation.loss)) and math.isfinite(norm(evaluation.gradient))
+    return LBFGSState(image, evaluation, limit=history, outcome="moved" if finite else "broken")
 
 
 def step(evaluate: Evaluate, state: LBFGSState) -> LBFGSState:
@@ -106,15 +106,15 @@ def _shrink(length: float, loss: float, slope: float, value: float) -> float:
 
 
 def _accept(state: LBFGSState, there: Evaluation, move: Image, turn: Image, spent: int) -> LBFGSState:
-    moves, turns = state.image_changes, state.gradient_changes
+    image_changes, gradient_changes = state.image_changes, state.gradient_changes
     if state.limit and float(_dot(turn, move)) > CURVED * norm(turn) * norm(move):
-        moves = (*moves, move)[-state.limit :]
-        turns = (*turns, turn)[-state.limit :]
+        image_changes = (*image_changes, move)[-state.limit :]
+        gradient_changes = (*gradient_changes, turn)[-state.limit :]
     return LBFGSState(
         image=state.image + move,
         evaluation=there,
-        image_changes=moves,
-        gradient_changes=turns,
+        image_changes=image_changes,
+        gradient_changes=gradient_changes,
         limit=state.limit,
         evaluations=state.evaluations + spent,
         outcome="moved",

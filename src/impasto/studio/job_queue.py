@@ -1,4 +1,4 @@
-"""The desk: takes orders, keeps their queue, and hands each to the next free easel."""
+"""The queue: takes jobs, keeps their queue, and hands each to the next free worker."""
 
 import os
 import shutil
@@ -18,10 +18,10 @@ from impasto.studio.worker_handle import PATIENCE, PageState, WorkerHandle
 
 
 class JobQueue:
-    """Orders of many pages, painted one at a time by each easel. All methods may be called from any thread.
+    """Orders of many pages, painted one at a time by each worker. All methods may be called from any thread.
 
     Args:
-        devices: one easel for each, as in the setting `device`.
+        devices: one worker for each, as in the setting `device`.
         common: settings of every job that no page may choose: weights, threads, memory.
         limits: what is taken on.
     """
@@ -42,7 +42,7 @@ class JobQueue:
         self._workers = [WorkerHandle(self, {**(common or {}), "device": device}) for device in devices]
 
     def submit(self, page: str, job: JobRequest) -> None:
-        """Put an order into the queue. A page has one order: a second one while it waits or works is no more.
+        """Put a job into the queue. A page has one job: a second one while it waits or works is no more.
 
         Its files are kept for it, whatever becomes of the uploads.
 
@@ -85,14 +85,14 @@ class JobQueue:
             )
 
     def _put(self, page: str, page_state: PageState, job: JobRequest, shown: JobStatus) -> None:
-        serial = page_state.status.version + 1
+        version = page_state.status.version + 1
         page_state.job, page_state.command, page_state.changes = job, "", dict(page_state.applied)
-        page_state.status = replace(shown, state="waiting", text="", version=serial)
+        page_state.status = replace(shown, state="waiting", text="", version=version)
         self._queue.append(page)
         self._renumber()
 
     def pause(self, page: str) -> None:
-        """Let the page's order rest; the easel is free for the next one."""
+        """Let the page's order rest; the worker is free for the next one."""
         self._command(page, "pause")
 
     def stop(self, page: str) -> None:
@@ -121,7 +121,7 @@ class JobQueue:
             self._changed.notify_all()
 
     def close_page(self, page: str) -> None:
-        """The page is closed: its order ends, and what was kept for it is removed."""
+        """The page is closed: its job ends, and what was kept for it is removed."""
         with self._changed:
             page_state = self._pages.pop(page, None)
             if page_state is None:
@@ -168,11 +168,11 @@ class JobQueue:
             return self._page(page).folder
 
     def estimate(self, job: JobRequest, timeout: float = 20.0) -> JobEstimate:
-        """What an order would take; waits for the end of the step that an easel is at.
+        """What a job would take; waits for the end of the step that a worker is at.
 
         Raises:
-            ImpastoError: as the order itself would.
-            TimeoutError: the easels are busy with a long step.
+            ImpastoError: as the job itself would.
+            TimeoutError: the workers are busy with a long step.
         """
         answer: Future[JobEstimate] = Future()
         with self._changed:
@@ -208,7 +208,7 @@ class JobQueue:
                 return
         raise BusyError(f"{len(self._pages)} pages are open, and all are painting. Try again later.")
 
-    def _command(self, page: str, wish: str) -> None:
+    def _command(self, page: str, command: str) -> None:
         with self._changed:
             page_state = self._pages.get(page)
             if page_state is None or page_state.status.is_settled:
@@ -224,7 +224,7 @@ class JobQueue:
                 )
                 self._renumber()
                 return
-            page_state.command = wish
+            page_state.command = command
             self._changed.notify_all()
 
     def _renumber(self) -> None:
@@ -240,16 +240,16 @@ class JobQueue:
     def pending(
         self, page_state: PageState
     ) -> "tuple[str, dict[str, Any], list[tuple[JobRequest, Future[JobEstimate]]]]":
-        """What a page wants of the order being painted, what it changes, and what is to be foreseen."""
+        """What a page wants of the job being painted, what it changes, and what is to be foreseen."""
         with self._changed:
             changes, page_state.changes = page_state.changes, {}
             questions, self._questions = self._questions, []
             late = page_state.spent > self.limits.seconds
-            wish = "leave" if self.closed else page_state.command or ("stop" if late else "")
-            return wish, changes, questions
+            command = "leave" if self.closed else page_state.command or ("stop" if late else "")
+            return command, changes, questions
 
     def next_task(self) -> "PageState | tuple[JobRequest, Future[JobEstimate]] | None":
-        """What an easel does next: a question before an order. None: the desk is closed."""
+        """What a worker does next: a question before a job. None: the queue is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self.closed or self._questions or self._queue)
             if self.closed:
@@ -268,7 +268,7 @@ class JobQueue:
             return page_state
 
     def update(self, page_state: PageState, news: Update) -> None:
-        """Note what an easel says of an order."""
+        """Note what a worker says of a job."""
         with self._changed:
             view, step = page_state.status, news.step
             curve = view.curve
@@ -282,7 +282,7 @@ class JobQueue:
 
 
 def copy_inputs(job: JobRequest, folder: str) -> JobRequest:
-    """The order with its files in its own folder: uploads are removed after a while.
+    """The job with its files in its own folder: uploads are removed after a while.
 
     Raises:
         ImageError: one is no longer there.

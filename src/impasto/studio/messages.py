@@ -1,4 +1,4 @@
-"""What passes between a page, the desk and the easel: plain things, which can be pickled."""
+"""What passes between a page, the queue and the worker: plain things, which can be pickled."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ class JobRequest:
         regions: masks; or strokes: what was painted with a brush on the photo, and on the painting.
         keep_unpainted: whether what has no strokes stays a photo.
         settings: by name, of the recipe's settings class.
-        folder: where the results go; the desk's own.
+        folder: where the results go; the queue's own.
         number: of the figure.
         checkpoint: of the same order when it was paused or stopped, to go on from there.
     """
@@ -46,7 +46,7 @@ class JobRequest:
 
 @dataclass(frozen=True)
 class Update:
-    """What an easel says of the order that it works on. Fields that are empty are as they were.
+    """What a worker says of the job that it works on. Fields that are empty are as they were.
 
     Attributes:
         state: "working", or how it ended.
@@ -65,10 +65,10 @@ class Update:
 
 @dataclass(frozen=True)
 class JobStatus:
-    """What a page shows of its order.
+    """What a page shows of its job.
 
     Attributes:
-        state: of the order.
+        state: of the job.
         position: in the queue: 0, it is being painted; 1, it is next.
         text, picture, step: the newest of the news.
         curve: seconds, loss and content's and style's parts of it, of the steps so far.
@@ -93,7 +93,7 @@ class JobStatus:
 
 @dataclass(frozen=True)
 class JobEstimate:
-    """What an order would take: pixels across and down, bytes of memory, of how many, and seconds."""
+    """What a job would take: pixels across and down, bytes of memory, of how many, and seconds."""
 
     width: int
     height: int
@@ -110,9 +110,9 @@ class Limits:
         upload: bytes of one file.
         pixels: of one picture that is read.
         size: long side of what is painted, in pixels.
-        waiting: orders in the queue.
+        waiting: jobs in the queue.
         pages: visitors at once whose pictures are kept.
-        seconds: of painting for one order; it is stopped then, and keeps what is there.
+        seconds: of painting for one job; it is stopped then, and keeps what is there.
     """
 
     upload: int = 64_000_000

@@ -1,4 +1,4 @@
-"""What an easel shows of a painting, and what it keeps of it."""
+"""What a worker shows of a painting, and what it keeps of it."""
 
 import traceback
 from collections.abc import Callable
@@ -29,18 +29,18 @@ def blank(side: int) -> "Picture":
 
 
 def result_or_error(ask: Callable[[], Any], job: JobRequest) -> Any:
-    """The answer, or what is wrong, as the desk gets it."""
+    """The answer, or what is wrong, as the queue gets it."""
     try:
         return ask()
     except ImpastoError as error:
         return type(error)(without_paths(str(error), job))
-    except Exception:  # noqa: BLE001 — whoever asks gets an answer, and the easel goes on
+    except Exception:  # noqa: BLE001 — whoever asks gets an answer, and the worker goes on
         traceback.print_exc()
         return ImpastoError("what it takes cannot be said here")
 
 
 def without_paths(text: str, job: JobRequest) -> str:
-    """The text with the names of an order's files in place of where they are on this machine."""
+    """The text with the names of a job's files in place of where they are on this machine."""
     for path in (*job.strokes, *job.regions, *job.styles, job.content, job.checkpoint):
         text = text.replace(path, Path(path).name) if path else text
     return text.replace(f"{job.folder}/", "") if job.folder else text

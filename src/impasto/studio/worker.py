@@ -1,4 +1,4 @@
-"""The process that paints: one order at a time, listening between two steps."""
+"""The process that paints: one job at a time, listening between two steps."""
 
 import os
 import signal
@@ -43,11 +43,11 @@ def main(pipe: Connection, common: Mapping[str, Any], niceness: int) -> None:
     """Serve a desk until it hangs up.
 
     Args:
-        pipe: to the desk.
+        pipe: to the queue.
         common: settings of every job: device, weights, threads, memory.
-        niceness: added to the process's, so that the desk and its pages stay quick.
+        niceness: added to the process's, so that the queue and its pages stay quick.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the desk's: it hangs up
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the queue's: it hangs up
     with suppress(OSError, AttributeError):
         os.nice(niceness)
     worker = Worker(pipe, common)
@@ -57,7 +57,7 @@ def main(pipe: Connection, common: Mapping[str, Any], niceness: int) -> None:
 
 
 class Worker:
-    """Paints what the desk says, and answers it.
+    """Paints what the queue says, and answers it.
 
     Args:
         pipe, common: as in `main`.
@@ -69,19 +69,19 @@ class Worker:
         self._order = JobRequest()
         self._job: RunPlan | None = None
         self.changes: dict[str, Any] = {}
-        self._workshop: Cache | None = None
+        self._cache: Cache | None = None
 
     @property
     def cache(self) -> "Cache":
         """What one job leaves for the next."""
-        if self._workshop is None:
+        if self._cache is None:
             from impasto.style.cache import Cache
 
-            self._workshop = Cache()
-        return self._workshop
+            self._cache = Cache()
+        return self._cache
 
     def serve(self, what: str, *more: Any) -> None:
-        """Do one thing that the desk wants."""
+        """Do one thing that the queue wants."""
         if what == "paint":
             self._paint(*more)
         elif what == "foresee":
@@ -122,7 +122,7 @@ class Worker:
         return JobEstimate(width, height, needs.bytes, needs.limit, needs.seconds)
 
     def _paint(self, job: JobRequest) -> None:
-        """Work on an order to its end, whatever that is; nothing that happens in it ends the easel."""
+        """Work on a job to its end, whatever that is; nothing that happens in it ends the worker."""
         self.wish, self.changes, self._order = "", {}, job
         try:
             job = self._with_regions(job)
@@ -138,7 +138,7 @@ class Worker:
             self._send(Update("failed", f"This is a fault of Impasto's ({type(error).__name__}), not yours."))
 
     def _with_regions(self, job: JobRequest) -> JobRequest:
-        """The order with masks in place of brush strokes."""
+        """The job with masks in place of brush strokes."""
         if not any(job.strokes) or job.regions:
             return job
         from impasto.studio.brush_masks import masks_from_strokes
@@ -151,13 +151,13 @@ class Worker:
         self.pipe.send(("news", replace(news, text=without_paths(news.text, self._order))))
 
     def _next_command(self) -> str:
-        """What the desk wishes since it was last asked."""
+        """What the queue wishes since it was last asked."""
         while self.pipe.poll():
             self.serve(*self.pipe.recv())
         return self.wish
 
     def _run(self, job: JobRequest) -> None:
-        """Paint by descent, step by step, as long as the desk wants."""
+        """Paint by descent, step by step, as long as the queue wants."""
         last: Progress | None = None
         first: Painting | None = None
         if job.recipe == "stylize" and not job.checkpoint:
@@ -219,7 +219,7 @@ class Worker:
                 job.content, regions=job.regions
             )
         except ImpastoError:
-            return None  # what is wrong with the order, the real painting says
+            return None  # what is wrong with the job, the real painting says
         self._send(
             Update(
                 text="A first picture; the real one begins.", picture=shown_as_jpeg(painting.picture.pixels)
@@ -248,7 +248,7 @@ class Worker:
         return plan_stylize(job.content, job.styles, settings, regions=job.regions, cache=self.cache), None
 
     def _steps(self, plan: "RunPlan", snapshot: "Snapshot | None", job: JobRequest) -> "Iterator[Progress]":
-        """The steps of a job that turns when the desk steers it."""
+        """The steps of a job that turns when the queue steers it."""
         from impasto.recipes.stylize import plan_stylize
         from impasto.run.loop import iter_run
         from impasto.run.steering import changed_settings, merged_changes, steered

@@ -1,4 +1,4 @@
-"""The desk's end of one process that paints; a process that dies is replaced by another."""
+"""The queue's end of one process that paints; a process that dies is replaced by another."""
 
 import multiprocessing
 import threading
@@ -15,22 +15,22 @@ from impasto.studio import worker
 from impasto.studio.messages import JobEstimate, JobRequest, JobStatus, Update
 
 NICENESS = 5
-"""Of the easels' processes."""
+"""Of the workers' processes."""
 
 PATIENCE = 30.0
-"""Seconds that an easel has to end a step when its order is withdrawn; then it is ended."""
+"""Seconds that a worker has to end a step when its job is withdrawn; then it is ended."""
 
 
 @dataclass
 class PageState:
-    """One page: its order, and what is to be shown of it.
+    """One page: its job, and what is to be shown of it.
 
     Attributes:
         folder: where its files are.
         job: the newest.
         status: what is shown.
-        command: what the easel is to do with the order: "pause", "stop", "leave".
-        changes: settings that the easel has not heard of.
+        command: what the worker is to do with the job: "pause", "stop", "leave".
+        changes: settings that the worker has not heard of.
         applied: everything that has been steered in this order: a resumed one hears it again.
         spent: seconds of painting.
     """
@@ -46,7 +46,7 @@ class PageState:
 
 @runtime_checkable
 class TaskSource(Protocol):
-    """Where a process gets what it does: the desk."""
+    """Where a process gets what it does: the queue."""
 
     closed: bool
 
@@ -56,17 +56,17 @@ class TaskSource(Protocol):
     def pending(
         self, page_state: PageState
     ) -> "tuple[str, dict[str, Any], list[tuple[JobRequest, Future[JobEstimate]]]]":
-        """What a page wants of its order, what it changes, and what is to be foreseen."""
+        """What a page wants of its job, what it changes, and what is to be foreseen."""
 
     def update(self, page_state: PageState, news: Update) -> None:
-        """Note what is said of an order."""
+        """Note what is said of a job."""
 
 
 class WorkerHandle:
-    """Takes from the desk what is next, and has it done.
+    """Takes from the queue what is next, and has it done.
 
     Args:
-        desk: where orders and questions come from.
+        queue: where jobs and questions come from.
         common: settings of every job.
     """
 
@@ -118,26 +118,26 @@ class WorkerHandle:
             self.pipe.send(("foresee", self._count, job))
 
     def _paint(self, page_state: PageState) -> None:
-        """Hand an order to the process, and what it says to the page, until it ends."""
+        """Hand a job to the process, and what it says to the page, until it ends."""
         began, before, sent, wished = time.monotonic(), page_state.spent, "", 0.0
         self.pipe.send(("paint", page_state.job))
         while True:
             page_state.spent = before + time.monotonic() - began
-            wish, changes, questions = self.queue.pending(page_state)
+            command, changes, questions = self.queue.pending(page_state)
             if changes:
                 self.pipe.send(("steer", changes))
-            if wish != sent:
-                self.pipe.send((wish,))
-                sent, wished = wish, time.monotonic()
+            if command != sent:
+                self.pipe.send((command,))
+                sent, wished = command, time.monotonic()
             for order, answer in questions:
                 self._ask(order, answer)
-            if wish == "leave" and time.monotonic() - wished > PATIENCE:
+            if command == "leave" and time.monotonic() - wished > PATIENCE:
                 self.process.kill()  # one step of a very large picture can take minutes
             if self.pipe.poll(0.1) and self._listen(page_state):
                 return
 
     def _listen(self, page_state: PageState | None) -> bool:
-        """Hear one thing from the process; whether it has ended the order."""
+        """Hear one thing from the process; whether it has ended the job."""
         what, content = self.pipe.recv()
         if what == "foreseen":
             number, forecast = content

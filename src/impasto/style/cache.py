@@ -40,12 +40,12 @@ class Cache:
 
     Only the newest of everything is kept: a batch goes style by style, so one style at a time is all it
     needs, and a folder of paintings does not fill the memory. A picture comes out the same with a shared
-    workshop as with one of its own.
+    cache as with one of its own.
 
     Example:
-        >>> workshop = Workshop()
+        >>> cache = Cache()
         >>> for photo in photos:  # doctest: +SKIP
-        ...     job = prepare(photo, "painting.jpg", settings, workshop=workshop)
+        ...     plan = plan_stylize(photo, "painting.jpg", settings, cache=cache)
     """
 
     def __init__(self) -> None:

@@ -107,13 +107,13 @@ def read_regions(
     inputs = {role: read_picture(mask, role="mask") for role, mask in zip(roles, masks, strict=False)}
     areas = [_read(mask, of) for mask, of in zip(inputs.values(), [photo, *paintings], strict=False)]
     photo_areas = areas[0]
-    others: tuple[ColorMask | None, ...] = tuple(areas[1:]) or (None,) * len(paintings)
+    other_masks: tuple[ColorMask | None, ...] = tuple(areas[1:]) or (None,) * len(paintings)
     kept = tuple(_kept(photo_areas, read_color(text)) for text in keep.split(";") if text.strip())
     painted = tuple(index for index in range(len(photo_areas.colors)) if index not in kept)
     if not painted:
         raise SettingsError(f"keep is {keep!r}, which is all of the photo: there is nothing to paint.")
-    sources = tuple(_sources(photo_areas, index, others) for index in painted)
-    return Regions(photo_areas, others, painted, kept, sources, inputs)
+    sources = tuple(_sources(photo_areas, index, other_masks) for index in painted)
+    return Regions(photo_areas, other_masks, painted, kept, sources, inputs)
 
 
 def _read(mask: Picture, of: Picture) -> ColorMask:
@@ -139,17 +139,17 @@ def _kept(areas: ColorMask, color: Color) -> int:
 
 
 def _sources(
-    photo_areas: ColorMask, index: int, others: Sequence[ColorMask | None]
+    photo_areas: ColorMask, index: int, other_masks: Sequence[ColorMask | None]
 ) -> tuple[int | None, ...]:
     """For each painting, which of its areas has the colour of the photo's area."""
     color = photo_areas.colors[index]
     sources: list[int | None] = []
-    for areas in others:
+    for areas in other_masks:
         there = None if areas is None else areas.find(color)
         sources.append(None if areas is None else NO_STYLE if there is None else there)
     if all(source == NO_STYLE for source in sources):
         have = sorted(
-            {format_color(known) for areas in others if areas is not None for known in areas.colors}
+            {format_color(known) for areas in other_masks if areas is not None for known in areas.colors}
         )
         raise ImageError(
             f"the region {format_color(color)} of mask '{photo_areas.name}' "

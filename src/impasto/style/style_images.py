@@ -34,7 +34,7 @@ class StyleImages:
     """Paintings with what each has to say.
 
     Attributes:
-        pictures: as read, in the order given.
+        pictures: as read, in the job given.
         shares: how much each has to say, at which layers.
         recolors: what is done to each one's colours; nothing if empty.
         regions: which parts of them are for which parts of the photo.

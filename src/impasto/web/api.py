@@ -76,5 +76,5 @@ def endpoints(queue: JobQueue) -> None:
 
 
 def facts(view: JobStatus) -> dict[str, Any]:
-    """Where an order stands, as JSON."""
+    """Where a job stands, as JSON."""
     return {"state": view.state, "place": view.position, "text": view.text, **(view.step or {})}

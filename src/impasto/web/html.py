@@ -1,4 +1,4 @@
-"""What the page shows of an order, as HTML and data."""
+"""What the page shows of a job, as HTML and data."""
 
 import base64
 from collections.abc import Sequence

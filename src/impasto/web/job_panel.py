@@ -1,4 +1,4 @@
-"""An order on the page while it is worked on: picture, words, curve, and the buttons that act on it."""
+"""A job on the page while it is worked on: picture, words, curve, and the buttons that act on it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -24,7 +24,7 @@ CURVE_EVERY = 1.5
 
 
 def page_of(request: gr.Request, tab: str) -> str:
-    """What the desk calls a visitor's tab.
+    """What the queue calls a visitor's tab.
 
     Raises:
         gr.Error: nobody in particular asks.
@@ -35,10 +35,10 @@ def page_of(request: gr.Request, tab: str) -> str:
 
 
 class JobPanel:
-    """What a tab shows of its order. Made where it is to stand on the page.
+    """What a tab shows of its job. Made where it is to stand on the page.
 
     Args:
-        desk: which paints.
+        queue: which paints.
         tab: its name.
         what: what is made, in a word.
         backlog: gives how many messages a visitor's browser has not taken yet.
@@ -90,7 +90,7 @@ class JobPanel:
         """Pause, stop and resume.
 
         Args:
-            then: what is done when the order rests: function, inputs, outputs.
+            then: what is done when the job rests: function, inputs, outputs.
         """
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
         self.pause.click(self._pause, None, None, **quiet)
@@ -110,7 +110,7 @@ class JobPanel:
             yield update
 
     async def follow(self, page: str) -> AsyncIterator[list[Any]]:
-        """What to show, as it changes, until the order rests; once for a page, however often it asks."""
+        """What to show, as it changes, until the job rests; once for a page, however often it asks."""
         if page in self._followed:
             return
         self._followed.add(page)

@@ -12,7 +12,7 @@ from impasto.web.paint_tab import PaintTab
 from impasto.web.paper_tab import PaperTab
 
 TABS = ("paint", "paper")
-"""What a visitor may have on an easel at the same time."""
+"""What a visitor may have on a worker at the same time."""
 
 CACHED = (600, 7200)
 """How often Gradio's copies of pictures are looked through, and how old they get, in seconds."""

@@ -53,7 +53,7 @@ class PaintTab:
     """Photo, painting, controls, and the painting as it becomes.
 
     Args:
-        desk, backlog: as in `JobPanel`.
+        queue, backlog: as in `JobPanel`.
     """
 
     def __init__(self, queue: JobQueue, backlog: Callable[[str], int]) -> None:
@@ -148,7 +148,7 @@ class PaintTab:
             share.release(self._steer_shares, [*inputs.paintings, *inputs.shares], None, queue=False, **QUIET)
 
     def _order(self, values: Sequence[Any], folder: str = "") -> JobRequest:
-        """The order that the page's values mean.
+        """The job that the page's values mean.
 
         Args:
             folder: where strokes are written, if there may be any.

@@ -34,7 +34,7 @@ class PaperTab:
     """One picture, one layer, and what is found of it.
 
     Args:
-        desk, backlog: as in `JobPanel`.
+        queue, backlog: as in `JobPanel`.
         inputs: of the tab to paint in, whose pictures the figures take.
     """
 
@@ -60,7 +60,7 @@ class PaperTab:
     def _order(
         self, kind: str, picture: str | None, layer: str, size: int, photo: str | None, painting: str | None
     ) -> JobRequest:
-        """The order that the page's values mean.
+        """The job that the page's values mean.
 
         Raises:
             ImpastoError: what is missing or wrong.

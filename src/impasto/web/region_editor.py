@@ -25,7 +25,7 @@ def region_editors() -> tuple[gr.ImageEditor, gr.ImageEditor, gr.Button, gr.Chec
     """The two editors, what loads the pictures into them, and whether unpainted parts stay a photo."""
     gr.Markdown(EXPLAINED)
     load = gr.Button("Load my pictures into the editors", elem_id="regions-load")
-    stays = gr.Checkbox(
+    keep_unpainted = gr.Checkbox(
         False, label="What I leave unpainted on the photo stays a photo", elem_id="regions-keep"
     )
     editors = [
@@ -45,7 +45,7 @@ def region_editors() -> tuple[gr.ImageEditor, gr.ImageEditor, gr.Button, gr.Chec
     for editor in editors:
         drawn = _Drawn()
         vars(editor).update(accept_blobs=drawn.accept, preprocess=drawn.taken)
-    return editors[0], editors[1], load, stays
+    return editors[0], editors[1], load, keep_unpainted
 
 
 def strokes(drawn: "bytes | None", folder: str, name: str, limits: Limits) -> str:

@@ -37,7 +37,7 @@ def application(queue: JobQueue, hosts: tuple[str, ...] = ()) -> FastAPI:
         yield
         queue.close()
 
-    os.environ["GRADIO_TEMP_DIR"] = os.path.join(queue.root, "uploads")  # goes with the desk
+    os.environ["GRADIO_TEMP_DIR"] = os.path.join(queue.root, "uploads")  # goes with the queue
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     page = build(queue)
     page.queue(max_size=8 * queue.limits.pages, default_concurrency_limit=8, api_open=False)
