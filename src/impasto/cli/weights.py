@@ -1,9 +1,17 @@
 """`impasto weights`: list, fetch, verify."""
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated
+
 import typer
 
 from impasto.cli import console
 from impasto.cli.exit_codes import downloading, handle_errors
+from impasto.errors import SettingsError
+
+if TYPE_CHECKING:
+    from impasto.network.weight_records import ArchiveRecord
+    from impasto.network.weights import WeightStatus
 
 weights_app = typer.Typer(help="The network's weights: list, fetch, verify.", no_args_is_help=True)
 
@@ -12,16 +20,26 @@ weights_app = typer.Typer(help="The network's weights: list, fetch, verify.", no
 @handle_errors
 def weights_list() -> None:
     """List the known weight files and whether they are in the cache."""
-    _show_weights()
+    from impasto.network.weights import MEASURE_RECORDS, RECORDS
+
+    _statuses([*RECORDS.values(), *MEASURE_RECORDS.values()])
 
 
 @weights_app.command("fetch")
 @handle_errors
-def weights_fetch() -> None:
+def weights_fetch(
+    name: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="Which, as listed. Default: all that painting needs."),
+    ] = None,
+) -> None:
     """Fetch the weights into the cache, unless good ones are there."""
-    from impasto.network.weights import RECORDS, fetch
+    from impasto.network.weights import MEASURE_RECORDS, RECORDS, fetch
 
-    for record in RECORDS.values():
+    known = {**RECORDS, **MEASURE_RECORDS}
+    for unknown in [given for given in name or () if given not in known]:
+        raise SettingsError(f"there are no weights named '{unknown}'. Choose from {', '.join(known)}.")
+    for record in [known[given] for given in name or RECORDS]:
         with downloading(f"fetching {record.name}") as on_download:
             path = fetch(record, progress=on_download)
         console.out.print(f"{record.name}: {path}")
@@ -30,17 +48,21 @@ def weights_fetch() -> None:
 @weights_app.command("verify")
 @handle_errors
 def weights_verify() -> None:
-    """Check the bytes of the weights in the cache; exit 1 if any are damaged or absent."""
-    if not _show_weights():
+    """Check the bytes of the weights in the cache; exit 1 if any are damaged, or needed and absent."""
+    from impasto.network.weights import MEASURE_RECORDS, RECORDS
+
+    statuses = _statuses([*RECORDS.values(), *MEASURE_RECORDS.values()])
+    if any(s.state == "damaged" or (s.state == "absent" and s.record.name in RECORDS) for s in statuses):
         raise typer.Exit(1)
 
 
-def _show_weights() -> bool:
+def _statuses(records: "Iterable[ArchiveRecord]") -> "list[WeightStatus]":
+    """What the cache holds of these records, which is also shown."""
     from impasto.network.weights import verify
 
-    statuses = verify()
+    statuses = verify(records)
     rows = [
         (s.record.name, s.state, f"{s.bytes / 1e6:.1f} MB", str(s.path), s.record.licence) for s in statuses
     ]
     console.table("", rows, ("name", "state", "size", "file", "licence"))
-    return all(s.state == "good" for s in statuses)
+    return statuses

