@@ -11,8 +11,8 @@ ROOT = {"errors", "choices", "shapes", "formatting", "layers", "version"}
 """Modules beside the folders. They import only each other, and all folders may import them."""
 
 FOLDERS = (
-    "settings", "system", "storage", "image", "network", "objective", "solve", "results", "run", "style",
-    "fast", "recipes", "studio", "web", "cli",
+    "settings", "system", "storage", "image", "network", "objective", "solve", "results", "metrics", "run",
+    "style", "fast", "recipes", "studio", "web", "cli",
 )  # fmt: skip
 """A folder imports only itself and those before it."""
 

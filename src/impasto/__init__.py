@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from impasto.recipes.features import FeatureSheet, features
     from impasto.recipes.figure import figure
     from impasto.recipes.loss import PaperLoss, paper_loss
+    from impasto.recipes.measure import Measures, PictureMeasures, measure
     from impasto.recipes.pairs import Pair, all_pairs, read_pairs
     from impasto.recipes.reconstruct import reconstruct_content, reconstruct_style
     from impasto.recipes.rerun import resume
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from impasto.run.plan import RunPlan
     from impasto.run.progress import Progress
     from impasto.settings.fast import FastSettings, TrainSettings
+    from impasto.settings.measure import MeasureSettings
     from impasto.settings.paper import (
         FeaturesSettings,
         FigureSettings,
@@ -76,12 +78,15 @@ _HOMES = {
     "ImpastoError": "errors",
     "ImpastoWarning": "errors",
     "LossSettings": "settings.paper",
+    "MeasureSettings": "settings.measure",
+    "Measures": "recipes.measure",
     "Model": "fast.models",
     "OutOfMemoryError": "errors",
     "Painting": "results.painting",
     "Pair": "recipes.pairs",
     "PaperLoss": "recipes.loss",
     "Picture": "image.picture",
+    "PictureMeasures": "recipes.measure",
     "Progress": "run.progress",
     "ReconstructContentSettings": "settings.paper",
     "ReconstructStyleSettings": "settings.paper",
@@ -105,6 +110,7 @@ _HOMES = {
     "iter_train": "recipes.train",
     "load_model": "fast.models:load",
     "load_weights": "network.weights:load",
+    "measure": "recipes.measure",
     "paper_loss": "recipes.loss",
     "plan_stylize": "recipes.stylize",
     "read_pairs": "recipes.pairs",
@@ -135,12 +141,15 @@ __all__ = [
     "ImpastoError",
     "ImpastoWarning",
     "LossSettings",
+    "MeasureSettings",
+    "Measures",
     "Model",
     "OutOfMemoryError",
     "Painting",
     "Pair",
     "PaperLoss",
     "Picture",
+    "PictureMeasures",
     "Progress",
     "ReconstructContentSettings",
     "ReconstructStyleSettings",
@@ -163,6 +172,7 @@ __all__ = [
     "iter_train",
     "load_model",
     "load_weights",
+    "measure",
     "paper_loss",
     "plan_stylize",
     "read_pairs",

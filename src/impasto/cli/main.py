@@ -16,6 +16,7 @@ from impasto.cli.batch import batch
 from impasto.cli.exit_codes import downloading, flush_streams, handle_errors, tell_refusal
 from impasto.cli.export import export
 from impasto.cli.fast import fast
+from impasto.cli.measure import measure
 from impasto.cli.options import with_settings
 from impasto.cli.output import Output, with_output
 from impasto.cli.paper import features, figure, loss, reconstruct_app
@@ -257,5 +258,5 @@ def doctor() -> None:
     console.table("", [(name, str(value)) for name, value in machine_report().items()])
 
 
-for command in (web, fast, train, export, show, batch, loss, figure, features):
+for command in (web, fast, train, export, show, batch, loss, figure, features, measure):
     app.command()(command)

@@ -1,0 +1,31 @@
+"""SIFID: the Fréchet distance between the responses at all positions of two single pictures."""
+
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor
+
+from impasto.shapes import Features
+from impasto.system import process as process  # before anything is computed
+
+
+def frechet_distance(first: Features, second: Float[Tensor, "B N _ _"]) -> float:
+    """|μ − ν|² + tr C + tr T − 2 tr (C^½ T C^½)^½ of the responses' means and covariances, in float64.
+
+    Dowson and Landau 1982. With the responses of Inception after its first pooling this is SIFID (Shaham,
+    Dekel and Michaeli 2019, arXiv:1905.01164, section 4.2).
+    Differs: their code takes the same 64 channels before the pooling, so the scale is another.
+
+    Args:
+        first, second: (1, N, h, w), of any sizes, at least 2 positions.
+    """
+    (mean, covariance), (other_mean, other) = _gaussian(first), _gaussian(second)
+    values, vectors = torch.linalg.eigh(covariance)
+    root = vectors * values.clamp(min=0).sqrt() @ vectors.T
+    mixed = torch.linalg.eigvalsh(root @ other @ root).clamp(min=0).sqrt().sum()
+    distance = (mean - other_mean).square().sum() + covariance.trace() + other.trace() - 2 * mixed
+    return max(0.0, float(distance))
+
+
+def _gaussian(features: Features) -> tuple[Float64[Tensor, " N"], Float64[Tensor, "N N"]]:
+    points = features.flatten(2)[0].T.cpu().double()
+    return points.mean(0), points.T.cov()

@@ -1,0 +1,237 @@
+"""How good stylized pictures are, judged by what did not paint them."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from impasto.errors import ImageError, SettingsError
+from impasto.image.picture import Picture
+from impasto.image.read import Source, read_picture
+from impasto.image.resize import fit, resized_pixels
+from impasto.metrics.histogram import histogram_distance
+from impasto.metrics.lpips import lpips_alexnet, lpips_vgg16
+from impasto.metrics.neighbors import neighbor_distance
+from impasto.metrics.networks import inception_responses, vgg16_responses
+from impasto.metrics.self_similarity import self_similarity_distance
+from impasto.metrics.sifid import frechet_distance
+from impasto.metrics.speckle import crispness, speckle
+from impasto.metrics.weights import WEIGHT_DIGESTS, JudgeWeights, load_judges
+from impasto.network.download import ByteProgress
+from impasto.settings.measure import MeasureSettings
+from impasto.shapes import Image
+from impasto.system.device import choose_compute, use_threads
+from impasto.system.memory import memory_errors
+
+PAIR_SIZE = 256
+"""Longest side, in pixels, for measures that compare all positions with all others."""
+
+LEAST_SIDE = 32
+"""Pixels: AlexNet needs 31."""
+
+LEAST_PAIR_SIDE = 12
+"""Pixels: three positions of VGG-16's conv3_3, a patch."""
+
+_NEIGHBOR_LAYERS = ("conv2_2", "conv3_3")
+_SIMILARITY_LAYER = "conv3_1"
+
+
+@dataclass(frozen=True)
+class PictureMeasures:
+    """The measures of one picture; docs/measure.md defines them. Of all but `crispness` less is better.
+
+    Attributes:
+        name: the picture's file, or what kind of thing it was in memory.
+        width, height: its size in pixels; speckle and crispness are measured at it.
+        measured_width, measured_height: the size at which networks saw it.
+        lpips_alexnet, lpips_vgg16: distance from the photo, LPIPS 0.1.
+        self_similarity: distance from the photo's self-similarity, 0..1.
+        neighbors_conv2_2, neighbors_conv3_3: distance between its patches and the painting's, 0..1.
+        sifid: Fréchet distance from the painting's responses.
+        histogram: distance from the painting's colours, 0..1.
+        speckle: specks where the photo is flat, in 1/255.
+        crispness: gradient at the photo's contours; below 0.8 the picture is blurred.
+        notes: what was resized, as sentences.
+    """
+
+    name: str
+    width: int
+    height: int
+    measured_width: int
+    measured_height: int
+    lpips_alexnet: float
+    lpips_vgg16: float
+    self_similarity: float
+    neighbors_conv2_2: float
+    neighbors_conv3_3: float
+    sifid: float
+    histogram: float
+    speckle: float
+    crispness: float
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What `measure` found.
+
+    Attributes:
+        photo, painting: names of the pictures compared with.
+        size: the longest side at which networks saw a picture, in pixels.
+        weights: SHA-256 of each judging network's tensors, by name.
+        pictures: one for each picture measured, in their order.
+    """
+
+    photo: str
+    painting: str
+    size: int
+    weights: dict[str, str]
+    pictures: tuple[PictureMeasures, ...]
+
+
+def measure(
+    photo: Source,
+    painting: Source,
+    pictures: Source | Sequence[Source],
+    settings: MeasureSettings | None = None,
+    *,
+    on_download: ByteProgress | None = None,
+) -> Measures:
+    """Measure stylized pictures by networks and statistics that no objective here uses.
+
+    Each picture is measured at its own size, or shrunk so that its long side is `settings.size`. The photo is
+    brought to the picture's size, the painting to its long side. See docs/measure.md.
+
+    Args:
+        photo, painting: what the pictures were made from: files, `PIL.Image`s, arrays or tensors.
+        pictures: one or several to be measured.
+        settings: size and device.
+        on_download: called with bytes done and bytes in all while the judging networks are fetched.
+    Raises:
+        SettingsError: no pictures.
+        ImageError: a picture that cannot be read, or that is too small or too narrow.
+        WeightsError: the networks cannot be fetched.
+        DeviceError: a device that is not there, or has too little memory.
+    """
+    settings = settings or MeasureSettings()
+    sources = _several(pictures)
+    if not sources:
+        raise SettingsError("there is no picture to measure; name at least one after photo and painting.")
+    use_threads(settings.threads)
+    device = choose_compute(settings.device, "float32").device
+    originals = _one(photo, "photo"), _one(painting, "painting")
+    read = [_one(source, "picture") for source in sources]
+    for picture in read:
+        _sizes(picture, originals[1], settings.size)
+    judges = load_judges(device, on_download=on_download)
+    found = []
+    for picture in read:
+        with (
+            torch.inference_mode(),
+            memory_errors(f"measuring {picture.name}", "Measure at a smaller --size."),
+        ):
+            found.append(_measured(picture, *originals, judges, settings.size, device))
+    names = [original.name for original in originals]
+    return Measures(names[0], names[1], settings.size, dict(WEIGHT_DIGESTS), tuple(found))
+
+
+def _several(pictures: Source | Sequence[Source]) -> list[Source]:
+    if isinstance(pictures, (str, os.PathLike, Picture, np.ndarray, torch.Tensor)):
+        return [pictures]
+    return list(pictures) if isinstance(pictures, Sequence) else [pictures]
+
+
+def _one(source: Source, role: str) -> Picture:
+    picture = read_picture(source, role=role)
+    if len(picture.pixels) != 1:
+        raise ImageError(f"{picture.name} holds {len(picture.pixels)} pictures; pass them one at a time.")
+    return picture
+
+
+def _sizes(picture: Picture, painting: Picture, size: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Height and width at which picture and painting are measured.
+
+    Raises:
+        ImageError: too small or too narrow for the networks.
+    """
+    long = min(max(picture.height, picture.width), size)
+    found = []
+    for role, whole in (("picture", picture), ("painting", painting)):
+        height, width = fit(whole.height, whole.width, long)
+        if min(height, width) < LEAST_SIDE or min(fit(height, width, min(long, PAIR_SIZE))) < LEAST_PAIR_SIDE:
+            raise ImageError(
+                f"the {role} {whole.name} ({whole.width}×{whole.height}) would be measured at "
+                f"{width}×{height}; each side needs {LEAST_SIDE} pixels, and the long one may be "
+                f"{PAIR_SIZE // LEAST_PAIR_SIDE} times the short one. "
+                "Take a larger picture or --size, or crop it."
+            )
+        found.append((height, width))
+    return found[0], found[1]
+
+
+def _measured(
+    picture: Picture, photo: Picture, painting: Picture, judges: JudgeWeights, size: int, device: torch.device
+) -> PictureMeasures:
+    whole = picture.height, picture.width
+    canvas, painting_canvas = _sizes(picture, painting, size)
+    image = resized_pixels(picture, *canvas, device)
+    content = resized_pixels(photo, *canvas, device)
+    style = resized_pixels(painting, *painting_canvas, device)
+
+    image_features, content_features, style_features = (
+        vgg16_responses(judges.vgg16, _for_pairs(pixels), (*_NEIGHBOR_LAYERS, _SIMILARITY_LAYER))
+        for pixels in (image, content, style)
+    )
+    neighbors = [
+        neighbor_distance(image_features[layer], style_features[layer]) for layer in _NEIGHBOR_LAYERS
+    ]
+    # As given, on the CPU: shrinking takes specks away.
+    cpu = torch.device("cpu")
+    own = resized_pixels(picture, *whole, cpu)
+    own_photo = resized_pixels(photo, *whole, cpu)
+    own_painting = resized_pixels(painting, *fit(painting.height, painting.width, max(whole)), cpu)
+    return PictureMeasures(
+        name=picture.name,
+        width=whole[1],
+        height=whole[0],
+        measured_width=canvas[1],
+        measured_height=canvas[0],
+        lpips_alexnet=lpips_alexnet(judges.alexnet, image, content),
+        lpips_vgg16=lpips_vgg16(judges.vgg16, image, content),
+        self_similarity=self_similarity_distance(
+            image_features[_SIMILARITY_LAYER], content_features[_SIMILARITY_LAYER]
+        ),
+        neighbors_conv2_2=neighbors[0],
+        neighbors_conv3_3=neighbors[1],
+        sifid=frechet_distance(
+            inception_responses(judges.inception, image), inception_responses(judges.inception, style)
+        ),
+        histogram=histogram_distance(image, style),
+        speckle=speckle(own, own_photo),
+        crispness=crispness(own, own_photo, own_painting),
+        notes=tuple(_notes(picture, photo, canvas)),
+    )
+
+
+def _for_pairs(image: Image) -> Image:
+    """The image, its long side at most `PAIR_SIZE`."""
+    height, width = image.shape[2:]
+    canvas = fit(height, width, min(max(height, width), PAIR_SIZE))
+    return resized_pixels(Picture(image), *canvas, image.device)
+
+
+def _notes(picture: Picture, photo: Picture, canvas: tuple[int, int]) -> list[str]:
+    notes = []
+    if (photo.height, photo.width) != (picture.height, picture.width):
+        notes.append(
+            f"The photo ({photo.width}×{photo.height}) was brought to the size of {picture.name} "
+            f"({picture.width}×{picture.height})."
+        )
+    if canvas != (picture.height, picture.width):
+        notes.append(
+            f"{picture.name} ({picture.width}×{picture.height}) was measured at {canvas[1]}×{canvas[0]}, "
+            "speckle and crispness as it is."
+        )
+    return notes
