@@ -385,7 +385,7 @@ def test_everything_to_click_has_a_name_and_the_keyboard_reaches_it(visit: Calla
         reached.add(page.evaluate("document.activeElement.closest('[id]')?.id"))
     assert {"paint-go", "set-strength", "set-size"} <= reached
     live = page.locator("#paint-status [role=status]")
-    assert live.count() == 1
+    until(page, lambda: live.count() == 1)  # the page fills it once it has loaded
 
 
 def test_a_bad_value_and_a_missing_picture_are_said(
