@@ -25,12 +25,11 @@ from impasto.image.picture import Picture
 from impasto.image.read import read_picture
 from impasto.image.resize import resize
 from impasto.image.write import write_picture
-from impasto.recipes import stylize
 from impasto.recipes.batch import batch
 from impasto.recipes.pairs import all_pairs
 from impasto.settings.stylize import StylizeSettings
 from impasto.solve import descent
-from impasto.style import style_images
+from impasto.style import style_images, transfer
 from impasto.system.device import choose_compute
 
 PHOTOS = [str(IMAGES / f"{name}.jpg") for name in ("temple", "dandelion", "langlois-bridge", "kandinsky")]
@@ -114,7 +113,7 @@ def main() -> None:
     settings = StylizeSettings(size=chosen.size, steps=chosen.steps)
     watch_solver("start")
     watch_solver("step")
-    watch(stylize, "content_terms", "content targets")
+    watch(transfer, "content_terms", "content targets")
     watch(style_images, "style_means", "style targets")
     with tempfile.TemporaryDirectory() as folder:
         photos = [*PHOTOS, camera_photo(folder)]

@@ -4,10 +4,10 @@ import torch
 
 from impasto.network.vgg import VGG19
 from impasto.objective.build import StyleTarget, content_terms, prior_terms, style_terms
-from impasto.objective.guidance import GuidanceMask
+from impasto.objective.guidance_mask import GuidanceMask
 from impasto.objective.objective import Objective
 from impasto.objective.statistics import GaussianStatistic, HistogramStatistic
-from impasto.objective.style import GRAM, Statistic
+from impasto.objective.style_loss import GRAM, Statistic
 from impasto.objective.targets import style_means
 from impasto.shapes import Image
 from small import scene, small_network, stripes

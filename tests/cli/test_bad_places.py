@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from checkpoints import read_facts
 from impasto.cli.main import app
 from impasto.errors import CheckpointError, DeviceError, ImageError, WeightsError
 from impasto.fast import training_checkpoint
@@ -19,7 +20,6 @@ from impasto.network.weight_records import VGG19_NORMALIZED
 from impasto.recipes.rerun import plan_resume
 from impasto.results import manifest as manifests
 from impasto.results.painting import Painting
-from impasto.run import checkpoint
 from impasto.run.plan import RunPlan
 from impasto.solve import descent
 from impasto.storage.rescue import save_or_rescue
@@ -368,7 +368,7 @@ def test_a_checkpoint_that_fails_hangs_no_other_process(tmp_path: Path) -> None:
     command = [*launcher, str(script), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert checkpoint.read_facts(tmp_path / "run") == {}
+    assert read_facts(tmp_path / "run") == {}
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 
 from impasto.cli.main import app
 from impasto.cli.progress_bars import painting_facts
+from impasto.cli.run_files import RunFiles
 from impasto.formatting import format_duration
 from impasto.image.read import read_picture
 from impasto.results import manifest as manifests
@@ -141,6 +143,23 @@ def test_ctrl_c_saves_what_there_is_and_exits_130(photo: str, painting: str, sma
     assert b"saved what there is in out.png" in errors
     assert b"Traceback" not in errors
     assert manifests.read("out.png")["result"]["complete"] is False
+
+
+def test_ctrl_c_that_a_callback_has_swallowed_still_ends_the_run(
+    photo: str, painting: str, small_file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As libvips' callbacks do it while a preview is written."""
+
+    def swallow(files: RunFiles, step: Progress, count: int) -> None:
+        if count == 2:
+            with suppress(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(RunFiles, "after", swallow)
+    arguments = ["stylize", photo, painting, "-o", "out.png", "--weights", small_file, "--size", "48"]
+    result = RUNNER.invoke(app, [*arguments, "--scales", "1", "--steps", "30", "--tolerance", "0"])
+    assert result.exit_code == 130, result.output
+    assert manifests.read("out.png")["result"]["evaluations"] < 10
 
 
 def test_a_painting_is_not_lost_when_its_place_has_gone(

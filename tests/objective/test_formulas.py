@@ -10,7 +10,7 @@ from scipy.linalg import sqrtm
 from impasto import StylizeSettings
 from impasto.objective.bands import Band
 from impasto.objective.evaluate import evaluator
-from impasto.objective.style import StyleTerm
+from impasto.objective.style_loss import StyleTerm
 from impasto.recipes.stylize import plan_stylize
 from impasto.run.layout import Layout
 from impasto.settings.presets import PRESETS

@@ -11,9 +11,9 @@ from guided import LAYERS, guided, halves, statistics_for
 from impasto.layers import LAYERS as GRIDS
 from impasto.objective.build import StyleTarget, style_terms, style_terms_from_images
 from impasto.objective.evaluate import evaluator
-from impasto.objective.guidance import GuidanceMask
+from impasto.objective.guidance_mask import GuidanceMask
 from impasto.objective.statistics import GaussianStatistic, HistogramStatistic
-from impasto.objective.style import GRAM, Statistic, StyleTerm
+from impasto.objective.style_loss import GRAM, Statistic, StyleTerm
 from impasto.objective.targets import style_means
 from small import scene, small_network, stripes
 from tiled import SIZES, distance

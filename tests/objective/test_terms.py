@@ -7,7 +7,7 @@ import torch
 from impasto.objective.build import content_terms, prior_terms, style_terms_from_images
 from impasto.objective.evaluate import evaluator
 from impasto.objective.objective import Objective
-from impasto.objective.style import StyleTerm
+from impasto.objective.style_loss import StyleTerm
 from impasto.objective.terms import ContentTerm, gram, squared_differences, squared_overshoot
 from small import plain_features, scene, small_layers, small_network, stripes
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from checkpoints import load as load_checkpoint
 from impasto.errors import CheckpointError, WeightsError
 from impasto.fast import models, training_checkpoint
 from impasto.run import checkpoint
@@ -39,17 +40,17 @@ LAYOUT = {"kind": "layout", "tile": 0, "keep": "memory", "history": 2}
 def test_states_that_make_no_sense(change: dict[str, Any], tmp_path: Path) -> None:
     path, bands, device = tmp_path / "c", {}, torch.device("cpu")
     write_tensors(path, checkpoint.KIND, {}, {"run": {**RUN, "layouts": [LAYOUT]}, "facts": {}})
-    assert checkpoint.load(path, bands, device).seconds == 0.5
+    assert load_checkpoint(path, bands, device).seconds == 0.5
     write_tensors(path, checkpoint.KIND, {}, {"run": {**RUN, **change}, "facts": {}})
     with pytest.raises(CheckpointError, match="c is damaged, or no impasto checkpoint"):
-        checkpoint.load(path, bands, device)
+        load_checkpoint(path, bands, device)
 
 
 def test_an_image_of_a_size_that_is_not_painted(tmp_path: Path) -> None:
     facts, snapshot = read_checkpoint(DATA / "e78b87f-checkpoint")
     checkpoint.save(tmp_path / "c", snapshot, facts)
     with pytest.raises(CheckpointError, match=r"is damaged, or no impasto checkpoint \(\(24, 32\)\)"):
-        checkpoint.load(tmp_path / "c", {}, torch.device("cpu"))
+        load_checkpoint(tmp_path / "c", {}, torch.device("cpu"))
 
 
 @pytest.mark.parametrize(

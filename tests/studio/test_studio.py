@@ -32,6 +32,19 @@ SHORT = {"size": 64, "steps": 6, "scales": 1, "precision": "float32"}
 LIMITS = Limits(waiting=3, seconds=600)
 
 
+def follow(queue: JobQueue, page: str) -> Iterator[JobStatus]:
+    """The page's statuses as they change, until the job is settled."""
+    seen = -1
+    while True:
+        status = queue.view(page)
+        if status.version != seen:
+            seen = status.version
+            yield status
+        if status.is_settled:
+            return
+        time.sleep(0.01)
+
+
 @pytest.fixture(scope="module")
 def one_desk(small_file: str, decoder_file: str) -> Iterator[JobQueue]:
     with pytest.MonkeyPatch.context() as patch:
@@ -69,7 +82,7 @@ def test_an_order_is_painted_saved_and_can_be_painted_again(
     desk: JobQueue, photo: str, painting: str, small_file: str
 ) -> None:
     desk.submit("a", JobRequest(content=photo, styles=(painting,), settings=SHORT))
-    views = list(desk.follow("a", every=0.01))
+    views = list(follow(desk, "a"))
     assert [view.state for view in views][-1] == "finished"
     assert any(view.text.startswith("A first picture") for view in views)
     last = views[-1]
@@ -242,7 +255,7 @@ def test_the_papers_orders(desk: JobQueue, photo: str, painting: str, recipe: st
 def test_a_figures_panels_appear_one_after_another(desk: JobQueue, photo: str, painting: str) -> None:
     order = JobRequest(recipe="figure", content=photo, styles=(painting,), settings={"size": 32, "steps": 2})
     desk.submit("a", order)
-    counts = [len(view.files) for view in desk.follow("a", every=0.01)]
+    counts = [len(view.files) for view in follow(desk, "a")]
     assert counts == sorted(counts)
     assert len(set(counts)) > 3
     view = desk.view("a")

@@ -157,9 +157,8 @@ def test_paint_watch_steer_stop_resume_and_download(
 ) -> None:
     page = visit()
     choose(page, pictures)
-    assert re.search(
-        r"128×96 pixels; about \d+ (seconds|minutes|hours)", page.inner_text("#forecast").replace(".", "")
-    )
+    until(page, lambda: "128×96 pixels" in page.inner_text("#forecast"))  # not that of the values before
+    assert re.search(r"pixels; about [\d.]+ (seconds|minutes|hours)", page.inner_text("#forecast"))
     started(page)
     seen: set[str | None] = set()
     until(page, lambda: seen.add(page.get_attribute("#paint-stage img", "src")) or len(seen) >= 4)  # type: ignore[func-returns-value]
@@ -386,7 +385,7 @@ def test_everything_to_click_has_a_name_and_the_keyboard_reaches_it(visit: Calla
         reached.add(page.evaluate("document.activeElement.closest('[id]')?.id"))
     assert {"paint-go", "set-strength", "set-size"} <= reached
     live = page.locator("#paint-status [role=status]")
-    assert live.count() == 1
+    until(page, lambda: live.count() == 1)  # the page fills it once it has loaded
 
 
 def test_a_bad_value_and_a_missing_picture_are_said(

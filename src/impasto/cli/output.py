@@ -3,11 +3,12 @@
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import Field, dataclass, fields, replace
 from typing import Annotated, Any
 
 import typer
 
+from impasto.settings.options import option
 from impasto.storage.outputs import InputFile, OutputFile, check_outputs
 
 
@@ -25,13 +26,13 @@ class Output:
         trace: a file that gets a line of JSON for every step; "": none.
     """
 
-    path: str = ""
-    bits: int = 8
-    quality: int = 92
-    preview_every: int = 0
-    checkpoint: str = ""
-    checkpoint_every: int = 10
-    trace: str = ""
+    path: str = option("", "")  # each command says what the file is called by default
+    bits: int = option(8, "Bits per channel: 8, or 16 for PNG and TIFF.")
+    quality: int = option(92, "1 to 100, of JPEG, WebP and AVIF.", low=1, high=100)
+    preview_every: int = option(0, "Save a preview every N steps; 0: never.", low=0)
+    checkpoint: str = option("", "A file from which the run can go on after a stop (impasto resume FILE).")
+    checkpoint_every: int = option(10, "Steps between two checkpoints.", low=1)
+    trace: str = option("", "A file that gets a line of JSON for every step: losses, seconds, memory.")
 
     def named(self, default: str) -> "Output":
         """The same, under that name if it has none."""
@@ -76,17 +77,6 @@ class Output:
         check_output(self.path, bits=self.bits, longest=longest)
 
 
-HELP = {
-    "bits": "Bits per channel: 8, or 16 for PNG and TIFF.",
-    "quality": "1 to 100, of JPEG, WebP and AVIF.",
-    "preview_every": "Write the picture so far every so many steps; 0: never.",
-    "checkpoint": "A file from which the run can go on after a stop (impasto resume FILE).",
-    "checkpoint_every": "Steps between two checkpoints.",
-    "trace": "A file that gets a line of JSON for every step: losses, seconds, memory.",
-}
-BOUNDS = {"quality": (1, 100), "preview_every": (0, None), "checkpoint_every": (1, None)}
-
-
 def with_output(help: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Replace a command's `output` parameter by the options `-o`, `--bits` and so on.
 
@@ -101,7 +91,7 @@ def with_output(help: str) -> Callable[[Callable[..., None]], Callable[..., None
             command(*arguments, output=Output(**chosen), **values)
 
         parameters = [p for p in inspect.signature(command).parameters.values() if p.name != "output"]
-        options = [_parameter(field.name, field.default, field.type, help) for field in fields(Output)]
+        options = [_parameter(field, help) for field in fields(Output)]
         kept = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]
         signature = inspect.Signature([*kept, *options])
         wrapper.__signature__ = signature  # type: ignore[attr-defined]
@@ -115,12 +105,19 @@ def _option(field: str) -> str:
     return "output" if field == "path" else field
 
 
-def _parameter(name: str, default: Any, kind: Any, help: str) -> inspect.Parameter:
-    low, high = BOUNDS.get(name, (None, None))
-    flags = ("-o", "--output") if name == "path" else (f"--{name.replace('_', '-')}",)
+def _parameter(field: "Field[Any]", help: str) -> inspect.Parameter:
+    facts, default = field.metadata, field.default
+    flags = ("-o", "--output") if field.name == "path" else (f"--{field.name.replace('_', '-')}",)
     info = typer.Option(
-        *flags, help=HELP.get(name, help), min=low, max=high, show_default=default not in ("", 0)
+        *flags,
+        help=facts["help"] or help,
+        min=facts["low"],
+        max=facts["high"],
+        show_default=default not in ("", 0),
     )
     return inspect.Parameter(
-        _option(name), inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, info]
+        _option(field.name),
+        inspect.Parameter.KEYWORD_ONLY,
+        default=default,
+        annotation=Annotated[field.type, info],
     )

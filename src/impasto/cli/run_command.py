@@ -1,7 +1,10 @@
 """Running a job in front of a person: bar, files on the way, Ctrl-C, errors, saving."""
 
 import os
-from collections.abc import Callable, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -56,12 +59,14 @@ def paint(plan: "RunPlan", output: Output, snapshot: "Snapshot | None" = None) -
     if snapshot is None:
         files.begin()
     last, stopped = None, False
-    with RunBar(quiet=rank() > 0) as bar:
+    with RunBar(quiet=rank() > 0) as bar, _remembered_interrupts() as interrupted:
         try:
             for count, step in enumerate(iter_run(plan, snapshot), start=1):
                 last = step
                 bar.painting(step)
                 files.after(step, count)
+                if interrupted():
+                    raise KeyboardInterrupt
         except KeyboardInterrupt:
             stopped = True
         except Exception:
@@ -80,6 +85,31 @@ def paint(plan: "RunPlan", output: Output, snapshot: "Snapshot | None" = None) -
         _report(painting.manifest["result"], output, stopped)
     if stopped:
         raise typer.Exit(INTERRUPTED)
+
+
+@contextmanager
+def _remembered_interrupts() -> Iterator[Callable[[], bool]]:
+    """Gives a function that says whether Ctrl-C was pressed.
+
+    It raises KeyboardInterrupt as always. But one that is raised in a callback from C (libvips calls some
+    while a preview is written) is printed and lost, and the run would go on.
+    """
+    signals: list[int] = []
+
+    def interrupt(number: int, _: object) -> None:
+        signals.append(number)
+        raise KeyboardInterrupt
+
+    # Only the main thread may, and a process started in the background ignores Ctrl-C on purpose.
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield lambda: False
+        return
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield lambda: bool(signals)
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def save(painting: "Painting", output: Output) -> None:

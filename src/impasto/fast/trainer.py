@@ -23,7 +23,7 @@ from impasto.network.vgg import VGG19, load_vgg19
 from impasto.objective.build import content_terms, prior_terms, style_terms
 from impasto.objective.evaluate import Evaluation, evaluator
 from impasto.objective.objective import Objective
-from impasto.objective.style import StyleTerm
+from impasto.objective.style_loss import StyleTerm
 from impasto.results.manifest import new
 from impasto.settings.blend import BlendShare
 from impasto.settings.fast import TrainSettings

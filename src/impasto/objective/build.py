@@ -11,8 +11,8 @@ from impasto.choices import Formula, ResponseStorage
 from impasto.layers import find_layer
 from impasto.network.vgg import VGG19
 from impasto.objective.formulas import CONVENTIONS
-from impasto.objective.guidance import GuidanceMask
-from impasto.objective.style import GRAM, Statistic, StyleTerm
+from impasto.objective.guidance_mask import GuidanceMask
+from impasto.objective.style_loss import GRAM, Statistic, StyleTerm
 from impasto.objective.targets import content_targets, style_targets
 from impasto.objective.terms import ContentTerm, PixelTerm, squared_overshoot
 from impasto.shapes import Image

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from impasto.choices import Formula
 from impasto.objective.statistics import GaussianStatistic
-from impasto.objective.style import GRAM, Statistic
+from impasto.objective.style_loss import GRAM, Statistic
 from impasto.objective.terms import PixelStatistic, squared_differences
 from impasto.shapes import Image, Scalar
 

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from impasto.objective.style import StyleTerm
+from impasto.objective.style_loss import StyleTerm
 from impasto.objective.terms import IMAGE, Term
 
 

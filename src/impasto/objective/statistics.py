@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from impasto.objective.style import PositionWeights, add_linear_gradient
+from impasto.objective.style_loss import PositionWeights, add_linear_gradient
 from impasto.shapes import Features, Scalar
 
 

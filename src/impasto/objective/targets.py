@@ -13,9 +13,9 @@ from impasto.choices import ResponseStorage
 from impasto.layers import LAYERS, Layer, deepest, find_layer
 from impasto.network.vgg import VGG19
 from impasto.objective.bands import Band
-from impasto.objective.guidance import GuidanceMask
+from impasto.objective.guidance_mask import GuidanceMask
 from impasto.objective.response_store import InMemory, OnDisk, Recomputed
-from impasto.objective.style import GRAM, Statistic
+from impasto.objective.style_loss import GRAM, Statistic
 from impasto.objective.terms import Target
 from impasto.objective.tiles import Tile
 from impasto.shapes import Features, Gram, Image

@@ -193,20 +193,6 @@ def opened(path: str | os.PathLike[str]) -> Iterator[Checkpoint]:
         yield Checkpoint(file)
 
 
-def read_facts(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """What was saved besides the state; raises as `opened` does."""
-    with opened(path) as checkpoint:
-        return checkpoint.facts
-
-
-def load(
-    path: str | os.PathLike[str], bands: Mapping[tuple[int, int], Band], device: torch.device
-) -> Snapshot:
-    """The state, as `Checkpoint.snapshot` reads it; raises as `opened` does, too."""
-    with opened(path) as checkpoint:
-        return checkpoint.snapshot(bands, device)
-
-
 def _to_json(value: Any, tensors: list[Tensor]) -> Any:
     """The value as JSON; tensors are numbered, the same one once, and added to the list."""
     if isinstance(value, Tensor):

@@ -4,8 +4,7 @@ import os
 import shutil
 import tempfile
 import threading
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import replace
@@ -140,27 +139,6 @@ class JobQueue:
         with self._changed:
             page_state = self._pages.get(page)
             return page_state.status if page_state else JobStatus()
-
-    def follow(self, page: str, every: float = 0.4) -> Iterator[JobStatus]:
-        """Views of the page's order as it changes, until it rests; not more often than every so many seconds.
-
-        Ends as well when the page is closed.
-        """
-        seen = -1
-        while True:
-            view = self._wait_for_change(page, seen)
-            if view.version != seen or self.closed:
-                seen = view.version
-                yield view
-            if view.is_settled or self.closed:
-                return
-            time.sleep(every)
-
-    def _wait_for_change(self, page: str, seen: int) -> JobStatus:
-        """The page's view once it is another one than was seen, or after some seconds."""
-        with self._changed:
-            self._changed.wait_for(lambda: self.view(page).version != seen or self.closed, timeout=5.0)
-            return self.view(page)
 
     def folder(self, page: str) -> str:
         """Where files of the page's visitor may be put; it goes with the page."""

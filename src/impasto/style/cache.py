@@ -15,7 +15,7 @@ from impasto.network.download import ByteProgress
 from impasto.network.vgg import VGG19, load_vgg19
 from impasto.network.weights import Weights
 from impasto.objective.build import StyleTarget
-from impasto.objective.style import Statistic
+from impasto.objective.style_loss import Statistic
 from impasto.settings.stylize import StylizeSettings
 from impasto.shapes import Image
 from impasto.style.style_images import StyleImages, StyleSources, read_styles

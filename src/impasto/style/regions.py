@@ -10,7 +10,7 @@ from impasto.errors import ImageError, ImpastoWarning, SettingsError
 from impasto.image.color_mask import Color, ColorMask, format_color, read_color, read_color_mask
 from impasto.image.picture import Picture
 from impasto.image.read import Source, read_picture
-from impasto.objective.guidance import GuidanceMask
+from impasto.objective.guidance_mask import GuidanceMask
 from impasto.shapes import Mask
 
 NO_STYLE = -1

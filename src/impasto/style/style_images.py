@@ -18,7 +18,7 @@ from impasto.layers import find_layer
 from impasto.network.vgg import VGG19
 from impasto.objective.build import StyleTarget
 from impasto.objective.statistics import GaussianStatistic, HistogramStatistic
-from impasto.objective.style import GRAM, Statistic
+from impasto.objective.style_loss import GRAM, Statistic
 from impasto.objective.targets import style_means
 from impasto.settings.base import LookSettings
 from impasto.settings.blend import BlendShare, parse_blend

@@ -12,9 +12,9 @@ from impasto.network.vgg import VGG19
 from impasto.objective.build import StyleTarget, content_terms, prior_terms, style_terms
 from impasto.objective.constraint import Constraint
 from impasto.objective.formulas import CONVENTIONS
-from impasto.objective.guidance import GuidanceMask
+from impasto.objective.guidance_mask import GuidanceMask
 from impasto.objective.objective import Objective
-from impasto.objective.style import GRAM
+from impasto.objective.style_loss import GRAM
 from impasto.run.layout import Layout
 from impasto.run.scales import Scale
 from impasto.settings.stylize import StylizeSettings

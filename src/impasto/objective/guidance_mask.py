@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from impasto.layers import LAYERS
-from impasto.objective.style import PositionWeights
+from impasto.objective.style_loss import PositionWeights
 
 STRIP = 1 << 20
 """Positions whose weights are added up at a time."""

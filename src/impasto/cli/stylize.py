@@ -1,0 +1,182 @@
+"""`impasto stylize`, and what belongs to it: plan, rerun, resume."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from impasto.cli import console
+from impasto.cli.exit_codes import downloading, handle_errors
+from impasto.cli.options import with_settings
+from impasto.cli.output import Output, with_output
+from impasto.cli.run_command import prepared_and_painted
+from impasto.settings.stylize import StylizeSettings
+
+Masks = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="MASK",
+        help="A mask of the photo, then, if they are not used whole, one of each painting: once for each. "
+        "Areas of one colour take their style from areas of the same colour.",
+    ),
+]
+Moved = Annotated[
+    list[str] | None, typer.Option(metavar="MASK", help="Where the masks are now; once for each, in order.")
+]
+
+
+@handle_errors
+@with_settings(StylizeSettings, presets=True)
+@with_output("File to write; its extension says the format. Default: CONTENT-STYLE.png, here.")
+def stylize(
+    content: Annotated[str, typer.Argument(metavar="CONTENT", help="The photograph to repaint.")],
+    style: Annotated[
+        list[str],
+        typer.Argument(metavar="STYLE...", help="The painting to take the style from; several are blended."),
+    ],
+    settings: StylizeSettings,
+    output: Output,
+    regions: Masks = None,
+) -> None:
+    """Repaint CONTENT in the style of STYLE."""
+    from impasto.recipes.inputs import settings_files, source_files
+    from impasto.recipes.stylize import plan_stylize
+
+    default = "-".join(Path(path).stem for path in (content, *style))
+    default += "-preview.png" if settings.preview else ".png"
+    prepared_and_painted(
+        lambda on_download: plan_stylize(
+            content, style, settings, regions=regions or (), on_download=on_download
+        ),
+        output.named(default),
+        [
+            *source_files("the content image", content),
+            *source_files("the style image", *style),
+            *source_files("the mask", *(regions or ())),
+            *settings_files(settings),
+        ],
+        longest=settings.size,
+    )
+
+
+@handle_errors
+@with_output("File to write. Default: PICTURE-rerun beside it.")
+def rerun(
+    picture: Annotated[str, typer.Argument(metavar="PICTURE", help="A picture that Impasto painted.")],
+    output: Output,
+    content: Annotated[str, typer.Option(help="Where the content image is now.")] = "",
+    style: Annotated[
+        list[str] | None, typer.Option(help="Where the style image is now; once for each if several.")
+    ] = None,
+    regions: Moved = None,
+    weights: Annotated[str, typer.Option(help="Where the network's weights are now.")] = "",
+) -> None:
+    """Paint PICTURE again from the manifest inside it; the same machine gives the same pixels."""
+    from impasto.cli.run_command import save
+    from impasto.recipes.inputs import manifest_files, settings_files, source_files
+    from impasto.recipes.rerun import plan_rerun, rerun_fast
+    from impasto.results.manifest import read
+
+    old = Path(picture)
+    output = output.named(str(old.with_name(f"{old.stem}-rerun{old.suffix}")))
+    moved = {"content": content, "style": style or (), "regions": regions or (), "weights": weights}
+    manifest = read(picture)
+    inputs = [
+        *source_files("the picture to paint again", picture),
+        *manifest_files(manifest, picture, moved),
+        *settings_files(None),
+    ]
+    if manifest["command"] == "fast":
+        output.check(inputs)
+        with downloading("fetching VGG-19 and the decoder") as on_download:
+            painting = rerun_fast(picture, on_download=on_download, **moved)  # type: ignore[arg-type]
+        save(painting, output)
+        console.note(f"Painted {output.path}.")
+        return
+    prepared_and_painted(
+        lambda on_download: plan_rerun(picture, on_download=on_download, **moved),  # type: ignore[arg-type]
+        output,
+        inputs,
+    )
+
+
+@handle_errors
+def resume(
+    checkpoint: Annotated[str, typer.Argument(metavar="CHECKPOINT", help="What --checkpoint wrote.")],
+    output: Annotated[
+        str, typer.Option("-o", "--output", help="File to write. Default: what the run was to write.")
+    ] = "",
+    content: Annotated[str, typer.Option(help="Where the content image is now.")] = "",
+    style: Annotated[
+        list[str] | None, typer.Option(help="Where the style image is now; once for each if several.")
+    ] = None,
+    regions: Moved = None,
+    weights: Annotated[str, typer.Option(help="Where the network's weights are now.")] = "",
+    changed: Annotated[
+        bool, typer.Option("--changed", help="Go on although a picture or the weights have changed.")
+    ] = False,
+) -> None:
+    """Go on with a run that was stopped, from its CHECKPOINT; the pixels are those of a run that was not."""
+    from impasto.cli.run_command import paint
+    from impasto.recipes.inputs import manifest_files, settings_files
+    from impasto.recipes.rerun import plan_resume
+    from impasto.system.distributed import join_process_group
+
+    moved = {"content": content, "style": style or (), "regions": regions or (), "weights": weights}
+
+    def planned(recorded: dict[str, Any]) -> Output:
+        return Output(**{**recorded, "checkpoint": checkpoint, "path": output or recorded["path"]})
+
+    def check(facts: dict[str, Any]) -> None:
+        files = manifest_files(facts["manifest"], checkpoint, moved)
+        planned(facts["output"]).check([*files, *settings_files(None)])
+
+    join_process_group()
+    with downloading("fetching VGG-19") as on_download:
+        plan, snapshot, output_fields = plan_resume(
+            checkpoint,
+            **moved,  # type: ignore[arg-type]
+            changed=changed,
+            on_download=on_download,
+            check=check,
+        )
+    paint(plan, planned(output_fields), snapshot)
+
+
+@handle_errors
+@with_settings(StylizeSettings, presets=True)
+def plan(
+    content: Annotated[str, typer.Argument(metavar="CONTENT", help="The photograph to repaint.")],
+    style: Annotated[list[str], typer.Argument(metavar="STYLE...", help="The painting, or several.")],
+    settings: StylizeSettings,
+    regions: Masks = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Measure this machine's speed again; it is remembered.")
+    ] = False,
+) -> None:
+    """Say how much memory and time `stylize` would take here, and in which layout it would fit."""
+    from impasto.formatting import format_bytes, format_duration
+    from impasto.recipes.stylize import plan_stylize
+    from impasto.run.estimate import estimate
+
+    with downloading("fetching VGG-19") as on_download:
+        plan = plan_stylize(content, style, settings, regions=regions or (), on_download=on_download)
+    needs = estimate(plan, settings, again=again)
+    if as_json:
+        console.out.print_json(json.dumps(dataclasses.asdict(needs)))
+        return
+    rows = [
+        (f"{scale.width}×{scale.height}", f"{scale.steps} steps", str(layout))
+        for scale, layout in zip(plan.scales, plan.layouts, strict=True)
+    ]
+    rows += [
+        ("memory", format_bytes(needs.bytes), f"of {format_bytes(needs.limit)} that may be used"),
+        ("time", format_duration(needs.seconds), "if no scale ends early"),
+        *([("budget", format_duration(plan.budget), "as many steps as fit into it")] if plan.budget else []),
+    ]
+    if needs.disk:
+        rows.append(("disk", format_bytes(needs.disk), "for the time of the run"))
+    console.table("", rows)
