@@ -1,4 +1,5 @@
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from small import save, scene, small_decoder_layers, small_layers, stripes
 
 leave_out(device, layers, tiles)
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell that starts the suite in its background lets it ignore Ctrl-C, and the programs under test too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 FIRST = (
     "test_web",
