@@ -67,7 +67,7 @@ def main() -> None:
             run = descent.start(evaluate, content.clone())
             for _ in range(chosen.steps):
                 run = descent.step(evaluate, run)
-            losses[dtype] = float(judge(run.image).loss)
+            losses[dtype] = float(judge(run.point).loss)
         found[f"{photo} × {painting}"] = {
             **{str(dtype).removeprefix("torch."): loss for dtype, loss in losses.items()},
             "bfloat16_over_float32": round(losses[torch.bfloat16] / losses[torch.float32], 4),

@@ -1,13 +1,13 @@
 """Checkpoints read in one call."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from impasto.objective.bands import Band
 from impasto.run.checkpoint import Snapshot, opened
+from impasto.solve.space import Space
 
 
 def read_facts(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -15,8 +15,6 @@ def read_facts(path: str | os.PathLike[str]) -> dict[str, Any]:
         return saved.facts
 
 
-def load(
-    path: str | os.PathLike[str], bands: Mapping[tuple[int, int], Band], device: torch.device
-) -> Snapshot:
+def load(path: str | os.PathLike[str], space: Callable[[int], Space], device: torch.device) -> Snapshot:
     with opened(path) as saved:
-        return saved.snapshot(bands, device)
+        return saved.snapshot(space, device)

@@ -20,13 +20,14 @@ from impasto.fast.transformer_net import TransformerNet
 from impasto.objective.bands import Band
 from impasto.run import checkpoint
 from impasto.run.checkpoint import Snapshot
+from impasto.solve.space import Space
 
 DATA = Path(__file__).parent / "data"
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Any], Snapshot]:
     with checkpoint.opened(path) as saved:
-        return saved.facts, saved.snapshot({(24, 32): Band.of(24, 32)}, torch.device("cpu"))
+        return saved.facts, saved.snapshot(lambda scale: Space(Band.of(24, 32)), torch.device("cpu"))
 
 
 def read_training(path: Path) -> tuple[TransformerNet, torch.optim.Adam, dict[str, Tensor], dict[str, Any]]:

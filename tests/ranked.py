@@ -8,7 +8,9 @@ from forked import forked
 from guided import guided
 from impasto.objective.bands import Band
 from impasto.objective.evaluate import evaluator
+from impasto.run.scales import FINEST_LEVELS
 from impasto.solve import descent
+from impasto.solve.space import Space
 from impasto.system.distributed import join_process_group, leave_process_group, rank, world_size
 from tiled import KEEPS, SIZES, SUBSETS, objective_for
 
@@ -46,17 +48,20 @@ def controls() -> list[dict[str, torch.Tensor]]:
 
 
 def runs() -> list[torch.Tensor]:
-    """The images after five steps of each solver, in float64."""
+    """The images after five steps of each solver in each space, in float64, and where the solver stood."""
     found = []
     size = (49, 50)
     network, objective, image = objective_for(size, "average", SUBSETS[4], torch.float64)
-    band = Band.of(*size)
-    evaluate = evaluator(network, objective, band=band)
-    for method in ("lbfgs", "adam"):
-        state = descent.start(evaluate, band.local_rows(image).clone(), method=method, history=4)  # type: ignore[arg-type]
-        for _ in range(5):
-            state = descent.step(evaluate, state)
-        found.append(band.gather(state.image))
+    for level_steps in ((), FINEST_LEVELS):
+        space = Space(Band.of(*size), level_steps)
+        evaluate = space.evaluator(evaluator(network, objective, band=space.band))
+        for method in ("lbfgs", "adam"):
+            state = descent.start(evaluate, space.point(image), method=method, history=4)  # type: ignore[arg-type]
+            for _ in range(5):
+                state = descent.step(evaluate, state)
+            whole = space.gather(state.point)
+            assert torch.equal(space.local(whole), state.point)
+            found += [space.whole_image(state.point), whole]
     return found
 
 

@@ -32,6 +32,12 @@ ColorMatch: TypeAlias = Literal["symmetric", "cholesky", "histogram"]
 Optimizer: TypeAlias = Literal["lbfgs", "adam"]
 """The solver."""
 
+Effort: TypeAlias = Literal["draft", "good", "best"]
+"""How much time a painting is given: which scales and steps, solver and space."""
+
+SolverSpace: TypeAlias = Literal["pixels", "pyramid"]
+"""What the solver moves: pixels, or the levels of a Laplacian pyramid."""
+
 Precision: TypeAlias = Literal["auto", "float32", "bfloat16"]
 """The type of the features; pixels, Gram matrices and losses are always float32."""
 

@@ -15,6 +15,9 @@ from impasto.system import process as process  # before anything is computed
 Image: TypeAlias = Float[Tensor, "B 3 H W"]
 """Pixels: RGB, sRGB-encoded, 0..1."""
 
+Point: TypeAlias = Float[Tensor, "*dimensions"]
+"""What a solver moves: an image's pixels, (1, 3, H, W), or its pyramid's levels end to end, (1, n)."""
+
 Mask: TypeAlias = Float[Tensor, "B 1 H W"]
 """One number per pixel, 0..1: alpha or guidance."""
 

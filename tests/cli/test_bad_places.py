@@ -339,6 +339,7 @@ import sys, torch
 from impasto.system.distributed import all_sum, join_process_group, leave_process_group, rank
 from impasto.errors import CheckpointError
 from impasto.objective.bands import Band
+from impasto.solve.space import Space
 from impasto.objective.evaluate import Evaluation
 from impasto.run import checkpoint
 from impasto.solve import descent
@@ -348,7 +349,7 @@ join_process_group()
 band = Band.of(64, 32)
 image = band.local_rows(torch.rand(1, 3, 64, 32))
 state = descent.start(lambda x: Evaluation(torch.ones(()), x, ("a",), torch.ones(1)), image, method="adam")
-snapshot = Snapshot(descent=state, band=band)
+snapshot = Snapshot(descent=state, space=Space(band))
 for path in (sys.argv[1] + "/nowhere/run", sys.argv[1] + "/run"):
     try:
         checkpoint.save(path, snapshot, {})

@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 from checkpoints import load as load_checkpoint
 from checkpoints import read_facts
 from impasto import CheckpointError, StylizeSettings
+from impasto.choices import Optimizer, SolverSpace
 from impasto.cli.main import app
 from impasto.image.read import read_picture
-from impasto.objective.bands import Band
 from impasto.recipes.rerun import plan_resume
 from impasto.recipes.stylize import plan_stylize
 from impasto.results import manifest as manifests
@@ -70,19 +70,19 @@ def test_killed_ten_times_and_resumed_is_uninterrupted(photo: str, painting: str
     assert names == ["killed.png", "run.checkpoint", "whole.png"]
 
 
+@pytest.mark.parametrize("space", ["pixels", "pyramid"])
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
 @pytest.mark.parametrize("place", [0, 3, 5])
 def test_every_number_of_the_rest_is_the_same(
-    photo: str, painting: str, quick: StylizeSettings, place: int, optimizer: str
+    photo: str, painting: str, quick: StylizeSettings, place: int, optimizer: Optimizer, space: SolverSpace
 ) -> None:
     """Losses to the last bit, from a checkpoint at any step of either scale."""
-    settings = replace(quick, optimizer=optimizer, steps=4, finest_steps=3)  # type: ignore[arg-type]
+    settings = replace(quick, optimizer=optimizer, space=space, steps=4, finest_steps=3)
     job = plan_stylize(photo, painting, settings)
     whole = list(iter_run(job))
     checkpoint.save("c", whole[place].snapshot(), {"any": ["thing", 1.5]})
     assert read_facts("c") == {"any": ["thing", 1.5]}
-    bands = {(s.height, s.width): Band.of(s.height, s.width) for s in job.scales}
-    rest = list(iter_run(job, load_checkpoint("c", bands, torch.device("cpu"))))
+    rest = list(iter_run(job, load_checkpoint("c", job.space, torch.device("cpu"))))
     assert [step.loss for step in rest] == [step.loss for step in whole[place:]]
     assert [step.step for step in rest] == [step.step for step in whole[place:]]
     assert torch.equal(rest[-1].image(), whole[-1].image())
@@ -94,7 +94,7 @@ def test_every_number_of_the_rest_is_the_same(
 def test_a_checkpoint_before_the_first_step(photo: str, painting: str, quick: StylizeSettings) -> None:
     job = plan_stylize(photo, painting, quick)
     checkpoint.save("c", Snapshot(layouts=job.layouts), {})
-    again = load_checkpoint("c", {}, torch.device("cpu"))
+    again = load_checkpoint("c", job.space, torch.device("cpu"))
     assert again.descent is None
     assert again.layouts == job.layouts
     assert len(list(iter_run(job, again))) == 14

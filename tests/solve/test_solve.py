@@ -55,7 +55,7 @@ def test_lbfgs_finds_the_minimum_that_scipy_finds() -> None:
 
     found = minimize(theirs, np.zeros(60), jac=True, method="L-BFGS-B", options={"maxiter": 1000})
     assert float(state.evaluation.loss) < 1e-8
-    np.testing.assert_allclose(state.image.flatten().numpy(), found.x, atol=1e-3)
+    np.testing.assert_allclose(state.point.flatten().numpy(), found.x, atol=1e-3)
 
 
 def test_lbfgs_falls_at_every_step_and_counts_its_evaluations() -> None:
@@ -84,7 +84,7 @@ def test_solvers_do_not_know_the_scale_of_the_loss(solver: object, scale: float)
         state = solver.start(evaluate, begin())  # type: ignore[attr-defined]
         for _ in range(15):
             state = solver.step(evaluate, state)  # type: ignore[attr-defined]
-        images.append(state.image)
+        images.append(state.point)
     torch.testing.assert_close(images[0], images[1], rtol=1e-6, atol=1e-8)
 
 
@@ -103,11 +103,11 @@ def test_history_is_bounded_and_pairs_without_curvature_are_dropped() -> None:
     state = lbfgs.start(evaluate, begin(), history=3)
     for _ in range(8):
         state = lbfgs.step(evaluate, state)
-    assert len(state.image_changes) == len(state.gradient_changes) == 3
+    assert len(state.point_changes) == len(state.gradient_changes) == 3
     flat = evaluator(lambda image: image.sum() + 100)
     flat_state = lbfgs.step(flat, lbfgs.start(flat, begin()))
     assert flat_state.outcome == "moved"
-    assert flat_state.image_changes == ()
+    assert flat_state.point_changes == ()
 
 
 def test_adam_is_pytorchs_adam() -> None:
@@ -120,7 +120,7 @@ def test_adam_is_pytorchs_adam() -> None:
         optimizer.zero_grad()
         quadratic(theirs).backward()
         optimizer.step()
-    torch.testing.assert_close(state.image, theirs.detach(), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(state.point, theirs.detach(), rtol=1e-5, atol=1e-6)
 
 
 def test_resumed_steps_equal_uninterrupted_ones() -> None:
@@ -130,11 +130,11 @@ def test_resumed_steps_equal_uninterrupted_ones() -> None:
     for _ in range(10):
         straight = lbfgs.step(evaluate, straight)
     copied = replace(
-        straight, image=straight.image.clone(), image_changes=tuple(m.clone() for m in straight.image_changes)
+        straight, point=straight.point.clone(), point_changes=tuple(m.clone() for m in straight.point_changes)
     )
     for _ in range(10):
         straight, copied = lbfgs.step(evaluate, straight), lbfgs.step(evaluate, copied)
-    assert torch.equal(straight.image, copied.image)
+    assert torch.equal(straight.point, copied.point)
 
 
 def broken_after(good: int, loss: Loss = rosenbrock, *, for_calls: int = 10**9) -> Evaluate:
@@ -163,7 +163,7 @@ def test_a_nan_restarts_the_history_and_the_run_goes_on() -> None:
         notes += [state.note] if state.note else []
         assert float(state.evaluation.loss) <= float(before.evaluation.loss)
     assert notes == ["L-BFGS stalled; its history is started anew"]
-    assert bool(torch.isfinite(state.image).all())
+    assert bool(torch.isfinite(state.point).all())
 
 
 def test_a_nan_that_stays_ends_with_the_best_image() -> None:
@@ -178,7 +178,7 @@ def test_a_nan_that_stays_ends_with_the_best_image() -> None:
             break
     assert state.finished
     assert losses == sorted(losses, reverse=True)
-    assert float(evaluator(rosenbrock)(state.image).loss) == losses[-1]
+    assert float(evaluator(rosenbrock)(state.point).loss) == losses[-1]
     assert [note.split(";")[0] for note in notes] == [
         "L-BFGS stalled",
         "L-BFGS stalled again",
@@ -205,7 +205,7 @@ def test_a_nan_in_the_gradient_alone_is_noticed() -> None:
     state = descent.start(evaluate, begin())
     for _ in range(20):
         state = descent.step(evaluate, state)
-    assert bool(torch.isfinite(state.image).all())
+    assert bool(torch.isfinite(state.point).all())
     assert float(state.evaluation.loss) < 60
 
 

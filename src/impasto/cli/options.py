@@ -8,9 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
+from impasto.errors import SettingsError
 from impasto.settings.options import choices, fields_in_order, format_layers, option_help, option_names
 from impasto.settings.parsing import parse_layer_weights
 from impasto.settings.presets import PRESETS, preset_values
+from impasto.settings.stylize import PRESET_AND_EFFORT
 
 
 def with_settings(
@@ -29,6 +31,8 @@ def with_settings(
         def wrapper(context: Any, **values: Any) -> None:  # typer gives a base class of typer.Context
             chosen = {field.name: _parsed(field, values.pop(field.name)) for field in fields}
             if presets and (name := values.pop("preset")):
+                if _said(context, "effort"):
+                    raise SettingsError(PRESET_AND_EFFORT.format(name=name, effort=chosen["effort"]))
                 chosen |= {
                     key: value for key, value in preset_values(name).items() if not _said(context, key)
                 }

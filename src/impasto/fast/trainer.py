@@ -194,7 +194,7 @@ class Trainer:
     def _evaluate(self, painted: Image, photo: Image, kind: int) -> Evaluation:
         """Loss and gradient of one painted photo."""
         settings = self.settings
-        dial = StylizeSettings(strength=settings.strength)
+        dial = StylizeSettings(strength=settings.strength, recipe=1)
         with single_process(), torch.no_grad():
             contents = content_terms(
                 self.network,
@@ -316,7 +316,7 @@ def _style_terms(
                 [target],
                 settings.layers,
                 canvas=(settings.size, settings.size),
-                weight=StylizeSettings(strength=settings.strength).style_weight,
+                weight=StylizeSettings(strength=settings.strength, recipe=1).style_weight,
                 formula="balanced",
             )
         )

@@ -15,7 +15,7 @@ from impasto.objective.bands import Band, HaloExchange
 from impasto.objective.objective import Objective
 from impasto.objective.terms import IMAGE, LayerTerm, PixelTerm, Term
 from impasto.objective.tiles import Tile, halos, tile_unit
-from impasto.shapes import Features, Image, Scalar
+from impasto.shapes import Features, Image, Point, Scalar
 from impasto.system.distributed import all_sum
 
 WIDER = 1.4
@@ -31,13 +31,13 @@ class Evaluation:
 
     Attributes:
         loss: the weighted sum, 0-dimensional, on the device (reading it as a number waits for the device).
-        gradient: ∂loss/∂image, the image's shape.
+        gradient: with respect to the image, or to the point that a solver moves; of its shape.
         names: what each summand is called.
         values: each summand, weighted, (L,); they sum to `loss`.
     """
 
     loss: Scalar
-    gradient: Image
+    gradient: Point
     names: tuple[str, ...]
     values: Float[Tensor, " L"]
 
@@ -47,7 +47,7 @@ class Evaluation:
         return dict(zip(self.names, self.values.tolist(), strict=True))
 
 
-Evaluate: TypeAlias = Callable[[Image], Evaluation]
+Evaluate: TypeAlias = Callable[[Point], Evaluation]
 """What a solver sees of an objective; whether it works whole, by tiles or by ranks is no matter of its."""
 
 

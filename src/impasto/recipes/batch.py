@@ -177,7 +177,7 @@ def _is_there(
 
 def _what(settings: StylizeSettings) -> dict[str, Any]:
     """The settings that say what is painted."""
-    return {name: value for name, value in to_json(settings).items() if name not in HOW}
+    return {name: value for name, value in to_json(settings.resolved()).items() if name not in HOW}
 
 
 def _sha256(path: str) -> str | None:

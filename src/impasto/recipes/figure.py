@@ -161,6 +161,7 @@ def panels_of(
             scales=3,
             steps=settings.steps or 40,
             finest_steps=settings.steps or 25,
+            recipe=1,
             **common,  # type: ignore[arg-type]
         )
         return Panel(

@@ -9,7 +9,6 @@ from typing import Any
 from impasto.errors import CheckpointError
 from impasto.fast.stylizer import FastStylizer
 from impasto.network.download import ByteProgress
-from impasto.objective.bands import Band
 from impasto.recipes.reconstruct import plan_content, plan_style
 from impasto.recipes.stylize import plan_stylize
 from impasto.results import manifest as manifests
@@ -145,9 +144,7 @@ def plan_resume(
             manifest, output = saved.facts["manifest"], saved.facts["output"]
             check(saved.facts)
         plan = _plan(manifest, path, moved, on_download, resuming=True, changed=changed, advice=advice)
-        scales = [(scale.height, scale.width) for scale in plan.scales]
-        bands = {size: Band.of(*size, circular=plan.network.circular) for size in scales}
-        return plan, saved.snapshot(bands, plan.network.device), output
+        return plan, saved.snapshot(plan.space, plan.network.device), output
 
 
 def _plan(

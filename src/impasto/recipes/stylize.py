@@ -20,7 +20,7 @@ from impasto.run.loop import complete, iter_run
 from impasto.run.memory_model import MemoryModel
 from impasto.run.plan import RunPlan
 from impasto.run.progress import Progress
-from impasto.run.scales import Scale, coarse_to_fine, first_scales
+from impasto.run.scales import Scale, coarse_to_fine, first_scales, solved_as_pyramid
 from impasto.settings.fast import FastSettings
 from impasto.settings.parsing import parse_duration
 from impasto.settings.stylize import BUILT_IN_STARTS, PREVIEW, StylizeSettings
@@ -89,7 +89,7 @@ def plan_stylize(
         SettingsError, ImageError, WeightsError, DeviceError: before anything is computed.
     """
     began = time.perf_counter()
-    asked, cache = settings or StylizeSettings(), cache or Cache()
+    asked, cache = (settings or StylizeSettings()).resolved(), cache or Cache()
     compute = compute_for_settings(asked)
     photo = read_picture(content, role="content image")
     paintings = cache.styles(style, asked.blend).matched_to(photo, asked, regions)
@@ -98,6 +98,7 @@ def plan_stylize(
     layers = [*asked.layers, *asked.content_layers]
     last = deepest(layers)
     scales, settings = _scales(photo, asked, last)
+    schedule = settings.schedule
     canvas = (scales[-1].height, scales[-1].width)
     check_size(*canvas, layers, role="painting")
     for painting in paintings.pictures:
@@ -115,16 +116,17 @@ def plan_stylize(
         network=network,
         objective=scene.objective,
         initial_image=scene.initial_image,
-        detailed=start is not None,
+        rate=schedule.rate,
+        detail=schedule.detail if start is not None else 0.0,
         noisy=start is photo and settings.noise_share > 0,
         inputs=inputs,
         manifest=new("stylize", asked, inputs, weights, compute),
         memory_model=replace(
-            MemoryModel.of(network, settings.layers, settings.content_layers, settings.optimizer),
+            MemoryModel.of(network, settings.layers, settings.content_layers, schedule.optimizer),
             extra_bytes_per_pixel=paintings.regions.bytes if paintings.regions else 0.0,
         ),
         style_sizes=lambda scale: paintings.sizes(scene.style_long_side(scale), scene.least_style_side),
-        optimizer=settings.optimizer,
+        optimizer=schedule.optimizer,
         tolerance=settings.tolerance,
         alpha=photo.alpha,
         constraint=scene.constraint,
@@ -171,14 +173,17 @@ def _scales(
     The literal ½Σ(F−P)² grows with the number of pixels and E_l does not. A run of several scales meets its
     coarser ones with the same α; one that has only its full size would see less content at a smaller.
     """
-    full = fit(photo.height, photo.width, settings.size)
+    full, schedule = fit(photo.height, photo.width, settings.size), settings.schedule
     scales = coarse_to_fine(
         *full,
         scales=settings.scales,
-        steps=settings.steps,
-        finest=settings.finest_steps,
+        steps=schedule.steps,
+        finest=schedule.finest_steps,
         least=last.stride,
+        smallest=schedule.coarsest,
     )
+    if schedule.space == "pyramid":
+        scales = solved_as_pyramid(scales)
     if not settings.preview or max(full) <= PREVIEW:
         return scales, settings
     small = first_scales(scales, PREVIEW)

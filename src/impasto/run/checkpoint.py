@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from impasto.errors import CheckpointError, ImageError
-from impasto.objective.bands import Band
 from impasto.objective.evaluate import Evaluation
 from impasto.run.layout import Layout
 from impasto.solve import adam, lbfgs
 from impasto.solve.descent import DescentState
+from impasto.solve.space import Space
 from impasto.storage.paths import check_writable
 from impasto.storage.tensor_file import FileKind, LazyTensor, TensorReader, open_tensors, write_tensors
 from impasto.system.distributed import rank
@@ -43,7 +43,8 @@ KINDS = {
 """What a checkpoint may hold, besides tensors, numbers and text."""
 
 FILE_KEYS = {
-    "image_changes": "moves",
+    "point": "image",
+    "point_changes": "moves",
     "gradient_changes": "turns",
     "evaluation": "here",
     "style_factor": "balance",
@@ -64,7 +65,7 @@ class Snapshot:
         seconds: that the run has taken so far.
         layouts: of all scales, as they are now.
         descent: the solver's state; None before the first step of all.
-        band: the rows of the image that this process's tensors have.
+        space: what the solver's points are, and which part of them this process holds.
         trace: a row for every step so far: scale and step from 1, seconds, the loss and its summands.
         style_factor: what the style's weight is multiplied by.
     """
@@ -75,7 +76,7 @@ class Snapshot:
     seconds: float = 0.0
     layouts: tuple[Layout, ...] = ()
     descent: DescentState | None = None
-    band: Band | None = None
+    space: Space | None = None
     trace: tuple[tuple[float, ...], ...] = ()
     style_factor: float = 1.0
 
@@ -103,7 +104,7 @@ def save(path: str | os.PathLike[str], snapshot: Snapshot, facts: Mapping[str, A
         "trace": snapshot.trace,
         "balance": snapshot.style_factor,
     }
-    gathered = {str(index): _gathered(tensor, snapshot.band) for index, tensor in enumerate(tensors)}
+    gathered = {str(index): _gathered(tensor, snapshot.space) for index, tensor in enumerate(tensors)}
     if rank() != 0:
         for tensor in gathered.values():
             tensor.make()  # gives this process's rows to the first
@@ -124,12 +125,11 @@ def save(path: str | os.PathLike[str], snapshot: Snapshot, facts: Mapping[str, A
         raise CheckpointError(f"the checkpoint {error}") from error
 
 
-def _gathered(tensor: Tensor, band: Band | None) -> LazyTensor:
-    """The whole image of a tensor with a band's rows; any other tensor as it is."""
-    if tensor.dim() != 4 or band is None:
+def _gathered(tensor: Tensor, space: Space | None) -> LazyTensor:
+    """Everybody's parts of a point together; any other tensor, of fewer dimensions, as it is."""
+    if tensor.dim() < 2 or space is None:
         return LazyTensor(tuple(tensor.shape), tensor.dtype, lambda: tensor)
-    images, colors, _, width = tensor.shape
-    return LazyTensor((images, colors, band.height, width), tensor.dtype, lambda: band.gather(tensor))
+    return LazyTensor(space.whole_shape(tensor), tensor.dtype, lambda: space.gather(tensor))
 
 
 def check(path: str | os.PathLike[str]) -> None:
@@ -157,29 +157,34 @@ class Checkpoint:
             self._run = file.facts["run"]
             self.facts: dict[str, Any] = file.facts["facts"]
 
-    def snapshot(self, bands: Mapping[tuple[int, int], Band], device: torch.device) -> Snapshot:
-        """Read the state; of images only the rows that this process holds.
+    def snapshot(self, space: Callable[[int], Space], device: torch.device) -> Snapshot:
+        """Read the state; of points only the part that this process holds.
 
         Args:
-            bands: of this process, by height and width of the image.
+            space: gives the solver's space at a scale, from 0.
         Raises:
-            CheckpointError: the content does not fit together, or `bands`.
+            CheckpointError: the content does not fit together, or to the space.
         """
-        used: list[Band] = []
+        here: Space | None = None
 
         @cache  # a tensor that the state holds twice
         def tensor(name: str) -> Tensor:
             shape = self._file.shape(name)
-            if len(shape) != 4:
+            if len(shape) < 2:
                 return self._file.tensor(name).to(device)
-            band = bands[shape[2], shape[3]]
-            used.append(band)
-            return self._file.tensor(name, band.rows).to(device)
+            assert here is not None, "a point is of some scale"
+            if tuple(shape) != here.whole_shape(torch.empty(shape, device="meta")):
+                raise ValueError(f"tensor {name} has the shape {tuple(shape)}, which does not fit the scale")
+            if here.level_steps:
+                return here.local(self._file.tensor(name)).to(device)
+            return self._file.tensor(name, here.band.rows).to(device)
 
-        with self._file.parsing():
+        with self._file.parsing(IndexError):
+            if self._run["descent"] is not None:
+                here = space(self._run["scale"])
             state = {"trace": (), "balance": 1.0, **self._run}  # the two are younger than the format
             fields = {_FIELDS.get(key, key): _from_json(value, tensor) for key, value in state.items()}
-            return _checked(Snapshot(**fields, band=used[0] if used else None))
+            return _checked(Snapshot(**fields, space=here))
 
 
 @contextmanager

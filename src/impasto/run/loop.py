@@ -39,7 +39,7 @@ def iter_run(plan: RunPlan, snapshot: Snapshot | None = None) -> Iterator[Progre
     below: Image | None = None
     rebalanced_at = 0
     for index, scale in list(enumerate(plan.scales))[at.scale :]:
-        stage = ScaleRun(plan, scale, layouts[index], style_factor)
+        stage = ScaleRun(plan, index, layouts[index], style_factor)
         state, step = (at.descent, at.step) if index == at.scale else (None, 0)
         if state is not None:
             clock.resume(index, step)
@@ -50,7 +50,8 @@ def iter_run(plan: RunPlan, snapshot: Snapshot | None = None) -> Iterator[Progre
                     state = stage.begin(below) if state is None else stage.steered(state, index, step)
                     if index == 0 and step in rebalance_steps(scale.steps) and step != rebalanced_at:
                         state, rebalanced_at = stage.rebalance(state), step
-                    state = descent.step(stage.evaluate, state, tolerance=plan.tolerance)
+                    rate = stage.rate(step)
+                    state = descent.step(stage.evaluate, state, tolerance=plan.tolerance, rate=rate)
             except OutOfMemoryError:
                 if world_size() > 1 or not stage.use_smaller_layout():
                     raise
@@ -62,12 +63,12 @@ def iter_run(plan: RunPlan, snapshot: Snapshot | None = None) -> Iterator[Progre
             trace = (*trace, trace_row(index, step, clock.seconds, state.evaluation))
             style_factor = stage.style_factor
             here = Snapshot(
-                index, step, spent, clock.seconds, tuple(layouts), state, stage.band, trace, style_factor
+                index, step, spent, clock.seconds, tuple(layouts), state, stage.space, trace, style_factor
             )
             yield _progress(plan, here, clock, stage.take_note())
         if state is None:
             break  # there is no time for this scale, nor for finer ones
-        below = stage.band.gather(state.image)
+        below = stage.space.whole_image(state.point)
         spent += state.solver.evaluations
 
 
@@ -76,10 +77,10 @@ def finish(plan: RunPlan, last: Progress) -> Painting:
     height, width = plan.canvas
     here = last.snapshot()
     assert here.descent is not None, "a step has been taken"
-    assert here.band is not None, "in some band"
-    image = here.band.gather(here.descent.image).detach().float()
-    if plan.detailed and not plan.noisy and here.scale < len(plan.scales) - 1:
-        image = carry_detail(image, plan.initial_image(plan.scales[-1]))
+    assert here.space is not None, "in some space"
+    image = here.space.whole_image(here.descent.point).detach().float()
+    if plan.detail and not plan.noisy and here.scale < len(plan.scales) - 1:
+        image = carry_detail(image, plan.initial_image(plan.scales[-1]), plan.detail)
     image = image.cpu()
     picture = Picture(
         pixels=plan.finish(resize(image.clamp(0, 1), height, width).clamp(0, 1)),
@@ -115,10 +116,10 @@ def complete(plan: RunPlan, snapshot: Snapshot | None = None) -> Painting:
 
 
 def _progress(plan: RunPlan, here: Snapshot, clock: Clock, note: str) -> Progress:
-    scale, state, band = plan.scales[here.scale], here.descent, here.band
+    scale, state, space = plan.scales[here.scale], here.descent, here.space
     assert state is not None, "a step has been taken"
-    assert band is not None, "in some band"
-    image = state.image
+    assert space is not None, "in some space"
+    point = state.point
     later = range(here.scale + 1, len(plan.scales))
     ended = state.finished or is_over(clock, here.scale, here.step)
     last = ended and all(is_over(clock, index, 0) for index in later)
@@ -136,7 +137,7 @@ def _progress(plan: RunPlan, here: Snapshot, clock: Clock, note: str) -> Progres
         eta=0.0 if last else clock.eta,
         precision=plan.manifest["precision"],
         peak_memory=peak_memory(plan.network.device),
-        image=lambda: plan.finish(band.gather(image).detach().float().clamp(0, 1).cpu()),
+        image=lambda: plan.finish(space.whole_image(point).detach().float().clamp(0, 1).cpu()),
         snapshot=lambda: here,
         manifest=plan.manifest,
         note="; ".join(filter(None, (note, state.note))),

@@ -71,6 +71,10 @@ class MemoryModel:
         setup = picture + max(measured)
         pairs = min(layout.history, scale.steps) if self.optimizer == "lbfgs" else 0
         vectors = (VECTORS + 2 * pairs) * band
+        if (
+            scale.level_steps
+        ):  # points of 4/3 the pixels; levels joined and pulled back, the coarse ones whole
+            vectors = vectors * 4 / 3 + 2 * picture
         if layout.tile or self.world_size > 1:
             vectors += 2 * band  # gradients of tiles are added up; borrowed rows
         step = vectors + target + self._backward_bytes() * window

@@ -7,12 +7,15 @@ from typing import Any
 from impasto.choices import Optimizer
 from impasto.image.picture import Picture
 from impasto.network.vgg import VGG19
+from impasto.objective.bands import Band
 from impasto.objective.constraint import FREE, Constraint
 from impasto.objective.objective import Objective
 from impasto.run.layout import Layout
 from impasto.run.memory_model import MemoryModel
 from impasto.run.scales import Scale
 from impasto.shapes import Image, Mask
+from impasto.solve.adam import RATE
+from impasto.solve.space import Space
 
 ADVICE = "Use a smaller --size, a shorter --history or --precision bfloat16."
 """When the memory runs out in the least layout."""
@@ -34,8 +37,9 @@ class RunPlan:
         style_sizes: gives height and width of the paintings measured for a scale, in pixels.
         layouts: how each scale is worked on.
         optimizer: the solver.
-        detailed: whether the finer scales take up the fine detail of their initial image
-            (see `carry_detail`), as is good for pictures. Noise has none that one would want.
+        rate: Adam's, in units of the image's 0..1.
+        detail: how much of the fine detail of their initial image the finer scales take up
+            (see `carry_detail`). Noise has none that one would want.
         noisy: whether what the run starts from has noise in it.
         tolerance: when a scale ends early (see `descent.step`).
         alpha: of the result, at any size, or None.
@@ -61,7 +65,8 @@ class RunPlan:
     style_sizes: Callable[[Scale], Sequence[tuple[int, int]]]
     layouts: tuple[Layout, ...] = ()
     optimizer: Optimizer = "lbfgs"
-    detailed: bool = False
+    rate: float = RATE
+    detail: float = 0.0
     noisy: bool = False
     tolerance: float = 0.0
     alpha: Mask | None = None
@@ -72,3 +77,11 @@ class RunPlan:
     content_error: float | None = None
     content_weight: float = 1.0
     budget: float | None = None
+
+    def space(self, index: int) -> Space:
+        """What the solver moves at a scale (from 0): this process's part of it."""
+        scale = self.scales[index]
+        band = Band.of(scale.height, scale.width, circular=self.network.circular)
+        constraint = self.constraint(scale)
+        fixed = None if constraint.fixed is None else band.local_rows(self.initial_image(scale)).clone()
+        return Space(band, scale.level_steps, constraint, fixed)

@@ -3,24 +3,22 @@
 from dataclasses import replace
 
 from impasto.image.resize import resize
-from impasto.objective.bands import Band
 from impasto.objective.evaluate import Evaluate, evaluator
 from impasto.objective.objective import Objective
 from impasto.run.layout import Layout, next_smaller
 from impasto.run.plan import RunPlan
-from impasto.run.scales import Scale, carry_detail
-from impasto.shapes import Image
+from impasto.run.scales import carry_detail
+from impasto.shapes import Image, Point
 from impasto.solve import descent
 from impasto.system.memory import return_freed_memory
 
 
 class ScaleRun:
-    """One scale of a run: its layout, and the evaluation in it, built when it is needed."""
+    """One scale of a run: its layout, its space, and the evaluation in it, built when it is needed."""
 
-    def __init__(self, plan: RunPlan, scale: Scale, layout: Layout, style_factor: float) -> None:
-        self.job, self.scale, self.layout, self.style_factor = plan, scale, layout, style_factor
-        self.band = Band.of(scale.height, scale.width, circular=plan.network.circular)
-        self.constraint = plan.constraint(scale)
+    def __init__(self, plan: RunPlan, index: int, layout: Layout, style_factor: float) -> None:
+        self.job, self.scale, self.layout, self.style_factor = plan, plan.scales[index], layout, style_factor
+        self.space = plan.space(index)
         self._objective: Objective | None = None
         self._evaluate: Evaluate | None = None
         self._note, self._stale = "", False
@@ -29,20 +27,19 @@ class ScaleRun:
         """The descent before its first step, from what was reached at the scale below, if there was one."""
         first = (
             self.job.initial_image(self.scale)
-            if below is None or self.job.detailed or self.constraint
+            if below is None or self.job.detail or self.space.constraint
             else None
         )
         if below is None:
             assert first is not None, "a run starts from something"
             image = first
-        elif first is not None and self.job.detailed:
-            image = carry_detail(below, first)
+        elif first is not None and self.job.detail:
+            image = carry_detail(below, first, self.job.detail)
         else:
             image = resize(below, self.scale.height, self.scale.width)
         if first is not None:
-            image = self.constraint.restore_fixed(image, first)
-        rows = self.band.local_rows(image).clone() if not self.band.is_whole else image
-        return descent.start(self.evaluate, rows, method=self.job.optimizer, history=self.layout.history)
+            image = self.space.constraint.restore_fixed(image, first)
+        return self._start(self.space.point(image))
 
     @property
     def evaluate(self) -> Evaluate:
@@ -51,8 +48,8 @@ class ScaleRun:
             if self._objective is None:
                 self._objective = self.job.objective(self.scale, self.layout)
             objective, tile = self._objective.scale_style(self.style_factor), self.layout.tile
-            free = evaluator(self.job.network, objective, tile=tile, band=self.band)
-            self._evaluate = self.constraint.project(free, self.band)
+            of_image = evaluator(self.job.network, objective, tile=tile, band=self.space.band)
+            self._evaluate = self.space.evaluator(of_image)
         return self._evaluate
 
     def rebalance(self, state: descent.DescentState) -> descent.DescentState:
@@ -84,10 +81,25 @@ class ScaleRun:
     def _restart(self, state: descent.DescentState) -> descent.DescentState:
         """A descent of the objective as it is now, from where another one stood."""
         self._evaluate = None
-        method, history = self.job.optimizer, self.layout.history
-        fresh = descent.start(self.evaluate, state.image, method=method, history=history)
+        fresh = self._start(state.point)
         evaluations = state.solver.evaluations + fresh.solver.evaluations
         return replace(fresh, solver=replace(fresh.solver, evaluations=evaluations))
+
+    def _start(self, point: Point) -> descent.DescentState:
+        return descent.start(
+            self.evaluate,
+            point,
+            method=self.job.optimizer,
+            history=self.layout.history,
+            rate=self.job.rate,
+        )
+
+    def rate(self, step: int) -> float:
+        """Adam's rate of the step after so many."""
+        import os, math
+        lo = float(os.environ.get('DECAY', '1'))
+        t = min(1.0, step / self.scale.steps)
+        return self.job.rate * (lo + (1 - lo) * 0.5 * (1 + math.cos(math.pi * t)))
 
     def use_smaller_layout(self) -> bool:
         """Let go of everything and take a layout that needs less memory, if there is one."""

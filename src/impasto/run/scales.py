@@ -1,7 +1,8 @@
 """The plan of scales: coarse to fine."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -11,11 +12,18 @@ from impasto.shapes import Image
 
 @dataclass(frozen=True)
 class Scale:
-    """One size of the image, and how many solver steps are taken on it."""
+    """One size of the image, and how it is solved.
+
+    Attributes:
+        height, width: in pixels.
+        steps: how many the solver takes.
+        level_steps: step sizes of the levels of the image's pyramid (see `Space`); empty: pixels are solved.
+    """
 
     height: int
     width: int
     steps: int
+    level_steps: tuple[float, ...] = ()
 
 
 def coarse_to_fine(
@@ -44,17 +52,30 @@ def coarse_to_fine(
     )
 
 
+LEVELS = (1.0,) * 6
+"""Step sizes of a pyramid's levels, finest first: five details and the rest."""
+
+FINEST_LEVELS = (0.25, 0.5, *LEVELS[2:])
+"""The same at the finest scale, where equal steps leave a fine grain in the few steps there are."""
+
+
+def solved_as_pyramid(scales: tuple[Scale, ...]) -> tuple[Scale, ...]:
+    """The same scales, solved for the levels of a Laplacian pyramid instead of pixels."""
+    coarser = tuple(replace(scale, level_steps=LEVELS) for scale in scales[:-1])
+    return (*coarser, replace(scales[-1], level_steps=FINEST_LEVELS))
+
+
 def first_scales(scales: tuple[Scale, ...], long: int) -> tuple[Scale, ...]:
     """The coarser part of a plan, down to a long side of `long` pixels: what a run paints first anyway.
 
     Where even the coarsest scale is larger, that scale's steps at that long side.
     """
     small = tuple(scale for scale in scales if max(scale.height, scale.width) <= long)
-    height, width, steps = scales[0].height, scales[0].width, scales[0].steps
-    return small or (Scale(*fit(height, width, long), steps),)
+    height, width = fit(scales[0].height, scales[0].width, long)
+    return small or (replace(scales[0], height=height, width=width),)
 
 
-def carry_detail(image: Float[Tensor, "B 3 _ _"], start: Image) -> Image:
+def carry_detail(image: Float[Tensor, "B 3 _ _"], start: Image, share: float = 1.0) -> Image:
     """What was reached at a coarser scale, enlarged to the size of `start`, with the fine detail of `start`.
 
     Enlarging alone gives a picture without fine detail, and the solver spends most of its steps at the new
@@ -64,9 +85,11 @@ def carry_detail(image: Float[Tensor, "B 3 _ _"], start: Image) -> Image:
     Args:
         image: (B, 3, h, w).
         start: (B, 3, H, W), what one would start from if there were no coarser scales.
+        share: of the detail.
     Returns:
         (B, 3, H, W).
     """
     height, width = start.shape[2:]
     coarse = resize(start, *image.shape[2:])
-    return start + resize(image - coarse, height, width)
+    detailed = start + resize(image - coarse, height, width)
+    return detailed if share == 1 else torch.lerp(resize(image, height, width), detailed, share)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from impasto.choices import ColorMatch, Colors, Optimizer, Precision
+from impasto.choices import ColorMatch, Colors, Precision
 from impasto.settings.options import check, option
 from impasto.settings.parsing import parse_bytes
 
@@ -80,7 +80,6 @@ class RunSettings(ComputeSettings):
     noise: float = option(
         0.1, "contrast of the white noise; what a layer cannot see of it stays", low=0, high=1, advanced=True
     )
-    optimizer: Optimizer = option("lbfgs", "the solver", advanced=True)
     history: int = option(20, "steps that L-BFGS remembers", low=1, high=1000, advanced=True)
     tolerance: float = option(
         1e-3, "a scale ends when ten L-BFGS steps lower the loss by less than this share; 0: never",

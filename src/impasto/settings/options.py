@@ -4,7 +4,8 @@ import dataclasses
 import inspect
 import math
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from impasto.errors import SettingsError
 from impasto.settings.parsing import parse_layer_weights
@@ -65,12 +66,12 @@ def check(settings: Any) -> None:
             continue
         if choices(field) and value not in choices(field):
             raise SettingsError(f"{name} is {value!r}; it must be one of {', '.join(choices(field))}.")
-        if field.type is bool:
+        if kind(field) is bool:
             continue
-        wants_number = field.type in (int, float, float | None)
+        wants_number = kind(field) in (int, float)
         if isinstance(value, bool) or not isinstance(value, (int, float) if wants_number else str):
             raise SettingsError(f"{name} is {value!r}; it must be {'a number' if wants_number else 'text'}.")
-        if field.type is int and not isinstance(value, int):
+        if kind(field) is int and not isinstance(value, int):
             raise SettingsError(f"{name} is {value!r}; it must be a whole number.")
         if isinstance(value, (int, float)):
             _check_range(name, value, field.metadata)
@@ -78,7 +79,13 @@ def check(settings: Any) -> None:
 
 def choices(field: "dataclasses.Field[Any]") -> tuple[str, ...]:
     """The only values a field may have, or nothing if it is not a choice."""
-    return get_args(field.type) if get_origin(field.type) is Literal else ()
+    return get_args(kind(field)) if get_origin(kind(field)) is Literal else ()
+
+
+def kind(field: "dataclasses.Field[Any]") -> Any:
+    """A field's type, without the None of one that may be left out."""
+    kinds = [kind for kind in get_args(field.type) if kind is not type(None)]
+    return kinds[0] if get_origin(field.type) is UnionType or get_origin(field.type) is Union else field.type
 
 
 def _check_range(name: str, value: float, facts: Mapping[str, Any]) -> None:
@@ -102,6 +109,8 @@ SettingsClass = TypeVar("SettingsClass")
 def from_json(settings_class: type[SettingsClass], values: Mapping[str, Any]) -> SettingsClass:
     """Settings from a manifest.
 
+    Fields that a version of before them left out have the values of the class's `BEFORE`, if it has any.
+
     Raises:
         SettingsError: a setting that this version does not know, or a value it does not allow.
     """
@@ -112,7 +121,7 @@ def from_json(settings_class: type[SettingsClass], values: Mapping[str, Any]) ->
             f"the manifest has settings that this version of Impasto does not know: {', '.join(unknown)}. "
             "Use the version named in the manifest."
         )
-    return settings_class(**values)
+    return settings_class(**{**getattr(settings_class, "BEFORE", {}), **values})
 
 
 def fields_in_order(settings_class: type) -> list["dataclasses.Field[Any]"]:

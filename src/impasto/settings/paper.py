@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from impasto.choices import Pooling, Precision
+from impasto.choices import Optimizer, Pooling, Precision
 from impasto.errors import SettingsError
 from impasto.layers import find_layer
 from impasto.settings.base import (
@@ -40,6 +40,7 @@ class ReconstructContentSettings(RunSettings):
         advanced=True,
     )  # fmt: skip
     tv: float = option(0.0, "weight of smoothness (total variation); the paper: 0", low=0)
+    optimizer: Optimizer = option("lbfgs", "the solver", advanced=True)
     pooling: Pooling = option("average", POOLING_HELP, advanced=True)
     precision: Precision = option(
         "float32", "type of the features; bfloat16 is quicker where the processor has it, and less exact",
@@ -81,6 +82,7 @@ class ReconstructStyleSettings(RunSettings):
         advanced=True,
     )  # fmt: skip
     tv: float = option(0.0, "weight of smoothness (total variation); the paper: 0", low=0, advanced=True)
+    optimizer: Optimizer = option("lbfgs", "the solver", advanced=True)
     pooling: Pooling = option("average", POOLING_HELP, advanced=True)
 
     def __post_init__(self) -> None:

@@ -18,6 +18,7 @@ PAPER_RATIO = 1e-3
 def _tool_settings(formula: Formula, *, layer_weight: float = 1.0, **others: object) -> dict[str, object]:
     """What the tools have in common: one size, max pooling, as many steps as are said."""
     return {
+        "recipe": 1,
         "formula": formula,
         "pooling": "max",
         "layers": dict.fromkeys(PAPER_STYLE_LAYERS, layer_weight),
@@ -31,6 +32,7 @@ def _tool_settings(formula: Formula, *, layer_weight: float = 1.0, **others: obj
 
 PRESETS: dict[str, Mapping[str, object]] = {
     "gatys2015": {
+        "recipe": 1,
         "formula": "paper",
         "pooling": "average",
         "init": "noise",

@@ -4,9 +4,10 @@ The options of the command, the table in the docs and the JSON in the manifest c
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import ClassVar
 
-from impasto.choices import Blending, Formula, Pooling, StyleLoss
+from impasto.choices import Blending, Effort, Formula, Optimizer, Pooling, SolverSpace, StyleLoss
 from impasto.errors import SettingsError
 from impasto.settings import strength
 from impasto.settings.base import (
@@ -17,12 +18,19 @@ from impasto.settings.base import (
     RunSettings,
 )
 from impasto.settings.blend import parse_blend
+from impasto.settings.effort import RECIPE, Schedule, find_schedule
 from impasto.settings.options import option
 from impasto.settings.parsing import parse_duration
 from impasto.settings.presets import DEFAULT_WEIGHTS, PAPER_CONTENT_LAYERS, PAPER_STYLE_LAYERS, preset_values
 
 BUILT_IN_STARTS = ("noise", "content", "fast")
 """Words that `init` may be; anything else is a file."""
+
+PRESET_AND_EFFORT = (
+    "preset {name} and effort {effort} do not go together: the preset says by itself which steps are taken. "
+    "Leave one of them out."
+)
+"""The error of naming both."""
 
 PREVIEW = 256
 """Long side of a preview, in pixels."""
@@ -36,11 +44,16 @@ class StylizeSettings(LookSettings, RunSettings):
         SettingsError: a value that is out of range, of another kind, or not a number; it names the setting.
     """
 
+    BEFORE: ClassVar[Mapping[str, object]] = {"recipe": 1}
+
     size: int = option(
         512, "long side of the picture", unit="px", low=16, high=100_000, label="Size of the picture"
     )
     strength: float = option(
         0.5, "0 keeps the photo, 1 leaves only the painting's texture", low=0, high=1, label="Strength"
+    )
+    effort: Effort = option(
+        "good", "how much time the painting is given: draft, good or best", label="Effort"
     )
     preview: bool = option(
         False, "stop at 256 px, where the run to the full size would be then: strokes as large in the picture"
@@ -68,13 +81,37 @@ class StylizeSettings(LookSettings, RunSettings):
     content_layers: Mapping[str, float] = option(
         dict.fromkeys(PAPER_CONTENT_LAYERS, 1.0), CONTENT_LAYERS_HELP, advanced=True
     )
-    steps: int = option(50, "solver steps at the coarsest scale", low=1, high=100_000)
-    finest_steps: int = option(
-        10, "solver steps at the finest scale, if there is more than one", low=1, high=100_000, advanced=True
+    steps: int | None = option(
+        None, "solver steps at the coarsest scale; if left out, the effort's", low=1, high=100_000
     )
+    finest_steps: int | None = option(
+        None, "solver steps at the finest scale, if there is more than one; if left out, the effort's",
+        low=1, high=100_000, advanced=True,
+    )  # fmt: skip
     scales: int = option(
-        0, "sizes from coarse to fine, doubling; 1 works at the full size only, 0 starts near 128 px",
+        0, "sizes from coarse to fine, doubling; 1 works at the full size only, 0 starts at --coarsest",
         low=0, high=12, advanced=True,
+    )  # fmt: skip
+    coarsest: int | None = option(
+        None, "long side of the coarsest scale, about; if left out, the effort's",
+        unit="px", low=16, high=100_000, advanced=True,
+    )  # fmt: skip
+    optimizer: Optimizer | None = option(None, "the solver; if left out, the effort's", advanced=True)
+    rate: float | None = option(
+        None, "step length of Adam, in units of the image's 0..1; if left out, the effort's",
+        low=1e-6, high=1, advanced=True,
+    )  # fmt: skip
+    space: SolverSpace | None = option(
+        None, "what the solver moves: pixels, or the levels of a Laplacian pyramid, which leaves no speckle; "
+        "if left out, the effort's", advanced=True,
+    )  # fmt: skip
+    detail: float | None = option(
+        None, "how much of the photo's fine detail each finer scale takes up; if left out, the effort's",
+        low=0, high=1, advanced=True, label="Detail of the photo",
+    )  # fmt: skip
+    recipe: int = option(
+        RECIPE, "which defaults to use: 1, those before recipes were numbered; 2, today's",
+        low=1, high=RECIPE, advanced=True,
     )  # fmt: skip
     formula: Formula = option(
         "balanced", "what the weights multiply; balanced: they mean the same at any size; paper: the literal "
@@ -104,6 +141,7 @@ class StylizeSettings(LookSettings, RunSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        find_schedule(self.recipe, self.effort)
         parse_blend(self.blend)
         if self.budget:
             parse_duration(self.budget)
@@ -115,17 +153,31 @@ class StylizeSettings(LookSettings, RunSettings):
         """The settings of that name, with changes.
 
         Raises:
-            SettingsError: no preset of that name.
+            SettingsError: no preset of that name; an effort, which a preset leaves nothing to decide.
         """
+        if "effort" in changes:
+            raise SettingsError(PRESET_AND_EFFORT.format(name=name, effort=changes["effort"]))
         return cls(**{**preset_values(name), **changes})  # type: ignore[arg-type]
+
+    def resolved(self) -> "StylizeSettings":
+        """The same, with every number that effort decides."""
+        values = {name: value for name, value in asdict(self.schedule).items() if name != "tv"}
+        return replace(self, **values)
+
+    @property
+    def schedule(self) -> Schedule:
+        """How to solve, as given or as effort has it."""
+        default = find_schedule(self.recipe, self.effort)
+        given = {name: getattr(self, name) for name in asdict(default)}
+        return replace(default, **{name: value for name, value in given.items() if value is not None})
 
     @property
     def content_error(self) -> float | None:
-        """The relative squared error of the photo's features that strength asks for: √2 s^1.5, a half at 0.5.
+        """The relative squared error of the photo's features that strength asks for.
 
         None where weights are said, or mean what another formula says.
         """
-        return strength.content_error(self.strength) if self._strength_decides else None
+        return strength.content_error(self.strength, self.recipe) if self._strength_decides else None
 
     @property
     def noise_share(self) -> float:
@@ -153,7 +205,11 @@ class StylizeSettings(LookSettings, RunSettings):
     @property
     def variation_weight(self) -> float:
         """Of smoothness, as given or the formula's own."""
-        return DEFAULT_WEIGHTS[self.formula][2] if self.tv is None else self.tv
+        if self.tv is not None:
+            return self.tv
+        if self.formula != "balanced":
+            return DEFAULT_WEIGHTS[self.formula][2]
+        return self.schedule.tv
 
     @property
     def gamut_weight(self) -> float:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from impasto.objective.evaluate import Evaluate, Evaluation
-from impasto.shapes import Image
+from impasto.shapes import Point
 from impasto.solve.lbfgs import norm, pixels
 
 DECAY = (0.9, 0.99)
@@ -21,37 +21,37 @@ class AdamState:
     """All that the next step depends on.
 
     Attributes:
-        image: the image to be stepped from.
+        point: the point to be stepped from.
         evaluation: the objective there.
-        mean, square: running averages of the gradient and of its square, the image's shape.
+        mean, square: running averages of the gradient and of its square, the point's shape.
         rate: the step length, in units of the image's 0..1.
         steps: how many have been taken.
         evaluations: value-and-gradients spent so far.
         outcome: "moved"; "broken": the gradient is not finite.
     """
 
-    image: Image
+    point: Point
     evaluation: Evaluation
-    mean: Image
-    square: Image
+    mean: Point
+    square: Point
     rate: float
     steps: int = 0
     evaluations: int = 1
     outcome: str = "moved"
 
 
-def start(evaluate: Evaluate, image: Image, *, rate: float = RATE) -> AdamState:
+def start(evaluate: Evaluate, point: Point, *, rate: float = RATE) -> AdamState:
     """The state before the first step; evaluates once."""
-    return start_at(image, evaluate(image), rate=rate)
+    return start_at(point, evaluate(point), rate=rate)
 
 
-def start_at(image: Image, evaluation: Evaluation, *, rate: float = RATE) -> AdamState:
-    """The state before the first step, from an image that has been evaluated already."""
+def start_at(point: Point, evaluation: Evaluation, *, rate: float = RATE) -> AdamState:
+    """The state before the first step, from a point that has been evaluated already."""
     return AdamState(
-        image,
+        point,
         evaluation,
-        torch.zeros_like(image),
-        torch.zeros_like(image),
+        torch.zeros_like(point),
+        torch.zeros_like(point),
         rate,
         outcome=_outcome(evaluation),
     )
@@ -72,11 +72,11 @@ def step(evaluate: Evaluate, state: AdamState) -> AdamState:
     tiny = 1e-8 * norm(spread) / pixels(spread) ** 0.5
     # A pixel whose gradient has always been 0 stays where it is: 0/0 is not a step.
     change = torch.where(spread > 0, unbiased / (spread + tiny), 0.0)
-    image = state.image - state.rate * change
-    evaluation = evaluate(image)
+    point = state.point - state.rate * change
+    evaluation = evaluate(point)
     return replace(
         state,
-        image=image,
+        point=point,
         evaluation=evaluation,
         mean=mean,
         square=square,

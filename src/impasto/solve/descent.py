@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from impasto.choices import Optimizer
 from impasto.errors import DeviceError
 from impasto.objective.evaluate import Evaluate, Evaluation
-from impasto.shapes import Image
+from impasto.shapes import Point
 from impasto.solve import adam, lbfgs
 
 PATIENCE = 10
@@ -21,55 +21,71 @@ class DescentState:
 
     Attributes:
         solver: the solver's own state.
-        image: the best image so far.
+        point: the best point so far.
         evaluation: the objective there.
         restarts: Adam's so far.
         note: what went wrong in the last step and what was done about it, else "".
         finished: nothing further can be gained, or too little.
         losses: the last `PATIENCE` + 1, oldest first.
+        rate: Adam's, also where it takes over from L-BFGS.
     """
 
     solver: lbfgs.LBFGSState | adam.AdamState
-    image: Image
+    point: Point
     evaluation: Evaluation
     restarts: int = 0
     note: str = ""
     finished: bool = False
     losses: tuple[float, ...] = ()
+    rate: float = adam.RATE
 
 
 def start(
-    evaluate: Evaluate, image: Image, *, method: Optimizer = "lbfgs", history: int = 20
+    evaluate: Evaluate,
+    point: Point,
+    *,
+    method: Optimizer = "lbfgs",
+    history: int = 20,
+    rate: float = adam.RATE,
 ) -> DescentState:
     """A run about to take its first step; evaluates once.
 
+    Args:
+        history: pairs that L-BFGS remembers.
+        rate: Adam's, also where it takes over from L-BFGS.
     Raises:
         DeviceError: loss or gradient at the start is not finite, which no solver can mend.
     """
     solver = (
-        lbfgs.start(evaluate, image, history=history) if method == "lbfgs" else adam.start(evaluate, image)
+        lbfgs.start(evaluate, point, history=history)
+        if method == "lbfgs"
+        else adam.start(evaluate, point, rate=rate)
     )
     if solver.outcome == "broken":
         raise DeviceError(
             f"the loss of the first image is {float(solver.evaluation.loss)} or its gradient is not finite. "
             "Use --precision float32 or smaller weights."
         )
-    return DescentState(solver, image, solver.evaluation)
+    return DescentState(solver, point, solver.evaluation, rate=rate)
 
 
-def step(evaluate: Evaluate, descent: DescentState, *, tolerance: float = 0.0) -> DescentState:
-    """One step. A step that fails leaves the best image as it was, says so in `note`, and prepares the next.
+def step(
+    evaluate: Evaluate, descent: DescentState, *, tolerance: float = 0.0, rate: float | None = None
+) -> DescentState:
+    """One step. A step that fails leaves the best point as it was, says so in `note`, and prepares the next.
 
     L-BFGS first forgets its history; failing again, it gives way to Adam. Adam, failing, goes back to the
-    best image with a quarter of its rate, and after `MOST_RESTARTS` of these the run is finished.
+    best point with a quarter of its rate, and after `MOST_RESTARTS` of these the run is finished.
 
     Args:
         tolerance: L-BFGS is finished when `PATIENCE` steps together lower the loss by less than this share
             of it. (Adam's loss goes up and down, so that a rest proves nothing.)
+        rate: of this step of Adam, before the cuts of its restarts; default the run's.
     """
     solver = descent.solver
     if not isinstance(solver, lbfgs.LBFGSState):
-        return _after_adam(descent, adam.step(evaluate, solver))
+        now = (descent.rate if rate is None else rate) / 4**descent.restarts
+        return _after_adam(descent, adam.step(evaluate, replace(solver, rate=now)))
     after = _after_lbfgs(descent, lbfgs.step(evaluate, solver))
     losses = (*descent.losses, float(after.evaluation.loss))[-PATIENCE - 1 :]
     settled = len(losses) > PATIENCE and losses[0] - losses[-1] < tolerance * losses[0]
@@ -84,7 +100,7 @@ def with_history(descent: DescentState, history: int) -> DescentState:
     shorter = replace(
         solver,
         limit=history,
-        image_changes=solver.image_changes[-history:],
+        point_changes=solver.point_changes[-history:],
         gradient_changes=solver.gradient_changes[-history:],
     )
     return replace(descent, solver=shorter)
@@ -92,24 +108,25 @@ def with_history(descent: DescentState, history: int) -> DescentState:
 
 def _after_lbfgs(descent: DescentState, state: lbfgs.LBFGSState) -> DescentState:
     if state.outcome == "moved":
-        return DescentState(state, state.image, state.evaluation, descent.restarts)
+        return replace(descent, solver=state, point=state.point, evaluation=state.evaluation, note="")
     if state.outcome == "converged":
         return replace(descent, solver=state, note="", finished=True)
-    if state.image_changes:
-        fresh = replace(state, image_changes=(), gradient_changes=(), outcome="moved")
+    if state.point_changes:
+        fresh = replace(state, point_changes=(), gradient_changes=(), outcome="moved")
         return replace(descent, solver=fresh, note=f"L-BFGS {state.outcome}; its history is started anew")
-    other = replace(adam.start_at(descent.image, descent.evaluation), evaluations=state.evaluations)
+    other = adam.start_at(descent.point, descent.evaluation, rate=descent.rate)
+    other = replace(other, evaluations=state.evaluations)
     return replace(descent, solver=other, note=f"L-BFGS {state.outcome} again; Adam goes on")
 
 
 def _after_adam(descent: DescentState, state: adam.AdamState) -> DescentState:
     if state.outcome == "moved":
         better = float(state.evaluation.loss) < float(descent.evaluation.loss)
-        image, evaluation = (state.image, state.evaluation) if better else (descent.image, descent.evaluation)
-        return DescentState(state, image, evaluation, descent.restarts)
+        point, evaluation = (state.point, state.evaluation) if better else (descent.point, descent.evaluation)
+        return replace(descent, solver=state, point=point, evaluation=evaluation, note="")
     if descent.restarts == MOST_RESTARTS:
         return replace(descent, note="Adam broke once more; the best image is kept", finished=True)
-    fresh = adam.start_at(descent.image, descent.evaluation, rate=state.rate / 4)
+    fresh = adam.start_at(descent.point, descent.evaluation, rate=state.rate / 4)
     return replace(
         descent,
         solver=replace(fresh, evaluations=state.evaluations),

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from impasto.objective.evaluate import Evaluate, Evaluation
-from impasto.shapes import Image, Scalar
+from impasto.shapes import Point, Scalar
 from impasto.system.distributed import all_sum, world_size
 
 FIRST_MOVE = 0.02
@@ -33,33 +33,33 @@ class LBFGSState:
     """All that the next step depends on.
 
     Attributes:
-        image: the image reached; every step that moves lowers the loss.
+        point: the point reached; every step that moves lowers the loss.
         evaluation: the objective there.
-        image_changes, gradient_changes: the last changes (s and y), oldest first, each the image's shape.
+        point_changes, gradient_changes: the last changes (s and y), oldest first, each of the point's shape.
         limit: how many of them are kept.
         evaluations: value-and-gradients spent so far.
         outcome: "moved"; "converged": no further gain can be seen; "stalled": no step along a direction of
             descent lowered the loss; "broken": the gradient is not finite.
     """
 
-    image: Image
+    point: Point
     evaluation: Evaluation
-    image_changes: tuple[Image, ...] = ()
-    gradient_changes: tuple[Image, ...] = ()
+    point_changes: tuple[Point, ...] = ()
+    gradient_changes: tuple[Point, ...] = ()
     limit: int = 20
     evaluations: int = 1
     outcome: str = "moved"
 
 
-def start(evaluate: Evaluate, image: Image, *, history: int = 20) -> LBFGSState:
+def start(evaluate: Evaluate, point: Point, *, history: int = 20) -> LBFGSState:
     """The state before the first step; evaluates once.
 
     Args:
         history: pairs kept; each costs two images of memory.
     """
-    evaluation = evaluate(image)
+    evaluation = evaluate(point)
     finite = math.isfinite(float(evaluation.loss)) and math.isfinite(norm(evaluation.gradient))
-    return LBFGSState(image, evaluation, limit=history, outcome="moved" if finite else "broken")
+    return LBFGSState(point, evaluation, limit=history, outcome="moved" if finite else "broken")
 
 
 def step(evaluate: Evaluate, state: LBFGSState) -> LBFGSState:
@@ -68,7 +68,7 @@ def step(evaluate: Evaluate, state: LBFGSState) -> LBFGSState:
     Liu and Nocedal 1989, "On the limited memory BFGS method for large scale optimization", Algorithm 2.1.
     Multiplying the objective by any positive number changes nothing but the loss that is reported.
     """
-    direction = -inverse_hessian_times(state.evaluation.gradient, state.image_changes, state.gradient_changes)
+    direction = -inverse_hessian_times(state.evaluation.gradient, state.point_changes, state.gradient_changes)
     slope = float(_dot(state.evaluation.gradient, direction))
     loss = float(state.evaluation.loss)
     if slope == 0:
@@ -76,15 +76,15 @@ def step(evaluate: Evaluate, state: LBFGSState) -> LBFGSState:
     if not slope < 0:  # also when not a number
         return replace(state, outcome="broken" if slope != slope else "stalled")
     length = 1.0
-    if not state.image_changes:
-        length = FIRST_MOVE * pixels(state.image) ** 0.5 / norm(state.evaluation.gradient)
+    if not state.point_changes:
+        length = FIRST_MOVE * pixels(state.point) ** 0.5 / norm(state.evaluation.gradient)
 
     spent, outcome = 0, "converged"
     while spent < TRIALS:
         if outcome == "converged" and -length * slope < RESOLUTION * abs(loss):
             return replace(state, outcome=outcome, evaluations=state.evaluations + spent)
         move = length * direction
-        there = evaluate(state.image + move)
+        there = evaluate(state.point + move)
         spent += 1
         turn = there.gradient - state.evaluation.gradient
         bend = norm(turn)
@@ -105,15 +105,15 @@ def _shrink(length: float, loss: float, slope: float, value: float) -> float:
     return min(max(-length * slope / (2 * rise), 0.1), 0.5)
 
 
-def _accept(state: LBFGSState, there: Evaluation, move: Image, turn: Image, spent: int) -> LBFGSState:
-    image_changes, gradient_changes = state.image_changes, state.gradient_changes
+def _accept(state: LBFGSState, there: Evaluation, move: Point, turn: Point, spent: int) -> LBFGSState:
+    point_changes, gradient_changes = state.point_changes, state.gradient_changes
     if state.limit and float(_dot(turn, move)) > CURVED * norm(turn) * norm(move):
-        image_changes = (*image_changes, move)[-state.limit :]
+        point_changes = (*point_changes, move)[-state.limit :]
         gradient_changes = (*gradient_changes, turn)[-state.limit :]
     return LBFGSState(
-        image=state.image + move,
+        point=state.point + move,
         evaluation=there,
-        image_changes=image_changes,
+        point_changes=point_changes,
         gradient_changes=gradient_changes,
         limit=state.limit,
         evaluations=state.evaluations + spent,
@@ -122,38 +122,38 @@ def _accept(state: LBFGSState, there: Evaluation, move: Image, turn: Image, spen
 
 
 def inverse_hessian_times(
-    vector: Image, image_changes: tuple[Image, ...], gradient_changes: tuple[Image, ...]
-) -> Image:
+    vector: Point, point_changes: tuple[Point, ...], gradient_changes: tuple[Point, ...]
+) -> Point:
     """H · vector by the two-loop recursion (Nocedal and Wright 2006, Algorithm 7.4).
 
     H₀ is the scaled identity (s·y)/(y·y) of the newest pair (Eq. 7.20), the identity without pairs.
     """
     result = vector.clone()
     shares: list[Tensor] = []
-    for move, turn in zip(reversed(image_changes), reversed(gradient_changes), strict=True):
+    for move, turn in zip(reversed(point_changes), reversed(gradient_changes), strict=True):
         share = _dot(move, result) / _dot(move, turn)
         result.sub_(share * turn)
         shares.append(share)
-    if image_changes:
+    if point_changes:
         result.mul_(
-            _dot(image_changes[-1], gradient_changes[-1]) / _dot(gradient_changes[-1], gradient_changes[-1])
+            _dot(point_changes[-1], gradient_changes[-1]) / _dot(gradient_changes[-1], gradient_changes[-1])
         )
-    for move, turn, share in zip(image_changes, gradient_changes, reversed(shares), strict=True):
+    for move, turn, share in zip(point_changes, gradient_changes, reversed(shares), strict=True):
         result.add_((share - _dot(turn, result) / _dot(move, turn)) * move)
     return result
 
 
-def _dot(a: Image, b: Image) -> Scalar:
+def _dot(a: Point, b: Point) -> Scalar:
     """a · b, over the bands of all processes."""
     return all_sum(torch.dot(a.flatten(), b.flatten()))
 
 
-def norm(image: Image) -> float:
-    """‖image‖, over the bands of all processes."""
-    local = image.norm()
+def norm(point: Point) -> float:
+    """‖point‖, over the bands of all processes."""
+    local = point.norm()
     return float(local if world_size() == 1 else all_sum(local.square()).sqrt())
 
 
-def pixels(image: Image) -> int:
-    """How many numbers the image has, over the bands of all processes."""
-    return int(all_sum(torch.tensor(image.numel(), device=image.device)))
+def pixels(point: Point) -> int:
+    """How many numbers the point has, over the bands of all processes."""
+    return int(all_sum(torch.tensor(point.numel(), device=point.device)))

@@ -7,22 +7,24 @@ from typing import Any
 import gradio as gr
 
 from impasto.errors import SettingsError
-from impasto.settings.options import choices, fields_in_order, format_layers, option_help
+from impasto.settings.options import choices, fields_in_order, format_layers, kind, option_help
 from impasto.settings.parsing import parse_layer_weights
 from impasto.settings.stylize import BUILT_IN_STARTS, StylizeSettings
 
-PLAIN = ("strength", "size", "colors", "style_scale")
+PLAIN = ("strength", "effort", "size", "colors", "style_scale")
 """What everybody may want to choose, in the page's order; the rest is folded away."""
 
-ELSEWHERE = ("blend", "keep", "preview")
-"""What the page says in another way: by the paintings' shares, by the brush, by the pictures it shows."""
+ELSEWHERE = ("blend", "keep", "preview", "recipe")
+"""What the page says in another way: by the paintings' shares, by the brush, by the pictures it shows; and of
+the recipe, which only old pictures need, nothing."""
 
 WORDS = {
+    "effort": {"a draft": "draft", "good": "good", "the best": "best"},
     "colors": {
         "the painting's": "style",
         "the photo's (painting its light and dark)": "photo-luminance",
         "the photo's (recolouring the painting)": "photo-match",
-    }
+    },
 }
 """Plain words for what a setting may be."""
 
@@ -89,7 +91,7 @@ def settings(settings_class: type, fields: Sequence[Field], values: Sequence[Any
             continue
         if field.default_factory is not dataclasses.MISSING:
             value = parse_layer_weights(value, label(field))
-        chosen[field.name] = _number(field, value) if field.type in (int, float, float | None) else value
+        chosen[field.name] = _number(field, value) if kind(field) in (int, float) else value
     settings_class(**chosen)
     return chosen
 
@@ -99,7 +101,7 @@ def _number(field: Field, value: Any) -> float:
         number = float(value)
     except ValueError:
         raise SettingsError(f"{label(field)} is {value!r}; it must be a number, or left out.") from None
-    return int(number) if field.type is int and number.is_integer() else number
+    return int(number) if kind(field) is int and number.is_integer() else number
 
 
 def checked(settings_class: type, values: Mapping[str, Any], *, longest: int) -> dict[str, Any]:

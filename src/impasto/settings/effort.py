@@ -1,0 +1,61 @@
+"""What an effort means: scales, steps, solver and space, by recipe. Standard library only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from impasto.choices import Effort, Optimizer, SolverSpace
+from impasto.errors import SettingsError
+
+RECIPE = 2
+"""The newest recipe: what settings that are left out mean. Files from before recipes have 1."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How a painting is solved: the settings that effort decides where they are left out.
+
+    Attributes:
+        space: what the solver moves.
+        optimizer: the solver.
+        rate: Adam's step length, in units of the image's 0..1.
+        coarsest: long side of the coarsest scale, about, in pixels.
+        steps, finest_steps: at the coarsest and at the finest scale.
+        detail: how much of the photo's fine detail each finer scale takes up.
+        tv: weight of smoothness in the balanced formula.
+    """
+
+    space: SolverSpace
+    optimizer: Optimizer
+    rate: float
+    coarsest: int
+    steps: int
+    finest_steps: int
+    detail: float
+    tv: float
+
+
+_PYRAMID = Schedule("pyramid", "adam", 0.004, 64, 100, 25, 0.5, 0.0)
+
+RECIPES: Mapping[int, Mapping[Effort, Schedule]] = {
+    1: {"good": Schedule("pixels", "lbfgs", 0.02, 128, 50, 10, 1.0, 2.0)},
+    2: {
+        "draft": replace(_PYRAMID, steps=60, finest_steps=8),
+        "good": _PYRAMID,
+        "best": replace(_PYRAMID, steps=200, finest_steps=80),
+    },
+}
+
+
+def find_schedule(recipe: int, effort: Effort) -> Schedule:
+    """The schedule of an effort.
+
+    Raises:
+        SettingsError: the recipe has no such effort.
+    """
+    efforts = RECIPES[recipe]
+    if effort not in efforts:
+        raise SettingsError(
+            f"recipe {recipe} has no effort {effort!r}, only {', '.join(efforts)}. "
+            "Leave the recipe or the effort out."
+        )
+    return efforts[effort]

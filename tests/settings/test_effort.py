@@ -1,0 +1,88 @@
+"""Effort: one dial for scales, steps, solver and space; and what older files mean."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from impasto import SettingsError, StylizeSettings
+from impasto.cli.main import app
+from impasto.recipes.stylize import plan_stylize
+from impasto.results import manifest as manifests
+from impasto.run.scales import FINEST_LEVELS, LEVELS
+from impasto.settings.effort import RECIPES, Schedule
+from impasto.settings.options import from_json
+from impasto.settings.presets import PRESETS
+
+OLD = Schedule("pixels", "lbfgs", 0.02, 128, 50, 10, 1.0, 2.0)
+"""What version 0.1 did by default, whatever its settings were called."""
+
+DATA = Path(__file__).parents[1] / "data"
+
+
+def work(schedule: Schedule) -> float:
+    """Steps of the coarsest and the finest scale, the finest counting for its pixels."""
+    return schedule.steps / 64 + schedule.finest_steps
+
+
+def test_more_effort_is_more_work() -> None:
+    draft, good, best = (StylizeSettings(effort=effort).schedule for effort in ("draft", "good", "best"))
+    assert work(draft) < work(good) < work(best)
+    assert StylizeSettings().schedule == good
+
+
+def test_what_is_named_wins_over_effort() -> None:
+    named = {"space": "pixels", "optimizer": "lbfgs", "rate": 0.1, "coarsest": 96, "steps": 7}
+    named |= {"finest_steps": 3, "detail": 0.1, "tv": 5.0}
+    for effort in ("draft", "good", "best"):
+        settings = StylizeSettings(effort=effort, **named)  # type: ignore[arg-type]
+        assert asdict(settings.schedule) == named
+        assert settings.variation_weight == 5.0
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_and_an_effort_are_an_error_that_names_both(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"preset {name} and effort best"):
+        StylizeSettings.preset(name, effort="best")
+    ran = CliRunner().invoke(app, ["stylize", "a.png", "b.png", "--preset", name, "--effort", "best"])
+    assert ran.exit_code == 2
+    assert f"preset {name} and effort best" in " ".join(ran.output.split())
+    assert StylizeSettings.preset(name).schedule.space == "pixels"
+
+
+def test_a_manifest_holds_the_numbers_that_effort_gave(photo: str, painting: str, small_file: str) -> None:
+    asked = StylizeSettings(effort="draft", size=96, weights=small_file, finest_steps=4)
+    plan = plan_stylize(photo, painting, asked)
+    expected = replace(RECIPES[2]["draft"], finest_steps=4)
+    recorded = plan.manifest["settings"]
+    assert {key: recorded[key] for key in asdict(expected) if key != "tv"} == {
+        key: value for key, value in asdict(expected).items() if key != "tv"
+    }
+    assert from_json(StylizeSettings, recorded).schedule == expected
+    assert [scale.level_steps for scale in plan.scales] == [
+        *[LEVELS] * (len(plan.scales) - 1),
+        FINEST_LEVELS,
+    ]
+    assert plan.optimizer == "adam"
+
+
+def test_a_manifest_of_version_0_1_means_what_it_meant(photo: str, painting: str, small_file: str) -> None:
+    """The manifest that commit e78b87f wrote: pixels, L-BFGS, all of the photo's detail, its own steps."""
+    settings = from_json(StylizeSettings, manifests.read(DATA / "e78b87f-painting.png")["settings"])
+    assert settings.recipe == 1
+    assert settings.schedule == replace(OLD, steps=6)
+    assert settings.variation_weight == 2.0
+    assert settings.content_error == pytest.approx(0.5)
+    plan = plan_stylize(photo, painting, replace(settings, weights=small_file, size=300))
+    assert [(max(s.height, s.width), s.steps, s.level_steps) for s in plan.scales] == [
+        (150, 6, ()),
+        (300, 10, ()),
+    ]
+    assert (plan.optimizer, plan.detail, plan.rate) == ("lbfgs", 1.0, 0.02)
+
+
+def test_the_first_recipe_has_one_effort() -> None:
+    assert StylizeSettings(recipe=1).schedule == OLD
+    with pytest.raises(SettingsError, match="recipe 1 has no effort 'best', only good"):
+        StylizeSettings(recipe=1, effort="best")
