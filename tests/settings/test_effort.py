@@ -60,11 +60,10 @@ def test_a_manifest_holds_the_numbers_that_effort_gave(photo: str, painting: str
         key: value for key, value in asdict(expected).items() if key != "tv"
     }
     assert from_json(StylizeSettings, recorded).schedule == expected
-    assert [scale.level_steps for scale in plan.scales] == [
-        *[LEVELS] * (len(plan.scales) - 1),
-        FINEST_LEVELS,
-    ]
-    assert plan.optimizer == "adam"
+    assert [scale.level_steps for scale in plan.scales] == [LEVELS] * len(plan.scales)
+    by_adam = plan_stylize(photo, painting, replace(asked, optimizer="adam"))
+    assert by_adam.scales[-1].level_steps == FINEST_LEVELS
+    assert (plan.optimizer, by_adam.optimizer) == ("lbfgs", "adam")
 
 
 def test_a_manifest_of_version_0_1_means_what_it_meant(photo: str, painting: str, small_file: str) -> None:

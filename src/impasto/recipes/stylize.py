@@ -183,7 +183,7 @@ def _scales(
         smallest=schedule.coarsest,
     )
     if schedule.space == "pyramid":
-        scales = solved_as_pyramid(scales)
+        scales = solved_as_pyramid(scales, schedule.optimizer)
     if not settings.preview or max(full) <= PREVIEW:
         return scales, settings
     small = first_scales(scales, PREVIEW)

@@ -50,8 +50,7 @@ def iter_run(plan: RunPlan, snapshot: Snapshot | None = None) -> Iterator[Progre
                     state = stage.begin(below) if state is None else stage.steered(state, index, step)
                     if index == 0 and step in rebalance_steps(scale.steps) and step != rebalanced_at:
                         state, rebalanced_at = stage.rebalance(state), step
-                    rate = stage.rate(step)
-                    state = descent.step(stage.evaluate, state, tolerance=plan.tolerance, rate=rate)
+                    state = descent.step(stage.evaluate, state, tolerance=plan.tolerance)
             except OutOfMemoryError:
                 if world_size() > 1 or not stage.use_smaller_layout():
                     raise

@@ -94,13 +94,6 @@ class ScaleRun:
             rate=self.job.rate,
         )
 
-    def rate(self, step: int) -> float:
-        """Adam's rate of the step after so many."""
-        import os, math
-        lo = float(os.environ.get('DECAY', '1'))
-        t = min(1.0, step / self.scale.steps)
-        return self.job.rate * (lo + (1 - lo) * 0.5 * (1 + math.cos(math.pi * t)))
-
     def use_smaller_layout(self) -> bool:
         """Let go of everything and take a layout that needs less memory, if there is one."""
         self._evaluate = self._objective = None

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from impasto.choices import Optimizer
 from impasto.image.resize import fit, resize
 from impasto.shapes import Image
 
@@ -56,13 +57,15 @@ LEVELS = (1.0,) * 6
 """Step sizes of a pyramid's levels, finest first: five details and the rest."""
 
 FINEST_LEVELS = (0.25, 0.5, *LEVELS[2:])
-"""The same at the finest scale, where equal steps leave a fine grain in the few steps there are."""
+"""The same for Adam at the finest scale. Adam moves every number by about its rate, so equal steps leave a
+fine grain there. L-BFGS finds the lengths by itself."""
 
 
-def solved_as_pyramid(scales: tuple[Scale, ...]) -> tuple[Scale, ...]:
+def solved_as_pyramid(scales: tuple[Scale, ...], optimizer: Optimizer) -> tuple[Scale, ...]:
     """The same scales, solved for the levels of a Laplacian pyramid instead of pixels."""
     coarser = tuple(replace(scale, level_steps=LEVELS) for scale in scales[:-1])
-    return (*coarser, replace(scales[-1], level_steps=FINEST_LEVELS))
+    finest = FINEST_LEVELS if optimizer == "adam" else LEVELS
+    return (*coarser, replace(scales[-1], level_steps=finest))
 
 
 def first_scales(scales: tuple[Scale, ...], long: int) -> tuple[Scale, ...]:

@@ -69,9 +69,7 @@ def start(
     return DescentState(solver, point, solver.evaluation, rate=rate)
 
 
-def step(
-    evaluate: Evaluate, descent: DescentState, *, tolerance: float = 0.0, rate: float | None = None
-) -> DescentState:
+def step(evaluate: Evaluate, descent: DescentState, *, tolerance: float = 0.0) -> DescentState:
     """One step. A step that fails leaves the best point as it was, says so in `note`, and prepares the next.
 
     L-BFGS first forgets its history; failing again, it gives way to Adam. Adam, failing, goes back to the
@@ -80,12 +78,10 @@ def step(
     Args:
         tolerance: L-BFGS is finished when `PATIENCE` steps together lower the loss by less than this share
             of it. (Adam's loss goes up and down, so that a rest proves nothing.)
-        rate: of this step of Adam, before the cuts of its restarts; default the run's.
     """
     solver = descent.solver
     if not isinstance(solver, lbfgs.LBFGSState):
-        now = (descent.rate if rate is None else rate) / 4**descent.restarts
-        return _after_adam(descent, adam.step(evaluate, replace(solver, rate=now)))
+        return _after_adam(descent, adam.step(evaluate, solver))
     after = _after_lbfgs(descent, lbfgs.step(evaluate, solver))
     losses = (*descent.losses, float(after.evaluation.loss))[-PATIENCE - 1 :]
     settled = len(losses) > PATIENCE and losses[0] - losses[-1] < tolerance * losses[0]
