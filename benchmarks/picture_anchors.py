@@ -62,12 +62,16 @@ def compare_anchors(
         measured = cache.measure([*published, *ours], photo, painting)
         front = measured[len(published) :]
         for anchor, measures in zip(theirs, measured, strict=False):
-            table.append(_line(subject, anchor.maker, measures) | _compared(front, measures))
+            verdicts = _compared(front, measures) if len(front) > 1 else {}
+            table.append(_line(subject, anchor.maker, measures) | verdicts)
         for strength, measures in zip(strengths, front, strict=True):
-            table.append(_line(subject, f"ours, {strength}", measures) | dict.fromkeys(_BELOW, "–"))
-        shown = ours[min(range(len(ours)), key=lambda index: abs(strengths[index] - MIDDLE))]
+            verdicts = dict.fromkeys(_BELOW, "–") if len(front) > 1 else {}
+            table.append(_line(subject, f"ours, {strength}", measures) | verdicts)
+        columns = max(len(theirs), len(ours))
         above += [Cell(anchor.published, f"{subject}: {anchor.maker}") for anchor in theirs]
-        below += [Cell(shown, f"{subject}: ours"), *[None] * (len(theirs) - 1)]
+        above += [None] * (columns - len(theirs))
+        below += [Cell(file, f"ours, {strength}") for file, strength in zip(ours, strengths, strict=True)]
+        below += [None] * (columns - len(ours))
     if sheet is not None:
         write_sheet(sheet, [above, below], side=SHEET_SIDE, most_bytes=SHEET_BYTES)
     return as_markdown(table)
@@ -82,8 +86,6 @@ def _line(subject: str, maker: str, measures: Measured) -> dict[str, Any]:
 
 def _compared(front: Sequence[Measured], rival: Measured) -> dict[str, str]:
     """Whether our front lies below a published picture at its LPIPS, by measure."""
-    if len(front) < 2:
-        return dict.fromkeys(_BELOW, "–")
     verdicts = {}
     for style, name in zip(STYLES, _BELOW, strict=True):
         points = [(point[CONTENT], point[style]) for point in front]

@@ -26,6 +26,7 @@ from impasto.network.weights import cache_folder, expected_digest
 from impasto.recipes.measure import measure
 from impasto.recipes.stylize import plan_stylize
 from impasto.results.painting import Painting
+from impasto.run.estimate import STARTUP, estimate
 from impasto.run.loop import complete
 from impasto.settings.fast import FastSettings
 from impasto.settings.measure import MeasureSettings
@@ -176,15 +177,15 @@ class PictureCache:
         return [json.loads(kept[file].read_text()) for file in files]
 
     def plan_seconds(self, recipe: Recipe, photo: Path, painting: Path) -> float:
-        """Seconds that painting will take, as `impasto plan` has them."""
+        """Seconds that painting will take, as `impasto plan` has them, without the start of the process."""
         assert isinstance(recipe.settings, StylizeSettings)
         plan = plan_stylize(photo, painting, recipe.settings, cache=self._jobs)
-        return impasto.estimate(plan, recipe.settings).seconds
+        return max(0.0, estimate(plan, recipe.settings, again=True).seconds - STARTUP)
 
     def known_seconds(self) -> dict[str, list[float]]:
-        """Seconds that kept pictures took on this machine, by what they were made with (see `speed_key`)."""
+        """Seconds that pictures took on this machine with this code, by `speed_key`."""
         known: dict[str, list[float]] = {}
-        for path in (self.folder / "painted").glob("*/*.json"):
+        for path in (self.folder / "painted").glob(f"*/{self.code}.json"):
             facts = json.loads(path.read_text())
             if facts.pop("machine") == describe_machine():
                 seconds = facts.pop("seconds")

@@ -208,13 +208,13 @@ def say_full_estimate(run: Run, pair: Pair) -> None:
     )
 
 
-def result_name(chosen: argparse.Namespace) -> str:
+def result_name(chosen: argparse.Namespace, pairs: int) -> str:
     """The result's name: "pictures" for the whole benchmark, longer for others, so that none replaces it."""
     parts = ["pictures"]
     if chosen.folders:
         parts.append("folders")
-    if chosen.pairs != 48:
-        parts.append(f"{chosen.pairs}-pairs")
+    if pairs != len(ALL_PAIRS):
+        parts.append(f"{pairs}-pairs")
     if chosen.size != SIZE:
         parts.append(str(chosen.size))
     if chosen.rows or chosen.strengths:
@@ -233,9 +233,9 @@ def report(run: Run, tasks: Sequence[Task], chosen: argparse.Namespace) -> None:
         return
     codes = sorted({result.file.stem for result in results})
     kept = {"size": chosen.size, "painted_by_code": codes, **found, "pictures": as_lines(results)}
-    keep(result_name(chosen), kept, show=False)
+    keep(result_name(chosen, len({task.pair for task in tasks})), kept, show=False)
     rows = {task.row for task in tasks}
-    if {OURS, OLD} <= rows and not chosen.folders:
+    if {OURS, OLD} <= rows and not chosen.folders and chosen.pairs == len(ALL_PAIRS):
         for path in write_sheets(results, run.originals, HERE / "results", chosen.size):
             print(f"written to {path}")
 
@@ -270,11 +270,7 @@ def main() -> None:
         strengths=chosen.strengths or STRENGTHS,
         presets=chosen.presets and not chosen.trial,
     )
-    run = Run(
-        originals,
-        cache,
-        {"steps": TRIAL["steps"], "finest_steps": TRIAL["finest_steps"]} if chosen.trial else None,
-    )
+    run = Run(originals, cache, lambda task: recipe(task, changes))
     if chosen.part:
         tasks = share_of(tasks, chosen.part)
     say_estimate(run, tasks)
