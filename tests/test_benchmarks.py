@@ -92,11 +92,12 @@ def test_rivals_are_held_to_our_front_of_the_same_pair_and_size() -> None:
     """The first pair's AdaIN lies above our front, the second's outside it, the photo is no rival."""
     results = []
     for pair, at in ((("a", "x"), 0.3), (("b", "x"), 0.9)):
-        for strength, lpips, style in ((0.8, 0.4, 2.0), (0.2, 0.2, 4.0)):
+        for strength, lpips, style in ((0.8, 0.4, 2.0), (0.2, 0.2, 4.0), (0.5, 0.25, 3.2)):
             measures = dict.fromkeys(fronts.STYLES, style)
             results.append(result(pair, "default", strength, lpips_vgg16=lpips, **measures))
-            results.append(result(pair, "default", strength, 256, lpips_vgg16=lpips, **measures))
-        rival = dict.fromkeys(fronts.STYLES, 5.0) | {"sifid": 3.1, "histogram": 2.9}
+            lower = dict.fromkeys(fronts.STYLES, style / 10)
+            results.append(result(pair, "default", strength, 256, lpips_vgg16=lpips, **lower))
+        rival = dict.fromkeys(fronts.STYLES, 5.0) | {"sifid": 2.85, "histogram": 2.75}
         results.append(result(pair, "adain", None, lpips_vgg16=at, **rival))
         results.append(result(pair, "photo", None, lpips_vgg16=0.3, **rival))
     (line,) = report.wins_table(results)
@@ -112,6 +113,7 @@ def test_speckle_stands_against_the_old_default_and_the_painting() -> None:
         result(("a", "x"), "old", 0.5, speckle=8.0, crispness=1.2),
         result(("b", "x"), "default", 0.5, speckle=2.0),  # no old one: left out
         result(("a", "x"), "default", 0.8, speckle=9.0),
+        result(("a", "x"), "old", 0.8, speckle=9.0),
     ]
     (line,) = report.speckle_table(results, {("x", 384): 4.0})
     assert (line["ours_over_old"], line["ours_over_painting"], line["crispness"]) == (0.25, 0.5, 1.1)
@@ -220,6 +222,8 @@ def test_two_systems_differ_by_the_log_odds() -> None:
     assert 2 * value == pytest.approx(math.log(30 / 12))
     assert high - low == pytest.approx(1.959964 * math.sqrt(1 / 30 + 1 / 12), rel=1e-6)
     assert fitted.preferred("a", "b")[0] == pytest.approx(30 / 42)
+    ends = [math.log(share / (1 - share)) for share in fitted.preferred("a", "b")[1:]]
+    assert ends == pytest.approx([2 * low, 2 * high])
     assert fitted.preferred("b", "a")[1] == pytest.approx(1 - fitted.preferred("a", "b")[2])
 
 
