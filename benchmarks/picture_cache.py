@@ -66,9 +66,11 @@ class Recipe:
         if self.settings is None:
             return {"method": self.method, "size": self.size}
         compute = compute_for_settings(self.settings)
+        # the numbers that an effort stands for may change under the same name
+        resolved = getattr(self.settings, "resolved", lambda: self.settings)()
         return {
             "method": self.method,
-            "settings": to_json(self.settings),
+            "settings": to_json(resolved),
             "device": compute.device.type,
             "precision": str(compute.dtype),
             "weights": _weights(self.settings.weights),
