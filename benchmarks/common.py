@@ -22,8 +22,8 @@ def pixels(path: Path, size: int) -> torch.Tensor:
     return resize(picture.pixels, *fit(picture.height, picture.width, size)).clamp(0, 1)
 
 
-def keep(name: str, found: dict[str, Any]) -> None:
-    """Print a result and write it to results/, with what it was measured on."""
+def keep(name: str, found: dict[str, Any], *, show: bool = True) -> None:
+    """Print a result (unless it is long) and write it to results/, with what it was measured on."""
     date = datetime.now(timezone.utc).isoformat(timespec="seconds")
     report = {
         "benchmark": name,
@@ -35,4 +35,4 @@ def keep(name: str, found: dict[str, Any]) -> None:
     text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
     path = HERE / "results" / f"{name}-{date[:10]}.json"
     path.write_text(text, encoding="utf-8")
-    print(text + f"written to {path}")
+    print((text if show else "") + f"written to {path}")

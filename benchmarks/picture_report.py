@@ -1,0 +1,228 @@
+"""The tables of the picture benchmark: measures, wins at equal LPIPS, obedience to strength, speckle."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+from picture_fronts import (
+    CONTENT,
+    STYLES,
+    TOLERANCE,
+    Measured,
+    markdown,
+    medians,
+    obeys_strength,
+    ratio,
+    wins,
+)
+from picture_sources import Pair
+
+MIDDLE = 0.5
+"""The strength at which all pairs are painted."""
+
+COLUMNS = (
+    CONTENT, "lpips_alexnet", "self_similarity", *STYLES, "speckle", "crispness",
+)  # fmt: skip
+"""Measures in the order of the tables."""
+
+OURS, OLD = "default", "old"
+"""Rows: the default recipe, and the one it replaces."""
+
+CONTROLS = ("photo", "painting")
+"""Rows that nothing beats in content, or in style; they show the scale and are no rivals."""
+
+
+class Task(NamedTuple):
+    """One picture of the benchmark.
+
+    Attributes:
+        row: which method and settings, by name.
+        size: long side in pixels.
+        strength: None where the row has none.
+    """
+
+    pair: Pair
+    row: str
+    size: int
+    strength: float | None
+
+
+class Result(NamedTuple):
+    """A picture with its measures; `seconds` is None if that is not known."""
+
+    task: Task
+    file: Path
+    measures: Measured
+    seconds: float | None
+
+
+def fronts(results: Iterable[Result], row: str) -> dict[tuple[Pair, int], list[Measured]]:
+    """The measures of a row by pair and size, in the order of strength; at least two strengths."""
+    points: dict[tuple[Pair, int], dict[float, Measured]] = {}
+    for task, _, measures, _ in results:
+        if task.row == row and task.strength is not None:
+            points.setdefault((task.pair, task.size), {})[task.strength] = measures
+    return {
+        key: [by_strength[strength] for strength in sorted(by_strength)]
+        for key, by_strength in points.items()
+        if len(by_strength) > 1
+    }
+
+
+def measured_table(results: Sequence[Result]) -> list[dict[str, Any]]:
+    """Medians over pairs of every row, size and strength."""
+    groups: dict[tuple[int, str, float | None], list[Result]] = {}
+    for result in results:
+        groups.setdefault((result.task.size, result.task.row, result.task.strength), []).append(result)
+    table = []
+    for (size, row, strength), group in groups.items():
+        seconds = [result.seconds for result in group if result.seconds is not None]
+        table.append(
+            {
+                "size": size,
+                "row": row,
+                "strength": strength,
+                "pairs": len(group),
+                **medians([result.measures for result in group], COLUMNS),
+                "seconds": median(seconds) if seconds else None,
+            }
+        )
+    return sorted(table, key=lambda line: (line["size"], line["row"], line["strength"] or 0))
+
+
+def wins_table(results: Sequence[Result]) -> list[dict[str, Any]]:
+    """How often our front beats the pictures of each other row, by size and measure."""
+    ours = fronts(results, OURS)
+    rivals: dict[tuple[int, str], list[Result]] = {}
+    for result in results:
+        task = result.task
+        if task.row not in (OURS, *CONTROLS) and (task.pair, task.size) in ours:
+            rivals.setdefault((task.size, task.row), []).append(result)
+    table = []
+    for (size, row), group in sorted(rivals.items()):
+        compared = [(ours[result.task.pair, size], result.measures) for result in group]
+        counted = {style: wins(compared, style) for style in STYLES}
+        table.append(
+            {
+                "size": size,
+                "rival": row,
+                "pictures": len(group),
+                "pairs": len({result.task.pair for result in group}),
+                "outside_our_front": counted[STYLES[0]].outside,
+                **{style: counted[style].won for style in STYLES},
+            }
+        )
+    return table
+
+
+def strength_table(results: Sequence[Result]) -> list[dict[str, Any]]:
+    """On how many pairs LPIPS rises and each style distance falls with strength, by size."""
+    table = []
+    for row in (OURS, OLD):
+        by_size: dict[int, list[list[Measured]]] = {}
+        for (_, size), front in fronts(results, row).items():
+            by_size.setdefault(size, []).append(front)
+        for size, group in sorted(by_size.items()):
+            obeying = {style: sum(obeys_strength(front, style) for front in group) for style in STYLES}
+            table.append({"size": size, "row": row, "pairs": len(group), **obeying})
+    return table
+
+
+def speckle_table(
+    results: Sequence[Result], paintings: Mapping[tuple[str, int], float]
+) -> list[dict[str, Any]]:
+    """Speckle of the default against the old default and the painting, at the middle strength.
+
+    Args:
+        paintings: each painting's own speckle, where it is flattest, by name and size.
+    """
+    at = {task: measures for task, _, measures, _ in results if task.strength == MIDDLE}
+    table = []
+    for task, ours in at.items():
+        old = at.get(task._replace(row=OLD))
+        if task.row != OURS or old is None:
+            continue
+        own = paintings[task.pair.painting, task.size]
+        table.append(
+            {
+                "size": task.size,
+                "pair": str(task.pair),
+                "ours": ours["speckle"],
+                "old": old["speckle"],
+                "painting": own,
+                "ours_over_old": ratio(ours["speckle"], old["speckle"]),
+                "ours_over_painting": ratio(ours["speckle"], own),
+                "crispness": ours["crispness"],
+                "crispness_old": old["crispness"],
+            }
+        )
+    return table
+
+
+def speckle_medians(table: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The median of every number of the speckle table, by size."""
+    summary = []
+    for size in sorted({line["size"] for line in table}):
+        lines = [line for line in table if line["size"] == size]
+        names = [name for name in lines[0] if name not in ("size", "pair")]
+        summary.append({"size": size, "pairs": len(lines), **medians(lines, names)})
+    return summary
+
+
+def as_markdown(table: Sequence[Mapping[str, Any]]) -> str:
+    """Rows of one kind as a Markdown table; a missing value is a dash."""
+    if not table:
+        return "(nothing to compare)\n"
+    names = list(table[0])
+    return markdown(names, [["–" if line[name] is None else line[name] for name in names] for line in table])
+
+
+def as_lines(results: Sequence[Result]) -> list[str]:
+    """Every picture's measures as CSV, a heading first."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["photo", "painting", "row", "size", "strength", *COLUMNS, "seconds"])
+    for task, _, measures, seconds in results:
+        values = [f"{measures[name]:.5g}" for name in COLUMNS]
+        strength = "" if task.strength is None else task.strength
+        writer.writerow(
+            [*task.pair, task.row, task.size, strength, *values, "" if seconds is None else seconds]
+        )
+    return text.getvalue().splitlines()
+
+
+def tables(results: Sequence[Result], paintings: Mapping[tuple[str, int], float]) -> dict[str, Any]:
+    """All tables, as they go into the result's file."""
+    on_fronts = {pair for pair, _ in fronts(results, OURS)}
+    speckle = speckle_table(results, paintings)
+    return {
+        "medians_over_all_pairs": measured_table(
+            [result for result in results if result.task.strength in (None, MIDDLE)]
+        ),
+        "medians_over_pairs_with_fronts": measured_table(
+            [result for result in results if result.task.pair in on_fronts]
+        ),
+        "wins_at_equal_lpips": wins_table(results),
+        "obeys_strength": strength_table(results),
+        "speckle_medians": speckle_medians(speckle),
+        "speckle": speckle,
+    }
+
+
+TITLES = {
+    "medians_over_all_pairs": f"Medians over pairs, strength {MIDDLE} (of all but crispness less is better)",
+    "medians_over_pairs_with_fronts": "Medians over the pairs that are painted at several strengths",
+    "wins_at_equal_lpips": "Pictures of rivals that lie above our front at their LPIPS, by measure",
+    "obeys_strength": "Pairs whose LPIPS rises and whose style distance falls with strength, by measure "
+    f"(a step back of at most {TOLERANCE:.0%} of the value is allowed; wanted: 11 of 12)",
+    "speckle_medians": f"Speckle at strength {MIDDLE}, medians over pairs",
+    "speckle": "The same, pair by pair",
+}
+
+
+def page(found: Mapping[str, Any]) -> str:
+    """The tables as Markdown."""
+    return "\n".join(f"**{title}**\n\n{as_markdown(found[name])}" for name, title in TITLES.items())

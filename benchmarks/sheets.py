@@ -1,0 +1,77 @@
+"""Contact sheets with a label under each picture, as JPEG files of bounded size."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image, ImageDraw, ImageFont
+
+from impasto.image.picture import Picture, to_pil
+from impasto.recipes.contact_sheet import thumbnail
+from impasto.storage.atomic import atomic_write
+
+GAP, LABEL = 6, 18
+"""Pixels between two pictures, and of the line of text under each."""
+
+MOST_BYTES = 300_000
+"""Of a sheet's file."""
+
+QUALITIES = (90, 85, 80, 75, 70)
+"""JPEG qualities that are tried before the pictures are shown smaller."""
+
+
+class Cell(NamedTuple):
+    """A picture on a sheet, and the words under it."""
+
+    file: Path
+    label: str
+
+
+def write_sheet(
+    path: Path, rows: Sequence[Sequence[Cell | None]], *, side: int = 256, most_bytes: int = MOST_BYTES
+) -> None:
+    """Write rows of pictures as one JPEG, at the best quality and size that `most_bytes` allows.
+
+    Args:
+        rows: pictures from left to right; None leaves a cell empty. A file that cannot be read is grey.
+        side: long side of a picture on the sheet, in pixels; smaller if need be.
+    """
+    while True:
+        sheet = _sheet(rows, side)
+        for quality in QUALITIES:
+            buffer = io.BytesIO()
+            sheet.save(buffer, "JPEG", quality=quality, optimize=True)
+            if buffer.tell() <= most_bytes or (side <= 32 and quality == QUALITIES[-1]):
+                with atomic_write(path) as file:
+                    file.write(buffer.getvalue())
+                return
+        side = max(32, side * 7 // 8)
+
+
+def _sheet(rows: Sequence[Sequence[Cell | None]], side: int) -> Image.Image:
+    pictures = [[_thumbnail(cell, side) for cell in row] for row in rows]
+    count = max(len(row) for row in rows)
+    widths = [max((row[i].width for row in pictures if i < len(row)), default=0) for i in range(count)]
+    heights = [max(picture.height for picture in row) for row in pictures]
+    whole = Image.new(
+        "RGB", (GAP + sum(widths) + GAP * count, GAP + sum(heights) + (GAP + LABEL) * len(rows)), "white"
+    )
+    draw, font = ImageDraw.Draw(whole), ImageFont.load_default(12)
+    top = GAP
+    for row, shown, height in zip(rows, pictures, heights, strict=True):
+        left = GAP
+        for cell, picture, width in zip(row, shown, widths, strict=False):
+            if cell is not None:
+                whole.paste(picture, (left + (width - picture.width) // 2, top + height - picture.height))
+                draw.text((left, top + height + 1), cell.label, fill="black", font=font)
+            left += width + GAP
+        top += height + LABEL + GAP
+    return whole
+
+
+def _thumbnail(cell: Cell | None, side: int) -> Image.Image:
+    if cell is None:
+        return Image.new("RGB", (1, 1), "white")
+    pixels = thumbnail(str(cell.file), side)
+    return Image.new("RGB", (side, side), "lightgray") if pixels is None else to_pil(Picture(pixels))

@@ -1,0 +1,428 @@
+"""The benchmarks' own arithmetic: fronts, strengths from comparisons, lots, answers, keys of the cache."""
+
+import json
+import math
+import random
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from impasto.settings.options import to_json
+from impasto.settings.stylize import StylizeSettings
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+
+
+def load(name: str) -> Any:
+    """A module of the benchmarks, which are scripts that import each other from their own folder."""
+    sys.path.insert(0, str(BENCHMARKS))
+    try:
+        return import_module(name)
+    finally:
+        sys.path.remove(str(BENCHMARKS))
+
+
+fronts = load("picture_fronts")
+sources = load("picture_sources")
+report = load("picture_report")
+bradley_terry = load("bradley_terry")
+blind = load("blind")
+
+
+# ---- comparison at equal LPIPS
+
+FRONT = [(0.2, 9.0), (0.4, 5.0), (0.6, 4.0)]
+
+
+@pytest.mark.parametrize(
+    ("lpips", "style"),
+    [(0.2, 9.0), (0.25, 8.0), (0.4, 5.0), (0.5, 4.5), (0.6, 4.0), (0.19, None), (0.61, None)],
+)
+def test_a_front_is_linear_between_its_points_and_ends_with_them(lpips: float, style: float | None) -> None:
+    assert fronts.at_equal_content(FRONT, lpips) == (style and pytest.approx(style))
+
+
+def test_the_worst_of_several_crossings_counts() -> None:
+    """A front that turns back passes LPIPS 0.4 at style 7, 4 and 2."""
+    back = [(0.2, 9.0), (0.6, 5.0), (0.3, 3.5), (0.5, 0.5)]
+    assert fronts.at_equal_content(back, 0.4) == pytest.approx(7)
+    assert fronts.at_equal_content(back[::-1], 0.4) == pytest.approx(7)
+
+
+def point(lpips: float, style: float) -> dict[str, float]:
+    return {"lpips_vgg16": lpips, **dict.fromkeys(fronts.STYLES, style)}
+
+
+def test_a_rival_is_beaten_below_it_on_the_front_only() -> None:
+    front = [point(*at) for at in FRONT]
+    rivals = [point(0.5, 4.6), point(0.5, 4.5), point(0.5, 4.4), point(0.1, 99.0), point(0.7, 99.0)]
+    assert fronts.wins([(front, rival) for rival in rivals], "sifid") == (1, 5, 2)
+
+
+def test_strength_is_obeyed_within_the_tolerance() -> None:
+    assert fronts.monotone([1, 2, 1.97, 3], 1)  # back by 1.5 %
+    assert not fronts.monotone([1, 2, 1.95, 3], 1)  # by 2.5 %
+    assert fronts.monotone([3, 2, 2.03, 1], -1)
+    assert not fronts.monotone([1, 1, 1], 1)
+    assert fronts.obeys_strength([point(0.1, 3), point(0.2, 2)], "sifid")
+    assert not fronts.obeys_strength([point(0.2, 3), point(0.1, 2)], "sifid")
+    assert not fronts.obeys_strength([point(0.1, 2), point(0.2, 3)], "sifid")
+
+
+# ---- the tables
+
+
+def result(
+    pair: tuple[str, str], row: str, strength: float | None, size: int = 384, **measures: float
+) -> Any:
+    task = report.Task(sources.Pair(*pair), row, size, strength)
+    return report.Result(task, Path("x.png"), dict.fromkeys(report.COLUMNS, 1.0) | measures, None)
+
+
+def test_rivals_are_held_to_our_front_of_the_same_pair_and_size() -> None:
+    """The first pair's AdaIN lies above our front, the second's outside it, the photo is no rival."""
+    results = []
+    for pair, at in ((("a", "x"), 0.3), (("b", "x"), 0.9)):
+        for strength, lpips, style in ((0.8, 0.4, 2.0), (0.2, 0.2, 4.0), (0.5, 0.25, 3.2)):
+            measures = dict.fromkeys(fronts.STYLES, style)
+            results.append(result(pair, "default", strength, lpips_vgg16=lpips, **measures))
+            lower = dict.fromkeys(fronts.STYLES, style / 10)
+            results.append(result(pair, "default", strength, 256, lpips_vgg16=lpips, **lower))
+        rival = dict.fromkeys(fronts.STYLES, 5.0) | {"sifid": 2.85, "histogram": 2.75}
+        results.append(result(pair, "adain", None, lpips_vgg16=at, **rival))
+        results.append(result(pair, "photo", None, lpips_vgg16=0.3, **rival))
+    (line,) = report.wins_table(results)
+    assert line == {
+        "size": 384, "rival": "adain", "pictures": 2, "pairs": 2, "outside_our_front": 1,
+        "sifid": 1, "neighbors_conv2_2": 1, "neighbors_conv3_3": 1, "histogram": 0,
+    }  # fmt: skip
+
+
+def test_speckle_stands_against_the_old_default_and_the_painting() -> None:
+    results = [
+        result(("a", "x"), "default", 0.5, speckle=2.0, crispness=1.1),
+        result(("a", "x"), "old", 0.5, speckle=8.0, crispness=1.2),
+        result(("b", "x"), "default", 0.5, speckle=2.0),  # no old one: left out
+        result(("a", "x"), "default", 0.8, speckle=9.0),
+        result(("a", "x"), "old", 0.8, speckle=9.0),
+    ]
+    (line,) = report.speckle_table(results, {("x", 384): 4.0})
+    assert (line["ours_over_old"], line["ours_over_painting"], line["crispness"]) == (0.25, 0.5, 1.1)
+
+
+def test_pairs_with_fronts_cover_every_photo_and_painting() -> None:
+    assert len(set(sources.FRONT_PAIRS)) == 12
+    assert {pair.photo for pair in sources.FRONT_PAIRS} == set(sources.PHOTOS)
+    assert {pair.painting for pair in sources.FRONT_PAIRS} == set(sources.PAINTINGS)
+    assert set(sources.FRONT_PAIRS) <= set(sources.ALL_PAIRS)
+    assert len(set(sources.ALL_PAIRS)) == 48
+
+
+def test_a_missing_picture_is_named(tmp_path: Path) -> None:
+    (tmp_path / "content").mkdir()
+    (tmp_path / "content" / "cat.jpg").touch()
+    (tmp_path / "kandinsky.png").touch()
+    originals, missing = sources.locate(tmp_path)
+    assert originals == ({"cat": tmp_path / "content" / "cat.jpg"}, {"kandinsky": tmp_path / "kandinsky.png"})
+    assert set(missing) == (set(sources.PHOTOS) | set(sources.PAINTINGS)) - {"cat", "kandinsky"}
+
+
+# ---- the benchmark's tasks and the cache
+
+
+def test_parts_share_the_tasks_out() -> None:
+    pictures = load("pictures")
+    tasks = pictures.tasks_of(
+        sources.ALL_PAIRS, sources.FRONT_PAIRS, ["photo", "default", "old", "draft"],
+        size=384, strengths=pictures.STRENGTHS, presets=True,
+    )  # fmt: skip
+    at_384 = [task for task in tasks if task.size == 384]
+    assert len(at_384) == 48 * 4 + 12 * 2 * 4  # a strength for all, four more of two rows
+    assert len(tasks) - len(at_384) == 12 * (1 + 2 * 5 + 2)  # photo, two fronts, two presets
+    parts = [pictures.share_of(tasks, f"{number}/5") for number in range(1, 6)]
+    assert sorted(map(str, tasks)) == sorted(str(task) for part in parts for task in part)
+    for wrong in ("0/2", "3/2", "2", "a/b"):
+        with pytest.raises(SystemExit, match="N/M"):
+            pictures.share_of(tasks, wrong)
+
+
+def test_the_key_changes_with_every_setting_and_file() -> None:
+    cache_key = load("picture_cache").cache_key
+
+    def key(photo: str = "p", painting: str = "q", **changes: object) -> str:
+        settings = to_json(StylizeSettings(**changes))  # type: ignore[arg-type]
+        return str(cache_key(photo, painting, {"method": "descent", "settings": settings}))
+
+    others = [
+        key("other"), key(painting="other"), key("q", "p"), key(strength=0.51), key(size=384), key(seed=1),
+        key(layers={"conv1_1": 1.0}), key(init="noise"),
+    ]  # fmt: skip
+    assert key() not in others
+    assert len(set(others)) == len(others)
+    assert key() == key(strength=0.5)
+    assert cache_key("p", "q", {"a": 1, "b": 2}) == cache_key("p", "q", {"b": 2, "a": 1})
+
+
+def test_changed_code_paints_anew_unless_the_cache_is_to_be_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = load("picture_cache")
+    (tmp_path / "code").mkdir()
+    (code := tmp_path / "code" / "a.py").write_text("1")
+    before = module.code_digest([code], tmp_path)
+    code.write_text("2")
+    module.file_digest.cache_clear()
+    assert module.code_digest([code], tmp_path) != before
+
+    for name, text in (("photo.jpg", b"p"), ("painting.jpg", b"q")):
+        (tmp_path / name).write_bytes(text)
+    files, recipe = (tmp_path / "photo.jpg", tmp_path / "painting.jpg"), module.Recipe("photo", None, 64)
+    monkeypatch.setattr(module, "painting_code", lambda: "before" * 8)
+    old = module.PictureCache(tmp_path).path(recipe, *files)
+    old.parent.mkdir(parents=True)
+    old.touch()
+    assert module.PictureCache(tmp_path).find(recipe, *files) == old
+    monkeypatch.setattr(module, "painting_code", lambda: "after" * 8)
+    assert module.PictureCache(tmp_path).find(recipe, *files) is None
+    assert module.PictureCache(tmp_path, any_code=True).find(recipe, *files) == old
+
+
+def test_published_pictures_stay_out_of_the_repository(tmp_path: Path) -> None:
+    check_sheet = load("picture_anchors").check_sheet
+    check_sheet(tmp_path / "sheet.jpg")
+    with pytest.raises(SystemExit, match="not ours"):
+        check_sheet(BENCHMARKS / "results" / "sheet.jpg")
+
+
+# ---- Bradley–Terry
+
+
+def games(first: str, second: str, won: int, lost: int, tied: int = 0) -> list[Any]:
+    compare = bradley_terry.Comparison
+    return [
+        *[compare(first, second, 1.0)] * won,
+        *[compare(second, first, 1.0)] * lost,
+        *[compare(first, second, 0.5)] * tied,
+    ]
+
+
+def test_two_systems_differ_by_the_log_odds() -> None:
+    """Without a prior: θ_a − θ_b = log(wins_a / wins_b), of variance 1 / wins_a + 1 / wins_b."""
+    fitted = bradley_terry.fit(["a", "b"], games("a", "b", 30, 12), prior=0)
+    value, low, high = fitted.interval("a")
+    assert 2 * value == pytest.approx(math.log(30 / 12))
+    assert high - low == pytest.approx(1.959964 * math.sqrt(1 / 30 + 1 / 12), rel=1e-6)
+    assert fitted.preferred("a", "b")[0] == pytest.approx(30 / 42)
+    ends = [math.log(share / (1 - share)) for share in fitted.preferred("a", "b")[1:]]
+    assert ends == pytest.approx([2 * low, 2 * high])
+    assert fitted.preferred("b", "a")[1] == pytest.approx(1 - fitted.preferred("a", "b")[2])
+
+
+def test_a_tie_is_half_a_win_for_each() -> None:
+    fitted = bradley_terry.fit(["a", "b"], games("a", "b", 10, 4, tied=8), prior=0)
+    assert fitted.preferred("a", "b")[0] == pytest.approx(14 / 22)
+
+
+def simulated(theta: dict[str, float], rounds: int, seed: int) -> list[Any]:
+    lots, systems = random.Random(seed), list(theta)
+    comparisons = []
+    for _ in range(rounds):
+        a, b = lots.sample(systems, 2)
+        won = lots.random() < 1 / (1 + math.exp(theta[b] - theta[a]))
+        comparisons.append(bradley_terry.Comparison(a, b, float(won)))
+    return comparisons
+
+
+THETA = {"a": 0.9, "b": 0.1, "c": -0.2, "d": -0.8}
+
+
+def test_strengths_agree_with_the_fixed_point_of_zermelo() -> None:
+    """An independent way to the maximum: p_i ← wins_i / Σ_j n_ij / (p_i + p_j) (Zermelo 1929)."""
+    comparisons, systems = simulated(THETA, 300, 1), list(THETA)
+    wins = np.zeros((4, 4))
+    for a, b, won in comparisons:
+        wins[systems.index(a), systems.index(b)] += won
+        wins[systems.index(b), systems.index(a)] += 1 - won
+    p = np.ones(4)
+    for _ in range(2000):
+        p = wins.sum(1) / ((wins + wins.T) / (p[:, None] + p)).sum(1)
+        p /= np.exp(np.log(p).mean())
+    assert bradley_terry.fit(systems, comparisons, prior=0).theta == pytest.approx(np.log(p), abs=1e-9)
+
+
+def test_known_strengths_lie_in_nineteen_of_twenty_intervals() -> None:
+    inside = 0
+    for seed in range(50):
+        fitted = bradley_terry.fit(list(THETA), simulated(THETA, 200, seed))
+        for system, truth in THETA.items():
+            _, low, high = fitted.interval(system)
+            inside += low <= truth <= high
+    assert 0.92 <= inside / 200 <= 0.98
+
+
+def test_neither_the_order_of_systems_nor_of_sides_matters() -> None:
+    comparisons = simulated(THETA, 100, 2)
+    turned = [bradley_terry.Comparison(b, a, 1 - won) for a, b, won in reversed(comparisons)]
+    first, second = bradley_terry.fit("abcd", comparisons), bradley_terry.fit("dbca", turned)
+    for system in THETA:
+        assert first.interval(system) == pytest.approx(second.interval(system), abs=1e-9)
+
+
+def test_a_system_that_won_everything_is_finite_with_the_prior_alone() -> None:
+    """With it θ solves 20 σ(−2θ) = σ(θ) − ½ by symmetry: each system has 20 games and a tie with 0."""
+    with pytest.raises(ValueError, match="Use a prior"):
+        bradley_terry.fit(["a", "b"], games("a", "b", 20, 0), prior=0)
+    value, low, high = bradley_terry.fit(["a", "b"], games("a", "b", 20, 0)).interval("a")
+    sigma = bradley_terry.logistic
+    assert 20 * sigma(-2 * value) == pytest.approx(sigma(value) - 0.5)
+    assert 0 < low < value < high < 6
+    with pytest.raises(ValueError, match="Use a prior"):
+        bradley_terry.fit(["a", "b", "c"], games("a", "b", 3, 2), prior=0)
+
+
+def test_systems_that_were_not_compared_are_told_apart() -> None:
+    comparisons = [*games("a", "b", 1, 1), *games("c", "d", 1, 1)]
+    assert sorted(map(sorted, bradley_terry.groups("abcd", comparisons))) == [["a", "b"], ["c", "d"]]
+    assert bradley_terry.groups("abcd", [*comparisons, *games("b", "d", 1, 0)]) == [set("abcd")]
+
+
+# ---- the blind comparison
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> list[Path]:
+    """Two folders that share 21 pictures; each has another that the other lacks."""
+    for folder in ("ours", "theirs"):
+        (tmp_path / folder).mkdir()
+        for index in range(21):
+            (tmp_path / folder / f"{index}.png").write_text(f"{folder} {index}")
+        (tmp_path / folder / f"only-{folder}.png").touch()
+        (tmp_path / folder / "notes.txt").touch()
+    return [tmp_path / "ours", tmp_path / "theirs"]
+
+
+def test_sides_are_drawn_by_lot_in_equal_halves(folders: list[Path]) -> None:
+    listing = blind.list_folders(folders)
+    questions = blind.draw_questions(listing, 5)
+    assert sorted(question.name for question in questions) == sorted(f"{index}.png" for index in range(21))
+    seconds = []
+    for seed in range(40):
+        drawn = blind.draw_questions(listing, seed)
+        left = [question.name for question in drawn if question.left == "ours"]
+        assert len(left) in (10, 11)
+        seconds.append(tuple(sorted(left)))
+    assert len(set(seconds)) > 30  # which names stand left changes with the seed
+    assert {len(left) for left in seconds} == {10, 11}
+    assert blind.draw_questions(listing, 5) == questions
+    assert blind.draw_questions(blind.list_folders(folders[::-1]), 5) == questions
+
+
+def test_three_folders_are_compared_in_all_pairs(folders: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "third").mkdir()
+    (tmp_path / "third" / "3.png").touch()
+    questions = blind.draw_questions(blind.list_folders([*folders, tmp_path / "third"]), 0)
+    assert len({question.key for question in questions}) == len(questions) == 23
+
+
+def test_an_interrupted_session_goes_on_without_asking_again(folders: list[Path], tmp_path: Path) -> None:
+    listing, path = blind.list_folders(folders), tmp_path / "answers.jsonl"
+    first = blind.Session(listing, path)
+    for choice in ("left", "right", "tie"):
+        assert first.answer(first.state()["index"], choice)
+    assert not first.answer(0, "right")  # answered
+    with path.open("ab") as file:
+        file.write(b'{"name": "7.png", "left": "ou')  # killed while writing
+    again = blind.Session(listing, path)
+    assert again.state() == {"index": 3, "done": 3, "total": 21}
+    again.answer(3, "left")
+    answers = blind.read_answers(path)
+    assert [answer.choice for answer in answers] == ["left", "right", "tie", "left"]
+    assert [answer.question for answer in answers] == again.questions[:4]
+    other_seed = blind.Session(listing, path, seed=9)
+    assert other_seed.state()["done"] == 4
+    asked = {question.key for question in again.questions[:4]}
+    while (index := other_seed.state()["index"]) is not None:
+        assert other_seed.questions[index].key not in asked
+        other_seed.answer(index, "tie")
+    assert len(blind.read_answers(path)) == 21
+    assert blind.Session(listing, path, judge="someone else").state()["done"] == 0
+
+
+def test_the_report_counts_each_answer_for_whom_it_names(folders: list[Path], tmp_path: Path) -> None:
+    path = tmp_path / "answers.jsonl"
+    session = blind.Session(blind.list_folders(folders), path)
+    for index, question in enumerate(session.questions):
+        ours = "left" if question.left == "ours" else "right"
+        session.answer(index, ours if index < 15 else "tie")
+    answers = blind.read_answers(path)
+    text = blind.report([*answers, *answers[:5]])  # the same answer twice counts once
+    assert "| ours | 21 | 18 |" in text
+    assert "| ours to theirs | 18 of 21 |" in text
+    with pytest.raises(SystemExit, match="no answers"):
+        blind.report([])
+
+
+@contextmanager
+def served(session: Any) -> Iterator[str]:
+    server = blind.serve(session, 0)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def fetch(address: str, data: object = None, **headers: str) -> tuple[int, bytes]:
+    body = None if data is None else json.dumps(data).encode()
+    kind = {} if body is None else {"Content-Type": "application/json"}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(address, body, kind | headers)) as reply:
+            return reply.status, reply.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read()
+
+
+def test_the_page_shows_the_listed_pictures_alone_and_keeps_answers(
+    folders: list[Path], tmp_path: Path
+) -> None:
+    (tmp_path / "secret.png").write_text("secret")
+    session = blind.Session(blind.list_folders(folders), tmp_path / "answers.jsonl")
+    question = session.questions[0]
+    with served(session) as address:
+        status, page = fetch(address)
+        assert status == 200
+        assert b"ours" not in page
+        for side, folder in (("left", question.left), ("right", question.right)):
+            assert fetch(f"{address}/picture/0/{side}") == (
+                200, f"{folder} {question.name.removesuffix('.png')}".encode()
+            )  # fmt: skip
+        for path in (
+            "picture/21/left",
+            "picture/0/..",
+            "secret.png",
+            "picture/0/../secret.png",
+            "../secret.png",
+        ):
+            assert fetch(f"{address}/{path}")[0] == 404
+        status, state = fetch(f"{address}/answer", {"index": 0, "choice": "left"})
+        assert (status, json.loads(state)) == (200, {"index": 1, "done": 1, "total": 21})
+        assert b"ours" not in state
+        assert fetch(f"{address}/answer", {"index": 0, "choice": "best"})[0] == 400
+        assert fetch(f"{address}/answer", {"choice": "left"})[0] == 400
+        for headers in ({"Host": "example.org"}, {"Origin": "http://example.org"}):
+            assert fetch(f"{address}/answer", {"index": 1, "choice": "left"}, **headers)[0] == 403
+            assert fetch(f"{address}/state", None, **headers)[0] == 403
+    assert [answer.question for answer in blind.read_answers(session.path)] == [question]
