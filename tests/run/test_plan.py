@@ -251,7 +251,7 @@ def test_the_command_plan(
     assert shown.exit_code == 0, shown.output
     for words in (
         "96×72",
-        "50 steps",
+        "100 steps",
         "the whole image at once",
         "that may be used",
         "if no scale ends early",
@@ -301,7 +301,7 @@ def test_a_preview_is_where_the_full_run_would_be(small_file: str, painting: str
 def test_a_preview_balances_as_the_full_size_does(small_file: str, painting: str) -> None:
     """The literal content loss grows with the pixels; the preview's share of it does not shrink."""
     settings = StylizeSettings(
-        weights=small_file, size=512, preview=False, formula="paper", scales=1, steps=1, alpha=1e-6
+        weights=small_file, size=512, preview=False, formula="paper", scales=1, steps=1, alpha=1e-6, recipe=1
     )
     shares = []
     for chosen in (settings, replace(settings, preview=True), replace(settings, size=256)):

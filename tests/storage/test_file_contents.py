@@ -9,7 +9,9 @@ import torch
 from checkpoints import load as load_checkpoint
 from impasto.errors import CheckpointError, WeightsError
 from impasto.fast import models, training_checkpoint
+from impasto.objective.bands import Band
 from impasto.run import checkpoint
+from impasto.solve.space import Space
 from impasto.storage.tensor_file import write_tensors
 from old_files import DATA, read_checkpoint, read_training
 
@@ -38,19 +40,25 @@ LAYOUT = {"kind": "layout", "tile": 0, "keep": "memory", "history": 2}
     ids=str,
 )
 def test_states_that_make_no_sense(change: dict[str, Any], tmp_path: Path) -> None:
-    path, bands, device = tmp_path / "c", {}, torch.device("cpu")
+    path, device = tmp_path / "c", torch.device("cpu")
     write_tensors(path, checkpoint.KIND, {}, {"run": {**RUN, "layouts": [LAYOUT]}, "facts": {}})
-    assert load_checkpoint(path, bands, device).seconds == 0.5
+    assert load_checkpoint(path, space, device).seconds == 0.5
     write_tensors(path, checkpoint.KIND, {}, {"run": {**RUN, **change}, "facts": {}})
     with pytest.raises(CheckpointError, match="c is damaged, or no impasto checkpoint"):
-        load_checkpoint(path, bands, device)
+        load_checkpoint(path, space, device)
+
+
+def space(scale: int) -> Space:
+    return Space(Band.of(32, 24))
 
 
 def test_an_image_of_a_size_that_is_not_painted(tmp_path: Path) -> None:
     facts, snapshot = read_checkpoint(DATA / "e78b87f-checkpoint")
     checkpoint.save(tmp_path / "c", snapshot, facts)
-    with pytest.raises(CheckpointError, match=r"is damaged, or no impasto checkpoint \(\(24, 32\)\)"):
-        load_checkpoint(tmp_path / "c", {}, torch.device("cpu"))
+    with pytest.raises(
+        CheckpointError, match=r"is damaged, or no impasto checkpoint \(.*\(1, 3, 24, 32\), which"
+    ):
+        load_checkpoint(tmp_path / "c", space, torch.device("cpu"))
 
 
 @pytest.mark.parametrize(

@@ -35,15 +35,15 @@ def test_a_checkpoint() -> None:
     assert (snapshot.scale, snapshot.step, snapshot.spent, snapshot.style_factor) == (0, 4, 0, 1.0)
     assert snapshot.layouts == (Layout(0, "memory", 2),)
     assert [row[3] for row in snapshot.trace] == [4.5704, 3.9552, 3.5898, 3.5315]
-    assert snapshot.band is not None
-    assert snapshot.band.is_whole
+    assert snapshot.space is not None
+    assert snapshot.space.band.is_whole
     descent = snapshot.descent
     assert descent is not None
     assert isinstance(descent.solver, lbfgs.LBFGSState)
     assert descent.solver.evaluations == 5
     assert descent.evaluation.names[0] == "content conv4_2"
     assert float(descent.evaluation.loss) == descent.losses[-1] == 3.531517744064331
-    numbers = [descent.image, descent.solver.image_changes[1], descent.solver.gradient_changes[0]]
+    numbers = [descent.point, descent.solver.point_changes[1], descent.solver.gradient_changes[0]]
     assert [first_bytes(tensor) for tensor in numbers] == [
         "864b3715dd2f1fbd",
         "8d8fd2a500bd2d3b",
@@ -106,7 +106,10 @@ def test_a_training() -> None:
 
 def test_a_painting() -> None:
     manifest = manifests.read(DATA / "e78b87f-painting.png")
-    settings = StylizeSettings(size=48, steps=6, precision="float32", weights="small.safetensors")
+    settings = StylizeSettings(
+        size=48, steps=6, finest_steps=10, optimizer="lbfgs", recipe=1, precision="float32",
+        weights="small.safetensors",
+    )  # fmt: skip
     assert from_json(StylizeSettings, manifest["settings"]) == settings
     assert manifest["inputs"]["content"]["path"] == "photo.png"
     assert manifest["result"]["complete"]

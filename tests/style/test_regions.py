@@ -96,9 +96,10 @@ def test_what_is_kept_never_moves(quick: StylizeSettings) -> None:
     for optimizer in ("lbfgs", "adam"):
         settings = replace(quick, steps=5, keep="blue", optimizer=optimizer)  # type: ignore[arg-type]
         for step in impasto.iter_stylize(photo, stripes(40, 40), settings, regions=[mask(RED, BLUE)]):
-            here = step.snapshot().descent
-            assert here is not None
-            assert torch.equal(here.image[..., 32:], photo[..., 32:])
+            here = step.snapshot()
+            assert here.descent is not None
+            assert here.space is not None
+            assert torch.equal(here.space.whole_image(here.descent.point)[..., 32:], photo[..., 32:])
 
 
 def test_the_manifest_paints_regions_again(quick: StylizeSettings, photo: str, painting: str) -> None:

@@ -63,7 +63,7 @@ def test_bfloat16_ends_where_float32_does() -> None:
             run = descent.start(evaluate, content.clone())
             for _ in range(steps):
                 run = descent.step(evaluate, run)
-            losses.append(float(judge(run.image).loss))
+            losses.append(float(judge(run.point).loss))
         assert losses[0] < 0.05 * float(judge(content).loss)
         ratios.append(losses[1] / losses[0])
     if hardware:

@@ -102,7 +102,7 @@ def choose(page: Page, pictures: tuple[str, str], steps: int = 100_000, size: in
     upload(page, "photo", pictures[0])
     upload(page, "painting", pictures[1])
     number(page, "size", size)
-    unfold(page, "Advanced settings", "#set-steps input")
+    unfold(page, "Advanced settings", "#set-steps textarea")
     for name, value in (("steps", steps), ("scales", 1)):
         number(page, name, value)
     page.fill("#set-optimizer input", "adam")
@@ -123,7 +123,7 @@ def unfold(page: Page, title: str, inside: str) -> None:
 
 
 def number(page: Page, name: str, value: float) -> None:
-    box = page.locator(f"#set-{name} input[type=number]")
+    box = page.locator(f"#set-{name} input[type=number], #set-{name} textarea").first
     box.fill(str(value))
     box.press("Tab")
 

@@ -98,8 +98,7 @@ def plan_stylize(
     layers = [*asked.layers, *asked.content_layers]
     last = deepest(layers)
     scales, settings = _scales(photo, asked, last)
-    schedule = settings.schedule
-    canvas = (scales[-1].height, scales[-1].width)
+    schedule, canvas = settings.schedule, (scales[-1].height, scales[-1].width)
     check_size(*canvas, layers, role="painting")
     for painting in paintings.pictures:
         check_size(painting.height, painting.width, layers, role="style image")

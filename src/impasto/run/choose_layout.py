@@ -58,14 +58,14 @@ def choose_layout(
     return min(fitting, key=lambda found: found[:2])[2] if fitting else None
 
 
-def largest(needs: MemoryModel, height: int, width: int, *, available: int) -> int:
-    """The longest side, in pixels, of a picture of that shape that fits; 0 if none does."""
-    low, high = 0, max(height, width)
+def largest(needs: MemoryModel, wanted: Scale, *, available: int) -> int:
+    """The longest side, in pixels, of a picture of that shape and space that fits; 0 if none does."""
+    low, high = 0, max(wanted.height, wanted.width)
     while high - low > 1:
         middle = (low + high) // 2
-        shrink = middle / max(height, width)
-        size = (max(1, math.floor(height * shrink)), max(1, math.floor(width * shrink)))
-        scale = Scale(*size, steps=LEAST_HISTORY)
+        shrink = middle / max(wanted.height, wanted.width)
+        size = (max(1, math.floor(wanted.height * shrink)), max(1, math.floor(wanted.width * shrink)))
+        scale = replace(wanted, height=size[0], width=size[1], steps=LEAST_HISTORY)
         fits = (
             choose_layout(needs, scale, available=available, history=LEAST_HISTORY, style_sizes=[size])
             is not None
@@ -126,7 +126,7 @@ def _too_large(plan: RunPlan, settings: RunSettings, available: int) -> OutOfMem
     scale = plan.scales[-1]
     least = Layout(settings.tile or layout.TILES[-1], "disk", layout.LEAST_HISTORY)
     needed = plan.memory_model.bytes(scale, least, plan.style_sizes(scale))
-    longest = largest(plan.memory_model, height, width, available=available)
+    longest = largest(plan.memory_model, scale, available=available)
     smaller = f"--size {longest}" if longest >= 16 else "a machine with more memory"
     before = used(plan.network.device) + FIXED_BYTES
     return OutOfMemoryError(

@@ -35,8 +35,8 @@ class Schedule:
 
 
 _PYRAMID = Schedule("pyramid", "lbfgs", 0.004, 128, 100, 45, 0.3, 0.0)
-"""Chosen by looking at eight pairs of many kinds and by `scripts/bench pictures`; docs/design.md has what else was
-tried. 45 steps at the finest scale: after 25 the painting's fine texture is only half there."""
+"""Chosen by looking at eight pairs of many kinds, and by the measures; docs/design.md has what was tried.
+45 steps at the finest scale: after 25 the painting's fine texture is only half there."""
 
 RECIPES: Mapping[int, Mapping[Effort, Schedule]] = {
     1: {"good": Schedule("pixels", "lbfgs", 0.02, 128, 50, 10, 1.0, 2.0)},

@@ -76,7 +76,7 @@ def control(field: Field, *, longest: int) -> gr.components.Component:
     if field.type in (int, float):
         precision = 0 if field.type is int else None
         return gr.Number(default, minimum=facts["low"], precision=precision, **about)
-    return gr.Textbox(default or "", **about)  # also of numbers that may be left out
+    return gr.Textbox(default or "", **about)  # also of numbers left out: an empty gr.Number sends 0
 
 
 def settings(settings_class: type, fields: Sequence[Field], values: Sequence[Any]) -> dict[str, Any]:
