@@ -95,8 +95,7 @@ def plan_stylize(
     paintings = cache.styles(style, asked.blend).matched_to(photo, asked, regions)
     paintings.check(asked.layers)
     start = _starting_picture(asked, photo, style, regions, cache, on_download)
-    layers = [*asked.layers, *asked.content_layers]
-    last = deepest(layers)
+    last = deepest(layers := [*asked.layers, *asked.content_layers])
     scales, settings = _scales(photo, asked, last)
     schedule, canvas = settings.schedule, (scales[-1].height, scales[-1].width)
     check_size(*canvas, layers, role="painting")
