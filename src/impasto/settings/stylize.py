@@ -130,7 +130,7 @@ class StylizeSettings(LookSettings, RunSettings):
         label="Style's weight β",
     )
     tv: float | None = option(
-        None, "weight of smoothness (total variation); if left out, the recipe's, in other formulas their own",
+        None, "weight of smoothness (total variation); if left out, the effort's, or the formula's own",
         low=0, advanced=True, alias="tv_weight", label="Smoothness",
     )  # fmt: skip
     gamut: float | None = option(
