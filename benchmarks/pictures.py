@@ -28,8 +28,8 @@ from impasto.settings.fast import FastSettings
 from impasto.settings.stylize import StylizeSettings
 
 KNOWN = {field.name for field in fields(StylizeSettings)}
-BEFORE: dict[str, object] = {"recipe": 1} if "recipe" in KNOWN else {}
-"""Settings of the old default; until there is a new one, it is the default."""
+BEFORE: dict[str, object] = {"recipe": 1}
+"""Settings of the default before recipes were numbered."""
 
 ROWS: dict[str, Callable[[float], dict[str, object]]] = {
     OURS: lambda strength: {"strength": strength},

@@ -71,9 +71,8 @@ class MemoryModel:
         setup = picture + max(measured)
         pairs = min(layout.history, scale.steps) if self.optimizer == "lbfgs" else 0
         vectors = (VECTORS + 2 * pairs) * band
-        if (
-            scale.level_steps
-        ):  # points of 4/3 the pixels; levels joined and pulled back, the coarse ones whole
+        if scale.level_steps:
+            # Points have 4/3 of the pixels; joining and pulling back hold the coarse levels whole.
             vectors = vectors * 4 / 3 + 2 * picture
         if layout.tile or self.world_size > 1:
             vectors += 2 * band  # gradients of tiles are added up; borrowed rows

@@ -109,7 +109,7 @@ SettingsClass = TypeVar("SettingsClass")
 def from_json(settings_class: type[SettingsClass], values: Mapping[str, Any]) -> SettingsClass:
     """Settings from a manifest.
 
-    Fields that a version of before them left out have the values of the class's `BEFORE`, if it has any.
+    A field that an older manifest lacks takes its value from the class's `BEFORE`, else its default.
 
     Raises:
         SettingsError: a setting that this version does not know, or a value it does not allow.

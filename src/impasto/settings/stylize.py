@@ -44,6 +44,7 @@ class StylizeSettings(LookSettings, RunSettings):
         SettingsError: a value that is out of range, of another kind, or not a number; it names the setting.
     """
 
+    # What a field meant in files that were written before there was such a field.
     BEFORE: ClassVar[Mapping[str, object]] = {"recipe": 1}
 
     size: int = option(
@@ -102,7 +103,7 @@ class StylizeSettings(LookSettings, RunSettings):
         low=1e-6, high=1, advanced=True,
     )  # fmt: skip
     space: SolverSpace | None = option(
-        None, "what the solver moves: pixels, or the levels of a Laplacian pyramid, which leaves no speckle; "
+        None, "what the solver moves: pixels, or the levels of a Laplacian pyramid, which calms flat parts; "
         "if left out, the effort's", advanced=True,
     )  # fmt: skip
     detail: float | None = option(
@@ -110,7 +111,7 @@ class StylizeSettings(LookSettings, RunSettings):
         low=0, high=1, advanced=True, label="Detail of the photo",
     )  # fmt: skip
     recipe: int = option(
-        RECIPE, "which defaults to use: 1, those before recipes were numbered; 2, today's",
+        RECIPE, "which generation of defaults to use: 1, that of version 0.1's first pictures; 2, today's",
         low=1, high=RECIPE, advanced=True,
     )  # fmt: skip
     formula: Formula = option(
