@@ -20,6 +20,9 @@ Formula: TypeAlias = Literal[
 StyleLoss: TypeAlias = Literal["gram", "gaussian", "histogram"]
 """What a style is: Gram matrices, means and covariances, or histograms of the responses."""
 
+NEIGHBORS = "neighbors"
+"""What a style may be besides: the nearest hypercolumns of the painting."""
+
 Blending: TypeAlias = Literal["targets", "losses"]
 """Several paintings: one style between theirs, or the styles of all of them at once."""
 

@@ -211,7 +211,7 @@ def test_balanced_terms_are_relative_errors() -> None:
     found = balanced(scene(32, 32), stripes(32, 32))
     content, *styles = found.terms
     grey = torch.zeros_like(network.features(scene(32, 32), [content.layer])[content.layer])
-    total = content.part(slice(0, 4), slice(0, 4)).measure(grey)
+    total = content.part(content.layer, slice(0, 4), slice(0, 4)).measure(grey)
     assert content.weight * float(content.score(total)) == pytest.approx(1, rel=1e-5)
     for term in styles:
         assert term.weight * float(term.score(torch.zeros(term.total_shape))) == pytest.approx(0.2, rel=1e-5)

@@ -13,7 +13,7 @@ from impasto.layers import Layer, deepest
 from impasto.network.vgg import KEPT, VGG19
 from impasto.objective.bands import Band, HaloExchange
 from impasto.objective.objective import Objective
-from impasto.objective.terms import IMAGE, LayerTerm, PixelTerm, Term
+from impasto.objective.terms import LayerTerm, PixelTerm, Term, TermPart
 from impasto.objective.tiles import Tile, halos, tile_unit
 from impasto.shapes import Features, Image, Point, Scalar
 from impasto.system.distributed import all_sum
@@ -54,14 +54,21 @@ Evaluate: TypeAlias = Callable[[Point], Evaluation]
 def measure(network: VGG19, objective: Objective, image: Image) -> list[Tensor]:
     """Each term's total over this image, in the order of the terms."""
     sources = network.features(image, objective.layers)
-    sources[IMAGE] = image
-    return [_whole(term, sources[term.layer]).measure(sources[term.layer]) for term in objective.terms]
+    return [
+        term.measure(image)
+        if isinstance(term, PixelTerm)
+        else torch.stack(
+            [_whole(term, name, sources[name]).measure(sources[name]) for name in term.layers]
+        ).sum(0)
+        for term in objective.terms
+    ]
 
 
-def _whole(term: Term, features: Tensor) -> Term:
-    """The term as it measures every position."""
+def _whole(term: Term, name: str, features: Tensor) -> TermPart:
+    """The term as it measures every position of a layer."""
+    assert isinstance(term, LayerTerm), "a term measures layers or pixels"
     height, width = features.shape[2:]
-    return term.part(slice(0, height), slice(0, width)) if isinstance(term, LayerTerm) else term
+    return term.part(name, slice(0, height), slice(0, width))
 
 
 def evaluator(network: VGG19, objective: Objective, *, tile: int = 0, band: Band | None = None) -> Evaluate:
@@ -264,11 +271,11 @@ def _add_in_core(
     return gradient
 
 
-def _parts(objective: Objective, name: str, tile: Tile) -> Iterator[tuple[int, Term]]:
+def _parts(objective: Objective, name: str, tile: Tile) -> Iterator[tuple[int, TermPart]]:
     """The terms of one layer, with their places, as they measure the core of a tile."""
     for index, term in enumerate(objective.terms):
-        if term.layer == name and isinstance(term, LayerTerm):
-            yield index, term.part(*tile.positions(name))
+        if name in term.layers and isinstance(term, LayerTerm):
+            yield index, term.part(name, *tile.positions(name))
 
 
 def _scored(objective: Objective, totals: list[Tensor]) -> tuple[Float[Tensor, " L"], tuple[Tensor, ...]]:

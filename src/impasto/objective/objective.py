@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from impasto.objective.neighbors import NeighborTerm
 from impasto.objective.style_loss import StyleTerm
 from impasto.objective.terms import IMAGE, Term
 
@@ -25,12 +26,39 @@ class Objective:
     @property
     def layers(self) -> tuple[str, ...]:
         """The layers whose features are needed."""
-        return tuple(dict.fromkeys(term.layer for term in self.terms if term.layer != IMAGE))
+        return tuple(dict.fromkeys(name for term in self.terms for name in term.layers if name != IMAGE))
 
     def scale_style(self, factor: float) -> "Objective":
         """The same with every style term's weight multiplied."""
-        terms = [replace(t, weight=t.weight * factor) if isinstance(t, StyleTerm) else t for t in self.terms]
-        return Objective(tuple(terms))
+        return Objective(
+            tuple(
+                replace(term, weight=term.weight * factor)
+                if isinstance(term, (StyleTerm, NeighborTerm))
+                else term
+                for term in self.terms
+            )
+        )
+
+    @property
+    def matches(self) -> tuple[Int[Tensor, " Q"], ...]:
+        """The neighbours of each `NeighborTerm`, in order; none before the first search."""
+        terms = [term for term in self.terms if isinstance(term, NeighborTerm)]
+        return tuple(term.matches for term in terms if term.matches is not None)
+
+    @property
+    def has_neighbors(self) -> bool:
+        """Whether a term needs a search."""
+        return any(isinstance(term, NeighborTerm) for term in self.terms)
+
+    def with_matches(self, matches: Sequence[Int[Tensor, " Q"]]) -> "Objective":
+        """The same with these neighbours for each `NeighborTerm`, in order."""
+        left = iter(matches)
+        return Objective(
+            tuple(
+                replace(term, matches=next(left)) if isinstance(term, NeighborTerm) else term
+                for term in self.terms
+            )
+        )
 
     def score(self, totals: Sequence[Tensor]) -> Float[Tensor, " L"]:
         """Each term's weighted score, from the totals over the whole image in the order of the terms."""

@@ -133,7 +133,12 @@ class StyleTerm:
         """The distance, of the Gram matrix E_l."""
         return self.statistic.distance(total, self.positions, self.target)
 
-    def part(self, rows: slice, columns: slice) -> "StyleTerm":
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """One."""
+        return (self.layer,)
+
+    def part(self, layer: str, rows: slice, columns: slice) -> "StyleTerm":
         """With the guide's weights there; without one the same: `measure` adds up over any positions."""
         if self.guide is None:
             return self

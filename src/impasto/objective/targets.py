@@ -23,7 +23,13 @@ from impasto.system.distributed import all_sum
 
 
 def each_tile(
-    network: VGG19, image: Image, last: Layer, size: int, on_layer: Callable[[str, Features, Tile], None]
+    network: VGG19,
+    image: Image,
+    last: Layer,
+    size: int,
+    on_layer: Callable[[str, Features, Tile], None],
+    *,
+    band: Band | None = None,
 ) -> None:
     """Show every response of this process's part of an image up to layer `last`, tile by tile.
 
@@ -31,8 +37,9 @@ def each_tile(
         image: the whole image, (1, 3, H, W).
         size: the longest side of a tile's core; 0: one tile.
         on_layer: given a layer's name, its response to a tile's window, and the tile.
+        band: the rows that are shown; default this process's.
     """
-    band = Band.of(image.shape[2], image.shape[3])
+    band = band or Band.of(image.shape[2], image.shape[3])
     with torch.no_grad():
         for tile in band.tiles(size, last):
             rows, columns = tile.window

@@ -131,8 +131,8 @@ class Term(Protocol):
         """What the report calls it: "content conv4_2", "style conv1_1"."""
 
     @property
-    def layer(self) -> str:
-        """The layer whose features it measures, or `IMAGE`."""
+    def layers(self) -> tuple[str, ...]:
+        """The layers whose features it measures, or `IMAGE`."""
 
     @property
     def weight(self) -> float:
@@ -142,11 +142,16 @@ class Term(Protocol):
     def total_shape(self) -> tuple[int, ...]:
         """The shape of what it measures."""
 
-    def measure(self, features: Float[Tensor, "B N h w"]) -> Tensor:
-        """A total that adds up over positions."""
-
     def score(self, total: Tensor) -> Scalar:
-        """A number from the total over all positions."""
+        """A number from the total over all layers and positions."""
+
+
+@runtime_checkable
+class TermPart(Protocol):
+    """A term as it measures a part of one layer, or of the image."""
+
+    def measure(self, features: Float[Tensor, "B N h w"]) -> Tensor:
+        """A total that adds up over layers and positions."""
 
     def pull_back(self, features: Tensor, derivative: Tensor, gradient: Tensor | None) -> Tensor:
         """The derivative of a loss with respect to the features, from that with respect to the total.
@@ -165,8 +170,8 @@ class Term(Protocol):
 class LayerTerm(Term, Protocol):
     """A term on features of the network, which can be cut into tiles."""
 
-    def part(self, rows: slice, columns: slice) -> "LayerTerm":
-        """The term as it measures those rows and columns of its layer's grid alone."""
+    def part(self, layer: str, rows: slice, columns: slice) -> "TermPart":
+        """The term as it measures those rows and columns of one layer's grid alone."""
 
 
 @runtime_checkable
@@ -211,7 +216,12 @@ class ContentTerm:
         """½ Σ (F − P)²."""
         return content_distance(total)
 
-    def part(self, rows: slice, columns: slice) -> "ContentTerm":
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """One."""
+        return (self.layer,)
+
+    def part(self, layer: str, rows: slice, columns: slice) -> "ContentTerm":
         """With that part of the target."""
         if isinstance(self.target, Tensor):
             return replace(self, target=self.target[:, :, rows, columns])
@@ -242,7 +252,11 @@ class PixelTerm:
     weight: float
     circular: bool = False
     counted: tuple[int, int, bool] | None = None
-    layer: str = IMAGE
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The pixels."""
+        return (IMAGE,)
 
     @property
     def total_shape(self) -> tuple[int, ...]:

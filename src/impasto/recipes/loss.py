@@ -103,7 +103,8 @@ def paper_loss(
     with torch.no_grad():
         values = objective.score(measure(network, objective, pixels["image"])).tolist()
     by_layer = {
-        (term.name.split()[0], term.layer): value for term, value in zip(objective.terms, values, strict=True)
+        (term.name.split()[0], term.layers[0]): value
+        for term, value in zip(objective.terms, values, strict=True)
     }
     return _report(canvas, by_layer, settings)
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import torch
 
+from impasto.choices import NEIGHBORS
 from impasto.fast.stylizer import cached_stylizer
 from impasto.image.picture import Picture
 from impasto.image.read import Source, read_picture
@@ -26,7 +27,7 @@ from impasto.settings.parsing import parse_duration
 from impasto.settings.stylize import BUILT_IN_STARTS, PREVIEW, StylizeSettings
 from impasto.style.cache import Cache
 from impasto.style.style_images import StyleSources
-from impasto.style.transfer import StyleTransfer
+from impasto.style.transfer import StyleTransfer, style_layers
 from impasto.system.device import compute_for_settings
 
 FAST_SIZE = 1024
@@ -95,7 +96,7 @@ def plan_stylize(
     paintings = cache.styles(style, asked.blend).matched_to(photo, asked, regions)
     paintings.check(asked.layers)
     start = _starting_picture(asked, photo, style, regions, cache, on_download)
-    last = deepest(layers := [*asked.layers, *asked.content_layers])
+    last = deepest(layers := [*style_layers(asked), *asked.content_layers])
     scales, settings = _scales(photo, asked, last)
     schedule, canvas = settings.schedule, (scales[-1].height, scales[-1].width)
     check_size(*canvas, layers, role="painting")
@@ -115,12 +116,14 @@ def plan_stylize(
         objective=scene.objective,
         initial_image=scene.initial_image,
         rate=schedule.rate,
+        rematch=settings.rematch,
         detail=schedule.detail if start is not None else 0.0,
         noisy=start is photo and settings.noise_share > 0,
         inputs=inputs,
         manifest=new("stylize", asked, inputs, weights, compute),
         memory_model=replace(
-            MemoryModel.of(network, settings.layers, settings.content_layers, schedule.optimizer),
+            MemoryModel.of(network, style_layers(settings), settings.content_layers, schedule.optimizer),
+            rotations=settings.rotations if NEIGHBORS in settings.style_mix else 0,
             extra_bytes_per_pixel=paintings.regions.bytes if paintings.regions else 0.0,
         ),
         style_sizes=lambda scale: paintings.sizes(scene.style_long_side(scale), scene.least_style_side),

@@ -68,6 +68,7 @@ class Snapshot:
         space: what the solver's points are, and which part of them this process holds.
         trace: a row for every step so far: scale and step from 1, seconds, the loss and its summands.
         style_factor: what the style's weight is multiplied by.
+        matches: of each term on nearest neighbours, those last searched for, of the whole picture.
     """
 
     scale: int = 0
@@ -79,6 +80,7 @@ class Snapshot:
     space: Space | None = None
     trace: tuple[tuple[float, ...], ...] = ()
     style_factor: float = 1.0
+    matches: tuple[Tensor, ...] = ()
 
 
 def save(path: str | os.PathLike[str], snapshot: Snapshot, facts: Mapping[str, Any]) -> None:
@@ -93,7 +95,7 @@ def save(path: str | os.PathLike[str], snapshot: Snapshot, facts: Mapping[str, A
         CheckpointError: it cannot be written there.
     """
     tensors: list[Tensor] = []
-    tree = _to_json(snapshot.descent, tensors)
+    tree, matches = _to_json(snapshot.descent, tensors), _to_json(snapshot.matches, tensors)
     facts_of_run = {
         "scale": snapshot.scale,
         "step": snapshot.step,
@@ -103,6 +105,7 @@ def save(path: str | os.PathLike[str], snapshot: Snapshot, facts: Mapping[str, A
         "descent": tree,
         "trace": snapshot.trace,
         "balance": snapshot.style_factor,
+        "matches": matches,
     }
     gathered = {str(index): _gathered(tensor, snapshot.space) for index, tensor in enumerate(tensors)}
     if rank() != 0:
@@ -182,7 +185,8 @@ class Checkpoint:
         with self._file.parsing(IndexError):
             if self._run["descent"] is not None:
                 here = space(self._run["scale"])
-            state = {"trace": (), "balance": 1.0, **self._run}  # the two are younger than the format
+            # These are younger than the format.
+            state = {"trace": [], "balance": 1.0, "matches": [], **self._run}
             fields = {_FIELDS.get(key, key): _from_json(value, tensor) for key, value in state.items()}
             return _checked(Snapshot(**fields, space=here))
 

@@ -11,7 +11,7 @@ from impasto.run.checkpoint import Snapshot
 from impasto.run.clock import Clock
 from impasto.run.plan import ADVICE, RunPlan
 from impasto.run.progress import Progress
-from impasto.run.scale_run import ScaleRun, rebalance_steps
+from impasto.run.scale_run import ScaleRun, rebalance_steps, rematch_at
 from impasto.run.scales import carry_detail
 from impasto.run.trace import thinned, trace_row
 from impasto.shapes import Image
@@ -37,10 +37,11 @@ def iter_run(plan: RunPlan, snapshot: Snapshot | None = None) -> Iterator[Progre
     clock = Clock(plan.scales, elapsed=at.seconds, budget=plan.budget)
     layouts, spent, trace, style_factor = list(at.layouts), at.spent, at.trace, at.style_factor
     below: Image | None = None
-    rebalanced_at = 0
+    rebalanced_at = rematched_at = 0
     for index, scale in list(enumerate(plan.scales))[at.scale :]:
-        stage = ScaleRun(plan, index, layouts[index], style_factor)
         state, step = (at.descent, at.step) if index == at.scale else (None, 0)
+        matches = at.matches if state is not None else ()
+        stage, rematched_at = ScaleRun(plan, index, layouts[index], style_factor, matches), 0
         if state is not None:
             clock.resume(index, step)
             yield _progress(plan, at, clock, "")
@@ -50,6 +51,8 @@ def iter_run(plan: RunPlan, snapshot: Snapshot | None = None) -> Iterator[Progre
                     state = stage.begin(below) if state is None else stage.steered(state, index, step)
                     if index == 0 and step in rebalance_steps(scale.steps) and step != rebalanced_at:
                         state, rebalanced_at = stage.rebalance(state), step
+                    if rematch_at(step, scale, plan.rematch) and step != rematched_at:
+                        state, rematched_at = stage.rematch(state), step
                     state = descent.step(stage.evaluate, state, tolerance=plan.tolerance)
             except OutOfMemoryError:
                 if world_size() > 1 or not stage.use_smaller_layout():
@@ -62,7 +65,16 @@ def iter_run(plan: RunPlan, snapshot: Snapshot | None = None) -> Iterator[Progre
             trace = (*trace, trace_row(index, step, clock.seconds, state.evaluation))
             style_factor = stage.style_factor
             here = Snapshot(
-                index, step, spent, clock.seconds, tuple(layouts), state, stage.space, trace, style_factor
+                scale=index,
+                step=step,
+                spent=spent,
+                seconds=clock.seconds,
+                layouts=tuple(layouts),
+                descent=state,
+                space=stage.space,
+                trace=trace,
+                style_factor=style_factor,
+                matches=stage.matches,
             )
             yield _progress(plan, here, clock, stage.take_note())
         if state is None:

@@ -10,6 +10,7 @@ from impasto.choices import Optimizer
 from impasto.layers import FIRST, LAYERS, Layer, deepest, find_layer
 from impasto.network.vgg import VGG19
 from impasto.objective.bands import Band
+from impasto.objective.neighbors import HYPERCOLUMN, PLACES_LAYER, grid_step
 from impasto.objective.tiles import Span, spans
 from impasto.run.layout import Layout
 from impasto.run.scales import Scale
@@ -17,6 +18,9 @@ from impasto.system.distributed import world_size
 
 SCRATCH = 90_000_000
 """Bytes that convolutions work in and allocators keep, whatever the size; measured on CPUs."""
+
+SEARCH = 130_000_000
+"""Bytes that a search for nearest neighbours works in: cosines, and the candidates' hypercolumns."""
 
 VECTORS = 9
 """Images that are held besides a solver's history while the objective is evaluated."""
@@ -32,6 +36,7 @@ class MemoryModel:
         content_layers: those among them whose responses are a target.
         optimizer: the solver.
         world_size: processes that share the picture.
+        rotations: copies of each painting whose hypercolumns are held; 0 if none are.
         extra_bytes_per_pixel: bytes per pixel of the picture that every process holds in any layout: masks.
     """
 
@@ -41,6 +46,7 @@ class MemoryModel:
     optimizer: Optimizer = "lbfgs"
     world_size: int = 1
     extra_bytes_per_pixel: float = 0.0
+    rotations: int = 0
 
     @classmethod
     def of(
@@ -68,7 +74,11 @@ class MemoryModel:
         for height, width in style_sizes:
             forth = self._forward_bytes() * self._windows(height, width, layout.tile)[0]
             measured.append(12 * height * width + forth + target)
-        setup = picture + max(measured)
+        # A search holds the directions of one dictionary besides, and the cosines of some places.
+        dictionaries = [self._dictionary_bytes(*size) for size in style_sizes]
+        held = sum(dictionaries)
+        search = max(dictionaries, default=0) + SEARCH if held else 0
+        setup = picture + max(measured) + held + search
         pairs = min(layout.history, scale.steps) if self.optimizer == "lbfgs" else 0
         vectors = (VECTORS + 2 * pairs) * band
         if scale.level_steps:
@@ -76,8 +86,18 @@ class MemoryModel:
             vectors = vectors * 4 / 3 + 2 * picture
         if layout.tile or self.world_size > 1:
             vectors += 2 * band  # gradients of tiles are added up; borrowed rows
-        step = vectors + target + self._backward_bytes() * window
+        step = vectors + held + target + self._backward_bytes() * window
         return int(max(setup, step) + self.extra_bytes_per_pixel * scale.height * scale.width) + SCRATCH
+
+    def _dictionary_bytes(self, height: int, width: int) -> int:
+        """Of a painting's hypercolumns."""
+        if not self.rotations:
+            return 0
+        rows, columns = LAYERS[PLACES_LAYER].grid(height, width)
+        step = grid_step(rows, columns, self.rotations)
+        places = self.rotations * -(-rows // step) * -(-columns // step)
+        numbers = sum(self.network.channels(name) for name in HYPERCOLUMN)
+        return places * numbers * (torch.finfo(self.network.dtype).bits // 8)
 
     def evaluations(self, scale: Scale, layout: Layout) -> float:
         """What one evaluation costs, in evaluations of the whole image: halos, and the way forth twice."""

@@ -48,6 +48,7 @@ class RunPlan:
         content_error: what the content terms together, divided by their weight, are to reach: the style's
             weight is set by it at the coarsest scale. None: it is as it is.
         content_weight: of all content terms.
+        rematch: steps after which nearest neighbours are searched again, if there are any; 0 never.
         budget: seconds that the run may take; scales then take as many steps as there is time for.
         finish: what is done to an image, (1, 3, H, W) of any size on the CPU, before it is shown or saved.
         steer: asked before each step but the first, with the scale (from 0) and the steps taken there: gives
@@ -77,6 +78,7 @@ class RunPlan:
     content_error: float | None = None
     content_weight: float = 1.0
     budget: float | None = None
+    rematch: int = 0
 
     def space(self, index: int) -> Space:
         """What the solver moves at a scale (from 0): this process's part of it."""

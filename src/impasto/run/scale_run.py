@@ -2,12 +2,16 @@
 
 from dataclasses import replace
 
+from jaxtyping import Int
+from torch import Tensor
+
 from impasto.image.resize import resize
 from impasto.objective.evaluate import Evaluate, evaluator
+from impasto.objective.matching import match
 from impasto.objective.objective import Objective
 from impasto.run.layout import Layout, next_smaller
 from impasto.run.plan import RunPlan
-from impasto.run.scales import carry_detail
+from impasto.run.scales import Scale, carry_detail
 from impasto.shapes import Image, Point
 from impasto.solve import descent
 from impasto.system.memory import return_freed_memory
@@ -16,8 +20,16 @@ from impasto.system.memory import return_freed_memory
 class ScaleRun:
     """One scale of a run: its layout, its space, and the evaluation in it, built when it is needed."""
 
-    def __init__(self, plan: RunPlan, index: int, layout: Layout, style_factor: float) -> None:
+    def __init__(
+        self,
+        plan: RunPlan,
+        index: int,
+        layout: Layout,
+        style_factor: float,
+        matches: tuple[Int[Tensor, " Q"], ...] = (),
+    ) -> None:
         self.job, self.scale, self.layout, self.style_factor = plan, plan.scales[index], layout, style_factor
+        self.matches = matches
         self.space = plan.space(index)
         self._objective: Objective | None = None
         self._evaluate: Evaluate | None = None
@@ -39,14 +51,29 @@ class ScaleRun:
             image = resize(below, self.scale.height, self.scale.width)
         if first is not None:
             image = self.space.constraint.restore_fixed(image, first)
+        self._match(image)
         return self._start(self.space.point(image))
+
+    def _match(self, image: Image) -> None:
+        """Search for the image's nearest neighbours in the paintings, if the objective has any."""
+        objective = self._objective or self.job.objective(self.scale, self.layout)
+        self._objective = match(self.job.network, objective, image, tile=self.layout.tile)
+        self.matches = self._objective.matches
+
+    def rematch(self, state: descent.DescentState) -> descent.DescentState:
+        """With the neighbours of the image as it is now; the same where there are none to search."""
+        if not self.matches:
+            return state
+        self._match(self.space.whole_image(state.point))
+        return self._restart(state)
 
     @property
     def evaluate(self) -> Evaluate:
         """The objective of this scale in this layout."""
         if self._evaluate is None:
             if self._objective is None:
-                self._objective = self.job.objective(self.scale, self.layout)
+                fresh = self.job.objective(self.scale, self.layout)
+                self._objective = fresh.with_matches(self.matches)
             objective, tile = self._objective.scale_style(self.style_factor), self.layout.tile
             of_image = evaluator(self.job.network, objective, tile=tile, band=self.space.band)
             self._evaluate = self.space.evaluator(of_image)
@@ -74,6 +101,8 @@ class ScaleRun:
             self.job, self._objective, self._stale = other, None, True
         if not self._stale:
             return state
+        if self.job.objective(self.scale, self.layout).has_neighbors:
+            self._match(self.space.whole_image(state.point))  # of other paintings perhaps
         fresh = self._restart(state)  # may run out of memory, and is tried again then
         self._stale = False
         return fresh
@@ -109,6 +138,11 @@ class ScaleRun:
         """What has happened since this was last asked."""
         note, self._note = self._note, ""
         return note
+
+
+def rematch_at(step: int, scale: Scale, every: int) -> bool:
+    """Whether neighbours are searched again after so many steps of a scale: not just before its end."""
+    return every > 0 and step > 0 and step % every == 0 and step + every // 4 <= scale.steps
 
 
 def rebalance_steps(steps: int) -> tuple[int, ...]:

@@ -22,6 +22,7 @@ class Schedule:
         steps, finest_steps: at the coarsest and at the finest scale.
         detail: how much of the photo's fine detail each finer scale takes up.
         tv: weight of smoothness in the balanced formula.
+        style_loss: what a style is, as it is typed.
     """
 
     space: SolverSpace
@@ -32,6 +33,7 @@ class Schedule:
     finest_steps: int
     detail: float
     tv: float
+    style_loss: str = "gram"
 
 
 _PYRAMID = Schedule("pyramid", "lbfgs", 0.004, 128, 100, 40, 0.3, 0.0)

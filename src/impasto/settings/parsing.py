@@ -3,8 +3,9 @@
 import math
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
+from impasto.choices import NEIGHBORS, StyleLoss
 from impasto.errors import SettingsError
 from impasto.layers import find_layer
 
@@ -27,6 +28,32 @@ def parse_layer_weights(value: str | Iterable[str] | Mapping[str, float], name: 
         if known in weights:
             raise SettingsError(f"{name} has {known} twice; name each layer once.")
         weights[known] = 1 / len(pairs) if weight is None else _weight(weight, f"{name}: weight of {known}")
+    return weights
+
+
+def parse_style_loss(text: str) -> dict[str, float]:
+    """Weights by statistic, from names alone, which count 1, or with weights.
+
+    Raises:
+        SettingsError: an unknown statistic, one named twice, a weight that is no number, or none above 0.
+
+    >>> parse_style_loss("gram,neighbors=0.5")
+    {'gram': 1.0, 'neighbors': 0.5}
+    """
+    known = (*get_args(StyleLoss), NEIGHBORS)
+    weights: dict[str, float] = {}
+    for label, weight in _split(text):
+        name = label.strip().lower()
+        if name not in known:
+            raise SettingsError(f"style-loss is {text!r}; {name!r} is not one of {', '.join(known)}.")
+        if name in weights:
+            raise SettingsError(f"style-loss has {name} twice; name it once.")
+        weights[name] = 1.0 if weight is None else _weight(weight, f"style-loss: weight of {name}")
+    weights = {name: weight for name, weight in weights.items() if weight}
+    if not weights:
+        raise SettingsError(
+            f"style-loss is {text!r}; give at least one of {', '.join(known)} a weight above 0."
+        )
     return weights
 
 

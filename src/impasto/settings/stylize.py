@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import ClassVar
 
-from impasto.choices import Blending, Effort, Formula, Optimizer, Pooling, SolverSpace, StyleLoss
+from impasto.choices import NEIGHBORS, Blending, Effort, Formula, Optimizer, Pooling, SolverSpace
 from impasto.errors import SettingsError
 from impasto.settings import strength
 from impasto.settings.base import (
@@ -20,7 +20,7 @@ from impasto.settings.base import (
 from impasto.settings.blend import parse_blend
 from impasto.settings.effort import RECIPE, Schedule, find_schedule
 from impasto.settings.options import option
-from impasto.settings.parsing import parse_duration
+from impasto.settings.parsing import parse_duration, parse_style_loss
 from impasto.settings.presets import DEFAULT_WEIGHTS, PAPER_CONTENT_LAYERS, PAPER_STYLE_LAYERS, preset_values
 
 BUILT_IN_STARTS = ("noise", "content", "fast")
@@ -76,9 +76,19 @@ class StylizeSettings(LookSettings, RunSettings):
         "several paintings: one style between theirs, or all of them at once (losses)",
         advanced=True,
     )
-    style_loss: StyleLoss = option(
-        "gram", "what a style is: Gram matrices; means and covariances; histograms", advanced=True
-    )
+    style_loss: str | None = option(
+        None, "what a style is: gram (Gram matrices), gaussian (means and covariances), histogram, neighbors "
+        "(the painting's most similar places), or several with weights, such as gram=1,neighbors=1; if left "
+        "out, the effort's", advanced=True, label="What a style is",
+    )  # fmt: skip
+    rematch: int = option(
+        50, "steps after which neighbors searches again for the painting's most similar places; 0: only at "
+        "the start of each scale", low=0, high=100_000, advanced=True,
+    )  # fmt: skip
+    rotations: int = option(
+        1, "copies of the painting that neighbors searches, turned by equal parts of a full turn: 1, 2 or 4",
+        low=1, high=4, advanced=True,
+    )  # fmt: skip
     content_layers: Mapping[str, float] = option(
         dict.fromkeys(PAPER_CONTENT_LAYERS, 1.0), CONTENT_LAYERS_HELP, advanced=True
     )
@@ -146,6 +156,13 @@ class StylizeSettings(LookSettings, RunSettings):
         parse_blend(self.blend)
         if self.budget:
             parse_duration(self.budget)
+        if NEIGHBORS in self.style_mix and self.formula != "balanced":
+            raise SettingsError(
+                f"style-loss is {self.style_loss!r} and formula is {self.formula!r}: neighbors has no weight "
+                "in that formula. Use formula balanced, or another style-loss."
+            )
+        if self.rotations == 3:
+            raise SettingsError("rotations is 3; it must be 1, 2 or 4.")
         if self.content_weight == 0 and not (self.style_weight and any(self.layers.values())):
             raise SettingsError("there is nothing to paint towards: content and style both have weight 0.")
 
@@ -169,8 +186,15 @@ class StylizeSettings(LookSettings, RunSettings):
     def schedule(self) -> Schedule:
         """How to solve, as given or as effort has it."""
         default = find_schedule(self.recipe, self.effort)
+        if self.formula != "balanced":
+            default = replace(default, style_loss="gram")  # or the statistic of the tool that it is of
         given = {name: getattr(self, name) for name in asdict(default)}
         return replace(default, **{name: value for name, value in given.items() if value is not None})
+
+    @property
+    def style_mix(self) -> dict[str, float]:
+        """The weight of each statistic, as given or as effort has it."""
+        return parse_style_loss(self.schedule.style_loss)
 
     @property
     def content_error(self) -> float | None:

@@ -15,6 +15,7 @@ from impasto.network.download import ByteProgress
 from impasto.network.vgg import VGG19, load_vgg19
 from impasto.network.weights import Weights
 from impasto.objective.build import StyleTarget
+from impasto.objective.neighbors import Dictionary
 from impasto.objective.style_loss import Statistic
 from impasto.settings.stylize import StylizeSettings
 from impasto.shapes import Image
@@ -54,6 +55,7 @@ class Cache:
         self._resized: tuple[weakref.ref[Picture], Hashable, weakref.ref[Image]] | None = None
         self._kept: dict[str, tuple[Hashable, Any]] = {}
         self._targets: dict[Hashable, list[list[StyleTarget]]] = {}
+        self._dictionaries: dict[Hashable, list[list[Dictionary]]] = {}
 
     def network(
         self,
@@ -129,8 +131,7 @@ class Cache:
         tile: int = 0,
     ) -> list[list[StyleTarget]]:
         """As `Styles.targets`, measured once."""
-        if self._measured is None or self._measured[0] is not network or self._measured[1] is not paintings:
-            self._measured, self._targets = (network, paintings), {}
+        self._keep_targets_of(network, paintings)
         named = statistics if isinstance(statistics, str) else tuple(statistics.items())
         key = (named, tuple(layers), long, least, blending, tile)
         if key not in self._targets:
@@ -138,3 +139,27 @@ class Cache:
                 network, statistics, key[1], long=long, least=least, blending=blending, tile=tile
             )
         return self._targets[key]
+
+    def dictionaries(
+        self,
+        network: VGG19,
+        paintings: StyleImages,
+        *,
+        long: int,
+        least: int,
+        rotations: int,
+        tile: int = 0,
+    ) -> list[list[Dictionary]]:
+        """As `StyleImages.dictionaries`, measured once."""
+        self._keep_targets_of(network, paintings)
+        key = (long, least, rotations, tile)
+        if key not in self._dictionaries:
+            self._dictionaries[key] = paintings.dictionaries(
+                network, long=long, least=least, rotations=rotations, tile=tile
+            )
+        return self._dictionaries[key]
+
+    def _keep_targets_of(self, network: VGG19, paintings: StyleImages) -> None:
+        """Forget what was measured of other paintings, or by another network."""
+        if self._measured is None or self._measured[0] is not network or self._measured[1] is not paintings:
+            self._measured, self._targets, self._dictionaries = (network, paintings), {}, {}

@@ -17,6 +17,8 @@ from impasto.image.resize import fit, long_side, resized_pixels
 from impasto.layers import find_layer
 from impasto.network.vgg import VGG19
 from impasto.objective.build import StyleTarget
+from impasto.objective.matching import build_dictionaries
+from impasto.objective.neighbors import Dictionary
 from impasto.objective.statistics import GaussianStatistic, HistogramStatistic
 from impasto.objective.style_loss import GRAM, Statistic
 from impasto.objective.targets import style_means
@@ -135,6 +137,28 @@ class StyleImages:
                 ]
             )  # fmt: skip
         return by_place
+
+    def dictionaries(
+        self, network: VGG19, *, long: int, least: int, rotations: int, tile: int = 0
+    ) -> list[list[Dictionary]]:
+        """For each painting, by region, the hypercolumns that may be a picture's nearest neighbours.
+
+        Args:
+            long, least: see `sizes`.
+            rotations, tile: see `build_dictionaries`.
+        """
+        found = []
+        for number, size in enumerate(self.sizes(long, least)):
+            areas = self.regions.style_masks(number, *size, network.device) if self.regions else [None]
+            image = self.at(number, size, network.device)
+            found.append(build_dictionaries(network, image, areas=areas, rotations=rotations, tile=tile))
+        return found
+
+    def neighbor_share(self, region: int, number: int, layers: Iterable[str]) -> float:
+        """How much of a region's neighbours are of one painting: its mean share over the style's layers."""
+        names = [find_layer(name).name for name in layers]
+        shares = [[self._share(region, other, name) for name in names] for other in range(len(self.pictures))]
+        return sum(shares[number]) / max(1e-12, sum(map(sum, shares)))
 
     @cached_property
     def _regions(self) -> tuple[str, ...]:

@@ -1,9 +1,12 @@
 """Style transfer at any scale: its first image, its objective, what is kept of the photo."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 
+from impasto.choices import NEIGHBORS, StyleLoss
 from impasto.image.color import grey, luminance, with_luminance
 from impasto.image.noise import white_noise
 from impasto.image.picture import Picture
@@ -13,8 +16,9 @@ from impasto.objective.build import StyleTarget, content_terms, prior_terms, sty
 from impasto.objective.constraint import Constraint
 from impasto.objective.formulas import CONVENTIONS
 from impasto.objective.guidance_mask import GuidanceMask
+from impasto.objective.neighbors import HYPERCOLUMN, NeighborTerm
 from impasto.objective.objective import Objective
-from impasto.objective.style_loss import GRAM
+from impasto.objective.style_loss import GRAM, StyleTerm
 from impasto.run.layout import Layout
 from impasto.run.scales import Scale
 from impasto.settings.stylize import StylizeSettings
@@ -22,6 +26,11 @@ from impasto.shapes import Image
 from impasto.style.cache import Cache
 from impasto.style.regions import Regions
 from impasto.style.style_images import StyleImages
+
+
+def style_layers(settings: StylizeSettings) -> tuple[str, ...]:
+    """The layers at which a painting is measured."""
+    return (*settings.layers, *(HYPERCOLUMN if NEIGHBORS in settings.style_mix else ()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +47,7 @@ class StyleTransfer:
     @property
     def least_style_side(self) -> int:
         """The shortest side of a painting that the deepest style layer can see, in pixels."""
-        return deepest(self.settings.layers).stride
+        return deepest(style_layers(self.settings)).stride
 
     def style_long_side(self, scale: Scale) -> int:
         """The long side of the paintings for a scale, in pixels."""
@@ -82,30 +91,14 @@ class StyleTransfer:
             tile=layout.tile,
             keep=layout.keep,
         )
-        statistic = CONVENTIONS[settings.formula].statistic
-        theirs = settings.style_loss == "gram" and statistic is not GRAM
-        by_region = self.cache.style_targets(
-            self.network,
-            self.paintings,
-            dict.fromkeys(settings.layers, statistic) if theirs else settings.style_loss,
-            settings.layers,
-            long=self.style_long_side(scale),
-            least=self.least_style_side,
-            blending=settings.blending,
-            tile=layout.tile,
-        )
         areas = self._regions.photo_masks(*canvas, self.network.device) if self._regions else [None]
-        styles = style_terms(
-            [
-                _restrict_to_region(target, area)
-                for area, several in zip(areas, by_region, strict=True)
-                for target in several
-            ],
-            settings.layers,
-            canvas=canvas,
-            weight=settings.style_weight,
-            formula=settings.formula,
-        )
+        mix = settings.style_mix
+        styles: list[StyleTerm | NeighborTerm] = []
+        for name, share in mix.items():
+            if name == NEIGHBORS:
+                styles += self._neighbor_terms(scale, layout, areas, share)
+            else:
+                styles += self._style_terms(scale, layout, areas, name, share, named=len(mix) > 1)
         priors = prior_terms(
             canvas,
             variation=settings.variation_weight,
@@ -113,6 +106,86 @@ class StyleTransfer:
             formula=settings.formula,
         )
         return Objective((*contents, *styles, *priors))
+
+    def _style_terms(
+        self,
+        scale: Scale,
+        layout: Layout,
+        areas: Sequence[GuidanceMask | None],
+        name: str,
+        share: float,
+        *,
+        named: bool,
+    ) -> tuple[StyleTerm, ...]:
+        """The terms of one statistic, with that share of the style's weight.
+
+        Args:
+            named: whether the report tells which statistic it is.
+        """
+        settings = self.settings
+        statistic = CONVENTIONS[settings.formula].statistic
+        theirs = name == "gram" and statistic is not GRAM
+        by_region = self.cache.style_targets(
+            self.network,
+            self.paintings,
+            dict.fromkeys(settings.layers, statistic) if theirs else cast(StyleLoss, name),
+            settings.layers,
+            long=self.style_long_side(scale),
+            least=self.least_style_side,
+            blending=settings.blending,
+            tile=layout.tile,
+        )
+        targets = [
+            _restrict_to_region(target, area)
+            for area, several in zip(areas, by_region, strict=True)
+            for target in several
+        ]
+        if named:
+            targets = [replace(t, label=" ".join(filter(None, (t.label, name)))) for t in targets]
+        return style_terms(
+            targets,
+            settings.layers,
+            canvas=(scale.height, scale.width),
+            weight=settings.style_weight * share,
+            formula=settings.formula,
+        )
+
+    def _neighbor_terms(
+        self, scale: Scale, layout: Layout, areas: Sequence[GuidanceMask | None], share: float
+    ) -> list[NeighborTerm]:
+        """One term for each region and painting; all together weigh as much as a style layer on average."""
+        settings, layers = self.settings, self.settings.layers
+        dictionaries = self.cache.dictionaries(
+            self.network,
+            self.paintings,
+            long=self.style_long_side(scale),
+            least=self.least_style_side,
+            rotations=settings.rotations,
+            tile=layout.tile,
+        )
+        weight = settings.style_weight * share * sum(layers.values()) / len(layers)
+        terms = []
+        for index, area in enumerate(areas):
+            for number, by_region in enumerate(dictionaries):
+                part = self.paintings.neighbor_share(index, number, layers)
+                if not part or (area is not None and not area.share):
+                    continue
+                terms.append(
+                    NeighborTerm(
+                        by_region[index],
+                        (scale.height, scale.width),
+                        weight * part * (1.0 if area is None else area.share),
+                        area,
+                        self._neighbor_label(index, number),
+                    )
+                )
+        return terms
+
+    def _neighbor_label(self, region: int, number: int) -> str:
+        """Which region's and which painting's, where there are several."""
+        names = self._regions.names if self._regions else ("",)
+        painting = f"painting {number + 1}" if len(self.paintings.pictures) > 1 else ""
+        return " ".join(filter(None, (names[region], painting)))
 
     def finish(self, image: Image) -> Image:
         """The photo's chroma, if its colours are kept, and its kept regions, over what was painted."""

@@ -28,6 +28,9 @@ WORDS = {
 }
 """Plain words for what a setting may be."""
 
+STYLE_LOSSES = ("gram", "neighbors", "gram=1,neighbors=1", "gaussian", "histogram")
+"""What the page offers of the ways to say what a style is; any other can be typed."""
+
 Field = dataclasses.Field[Any]
 
 
@@ -62,6 +65,8 @@ def control(field: Field, *, longest: int) -> gr.components.Component:
         return gr.Textbox(format_layers(field.default_factory()), **about)
     if field.name in WORDS:
         return gr.Radio(list(WORDS[field.name].items()), value=default, **about)
+    if field.name == "style_loss":
+        return gr.Dropdown(["", *STYLE_LOSSES], value="", allow_custom_value=True, **about)
     if field.name == "init":
         return gr.Dropdown(list(BUILT_IN_STARTS), value=default, **about)
     if choices(field):

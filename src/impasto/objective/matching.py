@@ -1,0 +1,243 @@
+"""The search for nearest neighbours: what the places of a picture are drawn towards."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from impasto.layers import LAYERS, deepest
+from impasto.network.vgg import VGG19
+from impasto.objective.bands import Band
+from impasto.objective.guidance_mask import GuidanceMask
+from impasto.objective.neighbors import (
+    HYPERCOLUMN,
+    PLACES_LAYER,
+    Dictionary,
+    NeighborTerm,
+    at_places,
+    grid_step,
+    places_of,
+    wide,
+)
+from impasto.objective.objective import Objective
+from impasto.objective.targets import each_tile
+from impasto.objective.tiles import Tile
+from impasto.shapes import Features, Image
+from impasto.system.distributed import all_sum
+
+CANDIDATES = 8
+"""Places that half precision chooses and float32 decides between. bfloat16 alone found another place in
+one of 1000 cases at 256 px."""
+
+_SCORES = 1 << 23
+"""Cosines that are computed at a time: 32 MB."""
+
+
+def build_dictionaries(
+    network: VGG19,
+    painting: Image,
+    *,
+    areas: Sequence[GuidanceMask | None] = (None,),
+    rotations: int = 1,
+    tile: int = 0,
+) -> list[Dictionary]:
+    """The hypercolumns of a painting in each of some areas of it.
+
+    Every process computes all of them: sending them would take longer.
+
+    Args:
+        painting: (1, 3, H, W).
+        rotations: 1, 2 or 4 copies of it, turned by equal parts of a full turn.
+        tile: see `each_tile`.
+    """
+    step = grid_step(*LAYERS[PLACES_LAYER].grid(*painting.shape[2:]), rotations)
+    turns = [4 // rotations * number for number in range(rotations)]
+    parts, squares = [], dict.fromkeys(HYPERCOLUMN, 0.0)
+    for turn in turns:
+        columns, totals = _columns(network, torch.rot90(painting, turn, (2, 3)).contiguous(), step, tile)
+        parts.append(columns)
+        squares = totals if turn == 0 else squares
+    every = {name: torch.cat([columns.pop(name) for columns in parts]) for name in HYPERCOLUMN}
+    rms = {
+        name: max(1e-6, math.sqrt(total / math.prod(LAYERS[name].grid(*painting.shape[2:]))))
+        for name, total in squares.items()
+    }
+    whole = Dictionary(every, rms)
+    return [whole if area is None else whole.only(_inside(area, turns, step)) for area in areas]
+
+
+def _columns(
+    network: VGG19, painting: Image, step: int, tile: int
+) -> tuple[dict[str, Float[Tensor, "P _"]], dict[str, float]]:
+    """Hypercolumns at every `step`-th place, and by layer the sum of squares over all its positions."""
+    height, width = LAYERS[PLACES_LAYER].grid(*painting.shape[2:])
+    rows, columns = math.ceil(height / step), math.ceil(width / step)
+    found: dict[str, Tensor] = {}
+    squares = dict.fromkeys(HYPERCOLUMN, 0.0)
+
+    def on_layer(name: str, features: Features, tile: Tile) -> None:
+        if name not in HYPERCOLUMN:
+            return
+        core = _core(features, name, tile)
+        squares[name] += float(wide(core).square().sum(dtype=torch.float64))
+        down, along = places_of(name, *tile.positions(name), (height, width))
+        here = at_places(core, name, (down.stop - down.start, along.stop - along.start))
+        here = here[:, :, -down.start % step :: step, -along.start % step :: step]
+        if name not in found:
+            found[name] = here.new_empty(rows, columns, here.shape[1])
+        first, left = -(-down.start // step), -(-along.start // step)
+        found[name][first : first + here.shape[2], left : left + here.shape[3]] = here[0].permute(1, 2, 0)
+
+    band = Band(painting.shape[2], painting.shape[3], (0, painting.shape[2]))
+    each_tile(network, painting, deepest(HYPERCOLUMN), tile, on_layer, band=band)
+    return {name: rows.flatten(0, 1) for name, rows in found.items()}, squares
+
+
+def _inside(area: GuidanceMask, turns: Sequence[int], step: int) -> Int[Tensor, " P"]:
+    """The places of a dictionary that lie in an area; the nearest to it where none does."""
+    weights = []
+    inner = replace(area, excludes_border=True)
+    inner = inner if inner.positions(PLACES_LAYER) > 0 else area
+    for turn in turns:
+        turned = replace(inner, mask=torch.rot90(inner.mask, turn, (0, 1)))
+        height, width = LAYERS[PLACES_LAYER].grid(*turned.mask.shape)
+        at = turned.at(PLACES_LAYER, slice(0, height), slice(0, width))[0, 0]
+        weights.append(at[::step, ::step].flatten())
+    every = torch.cat(weights)
+    inside = (every > 0.5).nonzero().flatten()
+    return inside if len(inside) else every.argmax()[None]
+
+
+def _core(features: Features, name: str, tile: Tile) -> Float[Tensor, "B N _ _"]:
+    rows, columns = tile.core_in_window(name)
+    return features[:, :, rows, columns]
+
+
+def match(network: VGG19, objective: Objective, image: Image, *, tile: int = 0) -> Objective:
+    """The objective with the neighbours that the places of an image have now.
+
+    Of every hypercolumn of the image, less their mean, the one of the dictionary, less theirs, with the
+    largest cosine; of several the first. Each process searches for its own rows.
+
+    Args:
+        image: the whole image, (1, 3, H, W).
+        tile: see `each_tile`.
+    """
+    terms = [term for term in objective.terms if isinstance(term, NeighborTerm)]
+    if not terms:
+        return objective
+    means = _means(network, terms, image, tile)
+    searches = [_Search(term, mean) for term, mean in zip(terms, means, strict=True)]
+    for down, along, columns in _hypercolumns(network, image, tile):
+        for search in searches:
+            search.see(down, along, columns)
+    return objective.with_matches([search.result() for search in searches])
+
+
+def _hypercolumns(
+    network: VGG19, image: Image, tile: int
+) -> Iterator[tuple[slice, slice, dict[str, Float[Tensor, "Q _"]]]]:
+    """Tile by tile of this process's part: rows and columns of places, and by layer the responses there."""
+    grid = LAYERS[PLACES_LAYER].grid(*image.shape[2:])
+    band = Band.of(image.shape[2], image.shape[3])
+    with torch.no_grad():
+        for part in band.tiles(tile, deepest(HYPERCOLUMN)):
+            columns: dict[str, Tensor] = {}
+            down, along = places_of(PLACES_LAYER, *part.positions(PLACES_LAYER), grid)
+
+            def on_layer(
+                name: str,
+                features: Features,
+                part: Tile = part,
+                columns: dict[str, Tensor] = columns,
+                size: tuple[int, int] = (down.stop - down.start, along.stop - along.start),
+            ) -> None:
+                if name in HYPERCOLUMN:
+                    core = _core(features, name, part)
+                    columns[name] = at_places(core, name, size)[0].permute(1, 2, 0).flatten(0, 1).contiguous()
+
+            rows, window = part.window
+            network.responses(image[:, :, rows, window], deepest(HYPERCOLUMN), (), on_layer, part.crops)
+            yield down, along, columns
+
+
+def _means(
+    network: VGG19, terms: Sequence[NeighborTerm], image: Image, tile: int
+) -> list[dict[str, Float[Tensor, " N"]]]:
+    """For each term, by layer, the mean response over its places."""
+    sums: list[dict[str, Tensor]] = [{} for _ in terms]
+    for down, along, columns in _hypercolumns(network, image, tile):
+        for term, total in zip(terms, sums, strict=True):
+            weights = term.place_weights.view(term.grid)[down, along].flatten()
+            for name, rows in columns.items():
+                rows = wide(rows)
+                part = weights.to(rows.dtype) @ rows
+                total[name] = total[name] + part if name in total else part
+    return [
+        {name: all_sum(total.get(name, _nothing(term, name, network.device))) for name in HYPERCOLUMN}
+        for term, total in zip(terms, sums, strict=True)
+    ]
+
+
+def _nothing(term: NeighborTerm, name: str, device: torch.device) -> Float[Tensor, " N"]:
+    """The sum of a process without rows."""
+    rows = term.dictionary.columns[name]
+    return torch.zeros(rows.shape[1], dtype=torch.promote_types(rows.dtype, torch.float32), device=device)
+
+
+class _Search:
+    """The search for one term's neighbours.
+
+    Args:
+        term: whose.
+        mean: by layer, of the picture's responses at the term's places.
+    """
+
+    def __init__(self, term: NeighborTerm, mean: Mapping[str, Float[Tensor, " N"]]) -> None:
+        self.term, dictionary = term, term.dictionary
+        self.matches = torch.zeros(math.prod(term.grid), dtype=torch.int64, device=dictionary.lengths.device)
+        self._mean = torch.cat([mean[name] / dictionary.rms[name] for name in HYPERCOLUMN])
+        theirs = [wide(dictionary.columns[name]).mean(0) / dictionary.rms[name] for name in HYPERCOLUMN]
+        self._their_mean = torch.cat(theirs)
+        half = dictionary.columns[PLACES_LAYER].dtype
+        self._directions = torch.empty(
+            dictionary.places, len(self._their_mean), dtype=half, device=self._mean.device
+        )
+        for begin in range(0, dictionary.places, 4096):
+            part = slice(begin, begin + 4096)
+            self._directions[part] = F.normalize(
+                self._joined(dictionary.columns, part) - self._their_mean
+            ).to(half)
+
+    def see(self, down: slice, along: slice, columns: Mapping[str, Float[Tensor, "Q _"]]) -> None:
+        """Find the neighbours of those rows and columns of places."""
+        wanted = (self.term.place_weights > 0).view(self.term.grid)[down, along].flatten().nonzero().flatten()
+        nearest = torch.full((len(columns[PLACES_LAYER]),), -1, dtype=torch.int64, device=wanted.device)
+        chunk = max(1, _SCORES // self.term.dictionary.places)
+        for places in torch.split(wanted, chunk):
+            nearest[places] = self._nearest(self._joined(columns, places) - self._mean)
+        size = (down.stop - down.start, along.stop - along.start)
+        self.matches.view(self.term.grid)[down, along] = nearest.view(size) + 1
+
+    def result(self) -> Int[Tensor, " Q"]:
+        """All processes' neighbours together."""
+        return (all_sum(self.matches) - 1).to(torch.int32)
+
+    def _nearest(self, queries: Float[Tensor, "q _"]) -> Int[Tensor, " q"]:
+        scores = queries.to(self._directions.dtype) @ self._directions.T
+        if scores.dtype in (torch.float32, torch.float64):
+            return scores.argmax(1)  # the first of several
+        count = min(CANDIDATES, scores.shape[1])
+        candidates = scores.float().topk(count, 1, sorted=False).indices.sort(1).values  # (q, 8), ascending
+        rows = self._joined(self.term.dictionary.columns, candidates.flatten()) - self._their_mean
+        cosines = torch.bmm(F.normalize(rows).view(*candidates.shape, -1), queries[:, :, None])[..., 0]
+        return candidates.gather(1, cosines.argmax(1, keepdim=True))[:, 0]
+
+    def _joined(self, columns: Mapping[str, Tensor], rows: "Tensor | slice") -> Float[Tensor, "q _"]:
+        """Some rows of all layers, each layer divided by its `rms`."""
+        rms = self.term.dictionary.rms
+        return torch.cat([wide(columns[name][rows]) / rms[name] for name in HYPERCOLUMN], 1)
