@@ -5,6 +5,8 @@ import torch
 from impasto.network.vgg import VGG19
 from impasto.objective.build import StyleTarget, content_terms, prior_terms, style_terms
 from impasto.objective.guidance_mask import GuidanceMask
+from impasto.objective.matching import build_dictionaries, match
+from impasto.objective.neighbors import NeighborTerm
 from impasto.objective.objective import Objective
 from impasto.objective.statistics import GaussianStatistic, HistogramStatistic
 from impasto.objective.style_loss import GRAM, Statistic
@@ -35,6 +37,12 @@ def guided(
     """Two regions, each with the style of its own half of a painting; content and priors besides."""
     network = small_network(dtype=dtype, pooling=pooling)
     content, style = scene(*size, seed=1).to(dtype), stripes(52, 70).to(dtype)
+    if kind == "neighbors":
+        dictionaries = build_dictionaries(network, style, areas=halves(52, 70), tile=tile)
+        sides = zip(dictionaries, halves(*size), ("left", "right"), strict=True)
+        close = [NeighborTerm(columns, size, 2 * area.share, area, label) for columns, area, label in sides]
+        image = 1.2 * scene(*size).to(dtype) - 0.1
+        return network, match(network, Objective(tuple(close)), image, tile=tile), image
     statistics = statistics_for(kind, network, style)
     means = style_means(network, style, statistics, areas=halves(52, 70), tile=tile)
     wanted = [

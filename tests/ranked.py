@@ -39,11 +39,12 @@ def evaluations() -> list[dict[str, torch.Tensor]]:
 def controls() -> list[dict[str, torch.Tensor]]:
     """The same with regions, for every statistic, in float64."""
     found = []
-    for kind, tile in (("gram", 0), ("gaussian", 48), ("histogram", 0)):
+    for kind, tile in (("gram", 0), ("gaussian", 48), ("histogram", 0), ("neighbors", 0), ("neighbors", 16)):
         network, objective, image = guided((77, 65), kind, torch.float64, tile=tile)
         band = Band.of(77, 65)
         here = evaluator(network, objective, tile=tile, band=band)(band.local_rows(image))
-        found.append({"values": here.values, "gradient": band.gather(here.gradient)})
+        matches = {f"matches {number}": m for number, m in enumerate(objective.matches)}
+        found.append({"values": here.values, "gradient": band.gather(here.gradient), **matches})
     return found
 
 

@@ -46,6 +46,8 @@ def test_several_processes_are_one(
     for found, expected in zip(report["controls"], alone["controls"], strict=True):
         torch.testing.assert_close(found["values"], expected["values"], rtol=1e-9, atol=1e-15)
         assert distance(found["gradient"], expected["gradient"]) < 1e-9
+        for name in found.keys() - {"values", "gradient"}:
+            assert torch.equal(found[name], expected[name])
     for found, expected in zip(report["runs"], alone["runs"], strict=True):
         assert distance(found, expected) < 1e-8
 

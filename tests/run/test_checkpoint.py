@@ -91,6 +91,23 @@ def test_every_number_of_the_rest_is_the_same(
     assert rest[-1].seconds > whole[place].seconds
 
 
+@pytest.mark.parametrize("place", [0, 2, 3, 5, 7, 9])
+def test_nearest_neighbours_go_on_as_they_were(
+    photo: str, painting: str, quick: StylizeSettings, place: int
+) -> None:
+    """Searched at steps 0 and 3 of each scale: a checkpoint has those of the last search."""
+    settings = replace(quick, style_loss="gram=1,neighbors=1", rematch=3, steps=6, finest_steps=4)
+    job = plan_stylize(photo, painting, settings)
+    whole = list(iter_run(job))
+    searched = [torch.stack(step.snapshot().matches) for step in whole]
+    assert not torch.equal(searched[2], searched[3])
+    assert torch.equal(searched[3], searched[4])
+    checkpoint.save("c", whole[place].snapshot(), {})
+    rest = list(iter_run(job, load_checkpoint("c", job.space, torch.device("cpu"))))
+    assert [step.loss for step in rest] == [step.loss for step in whole[place:]]
+    assert torch.equal(rest[-1].image(), whole[-1].image())
+
+
 def test_a_checkpoint_before_the_first_step(photo: str, painting: str, quick: StylizeSettings) -> None:
     job = plan_stylize(photo, painting, quick)
     checkpoint.save("c", Snapshot(layouts=job.layouts), {})

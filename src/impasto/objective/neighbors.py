@@ -123,8 +123,8 @@ class NeighborTerm:
         on_grid = torch.zeros_like(weights)
         on_grid[::step, ::step] = weights[::step, ::step]
         counted = on_grid if float(on_grid.sum()) > 0 else weights  # an area that lies between the grid's
-        shares: Tensor = counted / counted.sum(dtype=torch.float64)
-        return shares.flatten().to(weights.dtype)
+        shares: Tensor = counted.double() / counted.sum(dtype=torch.float64)
+        return shares.flatten()
 
     def part(self, layer: str, rows: slice, columns: slice) -> "NeighborPart":
         """The term as it measures those rows and columns of one layer's grid."""
@@ -154,7 +154,7 @@ class NeighborPart:
     rows: slice
     columns: slice
 
-    def measure(self, features: Features) -> Float[Tensor, "2 h w"]:
+    def measure(self, features: Features) -> Float[Tensor, "2 _ _"]:
         """F·T and F·F of the layer at its places, 0 elsewhere."""
         here = wide(at_places(features, self.layer, self._size))[0].permute(1, 2, 0).flatten(0, 1)
         products = torch.stack([(here * self._targets).sum(1), here.square().sum(1)])
@@ -163,7 +163,7 @@ class NeighborPart:
         return total
 
     def pull_back(
-        self, features: Features, derivative: Float[Tensor, "2 h w"], gradient: Tensor | None
+        self, features: Features, derivative: Float[Tensor, "2 _ _"], gradient: Tensor | None
     ) -> Features:
         """Of F·T along d: d T; of F·F along e: 2 e F."""
         size = self._size
@@ -190,7 +190,7 @@ class NeighborPart:
         return wide(self.term.dictionary.columns[self.layer].index_select(0, mine))
 
 
-def at_places(features: Features, layer: str, size: tuple[int, int]) -> Float[Tensor, "B N h w"]:
+def at_places(features: Features, layer: str, size: tuple[int, int]) -> Float[Tensor, "B N _ _"]:
     """A layer's responses on the grid of places: the mean of the positions there, or the one it lies in."""
     stride = LAYERS[layer].stride
     if stride < STRIDE:

@@ -32,6 +32,9 @@ PRESET_AND_EFFORT = (
 )
 """The error of naming both."""
 
+NEIGHBORS_WEIGHT = 0.2
+"""What `neighbors=1` counts beside `gram=1`: as much as one of the five style layers."""
+
 PREVIEW = 256
 """Long side of a preview, in pixels."""
 
@@ -78,8 +81,8 @@ class StylizeSettings(LookSettings, RunSettings):
     )
     style_loss: str | None = option(
         None, "what a style is: gram (Gram matrices), gaussian (means and covariances), histogram, neighbors "
-        "(the painting's most similar places), or several with weights, such as gram=1,neighbors=1; if left "
-        "out, the effort's", advanced=True, label="What a style is",
+        "(the painting's most similar places), or several with weights relative to each other, such as "
+        "gram=1,neighbors=1; if left out, the effort's", advanced=True, label="What a style is",
     )  # fmt: skip
     rematch: int = option(
         50, "steps after which neighbors searches again for the painting's most similar places; 0: only at "
@@ -193,8 +196,11 @@ class StylizeSettings(LookSettings, RunSettings):
 
     @property
     def style_mix(self) -> dict[str, float]:
-        """The weight of each statistic, as given or as effort has it."""
-        return parse_style_loss(self.schedule.style_loss)
+        """The share of each statistic in the style's weight, from what is given or what effort has."""
+        weights = parse_style_loss(self.schedule.style_loss)
+        if NEIGHBORS in weights:
+            weights[NEIGHBORS] *= NEIGHBORS_WEIGHT
+        return {name: weight / sum(weights.values()) for name, weight in weights.items()}
 
     @property
     def content_error(self) -> float | None:

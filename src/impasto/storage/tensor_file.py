@@ -34,7 +34,7 @@ PIECE = 1 << 24
 LONGEST_HEADER = 100_000_000
 """Bytes; the limit of the safetensors library. A damaged length must not make us allocate gigabytes."""
 
-DTYPES = {"F16": torch.float16, "F32": torch.float32, "F64": torch.float64}
+DTYPES = {"F16": torch.float16, "F32": torch.float32, "F64": torch.float64, "I32": torch.int32}
 """Number types by their safetensors names."""
 
 _DTYPE_NAMES = {dtype: name for name, dtype in DTYPES.items()}

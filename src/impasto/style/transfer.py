@@ -153,7 +153,7 @@ class StyleTransfer:
     def _neighbor_terms(
         self, scale: Scale, layout: Layout, areas: Sequence[GuidanceMask | None], share: float
     ) -> list[NeighborTerm]:
-        """One term for each region and painting; all together weigh as much as a style layer on average."""
+        """One term for each region and painting, with that share of the style's weight all together."""
         settings, layers = self.settings, self.settings.layers
         dictionaries = self.cache.dictionaries(
             self.network,
@@ -163,7 +163,7 @@ class StyleTransfer:
             rotations=settings.rotations,
             tile=layout.tile,
         )
-        weight = settings.style_weight * share * sum(layers.values()) / len(layers)
+        weight = settings.style_weight * share * sum(layers.values())
         terms = []
         for index, area in enumerate(areas):
             for number, by_region in enumerate(dictionaries):
