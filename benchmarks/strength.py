@@ -39,6 +39,7 @@ def measured(content: str, style: str, settings: StylizeSettings, workshop: Cach
     assert here.descent is not None
     assert here.space is not None
     objective = job.objective(job.scales[-1], Layout()).scale_style(here.style_factor)
+    objective = objective.with_matches(here.matches)
     losses, norms = {}, {}
     for kind in ("content", "style"):
         terms = tuple(term for term in objective.terms if term.name.startswith(kind))

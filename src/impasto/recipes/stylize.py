@@ -122,7 +122,7 @@ def plan_stylize(
         inputs=inputs,
         manifest=new("stylize", asked, inputs, weights, compute),
         memory_model=replace(
-            MemoryModel.of(network, style_layers(settings), settings.content_layers, schedule.optimizer),
+            MemoryModel.of(network, settings.layers, settings.content_layers, schedule.optimizer),
             rotations=settings.rotations if NEIGHBORS in settings.style_mix else 0,
             extra_bytes_per_pixel=paintings.regions.bytes if paintings.regions else 0.0,
         ),

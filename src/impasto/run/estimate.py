@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,31 +13,34 @@ from impasto.network.weights import cache_folder
 from impasto.objective.bands import Band
 from impasto.objective.build import content_terms, style_terms_from_images
 from impasto.objective.evaluate import evaluator
+from impasto.objective.matching import build_dictionaries
+from impasto.objective.neighbors import NeighborTerm
 from impasto.objective.objective import Objective
 from impasto.run.choose_layout import FIXED_BYTES, memory_limit
 from impasto.run.layout import Layout
 from impasto.run.memory_model import MemoryModel
 from impasto.run.plan import RunPlan
-from impasto.run.scales import Scale
+from impasto.run.scale_run import rematch_at
 from impasto.settings.base import RunSettings
 from impasto.storage.atomic import atomic_write
 from impasto.system.device import describe_machine
 from impasto.system.memory import used
 
 
-def seconds(
-    needs: MemoryModel, scales: Sequence[Scale], layouts: Sequence[Layout], per_pixel: float
-) -> float:
-    """How long the scales will take, if none ends early.
+def seconds(plan: RunPlan, per_pixel: float) -> float:
+    """How long the scales of a run will take, if none ends early.
 
     Args:
         per_pixel: seconds of one value and gradient of a whole image, a pixel (see `calibrate`).
     """
-    total = 0.0
-    for scale, layout in zip(scales, layouts, strict=True):
+    total, needs = 0.0, plan.memory_model
+    for scale, layout in zip(plan.scales, plan.layouts, strict=True):
         once = needs.evaluations(scale, layout) * scale.height * scale.width / needs.world_size * per_pixel
         # One evaluation at the start; photo and paintings cost a way forth each, about a third.
         total += once * (scale.steps * EVALUATIONS + 1 + 2 / 3)
+        searches = 1 + sum(rematch_at(step, scale, plan.rematch) for step in range(scale.steps))
+        compared = needs.compared_places(scale, plan.style_sizes(scale)) / needs.world_size
+        total += searches * compared * SEARCH_PER_EVALUATION * per_pixel
     return total
 
 
@@ -57,12 +59,23 @@ def calibrate(needs: MemoryModel, side: int = 320) -> float:
     styles = style_terms_from_images(
         needs.network, [(image, 1.0)], equal, canvas=(side, side), weight=1.0, formula="balanced"
     )
-    evaluate = evaluator(needs.network, Objective((*contents, *styles)), band=Band(side, side, (0, side)))
+    near: tuple[NeighborTerm, ...] = ()
+    if needs.rotations:
+        (dictionary,) = build_dictionaries(needs.network, image)
+        places = torch.arange(dictionary.places, dtype=torch.int32, device=image.device)
+        near = (NeighborTerm(dictionary, (side, side), 1.0, matches=places),)
+    evaluate = evaluator(
+        needs.network, Objective((*contents, *styles, *near)), band=Band(side, side, (0, side))
+    )
     float(evaluate(image).loss)
     began = time.perf_counter()
     float(evaluate(image).loss)
     return (time.perf_counter() - began) / side**2
 
+
+SEARCH_PER_EVALUATION = 0.006
+"""Seconds of a search for each pair of places, per seconds of an evaluation for each pixel: a search of 2.4 s
+and an evaluation of 0.5 s were measured at 512×384 px on two bfloat16 cores."""
 
 STARTUP = 4.0
 """Seconds to load the program and the weights and to write the picture, about."""
@@ -101,8 +114,7 @@ def estimate(plan: RunPlan, settings: RunSettings, *, again: bool = False) -> Es
         bytes=before
         + max(plan.memory_model.bytes(scale, layout, plan.style_sizes(scale)) for scale, layout in scales),
         limit=memory_limit(settings.memory, device),
-        seconds=STARTUP
-        + seconds(plan.memory_model, plan.scales, plan.layouts, seconds_per_pixel(plan, again=again)),
+        seconds=STARTUP + seconds(plan, seconds_per_pixel(plan, again=again)),
         disk=max(
             (plan.memory_model.disk(scale) for scale, layout in scales if layout.keep == "disk"), default=0
         ),
@@ -124,6 +136,8 @@ def seconds_per_pixel(plan: RunPlan, *, again: bool = False) -> float:
             "pooling": network.pooling,
             "layers": plan.memory_model.layers,
             "content": plan.memory_model.content_layers,
+            "neighbors": bool(plan.memory_model.rotations),
+            "channels": [len(convolution.bias) for convolution in network.convolutions],
         }
     )
     path = cache_folder() / "speed.json"

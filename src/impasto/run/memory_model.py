@@ -89,15 +89,30 @@ class MemoryModel:
         step = vectors + held + target + self._backward_bytes() * window
         return int(max(setup, step) + self.extra_bytes_per_pixel * scale.height * scale.width) + SCRATCH
 
+    def compared_places(self, scale: Scale, style_sizes: Sequence[tuple[int, int]]) -> int:
+        """Pairs of places that a search compares: the picture's with each painting's."""
+        if not self.rotations:
+            return 0
+        return self._places(scale.height, scale.width, 1) * sum(
+            self._places(*size, self.rotations) for size in style_sizes
+        )
+
+    @staticmethod
+    def _places(height: int, width: int, copies: int) -> int:
+        rows, columns = LAYERS[PLACES_LAYER].grid(height, width)
+        step = grid_step(rows, columns, copies)
+        return copies * -(-rows // step) * -(-columns // step)
+
     def _dictionary_bytes(self, height: int, width: int) -> int:
         """Of a painting's hypercolumns."""
         if not self.rotations:
             return 0
-        rows, columns = LAYERS[PLACES_LAYER].grid(height, width)
-        step = grid_step(rows, columns, self.rotations)
-        places = self.rotations * -(-rows // step) * -(-columns // step)
         numbers = sum(self.network.channels(name) for name in HYPERCOLUMN)
-        return places * numbers * (torch.finfo(self.network.dtype).bits // 8)
+        return (
+            self._places(height, width, self.rotations)
+            * numbers
+            * (torch.finfo(self.network.dtype).bits // 8)
+        )
 
     def evaluations(self, scale: Scale, layout: Layout) -> float:
         """What one evaluation costs, in evaluations of the whole image: halos, and the way forth twice."""
@@ -117,7 +132,7 @@ class MemoryModel:
 
     @property
     def _last(self) -> Layer:
-        return deepest(self.layers)
+        return deepest((*self.layers, *(HYPERCOLUMN if self.rotations else ())))
 
     def _responses(self) -> list[tuple[str, float]]:
         """Bytes per image pixel of each layer's response, in the order of the network."""

@@ -1,0 +1,135 @@
+"""How much longer a plain implementation takes to the style that the default reaches.
+
+    scripts/bench default [--size 512] [--at-most 40] [--photo FILE --painting FILE]
+
+Ours first: each effort level from the files to the picture. Then the plain implementation (the network of
+baseline.py with max pooling, float32, white noise, one scale, torch.optim.LBFGS with a history of 100)
+descends the same balanced content and Gram terms, with the weights at which the default ended, until its
+style terms are as low as those of the default's picture, or until it has taken `--at-most` times as long.
+Style terms are ‖G − A‖²/‖A‖² of conv1_1 to conv5_1, averaged, by the plain network for both.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import baseline
+import torch
+import torch.nn.functional as F
+from common import CONTENT, STYLE, keep, pixels
+
+from impasto.layers import LAYERS
+from impasto.network.weights import load
+from impasto.recipes.stylize import stylize
+from impasto.settings.stylize import StylizeSettings
+
+
+def features(
+    layers: dict[str, tuple[torch.Tensor, torch.Tensor]], image: torch.Tensor
+) -> dict[str, torch.Tensor]:
+    """As in baseline.py, with the pooling that most public repositories use."""
+    mean = torch.tensor([103.939, 116.779, 123.68]).view(1, 3, 1, 1)
+    found, response = {}, image.flip(1) * 255 - mean
+    for name, (weight, bias) in layers.items():
+        if name.endswith("_1") and name != "conv1_1":
+            response = F.max_pool2d(response, 2, ceil_mode=True)
+        response = F.relu(F.conv2d(response, weight, bias, padding=1))
+        found[name] = response
+    return found
+
+
+class Plain:
+    """The plain implementation's objective."""
+
+    def __init__(self, content: torch.Tensor, style: torch.Tensor) -> None:
+        weights = load().layers
+        names = list(weights)[: LAYERS["conv5_1"].convolutions]
+        self.layers = {name: weights[name] for name in names}
+        with torch.no_grad():
+            self.content = features(self.layers, content)["conv4_2"]
+            painted = features(self.layers, style)
+            self.grams = {n: self._gram(painted[n]) for n in baseline.STYLE_LAYERS}
+
+    @staticmethod
+    def _gram(response: torch.Tensor) -> torch.Tensor:
+        return baseline.gram(response) / response[0, 0].numel()
+
+    def terms(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The relative squared error of the content, and the mean one of the Gram matrices."""
+        found = features(self.layers, image)
+        content = (found["conv4_2"] - self.content).square().sum() / self.content.square().sum()
+        apart = [
+            (self._gram(found[name]) - wanted).square().sum() / wanted.square().sum()
+            for name, wanted in self.grams.items()
+        ]
+        return content, torch.stack(apart).mean()
+
+
+def plain_run(
+    plain: Plain, start: torch.Tensor, style_weight: float, mark: float, most: float
+) -> dict[str, object]:
+    """Seconds and evaluations until the style is at the mark, or what there is after `most` seconds."""
+    style = float("inf")
+
+    def loss(image: torch.Tensor) -> torch.Tensor:
+        nonlocal style
+        content, apart = plain.terms(image)
+        style = float(apart)
+        return 1000 * (content + style_weight * apart)  # torch's solver drops curvature of small losses
+
+    for evaluations, _, seconds in baseline.descend(loss, start, 100_000):
+        if evaluations % 20 == 0:
+            print(f"plain: {evaluations} evaluations, {seconds:.0f} s, style {style:.4f}", flush=True)
+        if style <= mark or seconds > most:
+            break
+    return {"seconds": seconds, "evaluations": evaluations, "style": style, "reached": style <= mark}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--at-most", type=float, default=40)
+    parser.add_argument("--photo", type=Path, default=CONTENT)
+    parser.add_argument("--painting", type=Path, default=STYLE)
+    chosen = parser.parse_args()
+    plain = Plain(pixels(chosen.photo, chosen.size), pixels(chosen.painting, chosen.size))
+    efforts = {}
+    for effort in ("draft", "good", "best"):
+        began = time.perf_counter()
+        painted = stylize(
+            chosen.photo,
+            chosen.painting,
+            StylizeSettings(size=chosen.size, effort=effort),  # type: ignore[arg-type]
+        )
+        seconds = time.perf_counter() - began
+        with torch.no_grad():
+            content, style = plain.terms(painted.picture.pixels)
+        efforts[effort] = {"seconds": seconds, "content": float(content), "style": float(style)}
+        efforts[effort]["style_weight"] = (
+            StylizeSettings().style_weight * painted.manifest["result"]["balance"]
+        )
+        print(effort, efforts[effort], flush=True)
+    good = efforts["good"]
+    noise = torch.rand(plain_shape(chosen), generator=torch.Generator().manual_seed(0))
+    slow = plain_run(plain, noise, good["style_weight"], good["style"], chosen.at_most * good["seconds"])
+    keep(
+        "default",
+        {
+            "size": chosen.size,
+            "photo": chosen.photo.name,
+            "painting": chosen.painting.name,
+            "efforts": efforts,
+            "plain": slow,
+            "ratio": slow["seconds"] / good["seconds"],  # type: ignore[operator]
+        },
+    )
+
+
+def plain_shape(chosen: argparse.Namespace) -> torch.Size:
+    return pixels(chosen.photo, chosen.size).shape
+
+
+if __name__ == "__main__":
+    main()
