@@ -327,9 +327,35 @@ def weights_of_nothing(inputs: Inputs) -> list[str]:
     return paint(inputs, "--content-weight", "0", "--style-weight", "0")
 
 
-@case(2, r"'sliced' is not one of 'gram', 'gaussian', 'histogram'")
+@case(2, r"style-loss is 'gram=1,sliced=2'; 'sliced' is not one of gram, gaussian, histogram, neighbors")
 def unknown_style_loss(inputs: Inputs) -> list[str]:
-    return paint(inputs, "--style-loss", "sliced")
+    return paint(inputs, "--style-loss", "gram=1,sliced=2")
+
+
+@case(2, r"style-loss: weight of neighbors is -1; it must be a number, 0 or more")
+def style_loss_of_negative_weight(inputs: Inputs) -> list[str]:
+    return paint(inputs, "--style-loss", "gram,neighbors=-1")
+
+
+@case(2, r"style-loss is 'gram=0'; give at least one of gram, .* a weight above 0")
+def style_loss_of_nothing(inputs: Inputs) -> list[str]:
+    return paint(inputs, "--style-loss", "gram=0")
+
+
+@case(2, r"style-loss is 'neighbors' and formula is 'paper'.*Use formula balanced, or another style-loss")
+def neighbours_in_the_literal_formula(inputs: Inputs) -> list[str]:
+    return paint(inputs, "--style-loss", "neighbors", "--formula", "paper")
+
+
+@case(2, r"rotations is 3; it must be 1, 2 or 4")
+def three_rotations(inputs: Inputs) -> list[str]:
+    return paint(inputs, "--rotations", "3")
+
+
+@case(2, r"'neighbors' is not one of 'gram', 'gaussian', 'histogram'")
+def training_on_neighbours(inputs: Inputs) -> list[str]:
+    where = ["--images", str(inputs.folder), "-o", "out.safetensors", "--weights", inputs.weights]
+    return ["train", inputs.painting, *where, "--style-loss", "neighbors"]
 
 
 @case(2, r"style-scale is 0\.0; it must be from 0\.05 to 8")

@@ -99,3 +99,14 @@ def test_presets_set_what_is_not_said() -> None:
     assert paper.content_layers == {"conv4_2": 1.0}
     with pytest.raises(SettingsError, match="there is no preset 'monet'; known: gatys2015"):
         StylizeSettings.preset("monet")
+
+
+def test_statistics_of_a_style_share_its_weight() -> None:
+    """`neighbors` alone is all of it; beside Gram matrices it counts as one of five layers."""
+    assert StylizeSettings(style_loss="neighbors").style_mix == {"neighbors": 1.0}
+    assert StylizeSettings(style_loss="gram=3").style_mix == {"gram": 1.0}
+    mix = StylizeSettings(style_loss="gram=2, neighbors=5,histogram").style_mix
+    assert mix == pytest.approx({"gram": 0.5, "neighbors": 0.25, "histogram": 0.25})
+    assert StylizeSettings(style_loss="gram, neighbors=0").style_mix == {"gram": 1.0}
+    assert StylizeSettings(formula="paper").style_mix == {"gram": 1.0}
+    assert StylizeSettings(recipe=1).style_mix == {"gram": 1.0}

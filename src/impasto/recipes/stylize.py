@@ -13,6 +13,7 @@ from impasto.image.read import Source, read_picture
 from impasto.image.resize import fit, resize
 from impasto.layers import Layer, check_size, deepest
 from impasto.network.download import ByteProgress
+from impasto.network.vgg import VGG19
 from impasto.results.manifest import new
 from impasto.results.painting import Painting
 from impasto.run.choose_layout import choose_layouts, with_layouts
@@ -26,7 +27,7 @@ from impasto.settings.fast import FastSettings
 from impasto.settings.parsing import parse_duration
 from impasto.settings.stylize import BUILT_IN_STARTS, PREVIEW, StylizeSettings
 from impasto.style.cache import Cache
-from impasto.style.style_images import StyleSources
+from impasto.style.style_images import StyleImages, StyleSources
 from impasto.style.transfer import StyleTransfer, style_layers
 from impasto.system.device import compute_for_settings
 
@@ -121,11 +122,7 @@ def plan_stylize(
         noisy=start is photo and settings.noise_share > 0,
         inputs=inputs,
         manifest=new("stylize", asked, inputs, weights, compute),
-        memory_model=replace(
-            MemoryModel.of(network, settings.layers, settings.content_layers, schedule.optimizer),
-            rotations=settings.rotations if NEIGHBORS in settings.style_mix else 0,
-            extra_bytes_per_pixel=paintings.regions.bytes if paintings.regions else 0.0,
-        ),
+        memory_model=_memory_model(network, settings, paintings),
         style_sizes=lambda scale: paintings.sizes(scene.style_long_side(scale), scene.least_style_side),
         optimizer=schedule.optimizer,
         tolerance=settings.tolerance,
@@ -141,6 +138,16 @@ def plan_stylize(
             ready, budget=max(0.0, parse_duration(settings.budget) - (time.perf_counter() - began))
         )
     return ready
+
+
+def _memory_model(network: VGG19, settings: StylizeSettings, paintings: StyleImages) -> MemoryModel:
+    """What memory and time depend on, besides the size."""
+    model = MemoryModel.of(network, settings.layers, settings.content_layers, settings.schedule.optimizer)
+    return replace(
+        model,
+        rotations=settings.rotations if NEIGHBORS in settings.style_mix else 0,
+        extra_bytes_per_pixel=paintings.regions.bytes if paintings.regions else 0.0,
+    )
 
 
 def _starting_picture(
