@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -182,6 +183,55 @@ def test_fine_and_coarse_come_from_their_paintings(here: None) -> None:
         assert torch.equal(mixed[layer], first[layer])
     for layer in ("conv4_1", "conv5_1"):
         assert torch.equal(mixed[layer], second[layer])
+
+
+def test_neighbours_of_several_paintings_and_regions_share_the_styles_weight(here: None) -> None:
+    """A term for each painting in each region; one that has no place in a region has no term there."""
+    from impasto.objective.neighbors import NeighborTerm
+    from impasto.recipes.stylize import plan_stylize
+    from impasto.run.layout import Layout
+
+    def terms(settings: StylizeSettings, style: list[object], regions: list[object]) -> dict[str, float]:
+        job = plan_stylize("photo.png", style, settings, regions=regions)  # type: ignore[arg-type]
+        every = job.objective(job.scales[-1], Layout()).terms
+        return {term.name: term.weight for term in every if isinstance(term, NeighborTerm)}
+
+    how = StylizeSettings(size=48, precision="float32", style_loss="neighbors", blend="1,3")
+    paintings: list[object] = [stripes(40, 40), scene(50, 50, seed=4)]
+    shares = terms(how, paintings, [])
+    names = [f"style painting {number} neighbors" for number in (1, 2)]
+    assert shares == pytest.approx(
+        dict(zip(names, (0.25 * how.style_weight, 0.75 * how.style_weight), strict=True))
+    )
+    half = terms(replace(how, style_loss="gram=1,neighbors=5"), paintings, [])
+    assert half == pytest.approx({name: weight / 2 for name, weight in shares.items()})
+
+    mask = torch.zeros(1, 3, 36, 48)
+    mask[:, :, :, 12:] = 1
+    alone = torch.ones(1, 3, 40, 40)
+    both = torch.zeros(1, 3, 50, 50)
+    both[:, :, 25:] = 1
+    parts = terms(how, paintings, [mask, alone, both])
+    assert sum(parts.values()) == pytest.approx(how.style_weight)
+    assert sorted(parts) == [
+        "style #000000 painting 2 neighbors", "style #ffffff painting 1 neighbors",
+        "style #ffffff painting 2 neighbors",
+    ]  # fmt: skip
+    assert parts["style #000000 painting 2 neighbors"] == pytest.approx(how.style_weight / 4)
+
+
+def test_the_manifest_says_which_places_are_searched(here: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    from impasto.objective import neighbors
+    from impasto.recipes.stylize import plan_stylize
+
+    how = StylizeSettings(size=64, scales=2, precision="float32", style_loss="neighbors")
+    monkeypatch.setattr(neighbors, "MOST_PLACES", 100)
+    job = plan_stylize("photo.png", stripes(40, 60), how)
+    assert job.manifest["neighbor_grids"] == [{"picture": 1, "painting": 1}, {"picture": 2, "painting": 2}]
+    assert (
+        "neighbor_grids"
+        not in plan_stylize("photo.png", stripes(40, 60), replace(how, style_loss="gram")).manifest
+    )
 
 
 def test_summed_losses_are_each_paintings_loss_in_shares(here: None) -> None:

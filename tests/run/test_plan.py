@@ -142,11 +142,14 @@ def test_limited_memory_paints_the_same_picture(roomy: StylizeSettings, painting
     assert float((plenty.picture.pixels - little.picture.pixels).abs().max()) < 1 / 255
 
 
+@pytest.mark.parametrize("style_loss", ["gram", "gram=1,neighbors=1"])
 def test_running_out_of_memory_steps_down_and_goes_on(
-    roomy: StylizeSettings, painting: str, monkeypatch: pytest.MonkeyPatch
+    roomy: StylizeSettings, painting: str, monkeypatch: pytest.MonkeyPatch, style_loss: str
 ) -> None:
     """Twice there is not enough, at the start and in the middle; the picture is the same, and it is said."""
-    job = plan_stylize(Picture(scene(150, 200)), painting, replace(roomy, size=200, steps=8))
+    job = plan_stylize(
+        Picture(scene(150, 200)), painting, replace(roomy, size=200, steps=8, style_loss=style_loss)
+    )
     calm = list(iter_run(job))
     build, calls = scale_run.evaluator, []
 

@@ -19,11 +19,12 @@ from impasto.run.steering import changed_settings, steered
 from impasto.style.cache import Cache
 
 
-@pytest.fixture(scope="module")
-def quick(small_file: str) -> StylizeSettings:
+@pytest.fixture(scope="module", params=["gram", "gram=1,neighbors=1"])
+def quick(small_file: str, request: pytest.FixtureRequest) -> StylizeSettings:
     return StylizeSettings(
-        size=64, scales=2, steps=20, finest_steps=6, weights=small_file, precision="float32", history=4
-    )
+        size=64, scales=2, steps=20, finest_steps=6, weights=small_file, precision="float32", history=4,
+        style_loss=request.param,
+    )  # fmt: skip
 
 
 TURNS = {(0, 4): {"strength": 0.9}, (1, 2): {"strength": 0.2, "style_scale": 0.8}}

@@ -121,7 +121,7 @@ def plan_stylize(
         detail=schedule.detail if start is not None else 0.0,
         noisy=start is photo and settings.noise_share > 0,
         inputs=inputs,
-        manifest=new("stylize", asked, inputs, weights, compute),
+        manifest=new("stylize", asked, inputs, weights, compute) | scene.neighbor_grids(scales),
         memory_model=_memory_model(network, settings, paintings),
         style_sizes=lambda scale: paintings.sizes(scene.style_long_side(scale), scene.least_style_side),
         optimizer=schedule.optimizer,

@@ -10,13 +10,13 @@ from impasto.choices import NEIGHBORS, StyleLoss
 from impasto.image.color import grey, luminance, with_luminance
 from impasto.image.noise import white_noise
 from impasto.image.picture import Picture
-from impasto.layers import deepest
+from impasto.layers import LAYERS, deepest
 from impasto.network.vgg import VGG19
 from impasto.objective.build import StyleTarget, content_terms, prior_terms, style_terms
 from impasto.objective.constraint import Constraint
 from impasto.objective.formulas import CONVENTIONS
 from impasto.objective.guidance_mask import GuidanceMask
-from impasto.objective.neighbors import HYPERCOLUMN, NeighborTerm
+from impasto.objective.neighbors import HYPERCOLUMN, PLACES_LAYER, NeighborTerm, grid_step
 from impasto.objective.objective import Objective
 from impasto.objective.style_loss import GRAM, StyleTerm
 from impasto.run.layout import Layout
@@ -180,6 +180,27 @@ class StyleTransfer:
                     )
                 )
         return terms
+
+    def neighbor_grids(self, scales: Sequence[Scale]) -> dict[str, list[dict[str, int]]]:
+        """For the manifest, at each scale: every how many places both ways neighbours are searched.
+
+        1 is all of them. Nothing where no style term has neighbours.
+        """
+        if NEIGHBORS not in self.settings.style_mix:
+            return {}
+        rotations, grid = self.settings.rotations, LAYERS[PLACES_LAYER].grid
+        return {
+            "neighbor_grids": [
+                {
+                    "picture": grid_step(*grid(scale.height, scale.width)),
+                    "painting": max(
+                        grid_step(*grid(*size), rotations)
+                        for size in self.paintings.sizes(self.style_long_side(scale), self.least_style_side)
+                    ),
+                }
+                for scale in scales
+            ]
+        }
 
     def _neighbor_label(self, region: int, number: int) -> str:
         """Which region's and which painting's, where there are several."""
