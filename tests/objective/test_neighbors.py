@@ -136,10 +136,12 @@ def test_half_precision_decides_as_float32(dtype: torch.dtype) -> None:
     widths = dict.fromkeys(HYPERCOLUMN, 12)
     theirs = {n: torch.rand(900, c, generator=generator).to(dtype) for n, c in widths.items()}
     mine = {n: torch.rand(48, c, generator=generator).to(dtype) for n, c in widths.items()}
-    rms = dict.fromkeys(HYPERCOLUMN, 1.3)
+    rms, origins = dict.fromkeys(HYPERCOLUMN, 1.3), torch.zeros(900, 3, dtype=torch.int64)
     found = []
     for kind in (dtype, torch.float64):
-        term = NeighborTerm(Dictionary({n: rows.to(kind) for n, rows in theirs.items()}, rms), (24, 32), 1.0)
+        term = NeighborTerm(
+            Dictionary({n: rows.to(kind) for n, rows in theirs.items()}, rms, origins), (24, 32), 1.0
+        )
         means = {
             n: rows.double().mean(0).to(torch.promote_types(kind, torch.float32)) for n, rows in mine.items()
         }
@@ -156,8 +158,8 @@ def test_of_equal_places_the_first_is_taken() -> None:
     (single,) = build_dictionaries(network, painting)
     rows = {name: columns.repeat(2, 1) for name, columns in single.columns.items()}
     for dictionary in (
-        Dictionary(rows, single.rms),
-        Dictionary({n: r.half() for n, r in rows.items()}, single.rms),
+        Dictionary(rows, single.rms, single.origins.repeat(2, 1)),
+        Dictionary({n: r.half() for n, r in rows.items()}, single.rms, single.origins.repeat(2, 1)),
     ):
         term = NeighborTerm(dictionary, (48, 48), 1.0)
         objective = match(network, Objective((term,)), scene(48, 48).double())

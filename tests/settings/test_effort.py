@@ -34,7 +34,13 @@ def test_more_effort_is_more_work() -> None:
 
 def test_what_is_named_wins_over_effort() -> None:
     named = {"space": "pixels", "optimizer": "lbfgs", "rate": 0.1, "coarsest": 96, "steps": 7}
-    named |= {"finest_steps": 3, "detail": 0.1, "tv": 5.0, "style_loss": "gram=1,neighbors=2"}
+    named |= {
+        "finest_steps": 3,
+        "detail": 0.1,
+        "tv": 5.0,
+        "style_loss": "gram=1,neighbors=2",
+        "painting_detail": 0.5,
+    }
     for effort in ("draft", "good", "best"):
         settings = StylizeSettings(effort=effort, **named)  # type: ignore[arg-type]
         assert asdict(settings.schedule) == named

@@ -66,8 +66,19 @@ def build_dictionaries(
         name: max(1e-6, math.sqrt(total / math.prod(LAYERS[name].grid(*painting.shape[2:]))))
         for name, total in squares.items()
     }
-    whole = Dictionary(every, rms)
+    whole = Dictionary(every, rms, _origins(painting, turns, step).to(painting.device))
     return [whole if area is None else whole.only(_inside(area, turns, step)) for area in areas]
+
+
+def _origins(painting: Image, turns: Sequence[int], step: int) -> Int[Tensor, "P 3"]:
+    """Turn, row and column of each place of a painting's dictionary."""
+    parts = []
+    for turn in turns:
+        height, width = painting.shape[2:] if turn % 2 == 0 else reversed(painting.shape[2:])
+        rows, columns = LAYERS[PLACES_LAYER].grid(height, width)
+        sides = (torch.tensor([turn]), torch.arange(0, rows, step), torch.arange(0, columns, step))
+        parts.append(torch.cartesian_prod(*sides))
+    return torch.cat(parts)
 
 
 def _columns(

@@ -44,10 +44,13 @@ class Dictionary:
         columns: by layer, a row for each place, (P, N), in the type of the features.
         rms: by layer, the root mean square length of its responses over the painting; each layer is divided
             by it.
+        origins: where each place is: quarter turns of the painting, row and column on the turned painting's
+            grid of places.
     """
 
     columns: Mapping[str, Float[Tensor, "P _"]]
     rms: Mapping[str, float]
+    origins: Int[Tensor, "P 3"]
 
     @property
     def places(self) -> int:
@@ -62,7 +65,8 @@ class Dictionary:
 
     def only(self, places: Tensor) -> "Dictionary":
         """The same with those rows alone."""
-        return Dictionary({name: rows[places] for name, rows in self.columns.items()}, self.rms)
+        columns = {name: rows[places] for name, rows in self.columns.items()}
+        return Dictionary(columns, self.rms, self.origins[places])
 
 
 @dataclass(frozen=True, eq=False)

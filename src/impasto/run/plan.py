@@ -40,6 +40,8 @@ class RunPlan:
         rate: Adam's, in units of the image's 0..1.
         detail: how much of the fine detail of their initial image the finer scales take up
             (see `carry_detail`). Noise has none that one would want.
+        painting_detail: gives what of the painting's fine detail a scale takes up, from the scale below and
+            what was reached there; None: nothing.
         noisy: whether what the run starts from has noise in it.
         tolerance: when a scale ends early (see `descent.step`).
         alpha: of the result, at any size, or None.
@@ -68,6 +70,7 @@ class RunPlan:
     optimizer: Optimizer = "lbfgs"
     rate: float = RATE
     detail: float = 0.0
+    painting_detail: Callable[[Scale, Layout, Image], Image] | None = None
     noisy: bool = False
     tolerance: float = 0.0
     alpha: Mask | None = None

@@ -30,6 +30,7 @@ class ScaleRun:
     ) -> None:
         self.job, self.scale, self.layout, self.style_factor = plan, plan.scales[index], layout, style_factor
         self.matches = matches
+        self._scale_below = plan.scales[max(0, index - 1)]
         self.space = plan.space(index)
         self._objective: Objective | None = None
         self._evaluate: Evaluate | None = None
@@ -49,6 +50,9 @@ class ScaleRun:
             image = carry_detail(below, first, self.job.detail)
         else:
             image = resize(below, self.scale.height, self.scale.width)
+        if below is not None and self.job.painting_detail is not None:
+            detail = self.job.painting_detail(self._scale_below, self.layout, below)
+            image = image + resize(detail, self.scale.height, self.scale.width)
         if first is not None:
             image = self.space.constraint.restore_fixed(image, first)
         self._match(image)

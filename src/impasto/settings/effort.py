@@ -23,6 +23,7 @@ class Schedule:
         detail: how much of the photo's fine detail each finer scale takes up.
         tv: weight of smoothness in the balanced formula.
         style_loss: what a style is, as it is typed.
+        painting_detail: how much of the painting's fine detail each finer scale takes up.
     """
 
     space: SolverSpace
@@ -34,6 +35,7 @@ class Schedule:
     detail: float
     tv: float
     style_loss: str = "gram"
+    painting_detail: float = 0.0
 
 
 _PYRAMID = Schedule("pyramid", "lbfgs", 0.004, 128, 100, 40, 0.3, 0.0)

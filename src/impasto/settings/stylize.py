@@ -123,6 +123,11 @@ class StylizeSettings(LookSettings, RunSettings):
         None, "how much of the photo's fine detail each finer scale takes up; if left out, the effort's",
         low=0, high=1, advanced=True, label="Detail of the photo",
     )  # fmt: skip
+    painting_detail: float | None = option(
+        None, "how much of the painting's fine detail each finer scale takes up, from the places that the "
+        "picture resembles; if left out, the effort's", low=0, high=2, advanced=True,
+        label="Detail of the painting",
+    )  # fmt: skip
     recipe: int = option(
         RECIPE, "which generation of defaults to use: 1, that of version 0.1's first pictures; 2, today's",
         low=1, high=RECIPE, advanced=True,

@@ -1,6 +1,6 @@
 """Style transfer at any scale: its first image, its objective, what is kept of the photo."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -16,6 +16,7 @@ from impasto.objective.build import StyleTarget, content_terms, prior_terms, sty
 from impasto.objective.constraint import Constraint
 from impasto.objective.formulas import CONVENTIONS
 from impasto.objective.guidance_mask import GuidanceMask
+from impasto.objective.matching import match
 from impasto.objective.neighbors import HYPERCOLUMN, PLACES_LAYER, NeighborTerm, grid_step
 from impasto.objective.objective import Objective
 from impasto.objective.style_loss import GRAM, StyleTerm
@@ -24,6 +25,7 @@ from impasto.run.scales import Scale
 from impasto.settings.stylize import StylizeSettings
 from impasto.shapes import Image
 from impasto.style.cache import Cache
+from impasto.style.painting_detail import matched_detail, octave
 from impasto.style.regions import Regions
 from impasto.style.style_images import StyleImages
 
@@ -154,6 +156,16 @@ class StyleTransfer:
         self, scale: Scale, layout: Layout, areas: Sequence[GuidanceMask | None], share: float
     ) -> list[NeighborTerm]:
         """One term for each region and painting, with that share of the style's weight all together."""
+        weight = self.settings.style_weight * share * sum(self.settings.layers.values())
+        return [
+            replace(term, weight=weight * part * (1.0 if term.area is None else term.area.share))
+            for term, _, part in self._neighbors(scale, layout, areas)
+        ]
+
+    def _neighbors(
+        self, scale: Scale, layout: Layout, areas: Sequence[GuidanceMask | None]
+    ) -> Iterator[tuple[NeighborTerm, int, float]]:
+        """A term of weight 1 for each region and painting, the painting's number, and its share there."""
         settings, layers = self.settings, self.settings.layers
         dictionaries = self.cache.dictionaries(
             self.network,
@@ -163,23 +175,41 @@ class StyleTransfer:
             rotations=settings.rotations,
             tile=layout.tile,
         )
-        weight = settings.style_weight * share * sum(layers.values())
-        terms = []
         for index, area in enumerate(areas):
             for number, by_region in enumerate(dictionaries):
                 part = self.paintings.neighbor_share(index, number, layers)
                 if not part or (area is not None and not area.share):
                     continue
-                terms.append(
-                    NeighborTerm(
-                        by_region[index],
-                        (scale.height, scale.width),
-                        weight * part * (1.0 if area is None else area.share),
-                        area,
-                        self._neighbor_label(index, number),
-                    )
-                )
-        return terms
+                canvas = (scale.height, scale.width)
+                label = self._neighbor_label(index, number)
+                yield NeighborTerm(by_region[index], canvas, 1.0, area, label), number, part
+
+    def painting_detail(self, scale: Scale, layout: Layout, image: Image) -> Image:
+        """The paintings' detail for twice a scale's size, by the neighbours of what was reached there.
+
+        Args:
+            image: what was reached, the whole image.
+        Returns:
+            (1, 3, H, W), twice the scale's height and width, times the share of it that is wanted.
+        """
+        device = self.network.device
+        areas = self._regions.photo_masks(scale.height, scale.width, device) if self._regions else [None]
+        every = list(self._neighbors(scale, layout, areas))
+        objective = Objective(tuple(term for term, _, _ in every))
+        matched = match(self.network, objective, image, tile=layout.tile).terms
+        sizes = self.paintings.sizes(self.style_long_side(scale), self.least_style_side)
+        total = image.new_zeros(1, 3, 2 * scale.height, 2 * scale.width)
+        for term, (_, number, part) in zip(matched, every, strict=True):
+            assert isinstance(term, NeighborTerm)
+            height, width = sizes[number]
+            fine = octave(self.paintings.at(number, (2 * height, 2 * width), device), height, width)
+            weights = image.new_full(term.grid, part)
+            if term.area is not None:
+                whole = (slice(0, term.grid[0]), slice(0, term.grid[1]))
+                weights = weights * term.area.at(PLACES_LAYER, *whole)[0, 0]
+            total += matched_detail(term, fine, weights)
+        total = total * self.settings.schedule.painting_detail
+        return grey(total) if self._grey else total
 
     def neighbor_grids(self, scales: Sequence[Scale]) -> dict[str, list[dict[str, int]]]:
         """For the manifest, at each scale: every how many places both ways neighbours are searched.

@@ -1,0 +1,94 @@
+"""The painting's own fine detail, laid where the picture is most like it.
+
+Not in Gatys et al. 2015. What a finer scale begins with decides more than the few steps taken there.
+Enlarging alone gives no brushwork, and growing it from nothing takes most of the steps. So each place of the
+coarser picture takes up what its nearest neighbour in the painting has in the next octave, as Hertzmann et al.
+2001 ("Image Analogies") carry detail from level to level.
+Differs: every place is laid at once, in patches that overlap by half, and the objective mends the seams.
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from impasto.image.resize import resize
+from impasto.objective.neighbors import STRIDE, NeighborTerm, grid_step
+from impasto.shapes import Image
+
+CELL = 2 * STRIDE
+"""Pixels from place to place at twice the size. Patches are twice as wide."""
+
+_ROWS = 32
+"""Rows of places whose patches are laid at a time: bounds the memory."""
+
+
+def octave(painting: Image, height: int, width: int) -> Float[Tensor, "B 3 _ _"]:
+    """What a painting loses when it is shrunk to that height and width, at twice that size."""
+    double = (2 * height, 2 * width)
+    fine = resize(painting, *double)
+    return fine - resize(resize(fine, height, width), *double)
+
+
+def matched_detail(term: NeighborTerm, detail: Image, weights: Float[Tensor, "h w"]) -> Image:
+    """A painting's detail at the places that a picture's matches name.
+
+    Args:
+        term: with the matches of the picture at the coarser size.
+        detail: of the painting at twice the size that the term's dictionary is of, (1, 3, 2·h', 2·w').
+        weights: of each place of the picture; patches are multiplied by them.
+    Returns:
+        (1, 3, H, W), H and W twice the coarser picture's.
+    """
+    origins = _origins(term)
+    laid = detail.new_zeros(1, 3, *(CELL * side for side in term.grid))
+    for turn in torch.unique(term.dictionary.origins[:, 0]).tolist():
+        here = weights * (origins[..., 0] == turn)
+        turned = torch.rot90(detail, turn, (2, 3))
+        _lay(laid, turned, origins[..., 1:], here.to(detail.dtype))
+    return laid[:, :, : 2 * term.canvas[0], : 2 * term.canvas[1]]
+
+
+def _origins(term: NeighborTerm) -> Int[Tensor, "h w 3"]:
+    """Turn, row and column of each place's neighbour.
+
+    Where only every k-th place was searched, the places between follow the one before them.
+    """
+    assert term.matches is not None, "the neighbours have been searched"
+    height, width = term.grid
+    step = grid_step(height, width)
+    matches = term.matches.view(height, width).clamp(min=0).long()
+    down, along = torch.arange(height, device=matches.device), torch.arange(width, device=matches.device)
+    searched = matches[down // step * step][:, along // step * step]
+    origins = term.dictionary.origins[searched].clone()
+    if step > 1:
+        origins[..., 1] += (down % step)[:, None]
+        origins[..., 2] += (along % step)[None]
+    return origins
+
+
+def _lay(laid: Image, detail: Image, origins: Int[Tensor, "h w 2"], weights: Float[Tensor, "h w"]) -> None:
+    """Add patches of `detail` to `laid`, each multiplied by its weight and a window.
+
+    The windows (Hann, half overlapping) of all patches sum to 1.
+    """
+    side, edge = 2 * CELL, CELL // 2
+    rows, columns = (-(-length // CELL) for length in detail.shape[2:])
+    more = (edge, edge + columns * CELL - detail.shape[3], edge, edge + rows * CELL - detail.shape[2])
+    source = F.pad(detail, more, mode="replicate")[0]
+    patches = source.unfold(1, side, CELL).unfold(2, side, CELL)  # (3, rows, columns, side, side), a view
+    window = torch.hann_window(side, periodic=True, dtype=detail.dtype, device=detail.device)
+    window = window[:, None] * window
+    height, width = weights.shape
+    padded = F.pad(laid, (edge,) * 4)
+    for top in range(0, height, _ROWS):
+        part = slice(top, min(height, top + _ROWS))
+        down = origins[part, :, 0].clamp(max=rows - 1).flatten()
+        along = origins[part, :, 1].clamp(max=columns - 1).flatten()
+        chosen = patches[:, down, along] * (window * weights[part].flatten()[:, None, None])
+        count = part.stop - part.start
+        size = ((count + 1) * CELL, (width + 1) * CELL)
+        flat = chosen.permute(0, 2, 3, 1).reshape(1, 3 * side * side, -1)
+        folded = F.fold(flat, size, kernel_size=side, stride=CELL)
+        padded[:, :, top * CELL : top * CELL + size[0]].add_(folded)
+    laid.copy_(padded[:, :, edge:-edge, edge:-edge])
