@@ -1,9 +1,9 @@
 """The painting's own fine detail, laid where the picture is most like it.
 
 Not in Gatys et al. 2015. What a finer scale begins with decides more than the few steps taken there.
-Enlarging alone gives no brushwork, and growing it from nothing takes most of the steps. So each place of the
-coarser picture takes up what its nearest neighbour in the painting has in the next octave, as Hertzmann et al.
-2001 ("Image Analogies") carry detail from level to level.
+Enlarging alone gives no brushwork, and growing it from nothing takes most of the steps. So each place of
+the coarser picture takes up what its nearest neighbour in the painting has in the next octave, as Hertzmann
+et al. 2001 ("Image Analogies") carry detail from level to level.
 Differs: every place is laid at once, in patches that overlap by half, and the objective mends the seams.
 """
 
@@ -30,7 +30,9 @@ def octave(painting: Image, height: int, width: int) -> Float[Tensor, "B 3 _ _"]
     return fine - resize(resize(fine, height, width), *double)
 
 
-def matched_detail(term: NeighborTerm, detail: Image, weights: Float[Tensor, "h w"]) -> Image:
+def matched_detail(
+    term: NeighborTerm, detail: Float[Tensor, "1 3 _ _"], weights: Float[Tensor, "h w"]
+) -> Float[Tensor, "1 3 _ _"]:
     """A painting's detail at the places that a picture's matches name.
 
     Args:
@@ -46,7 +48,22 @@ def matched_detail(term: NeighborTerm, detail: Image, weights: Float[Tensor, "h 
         here = weights * (origins[..., 0] == turn)
         turned = torch.rot90(detail, turn, (2, 3))
         _lay(laid, turned, origins[..., 1:], here.to(detail.dtype))
+    down, along = (_window_sum(side).to(laid) for side in term.grid)
+    laid /= down[:, None] * along
     return laid[:, :, : 2 * term.canvas[0], : 2 * term.canvas[1]]
+
+
+def _window() -> Float[Tensor, " side"]:
+    """Hann: half-overlapping windows sum to 1, except beyond the middle of the first and the last."""
+    return torch.hann_window(2 * CELL, periodic=True, dtype=torch.float64)
+
+
+def _window_sum(places: int) -> Float[Tensor, " _"]:
+    """The windows of a row of places, added up; 0.5 to 1."""
+    added = torch.zeros((places + 1) * CELL, dtype=torch.float64)
+    for place in range(places):
+        added[place * CELL : (place + 2) * CELL] += _window()
+    return added[CELL // 2 : -(CELL // 2)]
 
 
 def _origins(term: NeighborTerm) -> Int[Tensor, "h w 3"]:
@@ -67,18 +84,19 @@ def _origins(term: NeighborTerm) -> Int[Tensor, "h w 3"]:
     return origins
 
 
-def _lay(laid: Image, detail: Image, origins: Int[Tensor, "h w 2"], weights: Float[Tensor, "h w"]) -> None:
-    """Add patches of `detail` to `laid`, each multiplied by its weight and a window.
-
-    The windows (Hann, half overlapping) of all patches sum to 1.
-    """
+def _lay(
+    laid: Float[Tensor, "1 3 _ _"],
+    detail: Float[Tensor, "1 3 _ _"],
+    origins: Int[Tensor, "h w 2"],
+    weights: Float[Tensor, "h w"],
+) -> None:
+    """Add patches of `detail` to `laid`, each multiplied by its weight and a window."""
     side, edge = 2 * CELL, CELL // 2
     rows, columns = (-(-length // CELL) for length in detail.shape[2:])
     more = (edge, edge + columns * CELL - detail.shape[3], edge, edge + rows * CELL - detail.shape[2])
     source = F.pad(detail, more, mode="replicate")[0]
     patches = source.unfold(1, side, CELL).unfold(2, side, CELL)  # (3, rows, columns, side, side), a view
-    window = torch.hann_window(side, periodic=True, dtype=detail.dtype, device=detail.device)
-    window = window[:, None] * window
+    window = (_window()[:, None] * _window()).to(detail)
     height, width = weights.shape
     padded = F.pad(laid, (edge,) * 4)
     for top in range(0, height, _ROWS):
