@@ -119,7 +119,7 @@ def plan_stylize(
         rate=schedule.rate,
         rematch=settings.rematch,
         detail=schedule.detail if start is not None else 0.0,
-        painting_detail=scene.painting_detail if schedule.painting_detail else None,
+        painting_detail=scene.painting_detail if settings.painting_detail_share else None,
         noisy=start is photo and settings.noise_share > 0,
         inputs=inputs,
         manifest=new("stylize", asked, inputs, weights, compute) | scene.neighbor_grids(scales),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from impasto.choices import Effort, Optimizer, SolverSpace
 from impasto.errors import SettingsError
 
-RECIPE = 2
+RECIPE = 3
 """The newest recipe: what settings that are left out mean. Files from before recipes have 1."""
 
 
@@ -39,16 +39,27 @@ class Schedule:
 
 
 _PYRAMID = Schedule("pyramid", "lbfgs", 0.004, 128, 100, 40, 0.3, 0.0)
-"""Chosen by looking at eight pairs of many kinds, and by the measures; docs/design.md has what was tried.
-40 steps at the finest scale: after 25 the painting's fine texture is only half there."""
+"""Recipe 2's, chosen by looking at eight pairs of many kinds, and by the measures (docs/design.md)."""
+
+_DRAFT = Schedule("pixels", "lbfgs", 0.02, 128, 40, 4, 0.7, 2.0)
+"""In so few steps a pyramid's fine levels stay behind, and colours glow; pixels are quicker there."""
+
+_NEIGHBORS = replace(
+    _PYRAMID, steps=80, finest_steps=22, style_loss="gram=1,neighbors=1", painting_detail=0.8
+)
+"""Recipe 3's. The painting's own detail saves the steps that would grow it (docs/design.md)."""
 
 RECIPES: Mapping[int, Mapping[Effort, Schedule]] = {
     1: {"good": Schedule("pixels", "lbfgs", 0.02, 128, 50, 10, 1.0, 2.0)},
     2: {
-        # In so few steps a pyramid's fine levels stay behind, and colours glow; pixels are quicker there.
-        "draft": Schedule("pixels", "lbfgs", 0.02, 128, 40, 4, 0.7, 2.0),
+        "draft": _DRAFT,
         "good": _PYRAMID,
         "best": replace(_PYRAMID, steps=200, finest_steps=150),
+    },
+    3: {
+        "draft": replace(_DRAFT, painting_detail=0.8),
+        "good": _NEIGHBORS,
+        "best": replace(_NEIGHBORS, steps=160, finest_steps=90),
     },
 }
 

@@ -125,11 +125,12 @@ class StylizeSettings(LookSettings, RunSettings):
     )  # fmt: skip
     painting_detail: float | None = option(
         None, "how much of the painting's fine detail each finer scale takes up, from the places that the "
-        "picture resembles; if left out, the effort's", low=0, high=2, advanced=True,
+        "picture resembles; less below strength 0.5; if left out, the effort's", low=0, high=2, advanced=True,
         label="Detail of the painting",
     )  # fmt: skip
     recipe: int = option(
-        RECIPE, "which generation of defaults to use: 1, that of version 0.1's first pictures; 2, today's",
+        RECIPE, "which generation of defaults to use: 1, that of version 0.1's first pictures; 2, the first "
+        "with a pyramid; 3, today's",
         low=1, high=RECIPE, advanced=True,
     )  # fmt: skip
     formula: Formula = option(
@@ -214,6 +215,12 @@ class StylizeSettings(LookSettings, RunSettings):
         None where weights are said, or mean what another formula says.
         """
         return strength.content_error(self.strength, self.recipe) if self._strength_decides else None
+
+    @property
+    def painting_detail_share(self) -> float:
+        """How much of the painting's fine detail finer scales take up: less below strength 0.5, at 0 none."""
+        share = self.schedule.painting_detail
+        return share * strength.painting_detail(self.strength) if self._strength_decides else share
 
     @property
     def noise_share(self) -> float:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from impasto.choices import NEIGHBORS, StyleLoss
 from impasto.image.color import grey, luminance, with_luminance
@@ -100,7 +102,7 @@ class StyleTransfer:
             if name == NEIGHBORS:
                 styles += self._neighbor_terms(scale, layout, areas, share)
             else:
-                styles += self._style_terms(scale, layout, areas, name, share, named=len(mix) > 1)
+                styles += self._style_terms(scale, layout, areas, name, share, named=len(mix) > 1 and name != "gram")
         priors = prior_terms(
             canvas,
             variation=settings.variation_weight,
@@ -184,7 +186,7 @@ class StyleTransfer:
                 label = self._neighbor_label(index, number)
                 yield NeighborTerm(by_region[index], canvas, 1.0, area, label), number, part
 
-    def painting_detail(self, scale: Scale, layout: Layout, image: Image) -> Image:
+    def painting_detail(self, scale: Scale, layout: Layout, image: Image) -> Float[Tensor, "1 3 _ _"]:
         """The paintings' detail for twice a scale's size, by the neighbours of what was reached there.
 
         Args:
@@ -208,7 +210,7 @@ class StyleTransfer:
                 whole = (slice(0, term.grid[0]), slice(0, term.grid[1]))
                 weights = weights * term.area.at(PLACES_LAYER, *whole)[0, 0]
             total += matched_detail(term, fine, weights)
-        total = total * self.settings.schedule.painting_detail
+        total = total * self.settings.painting_detail_share
         return grey(total) if self._grey else total
 
     def neighbor_grids(self, scales: Sequence[Scale]) -> dict[str, list[dict[str, int]]]:
