@@ -9,10 +9,12 @@ from torch import Tensor
 
 import impasto
 from impasto import StylizeSettings
+from impasto.errors import SettingsError
 from impasto.image.arrays import from_tensor
 from impasto.image.oklab import to_oklab, to_srgb
 from impasto.image.palette import MOST_GAIN, Palette, guided_filter, match_palette, with_chroma
 from impasto.image.read import read_picture
+from impasto.settings.fast import FastSettings
 from impasto.shapes import Image
 from impasto.style.palettes import PhotoPalette
 from impasto.style.style_images import read_styles
@@ -173,6 +175,19 @@ def test_lightness_stays_and_colours_are_within_range() -> None:
     assert float((chroma(found) - chroma(image)).abs().mean()) > 1e-2
 
 
+@pytest.mark.parametrize("size", [512, 2048])
+def test_the_filters_window_grows_with_the_picture(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    radii = []
+
+    def noted(values: Tensor, guide: Tensor, radius: int, softness: float) -> Tensor:
+        radii.append(radius)
+        return values
+
+    monkeypatch.setattr("impasto.image.palette.guided_filter", noted)
+    with_chroma(torch.full((1, 3, 4, size), 0.5), torch.zeros(1, 2, 4, size))
+    assert radii == [3 * size // 512]
+
+
 @pytest.fixture
 def settings(small_file: str) -> StylizeSettings:
     return StylizeSettings(
@@ -193,6 +208,22 @@ def test_a_painting_keeps_its_lightness(settings: StylizeSettings, init: str) ->
     assert found.manifest["settings"]["colors"] == "photo-palette"
     *_, last = impasto.iter_stylize(photo, style, settings)
     torch.testing.assert_close(last.image(), pixels, rtol=0, atol=1e-5)
+
+
+def test_a_first_picture_in_one_pass_is_in_the_paintings_colours(
+    settings: StylizeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def noted(cache: object, style: object, settings: FastSettings, *_: object) -> None:
+        asked.append(settings.colors)
+        raise SettingsError("far enough")
+
+    monkeypatch.setattr("impasto.recipes.stylize.cached_stylizer", noted)
+    for colors in ("photo-palette", "photo-luminance"):
+        with pytest.raises(SettingsError, match="far enough"):
+            impasto.stylize(scene(48, 64), stripes(40, 40), replace(settings, init="fast", colors=colors))
+    assert asked == ["style", "photo-luminance"]
 
 
 def test_kept_regions_are_the_photos(settings: StylizeSettings) -> None:
@@ -218,3 +249,15 @@ def test_each_region_has_the_palette_of_its_counterpart() -> None:
     left, right = found[..., :28].mean((0, 2, 3)), found[..., 36:].mean((0, 2, 3))
     for mean, (wanted, other) in ((left, sides), (right, sides[::-1])):
         assert float((mean - wanted).norm()) < 0.3 * float((mean - other).norm())
+
+
+def test_several_paintings_count_by_their_shares() -> None:
+    photo, pictures = from_tensor(scene(48, 64)), [stripes(40, 40), 0.3 + 0.4 * scene(30, 30)]
+    settings = StylizeSettings(colors="photo-palette")
+    palettes = [Palette.of(picture) for picture in pictures]
+    for blend, shares in (("1,3", [1, 3]), ("1,0", [1, 0]), ("fine,coarse", [2, 1])):
+        paintings = read_styles(pictures, blend).matched_to(photo, settings, [])
+        (found,) = PhotoPalette.of(paintings, photo, ["conv1_1", "conv2_1", "conv4_1"]).maps
+        wanted = match_palette(Palette.of(photo.pixels), Palette.mixed(palettes, shares))
+        torch.testing.assert_close(found.affine.matrix, wanted.affine.matrix)
+        torch.testing.assert_close(found.affine.offset, wanted.affine.offset)
