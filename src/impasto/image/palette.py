@@ -141,25 +141,26 @@ def guided_filter(
         softness: ε, a variance of the guide.
     """
     guide_mean = _box_mean(guide, radius)
-    variance = (_box_mean(guide.double().square(), radius) - guide_mean.square()).clamp(min=0)
+    variance = (_box_mean(guide.square(), radius) - guide_mean.square()).clamp(min=0)
     smoothed = []
     for index in range(values.shape[1]):
         channel = values[:, index : index + 1]
         mean = _box_mean(channel, radius)
-        slope = (_box_mean(guide.double() * channel, radius) - guide_mean * mean) / (variance + softness)
+        slope = (_box_mean(guide * channel, radius) - guide_mean * mean) / (variance + softness)
         offset = _box_mean(mean - slope * guide_mean, radius)
         smoothed.append((_box_mean(slope, radius) * guide + offset).to(values))
     return torch.cat(smoothed, dim=1)
 
 
 def _box_mean(values: Float[Tensor, "B 1 H W"], radius: int) -> Float[Tensor, "B 1 H W"]:
-    """Mean over the part of the square window around each pixel that is inside; float64, for running sums."""
-    values = values.double()
+    """Mean over the part inside of the square window around each pixel; its running sums are float64."""
+    number = values.dtype
     for axis in (2, 3):
         length = values.shape[axis]
-        sums = torch.cat([torch.zeros_like(values.narrow(axis, 0, 1)), values.cumsum(axis)], dim=axis)
+        sums = values.cumsum(axis, dtype=torch.float64)
+        sums = torch.cat([torch.zeros_like(sums.narrow(axis, 0, 1)), sums], dim=axis)
         here = torch.arange(length, device=values.device)
         first, end = (here - radius).clamp(min=0), (here + radius + 1).clamp(max=length)
         count = (end - first).reshape([-1, 1] if axis == 2 else [-1])
         values = (sums.index_select(axis, end) - sums.index_select(axis, first)) / count
-    return values
+    return values.to(number)
