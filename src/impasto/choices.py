@@ -26,8 +26,9 @@ NEIGHBORS = "neighbors"
 Blending: TypeAlias = Literal["targets", "losses"]
 """Several paintings: one style between theirs, or the styles of all of them at once."""
 
-Colors: TypeAlias = Literal["style", "photo-luminance", "photo-match"]
-"""Whose colours: the painting's, or the photo's, by painting its luminance or by recolouring the painting."""
+Colors: TypeAlias = Literal["style", "photo-luminance", "photo-match", "photo-palette"]
+"""Whose colours: the painting's; or the photo's, by painting its luminance, by recolouring the painting, or
+mapped to the painting's palette at the end."""
 
 ColorMatch: TypeAlias = Literal["symmetric", "cholesky", "histogram"]
 """How a painting is recoloured to a photo."""

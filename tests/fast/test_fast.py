@@ -19,6 +19,7 @@ from impasto.fast.one_pass import windows
 from impasto.fast.transformer_net import NormStats, TransformerNet
 from impasto.image.arrays import from_tensor
 from impasto.image.color import luminance
+from impasto.image.oklab import to_oklab
 from impasto.image.read import read_picture
 from impasto.image.resize import resize
 from impasto.image.write import write_picture
@@ -146,7 +147,11 @@ def test_the_photos_colours_are_kept(small: FastSettings) -> None:
     torch.testing.assert_close(found - luminance(found), photo - luminance(photo), atol=1 / 255, rtol=0)
     assert float((luminance(found) - luminance(photo)).abs().mean()) > 1e-3
     matched = stylize_fast(photo, style, replace(small, colors="photo-match")).picture.pixels
-    assert float((matched - stylize_fast(photo, style, small).picture.pixels).abs().mean()) > 1e-3
+    plain = stylize_fast(photo, style, small).picture.pixels
+    assert float((matched - plain).abs().mean()) > 1e-3
+    mapped = stylize_fast(photo, style, replace(small, colors="photo-palette")).picture.pixels
+    torch.testing.assert_close(to_oklab(mapped)[:, :1], to_oklab(plain)[:, :1], atol=1e-3, rtol=0)
+    assert float((mapped - plain).abs().mean()) > 1e-3
 
 
 def test_one_painter_for_many_photos(small: FastSettings) -> None:
@@ -279,6 +284,11 @@ def test_what_does_not_go_together_is_refused(small: FastSettings, small_file: s
             lambda: FastStylizer(settings=FastSettings(model=model, colors="photo-match")),
             SettingsError,
             "photo-luminance",
+        ),
+        (
+            lambda: FastStylizer(settings=FastSettings(model=model, colors="photo-palette")),
+            SettingsError,
+            "'photo-palette', which needs the painting, and model is .*small",
         ),
         (lambda: FastStylizer(settings=FastSettings(model=model, keep="red")), SettingsError, "--keep"),
         (lambda: stylize_fast(scene(32, 32), stripes(32, 32), replace(small, size=12)), ImageError, "16×16"),

@@ -23,6 +23,7 @@ from impasto.run.choose_layout import memory_limit
 from impasto.settings.fast import FastSettings
 from impasto.shapes import Image
 from impasto.style.cache import Cache, style_key
+from impasto.style.palettes import PhotoPalette
 from impasto.style.style_images import StyleImages, StyleSources, read_styles
 from impasto.system.device import compute_for_settings
 from impasto.system.distributed import single_process
@@ -142,7 +143,10 @@ class FastStylizer:
             image = resized_pixels(photo, *size, self.compute.device)
             start = grey(image) if self.settings.colors == "photo-luminance" else image
             painted = self.model.styled(start, paintings, tile)
-            return self._finish(painted.clamp(0, 1), image, paintings).cpu()
+            palette = None
+            if self.settings.colors == "photo-palette" and paintings is not None:
+                palette = PhotoPalette.of(paintings, photo, [LAYER])
+            return self._finish(painted.clamp(0, 1), image, paintings, palette).cpu()
 
     def _tile(self, height: int, width: int) -> int:
         """Side of the tiles, in pixels; 0: whole."""
@@ -153,10 +157,14 @@ class FastStylizer:
         device = self.compute.device
         return 0 if needed < memory_limit(self.settings.memory, device) - used(device) else TILE
 
-    def _finish(self, painted: Image, photo: Image, paintings: StyleImages | None) -> Image:
-        """The photo's chroma, if its colours are kept, and its kept regions, over what was painted."""
+    def _finish(
+        self, painted: Image, photo: Image, paintings: StyleImages | None, palette: PhotoPalette | None
+    ) -> Image:
+        """The picture with the photo's colours, if they are wanted, and with its kept regions."""
         if self.settings.colors == "photo-luminance":
             painted = with_luminance(photo, luminance(painted))
+        elif palette is not None:
+            painted = palette.recolor(painted, photo).to(photo.device)
         kept = paintings.regions.kept_mask(*photo.shape[2:]) if paintings and paintings.regions else None
         return painted if kept is None else torch.lerp(painted, photo, kept.to(photo.device))
 
@@ -184,10 +192,10 @@ def _check_style(style: StyleSources, settings: FastSettings) -> None:
         )
     if not settings.model and not given:
         raise SettingsError("there is neither a painting nor a model. Name a STYLE, or --model NAME.")
-    if settings.model and settings.colors == "photo-match":
+    if settings.model and settings.colors in ("photo-match", "photo-palette"):
         raise SettingsError(
-            "colors is 'photo-match', which recolours paintings, and a model has learned its own. Use "
-            "photo-luminance, or give the painting instead of --model."
+            f"colors is {settings.colors!r}, which needs the painting, and model is {settings.model!r}, "
+            "which has none. Use photo-luminance, or give the painting instead of --model."
         )
     if settings.model and (settings.keep or settings.style_scale != 1.0):
         name = "keep" if settings.keep else "style-scale"

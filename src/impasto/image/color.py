@@ -60,12 +60,12 @@ class Recolor(Protocol):
 
 @dataclass(frozen=True)
 class Affine:
-    """x ↦ A x + b, for each pixel's red, green and blue."""
+    """x ↦ A x + b, for each pixel's red, green and blue, or the channels of another colour space."""
 
-    matrix: Float[Tensor, "3 3"]
-    offset: Float[Tensor, " 3"]
+    matrix: Float[Tensor, "C C"]
+    offset: Float[Tensor, " C"]
 
-    def __call__(self, image: Image) -> Image:
+    def __call__(self, image: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
         """See `Recolor`."""
         matrix, offset = self.matrix.to(image), self.offset.to(image)
         return torch.einsum("dc,bchw->bdhw", matrix, image) + offset[:, None, None]
@@ -112,7 +112,8 @@ def match_colors(source: AnyImage, target: AnyImage, how: ColorMatch) -> Recolor
     if how == "cholesky":
         matrix = _lower(shape) @ torch.linalg.inv(_lower(covariance))
     else:
-        matrix = _power(shape, 0.5) @ _power(covariance, -0.5)
+        matrix = matrix_power(shape + _little(shape), 0.5)
+        matrix = matrix @ matrix_power(covariance + _little(covariance), -0.5)
     return Affine(matrix, target_mean - matrix @ middle)
 
 
@@ -123,6 +124,13 @@ def match_luminance(source: AnyImage, target: AnyImage) -> Recolor:
     matrix = factor * torch.tensor(LUMA, dtype=torch.float64).expand(3, 3)
     offset = float(target_values.mean()) - factor * float(values.mean())
     return Affine(matrix, torch.full((3,), offset, dtype=torch.float64))
+
+
+def matrix_power(covariance: Float[Tensor, "C C"], exponent: float) -> Float[Tensor, "C C"]:
+    """A power of a symmetric positive definite matrix."""
+    values, vectors = torch.linalg.eigh(covariance)
+    power: Tensor = vectors * values.clamp(min=1e-18).pow(exponent) @ vectors.T
+    return power
 
 
 def _curves(source: AnyImage, target: AnyImage) -> Curves:
@@ -158,13 +166,6 @@ def _lower(covariance: Float[Tensor, "3 3"]) -> Float[Tensor, "3 3"]:
     """Cholesky's factor; a picture of one colour gets a little of every other."""
     factor: Tensor = torch.linalg.cholesky(covariance + _little(covariance))
     return factor
-
-
-def _power(covariance: Float[Tensor, "3 3"], exponent: float) -> Float[Tensor, "3 3"]:
-    """A power of a symmetric matrix."""
-    values, vectors = torch.linalg.eigh(covariance + _little(covariance))
-    power: Tensor = vectors * values.clamp(min=1e-12).pow(exponent) @ vectors.T
-    return power
 
 
 def _little(covariance: Float[Tensor, "3 3"]) -> Float[Tensor, "3 3"]:

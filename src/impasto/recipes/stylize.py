@@ -164,6 +164,8 @@ def _starting_picture(
         return None
     if settings.init == "fast":
         fast_settings = FastSettings.like(settings, size=min(settings.size, FAST_SIZE))
+        if settings.colors == "photo-palette":  # painted in the painting's colours until the end
+            fast_settings = replace(fast_settings, colors="style")
         painted = (
             cached_stylizer(cache, style, fast_settings, on_download)
             .stylize(photo, regions=masks)

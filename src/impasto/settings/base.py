@@ -54,8 +54,8 @@ class LookSettings:
         label="Size of the strokes",
     )  # fmt: skip
     colors: Colors = option(
-        "style", "whose colours: the painting's; or the photo's, by painting its luminance or by recolouring "
-        "the painting", label="Colours",
+        "style", "whose colours: the painting's; or the photo's, by painting its luminance, by recolouring "
+        "the painting, or at the end, mapped to the painting's palette", label="Colours",
     )  # fmt: skip
     color_match: ColorMatch = option(
         "symmetric",

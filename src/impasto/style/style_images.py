@@ -69,7 +69,7 @@ class StyleImages:
             ImageError, SettingsError: as `read_regions`.
         """
         styles = self
-        if settings.colors != "style":
+        if settings.colors in ("photo-match", "photo-luminance"):
             how = settings.color_match
             recolors = tuple(
                 match_colors(picture.pixels, photo.pixels, how)

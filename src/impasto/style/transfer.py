@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import cast
 
 import torch
@@ -28,6 +29,7 @@ from impasto.settings.stylize import StylizeSettings
 from impasto.shapes import Image
 from impasto.style.cache import Cache
 from impasto.style.painting_detail import matched_detail, octave
+from impasto.style.palettes import PhotoPalette
 from impasto.style.regions import Regions
 from impasto.style.style_images import StyleImages
 
@@ -241,15 +243,22 @@ class StyleTransfer:
         return " ".join(filter(None, (names[region], painting)))
 
     def finish(self, image: Image) -> Image:
-        """The photo's chroma, if its colours are kept, and its kept regions, over what was painted."""
+        """The picture with the photo's colours, if they are wanted, and with its kept regions."""
         size = (image.shape[2], image.shape[3])
         kept = self._regions.kept_mask(*size) if self._regions else None
-        if not self._grey and kept is None:
+        mapped = self.settings.colors == "photo-palette"
+        if not self._grey and not mapped and kept is None:
             return image
         photo = self.cache.resized_pixels(self.photo, *size, torch.device("cpu"))
         if self._grey:
             image = with_luminance(photo, luminance(image))
+        elif mapped:
+            image = self._palette.recolor(image, photo)
         return image if kept is None else torch.lerp(image, photo, kept)
+
+    @cached_property
+    def _palette(self) -> PhotoPalette:
+        return PhotoPalette.of(self.paintings, self.photo, self.settings.layers)
 
     @property
     def _grey(self) -> bool:

@@ -24,6 +24,7 @@ WORDS = {
         "the painting's": "style",
         "the photo's (painting its light and dark)": "photo-luminance",
         "the photo's (recolouring the painting)": "photo-match",
+        "the photo's (in the painting's palette)": "photo-palette",
     },
 }
 """Plain words for what a setting may be."""

@@ -1,0 +1,84 @@
+"""The photo's colours in the paintings' palettes, over the whole picture or region by region."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+
+from impasto.image.oklab import to_oklab
+from impasto.image.palette import Palette, PaletteMap, match_palette, with_chroma
+from impasto.image.picture import Picture
+from impasto.image.resize import fit, resized_pixels
+from impasto.shapes import Image
+from impasto.style.regions import NO_STYLE, Regions
+from impasto.style.style_images import StyleImages
+
+MEASURED = 512
+"""Long side at most of the pictures whose palettes are measured, in pixels."""
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, eq=False)
+class PhotoPalette:
+    """What brings a photo's a and b of Oklab to its paintings' palettes.
+
+    Attributes:
+        maps: one for each region, or one for all.
+        regions: which parts of the photo they are for; None is all of it.
+    """
+
+    maps: tuple[PaletteMap, ...]
+    regions: Regions | None
+
+    @classmethod
+    def of(cls, paintings: StyleImages, photo: Picture, layers: Iterable[str]) -> "PhotoPalette":
+        """Measure the photo and its paintings, region by region.
+
+        Several paintings are one palette, their colours seen together, each counting by its mean share.
+
+        Args:
+            layers: the style's, over which the shares are averaged.
+        """
+        names, regions = list(layers), paintings.regions
+        sources = _palettes(photo, regions, None)
+        targets = [_palettes(picture, regions, number) for number, picture in enumerate(paintings.pictures)]
+        maps = []
+        for index, source in enumerate(sources):
+            shares = [paintings.neighbor_share(index, number, names) for number in range(len(targets))]
+            maps.append(match_palette(source, Palette.mixed([t[index] for t in targets], shares)))
+        return cls(tuple(maps), regions)
+
+    def recolor(self, image: Image, photo: Image) -> Image:
+        """What was painted, with its own lightness and the photo's colours; on the processor.
+
+        Args:
+            image: what was painted, sRGB-encoded, 0..1.
+            photo: the photo at the same size.
+        """
+        image, chroma = image.cpu(), to_oklab(photo.cpu())[:, 1:]
+        if self.regions is None:
+            return with_chroma(image, self.maps[0](chroma))
+        # Kept parts keep the photo's colours, so that the filter mixes no others into their edges.
+        mapped = chroma.clone()
+        for painted, map_region in zip(self.regions.painted, self.maps, strict=True):
+            share = self.regions.photo.soft(painted, *image.shape[2:])
+            mapped += share * (map_region(chroma) - chroma)
+        return with_chroma(image, mapped)
+
+
+def _palettes(picture: Picture, regions: Regions | None, number: int | None) -> list[Palette]:
+    """By region, of the photo (None) or of the painting of that number; of one without a mask, all of it."""
+    size = fit(picture.height, picture.width, min(MEASURED, max(picture.height, picture.width)))
+    image = resized_pixels(picture, *size, CPU)
+    if regions is None:
+        return [Palette.of(image)]
+    mask = regions.photo if number is None else regions.paintings[number]
+    areas = regions.painted if number is None else [source[number] for source in regions.sources]
+    whole = Palette.of(image)
+    if mask is None:
+        return [whole] * len(areas)
+    return [
+        whole if area is None or area == NO_STYLE else Palette.of(image, mask.soft(area, *size))
+        for area in areas
+    ]
