@@ -101,7 +101,7 @@ def main() -> None:
         painted = stylize(
             chosen.photo,
             chosen.painting,
-            StylizeSettings(size=chosen.size, effort=effort),  # type: ignore[arg-type]
+            StylizeSettings(size=chosen.size, effort=effort),
         )
         seconds = time.perf_counter() - began
         with torch.no_grad():

@@ -173,7 +173,9 @@ def test_fine_and_coarse_come_from_their_paintings(here: None) -> None:
     from impasto.run.layout import Layout
 
     def targets(style: list[object], blend: str = "") -> dict[str, torch.Tensor]:
-        job = plan_stylize("photo.png", style, StylizeSettings(size=48, blend=blend, precision="float32", style_loss="gram"))  # type: ignore[arg-type]
+        job = plan_stylize(
+            "photo.png", style, StylizeSettings(size=48, blend=blend, precision="float32", style_loss="gram")
+        )  # type: ignore[arg-type]
         terms = job.objective(job.scales[-1], Layout()).terms
         return {term.layer: term.target for term in terms if term.name.startswith("style")}  # type: ignore[attr-defined]
 
@@ -242,7 +244,9 @@ def test_summed_losses_are_each_paintings_loss_in_shares(here: None) -> None:
     image = scene(36, 48, seed=7)
 
     def style_loss(style: list[object], **how: str) -> float:
-        job = plan_stylize("photo.png", style, StylizeSettings(size=48, precision="float32", style_loss="gram", **how))  # type: ignore[arg-type]
+        job = plan_stylize(
+            "photo.png", style, StylizeSettings(size=48, precision="float32", style_loss="gram", **how)
+        )  # type: ignore[arg-type]
         terms = evaluator(job.network, job.objective(job.scales[-1], Layout()))(image).by_term
         return sum(value for name, value in terms.items() if name.startswith("style"))
 

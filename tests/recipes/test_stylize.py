@@ -59,6 +59,7 @@ def test_a_run_is_a_stream_of_progress(photo: str, painting: str, quick: Stylize
     assert set(steps[0].by_term) == {
         "content conv4_2",
         *(f"style conv{i}_1" for i in range(1, 6)),
+        "style neighbors",
         "gamut",
     }
 

@@ -60,7 +60,7 @@ def test_a_preset_and_an_effort_are_an_error_that_names_both(name: str) -> None:
 def test_a_manifest_holds_the_numbers_that_effort_gave(photo: str, painting: str, small_file: str) -> None:
     asked = StylizeSettings(effort="best", size=96, weights=small_file, finest_steps=4)
     plan = plan_stylize(photo, painting, asked)
-    expected = replace(RECIPES[2]["best"], finest_steps=4)
+    expected = replace(RECIPES[3]["best"], finest_steps=4)
     recorded = plan.manifest["settings"]
     assert {key: recorded[key] for key in asdict(expected) if key != "tv"} == {
         key: value for key, value in asdict(expected).items() if key != "tv"
@@ -85,6 +85,18 @@ def test_a_manifest_of_version_0_1_means_what_it_meant(photo: str, painting: str
         (300, 10, ()),
     ]
     assert (plan.optimizer, plan.detail, plan.rate) == ("lbfgs", 1.0, 0.02)
+
+
+def test_a_manifest_of_the_second_recipe_means_what_it_meant() -> None:
+    """It has its numbers, but not the fields that are younger."""
+    numbers = {"space": "pyramid", "optimizer": "lbfgs", "steps": 100, "finest_steps": 40, "detail": 0.3}
+    settings = from_json(StylizeSettings, {"recipe": 2, "style_loss": "gram", **numbers})
+    assert settings.schedule == RECIPES[2]["good"]
+    assert settings.painting_detail_share == 0
+    assert settings.content_error == pytest.approx(0.6)
+    assert StylizeSettings().painting_detail_share == 0.8
+    assert StylizeSettings(strength=0.2).painting_detail_share == pytest.approx(0.32)
+    assert StylizeSettings(strength=0.2, alpha=1.0).painting_detail_share == 0.8
 
 
 def test_the_first_recipe_has_one_effort() -> None:

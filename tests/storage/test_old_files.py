@@ -108,7 +108,7 @@ def test_a_painting() -> None:
     manifest = manifests.read(DATA / "e78b87f-painting.png")
     settings = StylizeSettings(
         size=48, steps=6, finest_steps=10, optimizer="lbfgs", recipe=1, precision="float32",
-        weights="small.safetensors",
+        weights="small.safetensors", style_loss="gram",
     )  # fmt: skip
     assert from_json(StylizeSettings, manifest["settings"]) == settings
     assert manifest["inputs"]["content"]["path"] == "photo.png"

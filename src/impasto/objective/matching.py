@@ -33,8 +33,8 @@ CANDIDATES = 8
 """Places that a matrix product chooses, in half precision if the features have it, and between which sums in
 float32 decide. bfloat16 alone chose another place in one of 1000 cases at 256 px."""
 
-_SCORES = 1 << 23
-"""Cosines that are computed at a time: 32 MB."""
+PLACES_AT_A_TIME = 256
+"""Places of a picture that are compared with the dictionary at a time, to bound the memory."""
 
 
 def build_dictionaries(
@@ -126,6 +126,18 @@ def _inside(area: GuidanceMask, turns: Sequence[int], step: int) -> Int[Tensor, 
 def _core(features: Features, name: str, tile: Tile) -> Float[Tensor, "B N _ _"]:
     rows, columns = tile.core_in_window(name)
     return features[:, :, rows, columns]
+
+
+def search_bytes(places: int, numbers: int, size: int) -> int:
+    """What a search takes besides the dictionary: its directions, cosines, and candidates in float32.
+
+    Args:
+        places: of the dictionary.
+        numbers: of a hypercolumn.
+        size: bytes of each of them.
+    """
+    at_a_time = places * (size + 4) + 3 * CANDIDATES * numbers * 4
+    return places * numbers * size + PLACES_AT_A_TIME * at_a_time
 
 
 def match(network: VGG19, objective: Objective, image: Image, *, tile: int = 0) -> Objective:
@@ -228,8 +240,7 @@ class _Search:
         """Find the neighbours of those rows and columns of places."""
         wanted = (self.term.place_weights > 0).view(self.term.grid)[down, along].flatten().nonzero().flatten()
         nearest = torch.full((len(columns[PLACES_LAYER]),), -1, dtype=torch.int64, device=wanted.device)
-        chunk = max(1, _SCORES // self.term.dictionary.places)
-        for places in torch.split(wanted, chunk):
+        for places in torch.split(wanted, PLACES_AT_A_TIME):
             nearest[places] = self._nearest(self._joined(columns, places) - self._mean)
         size = (down.stop - down.start, along.stop - along.start)
         self.matches.view(self.term.grid)[down, along] = nearest.view(size) + 1

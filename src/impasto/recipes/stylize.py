@@ -31,6 +31,9 @@ from impasto.style.style_images import StyleImages, StyleSources
 from impasto.style.transfer import StyleTransfer, style_layers
 from impasto.system.device import compute_for_settings
 
+PALETTE_BYTES = 86.0
+"""Bytes a pixel that photo-palette's colours take at the end; measured at 2048×2048."""
+
 FAST_SIZE = 1024
 """Long side at which the start `stylize_fast` is painted at most, in pixels."""
 
@@ -147,7 +150,8 @@ def _memory_model(network: VGG19, settings: StylizeSettings, paintings: StyleIma
     return replace(
         model,
         rotations=settings.rotations if NEIGHBORS in settings.style_mix else 0,
-        extra_bytes_per_pixel=paintings.regions.bytes if paintings.regions else 0.0,
+        extra_bytes_per_pixel=(paintings.regions.bytes if paintings.regions else 0.0)
+        + (PALETTE_BYTES if settings.colors == "photo-palette" else 0.0),
     )
 
 

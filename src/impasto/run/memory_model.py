@@ -10,6 +10,7 @@ from impasto.choices import Optimizer
 from impasto.layers import FIRST, LAYERS, Layer, deepest, find_layer
 from impasto.network.vgg import VGG19
 from impasto.objective.bands import Band
+from impasto.objective.matching import search_bytes
 from impasto.objective.neighbors import HYPERCOLUMN, PLACES_LAYER, grid_step
 from impasto.objective.tiles import Span, spans
 from impasto.run.layout import Layout
@@ -18,9 +19,6 @@ from impasto.system.distributed import world_size
 
 SCRATCH = 90_000_000
 """Bytes that convolutions work in and allocators keep, whatever the size; measured on CPUs."""
-
-SEARCH = 130_000_000
-"""Bytes that a search for nearest neighbours works in: cosines, and the candidates' hypercolumns."""
 
 VECTORS = 9
 """Images that are held besides a solver's history while the objective is evaluated."""
@@ -74,10 +72,8 @@ class MemoryModel:
         for height, width in style_sizes:
             forth = self._forward_bytes() * self._windows(height, width, layout.tile)[0]
             measured.append(12 * height * width + forth + target)
-        # A search holds the directions of one dictionary besides, and the cosines of some places.
-        dictionaries = [self._dictionary_bytes(*size) for size in style_sizes]
-        held = sum(dictionaries)
-        search = max(dictionaries, default=0) + SEARCH if held else 0
+        held = sum(self._dictionary(*size)[0] for size in style_sizes)
+        search = max((self._dictionary(*size)[1] for size in style_sizes), default=0)
         setup = picture + max(measured) + held + search
         pairs = min(layout.history, scale.steps) if self.optimizer == "lbfgs" else 0
         vectors = (VECTORS + 2 * pairs) * band
@@ -103,16 +99,14 @@ class MemoryModel:
         step = grid_step(rows, columns, copies)
         return copies * -(-rows // step) * -(-columns // step)
 
-    def _dictionary_bytes(self, height: int, width: int) -> int:
-        """Of a painting's hypercolumns."""
+    def _dictionary(self, height: int, width: int) -> tuple[int, int]:
+        """Bytes of a painting's hypercolumns, and of a search among them."""
         if not self.rotations:
-            return 0
+            return 0, 0
         numbers = sum(self.network.channels(name) for name in HYPERCOLUMN)
-        return (
-            self._places(height, width, self.rotations)
-            * numbers
-            * (torch.finfo(self.network.dtype).bits // 8)
-        )
+        size = torch.finfo(self.network.dtype).bits // 8
+        places = self._places(height, width, self.rotations)
+        return places * numbers * size, search_bytes(places, numbers, size)
 
     def evaluations(self, scale: Scale, layout: Layout) -> float:
         """What one evaluation costs, in evaluations of the whole image: halos, and the way forth twice."""

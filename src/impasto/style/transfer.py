@@ -104,7 +104,9 @@ class StyleTransfer:
             if name == NEIGHBORS:
                 styles += self._neighbor_terms(scale, layout, areas, share)
             else:
-                styles += self._style_terms(scale, layout, areas, name, share, named=len(mix) > 1 and name != "gram")
+                styles += self._style_terms(
+                    scale, layout, areas, name, share, named=len(mix) > 1 and name != "gram"
+                )
         priors = prior_terms(
             canvas,
             variation=settings.variation_weight,
