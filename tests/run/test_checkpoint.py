@@ -33,8 +33,9 @@ HERE = Path(__file__).parents[1]
 @pytest.fixture
 def quick(small_file: str) -> StylizeSettings:
     return StylizeSettings(
-        size=64, scales=2, steps=8, finest_steps=6, weights=small_file, precision="float32", history=4
-    )
+        size=64, scales=2, steps=8, finest_steps=6, weights=small_file, precision="float32", history=4,
+        style_loss="gram",
+    )  # fmt: skip
 
 
 @pytest.fixture

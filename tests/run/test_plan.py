@@ -97,7 +97,9 @@ def test_shares_of_a_process_fall(needs: MemoryModel) -> None:
 
 @pytest.fixture
 def roomy(small_file: str) -> StylizeSettings:
-    return StylizeSettings(weights=small_file, scales=1, steps=4, precision="float32", history=20)
+    return StylizeSettings(
+        weights=small_file, scales=1, steps=4, precision="float32", history=20, style_loss="gram"
+    )
 
 
 def test_a_job_that_cannot_fit_is_refused_with_the_largest_size_that_does(
