@@ -70,7 +70,8 @@ def plain_run(
     plain: Plain, start: torch.Tensor, style_weight: float, mark: dict[str, float], most: float
 ) -> dict[str, dict[str, float]]:
     """Seconds, evaluations and terms when the style and when the sum is at the mark, and at the end."""
-    here, moments = {"content": float("inf"), "style": float("inf")}, {}
+    here = {"content": float("inf"), "style": float("inf")}
+    moments: dict[str, dict[str, float]] = {}
 
     def loss(image: torch.Tensor) -> torch.Tensor:
         content, apart = plain.terms(image)
