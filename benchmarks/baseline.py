@@ -19,13 +19,15 @@ ALPHA = 1e-8
 
 
 def features(
-    layers: dict[str, tuple[torch.Tensor, torch.Tensor]], image: torch.Tensor
+    layers: dict[str, tuple[torch.Tensor, torch.Tensor]],
+    image: torch.Tensor,
+    pool: Callable[..., torch.Tensor] = F.avg_pool2d,
 ) -> dict[str, torch.Tensor]:
     mean = torch.tensor([103.939, 116.779, 123.68], device=image.device).view(1, 3, 1, 1)
     found, response = {}, image.flip(1) * 255 - mean
     for name, (weight, bias) in layers.items():
         if name.endswith("_1") and name != "conv1_1":
-            response = F.avg_pool2d(response, 2, ceil_mode=True)
+            response = pool(response, 2, ceil_mode=True)
         response = F.relu(F.conv2d(response, weight, bias, padding=1))
         found[name] = response
     return found

@@ -25,20 +25,6 @@ from impasto.recipes.stylize import stylize
 from impasto.settings.stylize import StylizeSettings
 
 
-def features(
-    layers: dict[str, tuple[torch.Tensor, torch.Tensor]], image: torch.Tensor
-) -> dict[str, torch.Tensor]:
-    """As in baseline.py, with the pooling that most public repositories use."""
-    mean = torch.tensor([103.939, 116.779, 123.68]).view(1, 3, 1, 1)
-    found, response = {}, image.flip(1) * 255 - mean
-    for name, (weight, bias) in layers.items():
-        if name.endswith("_1") and name != "conv1_1":
-            response = F.max_pool2d(response, 2, ceil_mode=True)
-        response = F.relu(F.conv2d(response, weight, bias, padding=1))
-        found[name] = response
-    return found
-
-
 class Plain:
     """The plain implementation's objective."""
 
@@ -47,8 +33,8 @@ class Plain:
         names = list(weights)[: LAYERS["conv5_1"].convolutions]
         self.layers = {name: weights[name] for name in names}
         with torch.no_grad():
-            self.content = features(self.layers, content)["conv4_2"]
-            painted = features(self.layers, style)
+            self.content = baseline.features(self.layers, content, F.max_pool2d)["conv4_2"]
+            painted = baseline.features(self.layers, style, F.max_pool2d)
             self.grams = {n: self._gram(painted[n]) for n in baseline.STYLE_LAYERS}
 
     @staticmethod
@@ -57,10 +43,10 @@ class Plain:
 
     def terms(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The relative squared error of the content, and the mean one of the Gram matrices."""
-        found = features(self.layers, image)
-        content = (found["conv4_2"] - self.content).square().sum() / self.content.square().sum()
+        responses = baseline.features(self.layers, image, F.max_pool2d)
+        content = (responses["conv4_2"] - self.content).square().sum() / self.content.square().sum()
         apart = [
-            (self._gram(found[name]) - wanted).square().sum() / wanted.square().sum()
+            (self._gram(responses[name]) - wanted).square().sum() / wanted.square().sum()
             for name, wanted in self.grams.items()
         ]
         return content, torch.stack(apart).mean()
