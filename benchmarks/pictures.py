@@ -31,9 +31,13 @@ KNOWN = {field.name for field in fields(StylizeSettings)}
 BEFORE: dict[str, object] = {"recipe": 1}
 """Settings of the default before recipes were numbered."""
 
+GRAM: dict[str, object] = {"recipe": 2}
+"""Settings of the default whose style was Gram matrices alone."""
+
 ROWS: dict[str, Callable[[float], dict[str, object]]] = {
     OURS: lambda strength: {"strength": strength},
     OLD: lambda strength: {"strength": strength, **BEFORE},
+    "gram": lambda strength: {"strength": strength, **GRAM},
     "draft": lambda strength: {"strength": strength, "effort": "draft"},
     "best": lambda strength: {"strength": strength, "effort": "best"},
 }
@@ -45,7 +49,7 @@ PRESETS: dict[str, dict[str, object]] = {
 }
 """Rows of other tools' settings, which have one strength."""
 
-FRONT_ROWS = (OURS, OLD)
+FRONT_ROWS = (OURS, OLD, "gram")
 """Rows that are painted at all strengths, on the pairs of the front."""
 
 ADAIN = "adain"
