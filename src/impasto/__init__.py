@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from impasto.image.read import read_picture
     from impasto.image.resize import resize
     from impasto.image.write import write_picture
+    from impasto.network.download import report_downloads
     from impasto.network.vgg import VGG19
     from impasto.network.weights import load as load_weights
     from impasto.recipes.batch import BatchProgress, batch
@@ -117,6 +118,7 @@ _HOMES = {
     "read_picture": "image.read",
     "reconstruct_content": "recipes.reconstruct",
     "reconstruct_style": "recipes.reconstruct",
+    "report_downloads": "network.download",
     "resize": "image.resize",
     "resume": "recipes.rerun",
     "stylize": "recipes.stylize",
@@ -179,6 +181,7 @@ __all__ = [
     "read_picture",
     "reconstruct_content",
     "reconstruct_style",
+    "report_downloads",
     "resize",
     "resume",
     "stylize",

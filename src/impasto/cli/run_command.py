@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from impasto.cli import console
-from impasto.cli.exit_codes import downloading
+from impasto.cli.exit_codes import download_bar
 from impasto.cli.output import Output
 from impasto.cli.progress_bars import RunBar
 from impasto.cli.run_files import RunFiles
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def prepared_and_painted(
-    prepare: "Callable[[Callable[[int, int], None]], RunPlan]",
+    prepare: "Callable[[], RunPlan]",
     output: Output,
     inputs: Sequence[InputFile],
     longest: int | None = None,
@@ -40,8 +40,8 @@ def prepared_and_painted(
 
     output.check(inputs, longest)
     join_process_group()
-    with downloading("fetching VGG-19") as on_download:
-        plan = prepare(on_download)
+    with download_bar("fetching VGG-19"):
+        plan = prepare()
     paint(plan, output)
 
 

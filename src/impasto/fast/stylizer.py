@@ -13,7 +13,6 @@ from impasto.image.color import grey, luminance, with_luminance
 from impasto.image.picture import Picture
 from impasto.image.read import Source, read_picture
 from impasto.image.resize import fit, resize, resized_pixels
-from impasto.network.download import ByteProgress
 from impasto.network.vgg import load_vgg19
 from impasto.network.weight_records import ADAIN_DECODER
 from impasto.network.weights import Weights, load
@@ -39,7 +38,6 @@ class FastStylizer:
     Args:
         style: paintings; none if the settings name a model.
         settings: how; default `FastSettings()`.
-        on_download: called with bytes done and bytes in all while weights are fetched.
     Raises:
         SettingsError: paintings and a model, or neither; a setting that does not go with a model.
         ImageError, WeightsError, DeviceError: before anything is computed.
@@ -53,8 +51,6 @@ class FastStylizer:
         self,
         style: StyleSources = (),
         settings: FastSettings | None = None,
-        *,
-        on_download: ByteProgress | None = None,
     ) -> None:
         self.settings = settings = settings or FastSettings()
         _check_style(style, settings)
@@ -79,9 +75,8 @@ class FastStylizer:
                 pooling=settings.pooling,
                 deepest_layer=LAYER,
                 compute=self.compute,
-                on_download=on_download,
             )
-            decoder = load(settings.decoder or None, record=ADAIN_DECODER, progress=on_download)
+            decoder = load(settings.decoder or None, record=ADAIN_DECODER)
             self.model = AdaINModel(
                 network.with_padding("reflect"), Decoder.build(decoder, network), settings, decoder.sha256
             )
@@ -169,9 +164,7 @@ class FastStylizer:
         return painted if kept is None else torch.lerp(painted, photo, kept.to(photo.device))
 
 
-def cached_stylizer(
-    cache: Cache, style: StyleSources, settings: FastSettings, on_download: ByteProgress | None = None
-) -> FastStylizer:
+def cached_stylizer(cache: Cache, style: StyleSources, settings: FastSettings) -> FastStylizer:
     """The stylizer that an earlier job has left in the cache, or a new one.
 
     Raises:
@@ -180,7 +173,7 @@ def cached_stylizer(
     return cache.get(
         "stylizer",
         style_key(style, settings),
-        lambda: FastStylizer(style, settings, on_download=on_download),
+        lambda: FastStylizer(style, settings),
     )
 
 

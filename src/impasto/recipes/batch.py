@@ -11,7 +11,6 @@ from impasto.errors import DeviceError, ImageError, ImpastoError
 from impasto.image.folders import AnyPath
 from impasto.image.read import read_picture
 from impasto.image.write import check_output
-from impasto.network.download import ByteProgress
 from impasto.network.weights import expected_digest
 from impasto.recipes.inputs import settings_files
 from impasto.recipes.pairs import Pair, process_share, style_by_style, with_outputs
@@ -63,7 +62,6 @@ def batch(
     settings: StylizeSettings | None = None,
     *,
     format: str = "png",
-    on_download: ByteProgress | None = None,
     cache: Cache | None = None,
 ) -> Iterator[BatchProgress]:
     """Repaint each photograph in the style of its painting; yields after every step and every picture.
@@ -78,7 +76,6 @@ def batch(
         folder: of the results; made if it is not there.
         settings: the same for all; default `StylizeSettings()`.
         format: of results whose output does not say, without its dot.
-        on_download: called with bytes done and bytes in all while the weights are fetched.
         cache: what earlier jobs have left; default a new one.
     Raises:
         SettingsError: as `with_outputs` (an output is an input, say), or a setting that cannot be used.
@@ -103,7 +100,7 @@ def batch(
             continue
         try:
             painting, step = yield from _paint(
-                pair, settings, on_download, cache, functools.partial(tell, before, state="painting")
+                pair, settings, cache, functools.partial(tell, before, state="painting")
             )
         except (ImageError, DeviceError) as failure:
             error = str(failure)
@@ -118,14 +115,13 @@ def batch(
 def _paint(
     pair: Pair,
     settings: StylizeSettings,
-    on_download: ByteProgress | None,
     cache: Cache,
     tell: Callable[..., BatchProgress],
 ) -> Generator[BatchProgress, None, tuple[Painting, Progress]]:
     """One painting and its last step; apart, so that the pictures read for it leave the memory with it."""
     make_folder(Path(pair.output).parent)
     check_output(pair.output, longest=settings.size)
-    plan = plan_stylize(pair.content, pair.style, settings, on_download=on_download, cache=cache)
+    plan = plan_stylize(pair.content, pair.style, settings, cache=cache)
     steps = iter_run(plan)
     last = next(steps)  # every run has a first step
     yield tell(step=last)

@@ -12,7 +12,6 @@ from impasto.image.picture import Picture
 from impasto.image.read import Source, read_picture
 from impasto.image.resize import fit, resized_pixels
 from impasto.layers import check_size
-from impasto.network.download import ByteProgress
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load
 from impasto.objective.terms import gram
@@ -47,15 +46,12 @@ class FeatureSheet:
     mean_responses: tuple[float, ...]
 
 
-def features(
-    image: Source, settings: FeaturesSettings | None = None, *, on_download: ByteProgress | None = None
-) -> FeatureSheet:
+def features(image: Source, settings: FeaturesSettings | None = None) -> FeatureSheet:
     """What the filters of a layer make of an image: F^l of Gatys et al. 2015, or G^l of Eq. 3.
 
     Args:
         image: a file, a `PIL.Image`, a NumPy array or a tensor.
         settings: which layer and channels; default `FeaturesSettings()`.
-        on_download: called with bytes done and bytes in all while the weights are fetched.
     Raises:
         SettingsError: unknown layer or a channel that the layer does not have.
         ImageError, WeightsError, DeviceError.
@@ -66,7 +62,7 @@ def features(
     size = fit(picture.height, picture.width, settings.size)
     check_size(*size, [settings.layer], role="image")
     network = VGG19.build(
-        load(settings.weights or None, progress=on_download),
+        load(settings.weights or None),
         pooling=settings.pooling,
         deepest_layer=settings.layer,
         device=compute.device,

@@ -9,7 +9,6 @@ from pathlib import Path
 from impasto.errors import ImpastoError
 from impasto.image.picture import Picture
 from impasto.image.read import Source, read_picture
-from impasto.network.download import ByteProgress
 from impasto.recipes.inputs import settings_files, source_files
 from impasto.recipes.reconstruct import plan_content, plan_style
 from impasto.recipes.stylize import plan_stylize
@@ -69,7 +68,6 @@ def figure(
     settings: FigureSettings | None = None,
     *,
     panels: str | os.PathLike[str] = "",
-    on_download: ByteProgress | None = None,
 ) -> Iterator[FigureProgress]:
     """Compute the panels of a figure one after another, then draw it; yields after every step.
 
@@ -101,7 +99,7 @@ def figure(
     )
     check_figure_output(output)
     photo, painting = read_picture(content, role="content image"), read_picture(style, role="style image")
-    panels_to_paint = panels_of(number, photo, painting, settings, on_download)
+    panels_to_paint = panels_of(number, photo, painting, settings)
     make_folder(folder)
     pictures = {}
     for index, panel in enumerate(panels_to_paint, start=1):
@@ -127,7 +125,6 @@ def panels_of(
     photo: Picture,
     painting: Picture,
     settings: FigureSettings,
-    on_download: ByteProgress | None = None,
 ) -> list[Panel]:
     """The panels of Figure 1 or 2, in the order in which they are computed."""
     common = {"size": settings.size, "seed": settings.seed, "device": settings.device}
@@ -135,7 +132,7 @@ def panels_of(
 
     def content_panel(name: str) -> Panel:
         chosen = ReconstructContentSettings(layer=name, steps=settings.steps, **common)  # type: ignore[arg-type]
-        return Panel(f"content-{name}", lambda: plan_content(photo, chosen, on_download=on_download))
+        return Panel(f"content-{name}", lambda: plan_content(photo, chosen))
 
     def style_panel(count: int) -> Panel:
         layers = dict.fromkeys(PAPER_STYLE_LAYERS[:count], 1 / count)
@@ -146,7 +143,7 @@ def panels_of(
         )
         if settings.steps:
             chosen = replace(chosen, steps=settings.steps, finest_steps=settings.steps)
-        return Panel(f"style-{count}", lambda: plan_style(painting, chosen, on_download=on_download))
+        return Panel(f"style-{count}", lambda: plan_style(painting, chosen))
 
     def transfer_panel(count: int, column: int) -> Panel:
         layers = dict.fromkeys(PAPER_STYLE_LAYERS[:count], 1 / count)
@@ -166,7 +163,7 @@ def panels_of(
         )
         return Panel(
             f"transfer-{'ABCDE'[count - 1]}-{column + 1}",
-            lambda: plan_stylize(photo, painting, chosen, on_download=on_download),
+            lambda: plan_stylize(photo, painting, chosen),
         )
 
     counts = range(1, len(PAPER_STYLE_LAYERS) + 1)

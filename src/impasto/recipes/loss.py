@@ -8,7 +8,6 @@ import torch
 from impasto.image.read import Source, read_picture
 from impasto.image.resize import fit, resize
 from impasto.layers import check_size, deepest
-from impasto.network.download import ByteProgress
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load
 from impasto.objective.build import content_terms, style_terms_from_images
@@ -50,8 +49,6 @@ def paper_loss(
     style: Source,
     image: Source,
     settings: LossSettings | None = None,
-    *,
-    on_download: ByteProgress | None = None,
 ) -> PaperLoss:
     """The paper's loss of `image`, term by term, in float32 at the image's own size.
 
@@ -63,7 +60,6 @@ def paper_loss(
     Args:
         content, style, image: files, `PIL.Image`s, arrays or tensors.
         settings: layers, weights, pooling, device; default the paper's.
-        on_download: called with bytes done and bytes in all while the weights are fetched.
     Raises:
         SettingsError, ImageError, WeightsError, DeviceError.
     """
@@ -80,7 +76,7 @@ def paper_loss(
 
     compute: Compute = choose_compute(settings.device, "float32")
     network = VGG19.build(
-        load(settings.weights or None, progress=on_download),
+        load(settings.weights or None),
         pooling=settings.pooling,
         deepest_layer=deepest(names).name,
         device=compute.device,

@@ -19,7 +19,6 @@ from impasto.metrics.self_similarity import self_similarity_distance
 from impasto.metrics.sifid import frechet_distance
 from impasto.metrics.speckle import crispness, speckle
 from impasto.metrics.weights import WEIGHT_DIGESTS, JudgeWeights, load_judges
-from impasto.network.download import ByteProgress
 from impasto.settings.measure import MeasureSettings
 from impasto.shapes import Image
 from impasto.system.device import choose_compute, use_threads
@@ -96,8 +95,6 @@ def measure(
     painting: Source,
     pictures: Source | Sequence[Source],
     settings: MeasureSettings | None = None,
-    *,
-    on_download: ByteProgress | None = None,
 ) -> Measures:
     """Measure stylized pictures by networks and statistics that no objective here uses.
 
@@ -108,7 +105,6 @@ def measure(
         photo, painting: what the pictures were made from: files, `PIL.Image`s, arrays or tensors.
         pictures: one or several to be measured.
         settings: size and device.
-        on_download: called with bytes done and bytes in all while the judging networks are fetched.
     Raises:
         SettingsError: no pictures.
         ImageError: a picture that cannot be read, or that is too small or too narrow.
@@ -125,7 +121,7 @@ def measure(
     read = [_one(source, "picture") for source in sources]
     for picture in read:
         _sizes(picture, originals[1], settings.size)
-    judges = load_judges(device, on_download=on_download)
+    judges = load_judges(device)
     found = []
     for picture in read:
         with (

@@ -9,7 +9,6 @@ from impasto.image.noise import white_noise
 from impasto.image.read import Source, read_picture
 from impasto.image.resize import fit, resized_pixels
 from impasto.layers import check_size, deepest, find_layer
-from impasto.network.download import ByteProgress
 from impasto.network.vgg import load_vgg19
 from impasto.objective.build import content_terms, prior_terms, style_terms
 from impasto.objective.objective import Objective
@@ -64,8 +63,6 @@ def reconstruct_style(image: StyleSources, settings: ReconstructStyleSettings | 
 def plan_content(
     image: Source,
     settings: ReconstructContentSettings | None = None,
-    *,
-    on_download: ByteProgress | None = None,
 ) -> RunPlan:
     """Read and check everything; the job that `reconstruct_content` runs.
 
@@ -82,7 +79,6 @@ def plan_content(
         pooling=settings.pooling,
         deepest_layer=settings.layer,
         compute=compute,
-        on_download=on_download,
     )
     shown = resized_pixels(picture, *canvas, compute.device)
 
@@ -132,8 +128,6 @@ def plan_content(
 def plan_style(
     image: StyleSources,
     settings: ReconstructStyleSettings | None = None,
-    *,
-    on_download: ByteProgress | None = None,
 ) -> RunPlan:
     """Read and check everything; the job that `reconstruct_style` runs.
 
@@ -165,7 +159,6 @@ def plan_style(
         pooling=settings.pooling,
         deepest_layer=last.name,
         compute=compute,
-        on_download=on_download,
     )
 
     def long(scale: Scale) -> int:

@@ -8,7 +8,6 @@ from typing import Any
 
 from impasto.errors import CheckpointError
 from impasto.fast.stylizer import FastStylizer
-from impasto.network.download import ByteProgress
 from impasto.recipes.reconstruct import plan_content, plan_style
 from impasto.recipes.stylize import plan_stylize
 from impasto.results import manifest as manifests
@@ -54,7 +53,6 @@ def plan_rerun(
     style: str | Sequence[str] = "",
     regions: Sequence[str] = (),
     weights: str = "",
-    on_download: ByteProgress | None = None,
 ) -> RunPlan:
     """The job that made a picture, ready to run: same settings, device, precision, threads and layouts.
 
@@ -69,7 +67,7 @@ def plan_rerun(
         ImpastoError: as in `plan_stylize`.
     """
     moved = {"content": content, "style": style, "regions": regions, "weights": weights}
-    return _plan(manifests.read(path), path, moved, on_download)
+    return _plan(manifests.read(path), path, moved)
 
 
 def rerun_fast(
@@ -79,7 +77,6 @@ def rerun_fast(
     style: str | Sequence[str] = "",
     regions: Sequence[str] = (),
     weights: str = "",
-    on_download: ByteProgress | None = None,
 ) -> Painting:
     """Paint again what was painted in one pass; on the same machine the pixels come out identical.
 
@@ -97,7 +94,7 @@ def rerun_fast(
     tile = manifest["result"].get("tile", settings.tile)
     settings = replace(settings, threads=manifest["machine"]["threads"], tile=tile, **changes)
     styles = _several(manifest, path, "style", style)
-    painter = FastStylizer(styles, settings, on_download=on_download)
+    painter = FastStylizer(styles, settings)
     photo = content or manifests.find_input(manifest, "content", path)
     painting = painter.stylize(photo, regions=_several(manifest, path, "regions", regions))
     now = {"inputs": painting.manifest["inputs"], "weights": painting.manifest["weights"]}
@@ -121,7 +118,6 @@ def plan_resume(
     regions: Sequence[str] = (),
     weights: str = "",
     changed: bool = False,
-    on_download: ByteProgress | None = None,
     check: Callable[[dict[str, Any]], None] = lambda facts: None,
 ) -> tuple[RunPlan, Snapshot, dict[str, Any]]:
     """A run that was stopped, where it stood, and what it was to write: the pixels of one that was not.
@@ -143,7 +139,7 @@ def plan_resume(
         with _manifest_errors(path):
             manifest, output = saved.facts["manifest"], saved.facts["output"]
             check(saved.facts)
-        plan = _plan(manifest, path, moved, on_download, resuming=True, changed=changed, advice=advice)
+        plan = _plan(manifest, path, moved, resuming=True, changed=changed, advice=advice)
         return plan, saved.snapshot(plan.space, plan.network.device), output
 
 
@@ -151,7 +147,6 @@ def _plan(
     manifest: Mapping[str, Any],
     path: str | os.PathLike[str],
     moved: Mapping[str, str | Sequence[str]],
-    on_download: ByteProgress | None,
     *,
     resuming: bool = False,
     changed: bool = False,
@@ -184,7 +179,7 @@ def _plan(
         layouts = [Layout(**layout) for layout in manifest.get("layouts", ())]
 
     def prepared(also: Mapping[str, Any], **most: Any) -> RunPlan:
-        return recipe(*inputs, replace(settings, **changes, **also), on_download=on_download, **more, **most)
+        return recipe(*inputs, replace(settings, **changes, **also), **more, **most)
 
     turns = manifest.get("turns", ())
     plan = prepared(merged_changes(turns) if resuming else {})

@@ -12,7 +12,6 @@ from impasto.image.picture import Picture
 from impasto.image.read import Source, read_picture
 from impasto.image.resize import fit, resize
 from impasto.layers import Layer, check_size, deepest
-from impasto.network.download import ByteProgress
 from impasto.network.vgg import VGG19
 from impasto.results.manifest import new
 from impasto.results.painting import Painting
@@ -79,7 +78,6 @@ def plan_stylize(
     settings: StylizeSettings | None = None,
     *,
     regions: Sequence[Source] = (),
-    on_download: ByteProgress | None = None,
     cache: Cache | None = None,
     layouts: Sequence[Layout] = (),
 ) -> RunPlan:
@@ -87,7 +85,6 @@ def plan_stylize(
 
     Args:
         regions: as in `stylize`.
-        on_download: called with bytes done and bytes in all while the weights are fetched.
         cache: what earlier jobs have left, and later ones may use; default one of its own.
         layouts: of a run that this one continues; default those that fit what memory is free now.
     Raises:
@@ -99,14 +96,14 @@ def plan_stylize(
     photo = read_picture(content, role="content image")
     paintings = cache.styles(style, asked.blend).matched_to(photo, asked, regions)
     paintings.check(asked.layers)
-    start = _starting_picture(asked, photo, style, regions, cache, on_download)
+    start = _starting_picture(asked, photo, style, regions, cache)
     last = deepest(layers := [*style_layers(asked), *asked.content_layers])
     scales, settings = _scales(photo, asked, last)
     schedule, canvas = settings.schedule, (scales[-1].height, scales[-1].width)
     check_size(*canvas, layers, role="painting")
     for painting in paintings.pictures:
         check_size(painting.height, painting.width, layers, role="style image")
-    network, weights = cache.network(settings, last.name, compute, on_download)
+    network, weights = cache.network(settings, last.name, compute)
     inputs = {"content": photo, **paintings.inputs}
     if start is not None and asked.init not in BUILT_IN_STARTS:
         inputs["init"] = start
@@ -161,7 +158,6 @@ def _starting_picture(
     style: StyleSources,
     masks: Sequence[Source],
     cache: Cache,
-    on_download: ByteProgress | None,
 ) -> Picture | None:
     """What the run starts from; None is white noise."""
     if settings.init == "noise":
@@ -170,11 +166,7 @@ def _starting_picture(
         fast_settings = FastSettings.like(settings, size=min(settings.size, FAST_SIZE))
         if settings.colors == "photo-palette":  # painted in the painting's colours until the end
             fast_settings = replace(fast_settings, colors="style")
-        painted = (
-            cached_stylizer(cache, style, fast_settings, on_download)
-            .stylize(photo, regions=masks)
-            .picture.pixels
-        )
+        painted = cached_stylizer(cache, style, fast_settings).stylize(photo, regions=masks).picture.pixels
         here = resize(photo.pixels, *painted.shape[2:])
         return Picture(torch.lerp(here, painted, 0.5).clamp(0, 1), name="fast")
     return photo if settings.init == "content" else read_picture(settings.init, role="init image")

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from impasto.fast.models import Model
 from impasto.fast.trainer import Trainer, TrainProgress
 from impasto.image.read import Source
-from impasto.network.download import ByteProgress
 from impasto.settings.fast import TrainSettings
 
 
@@ -40,7 +39,6 @@ def iter_train(
     settings: TrainSettings | None = None,
     *,
     resume: str | os.PathLike[str] = "",
-    on_download: ByteProgress | None = None,
 ) -> Iterator[TrainProgress]:
     """The same, step by step. Everything is read and checked before the first.
 
@@ -48,7 +46,7 @@ def iter_train(
         SettingsError, ImageError, WeightsError, DeviceError: before anything is computed.
         CheckpointError: `resume` is none, is damaged, or is of another training.
     """
-    run = Trainer(style, images, settings or TrainSettings(), on_download)
+    run = Trainer(style, images, settings or TrainSettings())
     if resume:
         run.restore(resume)
     return run.steps()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from impasto.errors import ImpastoError
+from impasto.formatting import format_bytes
 from impasto.studio.messages import FORMATS, JobEstimate, JobRequest, Update
 from impasto.studio.preview import (
     SHOWN,
@@ -70,6 +71,7 @@ class Worker:
         self._job: RunPlan | None = None
         self.changes: dict[str, Any] = {}
         self._cache: Cache | None = None
+        self._download = (-1, -EVERY)  # percent last told, and when
 
     @property
     def cache(self) -> "Cache":
@@ -81,7 +83,23 @@ class Worker:
         return self._cache
 
     def serve(self, what: str, *more: Any) -> None:
-        """Do one thing that the queue wants."""
+        """Do one thing that the queue wants, and tell it of downloads meanwhile."""
+        from impasto.network.download import report_downloads
+
+        with report_downloads(self._tell_download):
+            self._serve(what, *more)
+
+    def _tell_download(self, done: int, total: int) -> None:
+        # At most a hundred messages: without a job nobody reads the pipe, and a full one would block.
+        percent = 100 * done // total
+        now = time.monotonic()
+        if percent != self._download[0] and (now - self._download[1] >= EVERY or done == total):
+            self._download = (percent, now)
+            self._send(
+                Update(text=f"Fetching the network's weights, once: {percent} % of {format_bytes(total)}.")
+            )
+
+    def _serve(self, what: str, *more: Any) -> None:
         if what == "paint":
             self._paint(*more)
         elif what == "foresee":
