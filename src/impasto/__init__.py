@@ -34,22 +34,27 @@ if TYPE_CHECKING:
     from impasto.network.download import report_downloads
     from impasto.network.vgg import VGG19
     from impasto.network.weights import load as load_weights
-    from impasto.recipes.batch import BatchProgress, batch
+    from impasto.recipes.batch import BatchProgress, BatchResult, batch, iter_batch
     from impasto.recipes.contact_sheet import contact_sheet
     from impasto.recipes.export import export_onnx
     from impasto.recipes.fast import stylize_fast
     from impasto.recipes.features import FeatureSheet, features
-    from impasto.recipes.figure import figure
+    from impasto.recipes.figure import FigureProgress, figure, iter_figure
     from impasto.recipes.loss import PaperLoss, paper_loss
     from impasto.recipes.measure import Measures, PictureMeasures, measure
     from impasto.recipes.pairs import Pair, all_pairs, read_pairs
-    from impasto.recipes.reconstruct import reconstruct_content, reconstruct_style
+    from impasto.recipes.reconstruct import (
+        iter_reconstruct_content,
+        iter_reconstruct_style,
+        reconstruct_content,
+        reconstruct_style,
+    )
     from impasto.recipes.rerun import resume
     from impasto.recipes.stylize import iter_stylize, plan_stylize, stylize
     from impasto.recipes.train import iter_train, train
     from impasto.results.painting import Painting
     from impasto.run.estimate import Estimate, estimate
-    from impasto.run.loop import finish, iter_run
+    from impasto.run.loop import iter_run
     from impasto.run.plan import RunPlan
     from impasto.run.progress import Progress
     from impasto.settings.fast import FastSettings, TrainSettings
@@ -66,6 +71,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "BatchProgress": "recipes.batch",
+    "BatchResult": "recipes.batch",
     "Cache": "style.cache",
     "CheckpointError": "errors",
     "DeviceError": "errors",
@@ -74,6 +80,7 @@ _HOMES = {
     "FastStylizer": "fast.stylizer",
     "FeatureSheet": "recipes.features",
     "FeaturesSettings": "settings.paper",
+    "FigureProgress": "recipes.figure",
     "FigureSettings": "settings.paper",
     "ImageError": "errors",
     "ImpastoError": "errors",
@@ -105,7 +112,10 @@ _HOMES = {
     "export_onnx": "recipes.export",
     "features": "recipes.features",
     "figure": "recipes.figure",
-    "finish": "run.loop",
+    "iter_batch": "recipes.batch",
+    "iter_figure": "recipes.figure",
+    "iter_reconstruct_content": "recipes.reconstruct",
+    "iter_reconstruct_style": "recipes.reconstruct",
     "iter_run": "run.loop",
     "iter_stylize": "recipes.stylize",
     "iter_train": "recipes.train",
@@ -130,6 +140,7 @@ _HOMES = {
 __all__ = [
     "VGG19",
     "BatchProgress",
+    "BatchResult",
     "Cache",
     "CheckpointError",
     "DeviceError",
@@ -138,6 +149,7 @@ __all__ = [
     "FastStylizer",
     "FeatureSheet",
     "FeaturesSettings",
+    "FigureProgress",
     "FigureSettings",
     "ImageError",
     "ImpastoError",
@@ -168,7 +180,10 @@ __all__ = [
     "export_onnx",
     "features",
     "figure",
-    "finish",
+    "iter_batch",
+    "iter_figure",
+    "iter_reconstruct_content",
+    "iter_reconstruct_style",
     "iter_run",
     "iter_stylize",
     "iter_train",

@@ -116,11 +116,11 @@ def figure(
 ) -> None:
     """Redo Figure 1 or 2 of the paper from your images; stopped, it goes on where it was."""
     from impasto.cli.progress_bars import RunBar
-    from impasto.recipes.figure import figure as compute
+    from impasto.recipes.figure import iter_figure
 
     output = output or f"figure-{number}.png"
     with download_bar("fetching VGG-19"), RunBar() as bar:
-        for progress in compute(number, content, style, output, settings, panels=panels):
+        for progress in iter_figure(number, content, style, output, settings, panels=panels):
             bar.figure(progress)
     console.note(f"Wrote {output}.")
 

@@ -51,7 +51,7 @@ def paint(plan: "RunPlan", output: Output, snapshot: "Snapshot | None" = None) -
     So does an error, which then goes on. Of several processes that work on one picture, the first shows and
     saves.
     """
-    from impasto.run.loop import finish, iter_run
+    from impasto.run.loop import iter_run
     from impasto.system.distributed import rank, world_size
 
     output.check_format(max(plan.canvas))
@@ -79,7 +79,7 @@ def paint(plan: "RunPlan", output: Output, snapshot: "Snapshot | None" = None) -
     assert last is not None, "every run has a first step"
     if stopped:
         files.checkpoint(last)
-    painting = finish(plan, last)
+    painting = last.painting()
     if rank() == 0:
         save(painting, output)
         _report(painting.manifest["result"], output, stopped)
@@ -126,11 +126,9 @@ def save(painting: "Painting", output: Output) -> None:
 
 def _salvage(plan: "RunPlan", last: "Progress", output: Output, files: RunFiles) -> None:
     """Save what was painted before an error ended the run; whatever goes wrong here is only warned of."""
-    from impasto.run.loop import finish
-
     try:
         files.checkpoint(last)
-        painting = finish(plan, last)
+        painting = last.painting()
         save(painting, output)
     except ImpastoError as error:
         console.warning(str(error))

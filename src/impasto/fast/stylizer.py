@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
+from typing_extensions import Unpack
 
 from impasto.errors import ImageError, OutOfMemoryError, SettingsError
 from impasto.fast.adain import LAYER, Decoder
@@ -20,6 +21,7 @@ from impasto.results.manifest import new
 from impasto.results.painting import Painting
 from impasto.run.choose_layout import memory_limit
 from impasto.settings.fast import FastSettings
+from impasto.settings.keywords import FastOptions, with_options
 from impasto.shapes import Image
 from impasto.style.cache import Cache, style_key
 from impasto.style.palettes import PhotoPalette
@@ -38,21 +40,23 @@ class FastStylizer:
     Args:
         style: paintings; none if the settings name a model.
         settings: how; default `FastSettings()`.
+        options: fields of `FastSettings`, such as `size=1024`; they change the settings.
     Raises:
         SettingsError: paintings and a model, or neither; a setting that does not go with a model.
         ImageError, WeightsError, DeviceError: before anything is computed.
     Example:
-        >>> painter = FastPainter("great-wave.jpg")  # doctest: +SKIP
+        >>> stylizer = FastStylizer("great-wave.jpg", size=1024)  # doctest: +SKIP
         >>> for photo in photos:  # doctest: +SKIP
-        ...     painter.paint(photo).save(...)
+        ...     stylizer.stylize(photo).save(...)
     """
 
     def __init__(
         self,
         style: StyleSources = (),
         settings: FastSettings | None = None,
+        **options: Unpack[FastOptions],
     ) -> None:
-        self.settings = settings = settings or FastSettings()
+        self.settings = settings = with_options(FastSettings, settings, options)
         _check_style(style, settings)
         self.compute = compute_for_settings(settings)
         self.model: OnePassModel

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from typing_extensions import Unpack
 
 from impasto.errors import SettingsError
 from impasto.image.picture import Picture
@@ -15,6 +16,7 @@ from impasto.layers import check_size
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load
 from impasto.objective.terms import gram
+from impasto.settings.keywords import FeaturesOptions, with_options
 from impasto.settings.paper import FeaturesSettings
 from impasto.shapes import Features, Image
 from impasto.system.device import choose_compute
@@ -46,17 +48,20 @@ class FeatureSheet:
     mean_responses: tuple[float, ...]
 
 
-def features(image: Source, settings: FeaturesSettings | None = None) -> FeatureSheet:
+def features(
+    image: Source, settings: FeaturesSettings | None = None, **options: Unpack[FeaturesOptions]
+) -> FeatureSheet:
     """What the filters of a layer make of an image: F^l of Gatys et al. 2015, or G^l of Eq. 3.
 
     Args:
         image: a file, a `PIL.Image`, a NumPy array or a tensor.
         settings: which layer and channels; default `FeaturesSettings()`.
+        options: fields of `FeaturesSettings`; they change the settings.
     Raises:
         SettingsError: unknown layer or a channel that the layer does not have.
         ImageError, WeightsError, DeviceError.
     """
-    settings = settings or FeaturesSettings()
+    settings = with_options(FeaturesSettings, settings, options)
     compute = choose_compute(settings.device, "float32")
     picture = read_picture(image)
     size = fit(picture.height, picture.width, settings.size)

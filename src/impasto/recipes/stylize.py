@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import torch
+from typing_extensions import Unpack
 
 from impasto.choices import NEIGHBORS
 from impasto.fast.stylizer import cached_stylizer
@@ -23,12 +24,16 @@ from impasto.run.plan import RunPlan
 from impasto.run.progress import Progress
 from impasto.run.scales import Scale, coarse_to_fine, first_scales, solved_as_pyramid
 from impasto.settings.fast import FastSettings
+from impasto.settings.keywords import StylizeOptions, with_options
 from impasto.settings.parsing import parse_duration
 from impasto.settings.stylize import BUILT_IN_STARTS, PREVIEW, StylizeSettings
 from impasto.style.cache import Cache
 from impasto.style.style_images import StyleImages, StyleSources
 from impasto.style.transfer import StyleTransfer, style_layers
 from impasto.system.device import compute_for_settings
+
+PARAMETERS = ("settings", "preset", "regions", "cache", "layouts")
+"""What `plan_stylize` takes by name besides settings."""
 
 PALETTE_BYTES = 86.0
 """Bytes a pixel that photo-palette's colours take at the end; measured at 2048×2048."""
@@ -42,7 +47,9 @@ def stylize(
     style: StyleSources,
     settings: StylizeSettings | None = None,
     *,
+    preset: str = "",
     regions: Sequence[Source] = (),
+    **options: Unpack[StylizeOptions],
 ) -> Painting:
     """Repaint `content` in the style of `style`, and wait for it.
 
@@ -53,12 +60,17 @@ def stylize(
         content: a file, a `PIL.Image`, a NumPy array or a tensor (see `read_picture`).
         style: the same, or a list of several, whose styles are blended (see `StylizeSettings.blend`).
         settings: how; default `StylizeSettings()`.
+        preset: instead of settings, the name of a preset (docs/presets.md).
         regions: masks: the photo's, then one for each painting; areas of the photo take their style from
             areas of the same colour (see `read_regions`).
+        options: fields of `StylizeSettings`, such as `size=1024, strength=0.7`; they change the settings or
+            the preset.
     Raises:
         ImpastoError: see `plan_stylize`.
+    Example:
+        >>> stylize("photo.jpg", "painting.jpg", size=1024, strength=0.7).save("out.png")  # doctest: +SKIP
     """
-    return complete(plan_stylize(content, style, settings, regions=regions))
+    return complete(plan_stylize(content, style, settings, preset=preset, regions=regions, **options))
 
 
 def iter_stylize(
@@ -66,10 +78,26 @@ def iter_stylize(
     style: StyleSources,
     settings: StylizeSettings | None = None,
     *,
+    preset: str = "",
     regions: Sequence[Source] = (),
+    **options: Unpack[StylizeOptions],
 ) -> Iterator[Progress]:
-    """The same, step by step. Leaving the loop early is an ordinary end; keep the last `progress.image()`."""
-    return iter_run(plan_stylize(content, style, settings, regions=regions))
+    """Repaint `content` in the style of `style` step by step, for those who watch.
+
+    Everything is read and checked at the call; computing begins with the first `next`. Leaving the loop early
+    is an ordinary end: `progress.painting()` is the picture so far.
+
+    Args:
+        content, style, settings, preset, regions, options: as in `stylize`.
+    Raises:
+        ImpastoError: see `plan_stylize`.
+    Example:
+        >>> for progress in iter_stylize("photo.jpg", "painting.jpg", size=1024):  # doctest: +SKIP
+        ...     if progress.seconds > 60:
+        ...         break
+        >>> progress.painting().save("out.png")  # doctest: +SKIP
+    """
+    return iter_run(plan_stylize(content, style, settings, preset=preset, regions=regions, **options))
 
 
 def plan_stylize(
@@ -77,21 +105,24 @@ def plan_stylize(
     style: StyleSources,
     settings: StylizeSettings | None = None,
     *,
+    preset: str = "",
     regions: Sequence[Source] = (),
     cache: Cache | None = None,
     layouts: Sequence[Layout] = (),
+    **options: Unpack[StylizeOptions],
 ) -> RunPlan:
     """Read and check everything, fetch the weights if they are not there, plan the scales.
 
     Args:
-        regions: as in `stylize`.
+        preset, regions, options: as in `stylize`.
         cache: what earlier jobs have left, and later ones may use; default one of its own.
         layouts: of a run that this one continues; default those that fit what memory is free now.
     Raises:
         SettingsError, ImageError, WeightsError, DeviceError: before anything is computed.
     """
     began = time.perf_counter()
-    asked, cache = (settings or StylizeSettings()).resolved(), cache or Cache()
+    asked = with_options(StylizeSettings, settings, options, preset=preset, parameters=PARAMETERS).resolved()
+    cache = cache or Cache()
     compute = compute_for_settings(asked)
     photo = read_picture(content, role="content image")
     paintings = cache.styles(style, asked.blend).matched_to(photo, asked, regions)

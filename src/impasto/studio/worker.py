@@ -208,7 +208,6 @@ class Worker:
     def _save(self, job: JobRequest, plan: "RunPlan", last: "Progress") -> None:
         """What is there when the painting ends: its files, and unless it is done, where it stands."""
         from impasto.run import checkpoint
-        from impasto.run.loop import finish
 
         done = not self.wish
         if not done:
@@ -219,7 +218,7 @@ class Worker:
                 Update("paused", "Paused.", picture=shown_as_jpeg(last.image()), step=step_facts(last))
             )
             return
-        painting = finish(plan, last)
+        painting = last.painting()
         files = save_outputs(painting, tempfile.mkdtemp(dir=job.folder))  # an earlier stop's are kept
         text = "Stopped; this is what is there." if not done else "Done."
         picture = shown_as_jpeg(painting.picture.pixels)
@@ -317,7 +316,7 @@ class Worker:
 
     def _figure(self, job: JobRequest) -> None:
         from impasto.image.read import read_picture
-        from impasto.recipes.figure import figure
+        from impasto.recipes.figure import iter_figure
         from impasto.settings.paper import FigureSettings
 
         known = {"device", "weights", "threads"}
@@ -325,7 +324,7 @@ class Worker:
         target, panels = Path(job.folder) / "figure.png", Path(job.folder) / "panels"
         settings = FigureSettings(**{**job.settings, **common})
         name, shown = "", 0.0
-        for at in figure(job.number, job.content, job.styles[0], target, settings, panels=panels):
+        for at in iter_figure(job.number, job.content, job.styles[0], target, settings, panels=panels):
             if at.name != name:
                 name, shown = at.name, 0.0
             if at.step and time.monotonic() - shown >= EVERY:
