@@ -213,6 +213,7 @@ def _is_there(
         hashes = {role: entry["sha256"] for role, entry in manifest["inputs"].items()}
         same = (
             manifest["command"] == "stylize"
+            and "extra_terms" not in manifest
             and manifest["result"]["complete"] is True
             and _what(from_json(StylizeSettings, manifest["settings"])) == _what(settings)
             and hashes == {role: sha256(path) for role, path in files.items()}

@@ -8,12 +8,15 @@ import torch
 from typing_extensions import Unpack
 
 from impasto.choices import NEIGHBORS
+from impasto.errors import SettingsError
 from impasto.fast.stylizer import cached_stylizer
 from impasto.image.picture import Picture
 from impasto.image.read import Source, read_picture
 from impasto.image.resize import fit, resize
 from impasto.layers import Layer, check_size, deepest
 from impasto.network.vgg import VGG19
+from impasto.objective.custom import TermFactory
+from impasto.objective.terms import IMAGE
 from impasto.results.manifest import new
 from impasto.results.painting import Painting
 from impasto.run.choose_layout import choose_layouts, with_layouts
@@ -32,7 +35,7 @@ from impasto.style.style_images import StyleImages, StyleSources
 from impasto.style.transfer import StyleTransfer, style_layers
 from impasto.system.device import compute_for_settings
 
-PARAMETERS = ("settings", "preset", "regions", "cache", "layouts")
+PARAMETERS = ("settings", "preset", "regions", "extra_terms", "cache", "layouts")
 """What `plan_stylize` takes by name besides settings."""
 
 PALETTE_BYTES = 86.0
@@ -49,6 +52,7 @@ def stylize(
     *,
     preset: str = "",
     regions: Sequence[Source] = (),
+    extra_terms: Sequence[TermFactory] = (),
     **options: Unpack[StylizeOptions],
 ) -> Painting:
     """Repaint `content` in the style of `style`, and wait for it.
@@ -63,6 +67,7 @@ def stylize(
         preset: instead of settings, the name of a preset (docs/presets.md).
         regions: masks: the photo's, then one for each painting; areas of the photo take their style from
             areas of the same colour (see `read_regions`).
+        extra_terms: losses of one's own (see `custom_term`), added to the objective at every scale.
         options: fields of `StylizeSettings`, such as `size=1024, strength=0.7`; they change the settings or
             the preset.
     Raises:
@@ -70,7 +75,11 @@ def stylize(
     Example:
         >>> stylize("photo.jpg", "painting.jpg", size=1024, strength=0.7).save("out.png")  # doctest: +SKIP
     """
-    return complete(plan_stylize(content, style, settings, preset=preset, regions=regions, **options))
+    return complete(
+        plan_stylize(
+            content, style, settings, preset=preset, regions=regions, extra_terms=extra_terms, **options
+        )
+    )
 
 
 def iter_stylize(
@@ -80,6 +89,7 @@ def iter_stylize(
     *,
     preset: str = "",
     regions: Sequence[Source] = (),
+    extra_terms: Sequence[TermFactory] = (),
     **options: Unpack[StylizeOptions],
 ) -> Iterator[Progress]:
     """Repaint `content` in the style of `style` step by step, for those who watch.
@@ -88,7 +98,7 @@ def iter_stylize(
     is an ordinary end: `progress.painting()` is the picture so far.
 
     Args:
-        content, style, settings, preset, regions, options: as in `stylize`.
+        content, style, settings, preset, regions, extra_terms, options: as in `stylize`.
     Raises:
         ImpastoError: see `plan_stylize`.
     Example:
@@ -97,7 +107,11 @@ def iter_stylize(
         ...         break
         >>> progress.painting().save("out.png")  # doctest: +SKIP
     """
-    return iter_run(plan_stylize(content, style, settings, preset=preset, regions=regions, **options))
+    return iter_run(
+        plan_stylize(
+            content, style, settings, preset=preset, regions=regions, extra_terms=extra_terms, **options
+        )
+    )
 
 
 def plan_stylize(
@@ -107,6 +121,7 @@ def plan_stylize(
     *,
     preset: str = "",
     regions: Sequence[Source] = (),
+    extra_terms: Sequence[TermFactory] = (),
     cache: Cache | None = None,
     layouts: Sequence[Layout] = (),
     **options: Unpack[StylizeOptions],
@@ -114,7 +129,7 @@ def plan_stylize(
     """Read and check everything, fetch the weights if they are not there, plan the scales.
 
     Args:
-        preset, regions, options: as in `stylize`.
+        preset, regions, extra_terms, options: as in `stylize`.
         cache: what earlier jobs have left, and later ones may use; default one of its own.
         layouts: of a run that this one continues; default those that fit what memory is free now.
     Raises:
@@ -128,10 +143,11 @@ def plan_stylize(
     paintings = cache.styles(style, asked.blend).matched_to(photo, asked, regions)
     paintings.check(asked.layers)
     start = _starting_picture(asked, photo, style, regions, cache)
-    last = deepest(layers := [*style_layers(asked), *asked.content_layers])
+    layers = [*style_layers(asked), *asked.content_layers]
+    last = deepest(every := [*layers, *_extra_layers(extra_terms)])
     scales, settings = _scales(photo, asked, last)
     schedule, canvas = settings.schedule, (scales[-1].height, scales[-1].width)
-    check_size(*canvas, layers, role="painting")
+    check_size(*canvas, every, role="painting")
     for painting in paintings.pictures:
         check_size(painting.height, painting.width, layers, role="style image")
     network, weights = cache.network(settings, last.name, compute)
@@ -140,7 +156,7 @@ def plan_stylize(
         inputs["init"] = start
     if paintings.regions:
         inputs |= paintings.regions.inputs
-    scene = StyleTransfer(network, cache, photo, paintings, settings, start)
+    scene = StyleTransfer(network, cache, photo, paintings, settings, start, extra_terms)
     plan = RunPlan(
         canvas=canvas,
         scales=scales,
@@ -153,8 +169,8 @@ def plan_stylize(
         painting_detail=scene.painting_detail if settings.painting_detail_share else None,
         noisy=start is photo and settings.noise_share > 0,
         inputs=inputs,
-        manifest=new("stylize", asked, inputs, weights, compute) | scene.neighbor_grids(scales),
-        memory_model=_memory_model(network, settings, paintings),
+        manifest=new("stylize", asked, inputs, weights, compute) | scene.manifest_entries(scales),
+        memory_model=_memory_model(network, settings, paintings, every),
         style_sizes=lambda scale: paintings.sizes(scene.style_long_side(scale), scene.least_style_side),
         optimizer=schedule.optimizer,
         tolerance=settings.tolerance,
@@ -172,9 +188,24 @@ def plan_stylize(
     return ready
 
 
-def _memory_model(network: VGG19, settings: StylizeSettings, paintings: StyleImages) -> MemoryModel:
+def _extra_layers(extra_terms: Sequence[TermFactory]) -> list[str]:
+    """The layers that losses of one's own need.
+
+    Raises:
+        SettingsError: two terms of one name.
+    """
+    names = [factory.name for factory in extra_terms]
+    for name in names:
+        if names.count(name) > 1:
+            raise SettingsError(f"{names.count(name)} extra terms are called {name!r}. Name them apart.")
+    return [layer for factory in extra_terms for layer in factory.layers if layer != IMAGE]
+
+
+def _memory_model(
+    network: VGG19, settings: StylizeSettings, paintings: StyleImages, layers: Sequence[str]
+) -> MemoryModel:
     """What memory and time depend on, besides the size."""
-    model = MemoryModel.of(network, settings.layers, settings.content_layers, settings.schedule.optimizer)
+    model = MemoryModel.of(network, layers, settings.content_layers, settings.schedule.optimizer)
     return replace(
         model,
         rotations=settings.rotations if NEIGHBORS in settings.style_mix else 0,
