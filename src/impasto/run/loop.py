@@ -63,7 +63,7 @@ def iter_run(plan: RunPlan, snapshot: Snapshot | None = None) -> Iterator[Progre
                 continue
             step, plan = step + 1, stage.job
             clock.tick(index, step)
-            trace = (*trace, trace_row(index, step, clock.seconds, state.evaluation))
+            trace = trace.with_row(trace_row(index, step, clock.seconds, state.evaluation))
             style_factor = stage.style_factor
             here = Snapshot(
                 scale=index,
