@@ -25,7 +25,7 @@ from impasto.image.picture import Picture
 from impasto.image.read import read_picture
 from impasto.image.resize import resize
 from impasto.image.write import write_picture
-from impasto.recipes.batch import batch
+from impasto.recipes.batch import iter_batch
 from impasto.recipes.pairs import all_pairs
 from impasto.settings.stylize import StylizeSettings
 from impasto.solve import descent
@@ -82,7 +82,7 @@ def paint(folder: str, settings: StylizeSettings, photos: list[str]) -> list[dic
     found = []
     spent.clear()
     began = now()
-    for progress in batch(all_pairs(photos, [STYLE]), folder, settings):
+    for progress in iter_batch(all_pairs(photos, [STYLE]), folder, settings):
         if progress.state == "painting":
             continue
         here = now()

@@ -34,7 +34,7 @@ from impasto.choices import Formula, Pooling, Precision
 from impasto.fast.models import bundled_models
 from impasto.fast.models import load as load_model
 from impasto.fast.stylizer import FastStylizer
-from impasto.image.picture import Picture, to_numpy
+from impasto.image.picture import Picture
 from impasto.image.read import read_picture
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load
@@ -94,7 +94,7 @@ Candidate: TypeAlias = tuple[Builder, tuple[str, ...] | None]
 
 
 def eight_bit(picture: Picture) -> Pixels:
-    return np.asarray(to_numpy(picture), dtype=np.uint8)
+    return np.asarray(picture.to_numpy(), dtype=np.uint8)
 
 
 def adain(scene: Scene, precision: Precision) -> dict[str, Callable[[], Pixels]]:

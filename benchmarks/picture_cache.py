@@ -208,7 +208,7 @@ class PictureCache:
         if isinstance(recipe.settings, StylizeSettings):
             return complete(plan_stylize(photo, painting, recipe.settings, cache=self._jobs))
         if recipe.settings is not None:
-            return cached_stylizer(self._jobs, str(painting), recipe.settings, None).stylize(photo)
+            return cached_stylizer(self._jobs, str(painting), recipe.settings).stylize(photo)
         whole = read_picture(photo)
         canvas = fit(whole.height, whole.width, recipe.size)
         if recipe.method == "painting":

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont
 
-from impasto.image.picture import Picture, to_pil
+from impasto.image.picture import Picture
 from impasto.recipes.contact_sheet import thumbnail
 from impasto.storage.atomic import atomic_write
 
@@ -74,4 +74,4 @@ def _thumbnail(cell: Cell | None, side: int) -> Image.Image:
     if cell is None:
         return Image.new("RGB", (1, 1), "white")
     pixels = thumbnail(str(cell.file), side)
-    return Image.new("RGB", (side, side), "lightgray") if pixels is None else to_pil(Picture(pixels))
+    return Image.new("RGB", (side, side), "lightgray") if pixels is None else Picture(pixels).to_pil()

@@ -12,8 +12,8 @@ IMAGES = Path(__file__).parent / "images"
 SIZE = int(sys.argv[1]) if len(sys.argv) > 1 else 512
 
 painters = {
-    "any": impasto.FastStylizer(IMAGES / "great-wave.jpg", impasto.FastSettings(size=SIZE)),
-    "trained": impasto.FastStylizer(settings=impasto.FastSettings(size=SIZE, model="great-wave")),
+    "any": impasto.FastStylizer(IMAGES / "great-wave.jpg", size=SIZE),
+    "trained": impasto.FastStylizer(size=SIZE, model="great-wave"),
 }
 for name, painter in painters.items():
     for photo in ("temple", "dandelion"):

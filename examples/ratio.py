@@ -12,7 +12,8 @@ IMAGES = Path(__file__).parent / "images"
 SIZE = int(sys.argv[1]) if len(sys.argv) > 1 else 256
 
 for ratio in (0.02, 0.2, 2.0, 20.0):
-    settings = impasto.StylizeSettings(size=SIZE, alpha=ratio, beta=1.0)
-    painting = impasto.stylize(IMAGES / "temple.jpg", IMAGES / "langlois-bridge.jpg", settings)
+    painting = impasto.stylize(
+        IMAGES / "temple.jpg", IMAGES / "langlois-bridge.jpg", size=SIZE, alpha=ratio, beta=1.0
+    )
     painting.save(f"ratio-{ratio:g}.png")
     print(f"α/β = {ratio:g}: {painting.manifest['result']['by_term']}")

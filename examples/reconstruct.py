@@ -12,8 +12,7 @@ PHOTO = Path(__file__).parent / "images" / "temple.jpg"
 SIZE = int(sys.argv[1]) if len(sys.argv) > 1 else 256
 
 for layer in ("conv1_1", "conv3_1", "conv5_1"):
-    settings = impasto.ReconstructContentSettings(layer=layer, size=SIZE)
-    painting = impasto.reconstruct_content(PHOTO, settings)
+    painting = impasto.reconstruct_content(PHOTO, layer=layer, size=SIZE)
     painting.save(f"reconstruction-{layer}.png")
     result = painting.manifest["result"]
     print(f"{layer}: relative error {result['relative_error']:.1%}, PSNR {result['psnr']:.1f} dB")

@@ -16,7 +16,7 @@ SIZE = int(sys.argv[1]) if len(sys.argv) > 1 else 256
 
 LAYERS = dict.fromkeys(("conv1_1", "pool1", "pool2", "pool3", "pool4"), 0.2)
 
-settings = impasto.ReconstructStyleSettings(
-    layers=LAYERS, size=f"{SIZE}x{SIZE}", style_size=SIZE, tileable=True, tv=0.1
+texture = impasto.reconstruct_style(
+    PAINTING, layers=LAYERS, size=f"{SIZE}x{SIZE}", style_size=SIZE, tileable=True, tv=0.1
 )
-impasto.reconstruct_style(PAINTING, settings).save("texture.png")
+texture.save("texture.png")

@@ -11,7 +11,6 @@ import pyvips
 from numpy.typing import NDArray
 from PIL import Image as PilImage
 
-from impasto.image.picture import to_numpy
 from impasto.image.read import read_picture
 
 RNG = np.random.default_rng(0)
@@ -38,7 +37,7 @@ def saved(tmp_path: Path, values: NDArray[Any], name: str = "in.png", **options:
 
 
 def numbers(path: Path) -> NDArray[Any]:
-    return to_numpy(read_picture(path))
+    return read_picture(path).to_numpy()
 
 
 def only(folder: Path) -> list[str]:

@@ -20,6 +20,7 @@ from impasto.fast.transformer_net import TransformerNet
 from impasto.objective.bands import Band
 from impasto.run import checkpoint
 from impasto.run.checkpoint import Snapshot
+from impasto.run.trace import Trace
 from impasto.solve.space import Space
 
 DATA = Path(__file__).parent / "data"
@@ -56,4 +57,4 @@ def _plain(value: Any) -> Any:
         return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple, Trace)) else value

@@ -7,11 +7,15 @@ import torch
 from forked import forked
 from guided import guided
 from impasto.objective.bands import Band
+from impasto.objective.custom import TermContext, custom_term
 from impasto.objective.evaluate import evaluator
+from impasto.objective.objective import Objective
+from impasto.objective.terms import gram
 from impasto.run.scales import FINEST_LEVELS
 from impasto.solve import descent
 from impasto.solve.space import Space
 from impasto.system.distributed import join_process_group, leave_process_group, rank, world_size
+from small import scene, small_network
 from tiled import KEEPS, SIZES, SUBSETS, objective_for
 
 TORI = [((48, 80), True), ((96, 32), True)]
@@ -45,7 +49,21 @@ def controls() -> list[dict[str, torch.Tensor]]:
         here = evaluator(network, objective, tile=tile, band=band)(band.local_rows(image))
         matches = {f"matches {number}": m for number, m in enumerate(objective.matches)}
         found.append({"values": here.values, "gradient": band.gather(here.gradient), **matches})
-    return found
+    return [*found, own_losses()]
+
+
+def own_losses() -> dict[str, torch.Tensor]:
+    """Losses of one's own on a layer and on the pixels, in float64."""
+    network, image = small_network(dtype=torch.float64), scene(77, 65).double()
+    context = TermContext(77, 65, network, image, world_size=world_size())
+    terms = (
+        custom_term("deep", gram, layer="conv3_1", score=lambda mean: (mean - 0.1).square().sum()),
+        custom_term("gold", lambda x: x.sum((0, 2, 3)), score=lambda mean: (mean - 0.8).square().sum()),
+    )
+    band = Band.of(77, 65)
+    objective = Objective(tuple(term.make(context) for term in terms))
+    here = evaluator(network, objective, band=band)(band.local_rows(image))
+    return {"values": here.values, "gradient": band.gather(here.gradient)}
 
 
 def runs() -> list[torch.Tensor]:

@@ -25,6 +25,7 @@ WRITES = {
         f"fast-{name}-{photo}.png" for name in ("any", "trained") for photo in ("dandelion", "temple")
     ],
     "inspect_layer.py": ["gram.png", "responses.png"],
+    "own_loss.py": ["own-loss.png"],
 }
 
 
@@ -42,6 +43,17 @@ def test_example(name: str, small_file: str, decoder_file: str, monkeypatch: pyt
     monkeypatch.setattr(sys, "argv", [str(EXAMPLES / name), "64"])
     runpy.run_path(sys.argv[0], run_name="__main__")
     assert sorted(path.name for path in Path().iterdir()) == WRITES[name]
+
+
+def test_the_page_on_python_runs(small_file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMPASTO_WEIGHTS", small_file)
+    page = (EXAMPLES.parent / "docs" / "python.md").read_text(encoding="utf-8")
+    session: dict[str, object] = {}
+    for cell in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(cell.replace('"examples/', f'"{EXAMPLES}/').replace("size=512", "size=32, steps=2"), session)
+    assert {path.name for path in Path().iterdir()} == {
+        "out.png", "seed-1.png", "seed-2.png", "early.png", "golden.png",
+    }  # fmt: skip
 
 
 PAGE = EXAMPLES.parent / "docs" / "walkthrough.md"

@@ -31,24 +31,37 @@ if TYPE_CHECKING:
     from impasto.image.read import read_picture
     from impasto.image.resize import resize
     from impasto.image.write import write_picture
+    from impasto.network.download import report_downloads
     from impasto.network.vgg import VGG19
     from impasto.network.weights import load as load_weights
-    from impasto.recipes.batch import BatchProgress, batch
+    from impasto.objective.build import content_terms, prior_terms, style_terms_from_images
+    from impasto.objective.custom import TermContext, TermFactory, custom_term
+    from impasto.objective.evaluate import Evaluation, evaluator
+    from impasto.objective.neighbors import NeighborTerm
+    from impasto.objective.objective import Objective
+    from impasto.objective.style_loss import StyleTerm
+    from impasto.objective.terms import ContentTerm, PixelTerm, Term, gram
+    from impasto.recipes.batch import BatchProgress, BatchResult, batch, iter_batch
     from impasto.recipes.contact_sheet import contact_sheet
     from impasto.recipes.export import export_onnx
     from impasto.recipes.fast import stylize_fast
     from impasto.recipes.features import FeatureSheet, features
-    from impasto.recipes.figure import figure
+    from impasto.recipes.figure import FigureProgress, figure, iter_figure
     from impasto.recipes.loss import PaperLoss, paper_loss
     from impasto.recipes.measure import Measures, PictureMeasures, measure
     from impasto.recipes.pairs import Pair, all_pairs, read_pairs
-    from impasto.recipes.reconstruct import reconstruct_content, reconstruct_style
-    from impasto.recipes.rerun import resume
+    from impasto.recipes.reconstruct import (
+        iter_reconstruct_content,
+        iter_reconstruct_style,
+        reconstruct_content,
+        reconstruct_style,
+    )
+    from impasto.recipes.rerun import rerun, resume
     from impasto.recipes.stylize import iter_stylize, plan_stylize, stylize
     from impasto.recipes.train import iter_train, train
     from impasto.results.painting import Painting
     from impasto.run.estimate import Estimate, estimate
-    from impasto.run.loop import finish, iter_run
+    from impasto.run.loop import iter_run
     from impasto.run.plan import RunPlan
     from impasto.run.progress import Progress
     from impasto.settings.fast import FastSettings, TrainSettings
@@ -65,14 +78,18 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "BatchProgress": "recipes.batch",
+    "BatchResult": "recipes.batch",
     "Cache": "style.cache",
     "CheckpointError": "errors",
+    "ContentTerm": "objective.terms",
     "DeviceError": "errors",
     "Estimate": "run.estimate",
+    "Evaluation": "objective.evaluate",
     "FastSettings": "settings.fast",
     "FastStylizer": "fast.stylizer",
     "FeatureSheet": "recipes.features",
     "FeaturesSettings": "settings.paper",
+    "FigureProgress": "recipes.figure",
     "FigureSettings": "settings.paper",
     "ImageError": "errors",
     "ImpastoError": "errors",
@@ -81,18 +98,25 @@ _HOMES = {
     "MeasureSettings": "settings.measure",
     "Measures": "recipes.measure",
     "Model": "fast.models",
+    "NeighborTerm": "objective.neighbors",
+    "Objective": "objective.objective",
     "OutOfMemoryError": "errors",
     "Painting": "results.painting",
     "Pair": "recipes.pairs",
     "PaperLoss": "recipes.loss",
     "Picture": "image.picture",
     "PictureMeasures": "recipes.measure",
+    "PixelTerm": "objective.terms",
     "Progress": "run.progress",
     "ReconstructContentSettings": "settings.paper",
     "ReconstructStyleSettings": "settings.paper",
     "RunPlan": "run.plan",
     "SettingsError": "errors",
+    "StyleTerm": "objective.style_loss",
     "StylizeSettings": "settings.stylize",
+    "Term": "objective.terms",
+    "TermContext": "objective.custom",
+    "TermFactory": "objective.custom",
     "TrainProgress": "fast.trainer",
     "TrainSettings": "settings.fast",
     "VGG19": "network.vgg",
@@ -100,11 +124,18 @@ _HOMES = {
     "all_pairs": "recipes.pairs",
     "batch": "recipes.batch",
     "contact_sheet": "recipes.contact_sheet",
+    "content_terms": "objective.build",
+    "custom_term": "objective.custom",
     "estimate": "run.estimate",
+    "evaluator": "objective.evaluate",
     "export_onnx": "recipes.export",
     "features": "recipes.features",
     "figure": "recipes.figure",
-    "finish": "run.loop",
+    "gram": "objective.terms",
+    "iter_batch": "recipes.batch",
+    "iter_figure": "recipes.figure",
+    "iter_reconstruct_content": "recipes.reconstruct",
+    "iter_reconstruct_style": "recipes.reconstruct",
     "iter_run": "run.loop",
     "iter_stylize": "recipes.stylize",
     "iter_train": "recipes.train",
@@ -113,12 +144,16 @@ _HOMES = {
     "measure": "recipes.measure",
     "paper_loss": "recipes.loss",
     "plan_stylize": "recipes.stylize",
+    "prior_terms": "objective.build",
     "read_pairs": "recipes.pairs",
     "read_picture": "image.read",
     "reconstruct_content": "recipes.reconstruct",
     "reconstruct_style": "recipes.reconstruct",
+    "report_downloads": "network.download",
+    "rerun": "recipes.rerun",
     "resize": "image.resize",
     "resume": "recipes.rerun",
+    "style_terms_from_images": "objective.build",
     "stylize": "recipes.stylize",
     "stylize_fast": "recipes.fast",
     "train": "recipes.train",
@@ -128,14 +163,18 @@ _HOMES = {
 __all__ = [
     "VGG19",
     "BatchProgress",
+    "BatchResult",
     "Cache",
     "CheckpointError",
+    "ContentTerm",
     "DeviceError",
     "Estimate",
+    "Evaluation",
     "FastSettings",
     "FastStylizer",
     "FeatureSheet",
     "FeaturesSettings",
+    "FigureProgress",
     "FigureSettings",
     "ImageError",
     "ImpastoError",
@@ -144,29 +183,43 @@ __all__ = [
     "MeasureSettings",
     "Measures",
     "Model",
+    "NeighborTerm",
+    "Objective",
     "OutOfMemoryError",
     "Painting",
     "Pair",
     "PaperLoss",
     "Picture",
     "PictureMeasures",
+    "PixelTerm",
     "Progress",
     "ReconstructContentSettings",
     "ReconstructStyleSettings",
     "RunPlan",
     "SettingsError",
+    "StyleTerm",
     "StylizeSettings",
+    "Term",
+    "TermContext",
+    "TermFactory",
     "TrainProgress",
     "TrainSettings",
     "WeightsError",
     "all_pairs",
     "batch",
     "contact_sheet",
+    "content_terms",
+    "custom_term",
     "estimate",
+    "evaluator",
     "export_onnx",
     "features",
     "figure",
-    "finish",
+    "gram",
+    "iter_batch",
+    "iter_figure",
+    "iter_reconstruct_content",
+    "iter_reconstruct_style",
     "iter_run",
     "iter_stylize",
     "iter_train",
@@ -175,12 +228,16 @@ __all__ = [
     "measure",
     "paper_loss",
     "plan_stylize",
+    "prior_terms",
     "read_pairs",
     "read_picture",
     "reconstruct_content",
     "reconstruct_style",
+    "report_downloads",
+    "rerun",
     "resize",
     "resume",
+    "style_terms_from_images",
     "stylize",
     "stylize_fast",
     "train",

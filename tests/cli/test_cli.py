@@ -21,6 +21,7 @@ from impasto.cli.run_files import RunFiles
 from impasto.formatting import format_duration
 from impasto.image.read import read_picture
 from impasto.results import manifest as manifests
+from impasto.results.painting import Painting
 from impasto.run.checkpoint import Snapshot
 from impasto.run.progress import Progress
 from impasto.version import __version__
@@ -166,18 +167,16 @@ def test_a_painting_is_not_lost_when_its_place_has_gone(
     photo: str, painting: str, small_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The folder is removed while it paints: the picture is saved elsewhere, and that is said."""
-    from impasto.run import loop
-
     (tmp_path / "gone").mkdir()
     (tmp_path / "refuge").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "refuge"))
-    whole_finish = loop.finish
+    whole = Progress.painting
 
-    def finish(*arguments: object) -> object:
+    def painted(step: Progress) -> Painting:
         (tmp_path / "gone").rmdir()
-        return whole_finish(*arguments)  # type: ignore[arg-type]
+        return whole(step)
 
-    monkeypatch.setattr(loop, "finish", finish)
+    monkeypatch.setattr(Progress, "painting", painted)
     monkeypatch.setenv("COLUMNS", "500")
     result = RUNNER.invoke(
         app, ["stylize", photo, painting, "-o", "gone/o.png", "--weights", small_file, *QUICK]
@@ -228,8 +227,7 @@ def test_facts_of_a_step() -> None:
     step = Progress(
         scale=2, scales=4, height=96, width=128, step=3, steps=40, loss=0.5, by_term={}, evaluations=50,
         seconds=10.0, eta=75.4, precision="bfloat16", peak_memory=0, image=lambda: scene(1, 1),
-        snapshot=Snapshot,
-        manifest={},
+        snapshot=Snapshot, manifest={}, _finish=pytest.fail,
     )  # fmt: skip
     assert painting_facts(step) == "scale 2/4 · step 3/40 · loss 0.5 · 5.0 it/s · bfloat16 · 1:15 left"
     assert format_duration(3675) == "1:01:15"

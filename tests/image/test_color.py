@@ -14,7 +14,6 @@ from impasto.image.color import (
     match_luminance,
     with_luminance,
 )
-from impasto.image.picture import to_numpy
 from impasto.image.read import read_picture
 from small import EXAMPLES, scene, stripes
 
@@ -101,7 +100,7 @@ def test_photo_luminance_keeps_the_chroma_through_the_file(small_file: str, scal
     )
     painting = impasto.stylize(photo, stripes(40, 40), settings)
     painting.save("out.png")
-    there = to_numpy(read_picture("out.png")).astype(float)[..., :3]
+    there = read_picture("out.png").to_numpy().astype(float)[..., :3]
     before = photo[0].permute(1, 2, 0).numpy() * 255
     apart = (there - before) @ YIQ.T
     assert np.abs(apart[..., 1:]).max() <= 1.0

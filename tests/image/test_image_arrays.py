@@ -12,7 +12,7 @@ from PIL import ImageCms
 
 from impasto.errors import ImageError, ImpastoWarning, SettingsError
 from impasto.image.arrays import from_pil
-from impasto.image.picture import Picture, to_numpy, to_pil
+from impasto.image.picture import Picture
 from impasto.image.read import read_picture
 
 RNG = np.random.default_rng(0)
@@ -247,35 +247,35 @@ def test_numpy_round_trip_is_exact(bits, channels):
     kind = np.uint8 if bits == 8 else np.uint16
     every = np.arange(2**bits, dtype=kind).reshape(2 ** (bits // 2), -1, 1)
     values = np.concatenate([np.roll(every, shift) for shift in range(channels)], 2)
-    back = to_numpy(read_picture(values), bits)
+    back = read_picture(values).to_numpy(bits)
     assert back.dtype == kind
     assert np.array_equal(back, values)
 
 
 def test_to_numpy_clips_and_rounds_to_nearest():
     values = torch.tensor([-0.2, 0.0, 0.4 / 255, 0.6 / 255, 254.4 / 255, 1.7]).reshape(1, 1, 2, 3)
-    out = to_numpy(Picture(values.expand(1, 3, 2, 3)))
+    out = Picture(values.expand(1, 3, 2, 3)).to_numpy()
     assert out[..., 0].ravel().tolist() == [0, 0, 0, 1, 254, 255]
 
 
 def test_to_numpy_refusals():
     picture = read_picture(RGB)
     with pytest.raises(SettingsError, match="bits is 12; a channel has 8 or 16"):
-        to_numpy(picture, 12)
+        picture.to_numpy(12)
     with pytest.raises(ImageError, match="tensor holds 2 pictures; pass them one at a time"):
-        to_numpy(read_picture(torch.zeros(2, 3, 4, 5)))
+        read_picture(torch.zeros(2, 3, 4, 5)).to_numpy()
     with pytest.raises(ImageError, match="result holds NaN; it cannot be shown or written"):
-        to_numpy(Picture(torch.full((1, 3, 2, 2), torch.nan), name="result"))
+        Picture(torch.full((1, 3, 2, 2), torch.nan), name="result").to_numpy()
 
 
 def test_pil_round_trip():
-    assert np.array_equal(np.asarray(to_pil(read_picture(RGB))), RGB)
-    assert np.array_equal(np.asarray(to_pil(read_picture(RGBA))), RGBA)
-    assert to_pil(read_picture(RGBA)).mode == "RGBA"
+    assert np.array_equal(np.asarray(read_picture(RGB).to_pil()), RGB)
+    assert np.array_equal(np.asarray(read_picture(RGBA).to_pil()), RGBA)
+    assert read_picture(RGBA).to_pil().mode == "RGBA"
 
 
 def test_to_pil_without_pillow(monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL.Image", None)
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(ImageError, match=r"needs Pillow\. Run pip install pillow"):
-        to_pil(read_picture(RGB))
+        read_picture(RGB).to_pil()

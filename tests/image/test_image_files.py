@@ -12,7 +12,6 @@ import torch
 from PIL import Image as PilImage
 
 from impasto.errors import ImageError, ImpastoWarning
-from impasto.image.picture import to_numpy
 from impasto.image.read import read_picture
 from made_files import DEEP, RGB, RGBA, RNG, SMOOTH, as_nobody, numbers, saved, vips
 
@@ -23,7 +22,7 @@ def test_8_bits_are_read_exactly(tmp_path, name, values):
     options = {".webp": {"lossless": True, "exact": True}, ".avif": {"lossless": True}}.get(name[2:], {})
     vips(values).write_to_file(str(tmp_path / name), **options)
     picture = read_picture(tmp_path / name)
-    assert np.array_equal(to_numpy(picture), values)
+    assert np.array_equal(picture.to_numpy(), values)
     assert (picture.height, picture.width) == (24, 31)
     assert picture.pixels.dtype == torch.float32
     assert picture.name == str(tmp_path / name)

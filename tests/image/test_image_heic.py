@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from impasto.errors import ImageError
-from impasto.image.picture import to_numpy
 from impasto.image.read import read_manifest, read_picture
 from impasto.image.write import check_output, write_picture
 
@@ -34,7 +33,7 @@ HEIC = base64.b85decode(
 
 
 def numbers(path):
-    return to_numpy(read_picture(path))
+    return read_picture(path).to_numpy()
 
 
 def test_heic_without_its_package(tmp_path, monkeypatch):
@@ -81,7 +80,7 @@ def test_what_the_package_decodes_is_taken_whole(tmp_path, monkeypatch, kind, sh
     values = RNG.integers(0, np.iinfo(kind).max, shape, dtype=kind)
     monkeypatch.setitem(sys.modules, "pillow_heif", FakeHeif(values))
     (tmp_path / "in.heic").write_bytes(HEIC)
-    read = to_numpy(read_picture(tmp_path / "in.heic"), 8 * values.dtype.itemsize)
+    read = read_picture(tmp_path / "in.heic").to_numpy(8 * values.dtype.itemsize)
     assert np.array_equal(read, values if len(shape) == 3 else np.stack([values] * 3, 2))
 
 

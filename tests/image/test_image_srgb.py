@@ -11,7 +11,6 @@ from PIL import ImageCms
 
 from impasto.errors import ImageError, ImpastoWarning
 from impasto.image import srgb
-from impasto.image.picture import to_numpy
 from impasto.image.read import read_picture
 from made_files import DEEP, RGB, RGBA, RNG, SMOOTH, numbers, profile_of, saved, vips
 
@@ -40,8 +39,8 @@ def test_16_bit_p3_is_converted_at_16_bits(tmp_path):
     wide = vips(source, "rgb16").icc_transform("p3", input_profile="srgb", depth=16)
     wide.write_to_file(str(tmp_path / "in.png"))
     picture = read_picture(tmp_path / "in.png")
-    assert np.abs(to_numpy(picture, 16).astype(int) - source).max() < 2 * 257
-    assert len(np.unique(to_numpy(picture, 16))) > 256
+    assert np.abs(picture.to_numpy(16).astype(int) - source).max() < 2 * 257
+    assert len(np.unique(picture.to_numpy(16))) > 256
 
 
 @pytest.mark.parametrize(
@@ -52,7 +51,7 @@ def test_any_srgb_profile_leaves_the_pixels_alone(tmp_path, make):
     tagged(vips(RGB), make()).write_to_file(str(tmp_path / "in.png"))
     assert np.array_equal(numbers(tmp_path / "in.png"), RGB)
     tagged(vips(DEEP, "rgb16"), make()).write_to_file(str(tmp_path / "deep.png"))
-    assert np.array_equal(to_numpy(read_picture(tmp_path / "deep.png"), 16), DEEP)
+    assert np.array_equal(read_picture(tmp_path / "deep.png").to_numpy(16), DEEP)
 
 
 def test_alpha_passes_by_the_profile(tmp_path):
@@ -129,7 +128,7 @@ def test_lab_and_linear_float_tiff(tmp_path):
     assert np.array_equal(numbers(tmp_path / "lab.tif"), RGB)
     vips(RGB).colourspace("scrgb").bandjoin(0.5).write_to_file(str(tmp_path / "linear.tif"))
     picture = read_picture(tmp_path / "linear.tif")
-    assert np.array_equal(to_numpy(picture)[..., :3], RGB)
+    assert np.array_equal(picture.to_numpy()[..., :3], RGB)
     assert abs(float(picture.alpha.mean()) - 0.5) < 1e-4
 
 

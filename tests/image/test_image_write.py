@@ -12,7 +12,7 @@ import torch
 
 from impasto.errors import ImageError, ImpastoWarning, SettingsError
 from impasto.image import write
-from impasto.image.picture import Picture, to_numpy
+from impasto.image.picture import Picture
 from impasto.image.read import read_manifest, read_picture
 from impasto.image.write import write_picture
 from made_files import DEEP, RGB, RGBA, RNG, SMOOTH, SUFFIXES, numbers, only, profile_of, saved, vips
@@ -29,7 +29,7 @@ MANIFEST = json.dumps(
 def test_lossless_round_trip_is_exact(tmp_path, suffix, values, bits):
     write_picture(read_picture(values), tmp_path / f"out{suffix}", bits=bits)
     back = read_picture(tmp_path / f"out{suffix}")
-    assert np.array_equal(to_numpy(back, bits), values)
+    assert np.array_equal(back.to_numpy(bits), values)
 
 
 @pytest.mark.parametrize("suffix", [".webp", ".avif"])

@@ -60,9 +60,8 @@ def closed_port() -> str:
 def test_fetches_once_then_needs_no_network(index: FakeIndex, tmp_path: Path, closed_port: str) -> None:
     cache = tmp_path / "new" / "cache"
     seen: list[tuple[int, int]] = []
-    loaded = weights.load(
-        cache=cache, index_url=index.url, record=TINY, progress=lambda done, total: seen.append((done, total))
-    )
+    with download.report_downloads(lambda done, total: seen.append((done, total))):
+        loaded = weights.load(cache=cache, index_url=index.url, record=TINY)
     assert_tiny(loaded)
     assert loaded.name == "tiny"
     assert loaded.path == str(cache / f"tiny-{TINY.tensors_sha256[:8]}.safetensors")
@@ -167,8 +166,11 @@ def test_progress_that_raises_ends_the_download(index: FakeIndex, tmp_path: Path
     def stop(done: int, total: int) -> None:
         raise BrokenPipeError("the reader is gone")
 
-    with pytest.raises(BrokenPipeError, match="the reader is gone"):
-        weights.load(cache=tmp_path, index_url=index.url, record=TINY, progress=stop)
+    with (
+        download.report_downloads(stop),
+        pytest.raises(BrokenPipeError, match="the reader is gone"),
+    ):
+        weights.load(cache=tmp_path, index_url=index.url, record=TINY)
     assert kept(tmp_path) == set()
 
 

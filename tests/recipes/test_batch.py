@@ -29,12 +29,12 @@ from impasto.network.weights import save as save_weights
 from impasto.objective.targets import style_targets
 from impasto.recipes import batch as batches
 from impasto.recipes import contact_sheet as sheets
-from impasto.recipes.batch import BatchProgress, batch
+from impasto.recipes.batch import BatchProgress, iter_batch
 from impasto.recipes.contact_sheet import CELL, GAP, MISSING, contact_sheet, thumbnail
 from impasto.recipes.pairs import Pair, all_pairs, read_pairs, with_outputs
 from impasto.recipes.stylize import plan_stylize
 from impasto.results import manifest as manifests
-from impasto.run.loop import finish, iter_run
+from impasto.run.loop import iter_run
 from impasto.style import cache as workshops
 from impasto.style import style_images
 from impasto.style.style_images import read_styles
@@ -112,7 +112,7 @@ def test_one_corrupt_photo_of_twelve_and_a_second_run(
 
 def test_a_grid_is_each_picture_painted_alone(quick: StylizeSettings) -> None:
     pairs = all_pairs(pictures("a", 2), pictures("b", 2, stripes))
-    stream = list(batch(pairs, "out", quick))
+    stream = list(iter_batch(pairs, "out", quick))
     assert [p.pair.output for p in stream if p.state == "painted"] == [
         f"out/{content}-{style}.png" for style in ("b0", "b1") for content in ("a0", "a1")
     ]
@@ -138,7 +138,7 @@ def test_network_and_styles_are_made_once_in_any_order(
         monkeypatch.setattr(home, name, counted)
     photos, paintings = pictures("a", 3), pictures("b", 2, stripes)
     mixed = [(photo, style) for photo in photos for style in paintings]
-    stream = [p for p in batch(mixed, "out", quick) if p.state != "painting"]
+    stream = [p for p in iter_batch(mixed, "out", quick) if p.state != "painting"]
     assert [p.state for p in stream] == ["painted"] * 6
     assert [p.number for p in stream] == [1, 3, 5, 2, 4, 6]
     assert made == {"load_vgg19": 1, "read_styles": 2, "style_means": 2 * 2}  # styles × scales
@@ -195,7 +195,7 @@ def test_what_has_changed_is_painted_again(quick: StylizeSettings, tmp_path: Pat
     pairs = all_pairs(photos, paintings)
 
     def again(settings: StylizeSettings = quick) -> set[str]:
-        found = states(batch(pairs, "out", settings))
+        found = states(iter_batch(pairs, "out", settings))
         return {name.removesuffix(".png") for name, state in found.items() if state == "painted"}
 
     everything = {"a0-b0", "a1-b0", "a0-b1", "a1-b1"}
@@ -224,26 +224,26 @@ def test_only_a_finished_picture_of_ours_is_skipped(
     job = plan_stylize(photo, painting, quick)
     first = next(iter_run(job))
     Path("out").mkdir()
-    finish(job, first).save("out/photo-painting.png")
+    first.painting().save("out/photo-painting.png")
     assert manifests.read("out/photo-painting.png")["result"]["complete"] is False
-    assert states(batch([(photo, painting)], "out", quick)) == {"photo-painting.png": "painted"}
+    assert states(iter_batch([(photo, painting)], "out", quick)) == {"photo-painting.png": "painted"}
     for content in (b"no picture", Path(photo).read_bytes()):
         Path("out/photo-painting.png").write_bytes(content)
-        assert states(batch([(photo, painting)], "out", quick)) == {"photo-painting.png": "painted"}
+        assert states(iter_batch([(photo, painting)], "out", quick)) == {"photo-painting.png": "painted"}
     impasto.reconstruct_content(
         photo, impasto.ReconstructContentSettings(size=32, steps=1, weights=quick.weights)
     ).save("out/photo-painting.png")
-    assert states(batch([(photo, painting)], "out", quick)) == {"photo-painting.png": "painted"}
-    assert states(batch([(photo, painting)], "out", quick)) == {"photo-painting.png": "skipped"}
+    assert states(iter_batch([(photo, painting)], "out", quick)) == {"photo-painting.png": "painted"}
+    assert states(iter_batch([(photo, painting)], "out", quick)) == {"photo-painting.png": "skipped"}
 
 
 def test_leaving_the_loop_keeps_what_is_finished(painting: str, quick: StylizeSettings) -> None:
     pairs = all_pairs(pictures("a", 3), [painting])
-    for progress in batch(pairs, "out", quick):
+    for progress in iter_batch(pairs, "out", quick):
         if progress.number == 2:
             break
     assert [path.name for path in Path("out").iterdir()] == ["a0-painting.png"]
-    found = states(batch(pairs, "out", quick))
+    found = states(iter_batch(pairs, "out", quick))
     assert list(found.values()) == ["skipped", "painted", "painted"]
 
 
@@ -277,7 +277,7 @@ def test_too_little_memory_for_one(
     pairs = all_pairs(pictures("a", 3), [painting])
     with monkeypatch.context() as patch:
         stopped_at(DeviceError("the memory does not suffice for a picture of 32×26."), patch)
-        assert list(states(batch(pairs, "out", quick)).values()) == ["painted", "failed", "painted"]
+        assert list(states(iter_batch(pairs, "out", quick)).values()) == ["painted", "failed", "painted"]
 
     def greedy(content: str, *arguments: Any, **more: Any) -> Any:
         if "a1" in content:
@@ -285,7 +285,7 @@ def test_too_little_memory_for_one(
         return plan_stylize(content, *arguments, **more)
 
     monkeypatch.setattr(batches, "plan_stylize", greedy)
-    errors = [progress.error for progress in batch(pairs, "out", quick)]
+    errors = [progress.error for progress in iter_batch(pairs, "out", quick)]
     assert [error for error in errors if error] == [
         "the memory does not suffice to read the pictures. Make them smaller first."
     ]
@@ -297,17 +297,17 @@ def test_what_concerns_all_ends_the_batch(
     photos = pictures("a", 2)
     pairs = all_pairs(photos, [painting])
     with pytest.raises(WeightsError, match="nowhere"):
-        states(batch(pairs, "new/folder", replace(quick, weights="nowhere.safetensors")))
+        states(iter_batch(pairs, "new/folder", replace(quick, weights="nowhere.safetensors")))
     with pytest.raises(DeviceError, match="cuda:7"):
-        states(batch(pairs, "out", replace(quick, device="cuda:7")))
+        states(iter_batch(pairs, "out", replace(quick, device="cuda:7")))
     with pytest.raises(ImageError, match=r"init image 'gone\.png' does not exist"):
-        states(batch(pairs, "out", replace(quick, init="gone.png")))
+        states(iter_batch(pairs, "out", replace(quick, init="gone.png")))
     with pytest.raises(ImageError, match=r"cannot make the folder '.*a0\.png/out': Not a directory"):
-        states(batch(pairs, f"{photos[0]}/out", quick))
+        states(iter_batch(pairs, f"{photos[0]}/out", quick))
     with pytest.raises(SettingsError, match=r"format is 'gif'; results are written as one of \.jpg"):
-        states(batch(pairs, "out", quick, format="gif"))
+        states(iter_batch(pairs, "out", quick, format="gif"))
     with pytest.raises(ImageError, match=r"out/CONTENT-STYLE\.webp.*at most 16,383 pixels"):
-        states(batch(pairs, "out", replace(quick, size=20000), format="webp"))
+        states(iter_batch(pairs, "out", replace(quick, size=20000), format="webp"))
 
     def full(*_: object, **__: object) -> None:
         raise ImageError("cannot write: No space left on device.")
@@ -323,7 +323,7 @@ def test_a_protected_result_fails_alone(painting: str, quick: StylizeSettings) -
     Path("out").mkdir()
     save(scene(20, 20), Path("out/a0-painting.png"))
     Path("out/a0-painting.png").chmod(0o444)
-    assert list(states(batch(pairs, "out", quick)).values()) == ["failed", "painted"]
+    assert list(states(iter_batch(pairs, "out", quick)).values()) == ["failed", "painted"]
 
 
 def test_the_folder_stands_for_its_pictures(quick: StylizeSettings) -> None:
@@ -357,11 +357,11 @@ def test_two_results_of_one_name_are_refused(quick: StylizeSettings) -> None:
         SettingsError,
         match=r"a/x\.jpg × s\.jpg, 'out/x-s\.png', and the result of b/x\.jpg × s\.jpg, .* are one file",
     ):
-        next(batch([("a/x.jpg", "s.jpg"), ("b/x.jpg", "s.jpg")], "out", quick))
+        next(iter_batch([("a/x.jpg", "s.jpg"), ("b/x.jpg", "s.jpg")], "out", quick))
     with pytest.raises(SettingsError, match="are one file"):
         with_outputs([("a-b.jpg", "c.jpg"), ("a.jpg", "b-c.jpg")], "out", "png")
     with pytest.raises(SettingsError, match="no pairs to paint"):
-        next(batch([], "out", quick))
+        next(iter_batch([], "out", quick))
     assert not Path("out").exists()
 
 
@@ -438,7 +438,7 @@ def test_ranks_share_the_pairs(
     for rank in ("0", "1"):
         monkeypatch.setenv("RANK", rank)
         monkeypatch.setenv("WORLD_SIZE", "2")
-        found.append(set(states(batch(pairs, f"out{rank}", quick))))
+        found.append(set(states(iter_batch(pairs, f"out{rank}", quick))))
     assert len(found[0]) == len(found[1]) == 3
     assert found[0] | found[1] == {f"a{i}-b{j}.png" for i in range(3) for j in range(2)}
     result = typed(small_file, "a", "--style", painting)
@@ -449,7 +449,7 @@ def test_ranks_share_the_pairs(
     for bad in ("2", "-1", "one", ""):
         monkeypatch.setenv("RANK", bad)
         with pytest.raises(SettingsError, match=rf"RANK is '{bad}' of WORLD_SIZE '2'"):
-            next(batch(pairs, "out", quick))
+            next(iter_batch(pairs, "out", quick))
 
 
 def test_ranks_wait_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:

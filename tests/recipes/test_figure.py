@@ -10,7 +10,7 @@ from impasto.cli.main import app
 from impasto.errors import ImageError, SettingsError
 from impasto.image.picture import Picture
 from impasto.image.read import read_picture
-from impasto.recipes.figure import BALANCED_PER_PAPER, RATIOS, figure, panels_of
+from impasto.recipes.figure import BALANCED_PER_PAPER, RATIOS, iter_figure, panels_of
 from impasto.results import manifest as manifests
 from impasto.results.plots import check_figure_output, draw_figure_1
 from impasto.settings.paper import FigureSettings
@@ -27,7 +27,7 @@ def computed(
 ) -> list[tuple[str, bool]]:
     """Panels in order, with whether each was computed."""
     found: dict[str, bool] = {}
-    for progress in figure(number, photo, painting, "fig.png", quick, **more):
+    for progress in iter_figure(number, photo, painting, "fig.png", quick, **more):
         found[progress.name] = progress.step is not None
     return list(found.items())
 
@@ -57,7 +57,7 @@ def test_figure_2_has_rows_of_layers_and_columns_of_ratios(
 
 
 def test_a_stopped_figure_goes_on_where_it_was(photo: str, painting: str, quick: FigureSettings) -> None:
-    run = figure(1, photo, painting, "fig.png", quick, panels="kept")
+    run = iter_figure(1, photo, painting, "fig.png", quick, panels="kept")
     for progress in run:
         if progress.panel == 4:
             break

@@ -15,14 +15,14 @@ import impasto
 from impasto import FastSettings, StylizeSettings
 from impasto.errors import CheckpointError, ImageError, SettingsError, WeightsError
 from impasto.image.arrays import from_tensor
-from impasto.image.picture import Picture, to_numpy
+from impasto.image.picture import Picture
 from impasto.image.read import read_picture
 from impasto.image.write import write_picture
 from impasto.recipes.rerun import plan_rerun
 from impasto.recipes.stylize import plan_stylize
 from impasto.results import manifest as manifests
 from impasto.run.clock import Clock
-from impasto.run.loop import complete, finish, iter_run
+from impasto.run.loop import complete, iter_run
 from impasto.run.scales import Scale
 from small import scene, stripes
 
@@ -91,7 +91,7 @@ def test_leaving_early_keeps_the_picture_at_full_size(
 ) -> None:
     job = plan_stylize(photo, painting, quick)
     last = next(iter_run(job))
-    stopped = finish(job, last)
+    stopped = last.painting()
     assert (stopped.picture.width, stopped.picture.height) == (64, 48)
     assert stopped.manifest["result"]["complete"] is False
 
@@ -135,7 +135,7 @@ def test_strength_ends_at_photo_and_texture(photo: str, painting: str, small_fil
     """At 0 the start from the photo is already the minimum; at 1 the photo has no say."""
     nothing = StylizeSettings(size=48, strength=0, tv=0, gamut=0, scales=1, steps=5, weights=small_file)
     still = impasto.stylize(photo, painting, nothing)
-    np.testing.assert_allclose(to_numpy(still.picture), to_numpy(read_picture(photo)), atol=1)
+    np.testing.assert_allclose(still.picture.to_numpy(), read_picture(photo).to_numpy(), atol=1)
     free = list(
         impasto.iter_stylize(
             photo, painting, StylizeSettings(size=48, strength=1, steps=3, scales=1, weights=small_file)
@@ -174,7 +174,7 @@ def test_rerun_from_the_manifest_gives_the_same_pixels(
         first.save(tmp_path / name, quality=100)
         job = plan_rerun(tmp_path / name)
         *_, last = iter_run(job)
-        again = finish(job, last)
+        again = last.painting()
         assert torch.equal(again.picture.pixels, first.picture.pixels)
 
 

@@ -23,7 +23,7 @@ from impasto.recipes.stylize import plan_stylize
 from impasto.results import manifest as manifests
 from impasto.run import checkpoint
 from impasto.run.checkpoint import Snapshot
-from impasto.run.loop import finish, iter_run
+from impasto.run.loop import iter_run
 from small import save, scene, stripes
 
 RUNNER = CliRunner()
@@ -87,7 +87,7 @@ def test_every_number_of_the_rest_is_the_same(
     assert [step.loss for step in rest] == [step.loss for step in whole[place:]]
     assert [step.step for step in rest] == [step.step for step in whole[place:]]
     assert torch.equal(rest[-1].image(), whole[-1].image())
-    assert finish(job, rest[-1]).manifest["result"]["complete"]
+    assert rest[-1].painting().manifest["result"]["complete"]
     assert all(step.eta > 0 for step in rest[:-1])
     assert rest[-1].seconds > whole[place].seconds
 

@@ -12,7 +12,7 @@ from impasto.recipes.rerun import plan_rerun, plan_resume
 from impasto.recipes.stylize import plan_stylize
 from impasto.results import manifest as manifests
 from impasto.run import checkpoint
-from impasto.run.loop import complete, finish, iter_run
+from impasto.run.loop import complete, iter_run
 from impasto.run.plan import RunPlan
 from impasto.run.progress import Progress
 from impasto.run.steering import changed_settings, steered
@@ -72,7 +72,7 @@ def test_a_turn_changes_what_is_aimed_at_and_keeps_the_image(
 
 
 def test_a_steered_picture_painted_again_is_the_same(whole: tuple[RunPlan, list[Progress]]) -> None:
-    first = finish(whole[0], whole[1][-1])
+    first = whole[1][-1].painting()
     first.save("first.png", bits=16)
     again = complete(plan_rerun("first.png"))
     assert torch.equal(again.picture.pixels, first.picture.pixels)
@@ -107,7 +107,7 @@ def test_a_steered_run_resumed_is_uninterrupted(
     resumed = replace(resumed, steer=turn)
     rest = list(iter_run(resumed, snapshot))
     assert [step.loss for step in rest] == [step.loss for step in steps[place:]]
-    assert torch.equal(finish(resumed, rest[-1]).picture.pixels, finish(job, steps[-1]).picture.pixels)
+    assert torch.equal(rest[-1].painting().picture.pixels, steps[-1].painting().picture.pixels)
     assert rest[-1].manifest["turns"] == steps[-1].manifest["turns"]
     assert rest[-1].manifest["settings"]["strength"] == quick.strength
 

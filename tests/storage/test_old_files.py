@@ -12,7 +12,7 @@ from impasto.fast import models
 from impasto.recipes.rerun import plan_resume
 from impasto.results import manifest as manifests
 from impasto.run.layout import Layout
-from impasto.run.loop import finish, iter_run
+from impasto.run.loop import iter_run
 from impasto.settings.options import from_json
 from impasto.solve import lbfgs
 from old_files import DATA, content_of, read_checkpoint, read_training
@@ -59,7 +59,7 @@ def test_a_checkpoint_goes_on(photo: str, painting: str, small_file: str) -> Non
     *_, last = iter_run(job, snapshot)
     assert last.step == 6
     assert last.loss < 3.5315
-    assert finish(job, last).manifest["result"]["complete"]
+    assert last.painting().manifest["result"]["complete"]
 
 
 @pytest.mark.parametrize("key", [b"command", b"settings", b"inputs", b"precision", b"machine", b"tile"])

@@ -16,9 +16,9 @@ from impasto.errors import ImageError, SettingsError
 from impasto.fast import training_checkpoint
 from impasto.fast.models import Model
 from impasto.fast.transformer_net import TransformerNet
-from impasto.recipes.batch import batch
+from impasto.recipes.batch import iter_batch
 from impasto.recipes.export import export_onnx
-from impasto.recipes.figure import figure
+from impasto.recipes.figure import iter_figure
 from impasto.recipes.inputs import manifest_files
 from impasto.recipes.show import loss_curves
 from impasto.settings.stylize import StylizeSettings
@@ -184,10 +184,10 @@ def test_the_weights_of_the_environment_are_an_input(filled: Path, monkeypatch: 
 LIBRARY: dict[str, Callable[[], object]] = {
     "loss_curves": lambda: loss_curves("painted.png", "painted.png"),
     "export": lambda: export_onnx("painter.onnx", "painter.onnx"),
-    "figure": lambda: next(figure(1, "photo.png", "painting.png", "photo.png")),
-    "batch": lambda: next(batch([("photo.png", "painting.png", "photo.png")], ".")),
+    "figure": lambda: next(iter_figure(1, "photo.png", "painting.png", "photo.png")),
+    "batch": lambda: next(iter_batch([("photo.png", "painting.png", "photo.png")], ".")),
     "batch over init": lambda: next(
-        batch([("x.png", "painting.png", "init.png")], ".", StylizeSettings(init="init.png"))
+        iter_batch([("x.png", "painting.png", "init.png")], ".", StylizeSettings(init="init.png"))
     ),
 }
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from impasto.cli import console
-from impasto.cli.exit_codes import downloading, handle_errors
+from impasto.cli.exit_codes import download_bar, handle_errors
 from impasto.cli.options import with_settings
 from impasto.errors import SettingsError
 from impasto.settings.stylize import StylizeSettings
@@ -48,7 +48,7 @@ def batch(
     """Repaint each CONTENT in each STYLE; what is done already is skipped, what fails is told at the end."""
     from impasto.cli.progress_bars import RunBar
     from impasto.image.write import check_output
-    from impasto.recipes.batch import batch as paint
+    from impasto.recipes.batch import iter_batch
     from impasto.recipes.inputs import settings_files
     from impasto.recipes.pairs import process_share, with_outputs
     from impasto.system.distributed import wait_for_ranks
@@ -70,8 +70,8 @@ def batch(
             )
     results: list[BatchProgress] = []
     try:
-        with downloading("fetching VGG-19") as on_download, RunBar() as bar:
-            for progress in paint(pairs_to_paint, output, settings, format=format, on_download=on_download):
+        with download_bar("fetching VGG-19"), RunBar() as bar:
+            for progress in iter_batch(pairs_to_paint, output, settings, format=format):
                 bar.batch(progress)
                 if progress.state != "painting":
                     results.append(progress)

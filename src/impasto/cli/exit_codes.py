@@ -53,8 +53,8 @@ def flush_streams() -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def downloading(title: str) -> AbstractContextManager[Callable[[int, int], None]]:
-    """A bar for a download; gives the function that is told bytes done and bytes in all."""
-    from impasto.cli.progress_bars import download_bar
+def download_bar(title: str) -> AbstractContextManager[None]:
+    """A bar that shows whatever is downloaded meanwhile."""
+    from impasto.cli import progress_bars
 
-    return download_bar(title)
+    return progress_bars.download_bar(title)

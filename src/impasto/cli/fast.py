@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from impasto.cli import console
-from impasto.cli.exit_codes import downloading, handle_errors
+from impasto.cli.exit_codes import download_bar, handle_errors
 from impasto.cli.options import with_settings
 from impasto.cli.output import Output
 from impasto.errors import DeviceError, ImageError, SettingsError
@@ -54,8 +54,8 @@ def fast(
     ]
     pairs = _pairs(content, name, output, inputs)
     several = Path(content).is_dir()
-    with downloading("fetching VGG-19 and the decoder") as on_download:
-        painter = FastStylizer(style or (), settings, on_download=on_download)
+    with download_bar("fetching VGG-19 and the decoder"):
+        painter = FastStylizer(style or (), settings)
     if several:
         make_folder(Path(pairs[0][1]).parent)
     for _, path in pairs:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from impasto.cli import console
-from impasto.cli.exit_codes import downloading, handle_errors
+from impasto.cli.exit_codes import download_bar, handle_errors
 from impasto.cli.options import with_settings
 from impasto.settings.measure import MeasureSettings
 
@@ -37,8 +37,8 @@ def measure(
     """Measure OUT by networks and statistics that did not paint it: content, style, colours, speckle."""
     from impasto.recipes.measure import measure as compute
 
-    with downloading("fetching the judging networks") as on_download:
-        found = compute(photo, painting, out, settings, on_download=on_download)
+    with download_bar("fetching the judging networks"):
+        found = compute(photo, painting, out, settings)
     if as_json:
         console.out.print_json(json.dumps(dataclasses.asdict(found)))
         return

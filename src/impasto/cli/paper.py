@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from impasto.cli import console
-from impasto.cli.exit_codes import downloading, handle_errors
+from impasto.cli.exit_codes import download_bar, handle_errors
 from impasto.cli.options import with_settings
 from impasto.cli.output import Output, with_output
 from impasto.cli.run_command import prepared_and_painted
@@ -41,7 +41,7 @@ def reconstruct_content(
 
     default = f"{Path(image).stem}-{settings.layer}.png"
     prepared_and_painted(
-        lambda on_download: plan_content(image, settings, on_download=on_download),
+        lambda: plan_content(image, settings),
         output.named(default),
         [*source_files("the image", image), *settings_files(settings)],
         longest=settings.size,
@@ -65,7 +65,7 @@ def reconstruct_style(
 
     default = "-".join(Path(path).stem for path in image) + "-texture.png"
     prepared_and_painted(
-        lambda on_download: plan_style(image, settings, on_download=on_download),
+        lambda: plan_style(image, settings),
         output.named(default),
         [*source_files("the style image", *image), *settings_files(settings)],
         longest=max(settings.canvas(1, 1)),
@@ -84,8 +84,8 @@ def loss(
     """Print every term of the paper's literal loss of IMAGE, at its own size."""
     from impasto.recipes.loss import paper_loss
 
-    with downloading("fetching VGG-19") as on_download:
-        report = paper_loss(content, style, image, settings, on_download=on_download)
+    with download_bar("fetching VGG-19"):
+        report = paper_loss(content, style, image, settings)
     if as_json:
         console.out.print_json(json.dumps(dataclasses.asdict(report)))
         return
@@ -116,13 +116,11 @@ def figure(
 ) -> None:
     """Redo Figure 1 or 2 of the paper from your images; stopped, it goes on where it was."""
     from impasto.cli.progress_bars import RunBar
-    from impasto.recipes.figure import figure as compute
+    from impasto.recipes.figure import iter_figure
 
     output = output or f"figure-{number}.png"
-    with downloading("fetching VGG-19") as on_download, RunBar() as bar:
-        for progress in compute(
-            number, content, style, output, settings, panels=panels, on_download=on_download
-        ):
+    with download_bar("fetching VGG-19"), RunBar() as bar:
+        for progress in iter_figure(number, content, style, output, settings, panels=panels):
             bar.figure(progress)
     console.note(f"Wrote {output}.")
 
@@ -145,8 +143,8 @@ def features(
     output = output or f"{Path(image).stem}-{settings.layer}-{kind}.png"
     check_outputs([OutputFile("-o", output)], [*source_files("the image", image), *settings_files(settings)])
     check_output(output)
-    with downloading("fetching VGG-19") as on_download:
-        sheet = show(image, settings, on_download=on_download)
+    with download_bar("fetching VGG-19"):
+        sheet = show(image, settings)
     write_picture(sheet.picture, output)
     named = ", ".join(f"{c} ({s:.2f})" for c, s in zip(sheet.channels, sheet.mean_responses, strict=True))
     console.note(f"Wrote {output}. Channels with their mean responses, across, then down: {named}.")

@@ -1,7 +1,7 @@
 """Progress bars: of a download, a painting, a figure. Loaded only when one is needed: rich's are slow to."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ from rich.progress import (
 from impasto.cli.console import err, warning
 from impasto.cli.console import note as say
 from impasto.formatting import format_duration
+from impasto.network.download import report_downloads
 
 if TYPE_CHECKING:
     from impasto.fast.trainer import TrainProgress
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def download_bar(title: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar that appears when the first bytes arrive; gives the function to report bytes to."""
+def download_bar(title: str) -> Iterator[None]:
+    """A bar that appears when the first bytes of a download arrive."""
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -49,7 +50,8 @@ def download_bar(title: str) -> Iterator[Callable[[int, int], None]]:
         bar.update(task[0], completed=done, total=total)
 
     try:
-        yield report
+        with report_downloads(report):
+            yield
     finally:
         if task:  # stopping a bar that never showed prints an empty line
             bar.stop()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from impasto.cli import console
-from impasto.cli.exit_codes import downloading
+from impasto.cli.exit_codes import download_bar
 from impasto.cli.output import Output
 from impasto.cli.progress_bars import RunBar
 from impasto.cli.run_files import RunFiles
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def prepared_and_painted(
-    prepare: "Callable[[Callable[[int, int], None]], RunPlan]",
+    prepare: "Callable[[], RunPlan]",
     output: Output,
     inputs: Sequence[InputFile],
     longest: int | None = None,
@@ -40,8 +40,8 @@ def prepared_and_painted(
 
     output.check(inputs, longest)
     join_process_group()
-    with downloading("fetching VGG-19") as on_download:
-        plan = prepare(on_download)
+    with download_bar("fetching VGG-19"):
+        plan = prepare()
     paint(plan, output)
 
 
@@ -51,7 +51,7 @@ def paint(plan: "RunPlan", output: Output, snapshot: "Snapshot | None" = None) -
     So does an error, which then goes on. Of several processes that work on one picture, the first shows and
     saves.
     """
-    from impasto.run.loop import finish, iter_run
+    from impasto.run.loop import iter_run
     from impasto.system.distributed import rank, world_size
 
     output.check_format(max(plan.canvas))
@@ -79,7 +79,7 @@ def paint(plan: "RunPlan", output: Output, snapshot: "Snapshot | None" = None) -
     assert last is not None, "every run has a first step"
     if stopped:
         files.checkpoint(last)
-    painting = finish(plan, last)
+    painting = last.painting()
     if rank() == 0:
         save(painting, output)
         _report(painting.manifest["result"], output, stopped)
@@ -126,11 +126,9 @@ def save(painting: "Painting", output: Output) -> None:
 
 def _salvage(plan: "RunPlan", last: "Progress", output: Output, files: RunFiles) -> None:
     """Save what was painted before an error ended the run; whatever goes wrong here is only warned of."""
-    from impasto.run.loop import finish
-
     try:
         files.checkpoint(last)
-        painting = finish(plan, last)
+        painting = last.painting()
         save(painting, output)
     except ImpastoError as error:
         console.warning(str(error))

@@ -71,7 +71,6 @@ class RunFiles:
         Args:
             count: steps in this run of the command so far.
         """
-        from impasto.run.loop import finish
         from impasto.system.distributed import rank
 
         output = self.output
@@ -79,7 +78,7 @@ class RunFiles:
             self._rows.append(_row(step))
             self._attempts.write("the trace", self._write_rows)
         if output.preview_every and count % output.preview_every == 0:
-            painting = finish(self.job, step)  # together with the other processes
+            painting = step.painting()  # together with the other processes
             if rank() == 0:
                 options = {"bits": output.bits, "quality": output.quality}
                 self._attempts.write("the preview", lambda: painting.save(output.path, **options))

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from impasto.cli import console
-from impasto.cli.exit_codes import downloading, handle_errors
+from impasto.cli.exit_codes import download_bar, handle_errors
 from impasto.cli.options import with_settings
 from impasto.cli.output import Output, with_output
 from impasto.cli.run_command import prepared_and_painted
@@ -47,9 +47,7 @@ def stylize(
     default = "-".join(Path(path).stem for path in (content, *style))
     default += "-preview.png" if settings.preview else ".png"
     prepared_and_painted(
-        lambda on_download: plan_stylize(
-            content, style, settings, regions=regions or (), on_download=on_download
-        ),
+        lambda: plan_stylize(content, style, settings, regions=regions or ()),
         output.named(default),
         [
             *source_files("the content image", content),
@@ -90,13 +88,13 @@ def rerun(
     ]
     if manifest["command"] == "fast":
         output.check(inputs)
-        with downloading("fetching VGG-19 and the decoder") as on_download:
-            painting = rerun_fast(picture, on_download=on_download, **moved)  # type: ignore[arg-type]
+        with download_bar("fetching VGG-19 and the decoder"):
+            painting = rerun_fast(picture, **moved)  # type: ignore[arg-type]
         save(painting, output)
         console.note(f"Painted {output.path}.")
         return
     prepared_and_painted(
-        lambda on_download: plan_rerun(picture, on_download=on_download, **moved),  # type: ignore[arg-type]
+        lambda: plan_rerun(picture, **moved),  # type: ignore[arg-type]
         output,
         inputs,
     )
@@ -134,12 +132,11 @@ def resume(
         planned(facts["output"]).check([*files, *settings_files(None)])
 
     join_process_group()
-    with downloading("fetching VGG-19") as on_download:
+    with download_bar("fetching VGG-19"):
         plan, snapshot, output_fields = plan_resume(
             checkpoint,
             **moved,  # type: ignore[arg-type]
             changed=changed,
-            on_download=on_download,
             check=check,
         )
     paint(plan, planned(output_fields), snapshot)
@@ -162,8 +159,8 @@ def plan(
     from impasto.recipes.stylize import plan_stylize
     from impasto.run.estimate import estimate
 
-    with downloading("fetching VGG-19") as on_download:
-        plan = plan_stylize(content, style, settings, regions=regions or (), on_download=on_download)
+    with download_bar("fetching VGG-19"):
+        plan = plan_stylize(content, style, settings, regions=regions or ())
     needs = estimate(plan, settings, again=again)
     if as_json:
         console.out.print_json(json.dumps(dataclasses.asdict(needs)))

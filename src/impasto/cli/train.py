@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from impasto.cli import console
-from impasto.cli.exit_codes import downloading, handle_errors
+from impasto.cli.exit_codes import download_bar, handle_errors
 from impasto.cli.options import with_settings
 from impasto.cli.run_files import Attempts
 from impasto.errors import INTERRUPTED, SettingsError
@@ -52,8 +52,8 @@ def train(
                         preview, checkpoint)  # fmt: skip
     files.check(style, images, resume, settings)
     join_process_group()
-    with downloading("fetching VGG-19") as on_download:
-        run = iter_train(style, images, settings, resume=resume, on_download=on_download)
+    with download_bar("fetching VGG-19"):
+        run = iter_train(style, images, settings, resume=resume)
     last, stopped = None, False
     with RunBar(quiet=rank() > 0) as bar, _between_steps() as stop_requests:
         try:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from impasto.cli import console
-from impasto.cli.exit_codes import downloading, handle_errors
+from impasto.cli.exit_codes import download_bar, handle_errors
 from impasto.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ def weights_fetch(
     for unknown in [given for given in name or () if given not in known]:
         raise SettingsError(f"there are no weights named '{unknown}'. Choose from {', '.join(known)}.")
     for record in [known[given] for given in name or RECORDS]:
-        with downloading(f"fetching {record.name}") as on_download:
-            path = fetch(record, progress=on_download)
+        with download_bar(f"fetching {record.name}"):
+            path = fetch(record)
         console.out.print(f"{record.name}: {path}")
 
 

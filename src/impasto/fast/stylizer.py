@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
+from typing_extensions import Unpack
 
 from impasto.errors import ImageError, OutOfMemoryError, SettingsError
 from impasto.fast.adain import LAYER, Decoder
@@ -13,7 +14,6 @@ from impasto.image.color import grey, luminance, with_luminance
 from impasto.image.picture import Picture
 from impasto.image.read import Source, read_picture
 from impasto.image.resize import fit, resize, resized_pixels
-from impasto.network.download import ByteProgress
 from impasto.network.vgg import load_vgg19
 from impasto.network.weight_records import ADAIN_DECODER
 from impasto.network.weights import Weights, load
@@ -21,6 +21,7 @@ from impasto.results.manifest import new
 from impasto.results.painting import Painting
 from impasto.run.choose_layout import memory_limit
 from impasto.settings.fast import FastSettings
+from impasto.settings.keywords import FastOptions, with_options
 from impasto.shapes import Image
 from impasto.style.cache import Cache, style_key
 from impasto.style.palettes import PhotoPalette
@@ -39,24 +40,23 @@ class FastStylizer:
     Args:
         style: paintings; none if the settings name a model.
         settings: how; default `FastSettings()`.
-        on_download: called with bytes done and bytes in all while weights are fetched.
+        options: fields of `FastSettings`, such as `size=1024`; they change the settings.
     Raises:
         SettingsError: paintings and a model, or neither; a setting that does not go with a model.
         ImageError, WeightsError, DeviceError: before anything is computed.
     Example:
-        >>> painter = FastPainter("great-wave.jpg")  # doctest: +SKIP
+        >>> stylizer = FastStylizer("great-wave.jpg", size=1024)  # doctest: +SKIP
         >>> for photo in photos:  # doctest: +SKIP
-        ...     painter.paint(photo).save(...)
+        ...     stylizer.stylize(photo).save(...)
     """
 
     def __init__(
         self,
         style: StyleSources = (),
         settings: FastSettings | None = None,
-        *,
-        on_download: ByteProgress | None = None,
+        **options: Unpack[FastOptions],
     ) -> None:
-        self.settings = settings = settings or FastSettings()
+        self.settings = settings = with_options(FastSettings, settings, options)
         _check_style(style, settings)
         self.compute = compute_for_settings(settings)
         self.model: OnePassModel
@@ -79,9 +79,8 @@ class FastStylizer:
                 pooling=settings.pooling,
                 deepest_layer=LAYER,
                 compute=self.compute,
-                on_download=on_download,
             )
-            decoder = load(settings.decoder or None, record=ADAIN_DECODER, progress=on_download)
+            decoder = load(settings.decoder or None, record=ADAIN_DECODER)
             self.model = AdaINModel(
                 network.with_padding("reflect"), Decoder.build(decoder, network), settings, decoder.sha256
             )
@@ -169,9 +168,7 @@ class FastStylizer:
         return painted if kept is None else torch.lerp(painted, photo, kept.to(photo.device))
 
 
-def cached_stylizer(
-    cache: Cache, style: StyleSources, settings: FastSettings, on_download: ByteProgress | None = None
-) -> FastStylizer:
+def cached_stylizer(cache: Cache, style: StyleSources, settings: FastSettings) -> FastStylizer:
     """The stylizer that an earlier job has left in the cache, or a new one.
 
     Raises:
@@ -180,7 +177,7 @@ def cached_stylizer(
     return cache.get(
         "stylizer",
         style_key(style, settings),
-        lambda: FastStylizer(style, settings, on_download=on_download),
+        lambda: FastStylizer(style, settings),
     )
 
 

@@ -18,7 +18,6 @@ from impasto.fast.training_photos import TrainingPhotos
 from impasto.fast.transformer_net import TransformerNet
 from impasto.image.read import Source
 from impasto.layers import check_size, deepest
-from impasto.network.download import ByteProgress
 from impasto.network.vgg import VGG19, load_vgg19
 from impasto.objective.build import content_terms, prior_terms, style_terms
 from impasto.objective.evaluate import Evaluation, evaluator
@@ -80,7 +79,6 @@ class Trainer:
         style: Source | Sequence[Source],
         images: str | os.PathLike[str],
         settings: TrainSettings,
-        on_download: ByteProgress | None,
     ) -> None:
         self.settings = settings
         if settings.batch % world_size():
@@ -101,7 +99,6 @@ class Trainer:
             pooling=settings.pooling,
             deepest_layer=last.name,
             compute=self.compute,
-            on_download=on_download,
         )
         self.manifest = new("train", settings, paintings.inputs, weights, self.compute)
         self.names = tuple(Path(picture.name).stem for picture in paintings.pictures)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from impasto.errors import ImageError, ImpastoWarning, SettingsError
 from impasto.image import heic
 from impasto.image.formats import AVIF, HEIC, JPEG, TIFF, WEBP, WRITABLE, Format, by_suffix
-from impasto.image.picture import Picture, to_numpy
+from impasto.image.picture import Picture
 from impasto.image.srgb import to_vips
 from impasto.image.xmp import pack
 
@@ -25,7 +25,7 @@ def encode_picture(picture: Picture, ending: str, *, quality: int = 92) -> bytes
     """
     known = _output_format(f"picture{ending}")
     flat = picture if known.alpha else _over_white(picture, known)
-    return _encode(to_numpy(flat, 8), known, quality, None)
+    return _encode(flat.to_numpy(8), known, quality, None)
 
 
 def _output_format(name: str) -> Format:

@@ -1,7 +1,7 @@
 """The one form in which pictures travel: what was read, with the name to call it by in messages."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -12,6 +12,9 @@ from impasto.shapes import Image, Mask
 
 if TYPE_CHECKING:
     import PIL.Image
+
+PillowImage: TypeAlias = "PIL.Image.Image"
+"""Named by text: Pillow is imported only when a picture is turned into one of its images."""
 
 
 @dataclass(frozen=True)
@@ -41,44 +44,51 @@ class Picture:
         """Columns of pixels."""
         return int(self.pixels.shape[-1])
 
+    def to_numpy(self, bits: int = 8) -> NDArray[Any]:
+        """The picture as whole numbers, clipped to the range and rounded to the nearest.
 
-def to_numpy(picture: Picture, bits: int = 8) -> NDArray[Any]:
-    """The picture as whole numbers, clipped to the range and rounded to the nearest.
+        Args:
+            bits: 8 or 16.
+        Returns:
+            (H, W, 3), or (H, W, 4) if the picture has alpha; uint8 0..255 or uint16 0..65535.
+        Raises:
+            SettingsError: other bits.
+            ImageError: a batch, or NaN among the pixels.
+        """
+        if bits not in (8, 16):
+            raise SettingsError(f"bits is {bits}; a channel has 8 or 16.")
+        if self.pixels.shape[0] != 1:
+            raise ImageError(f"{self.name} holds {self.pixels.shape[0]} pictures; pass them one at a time.")
+        kind = np.uint8 if bits == 8 else np.uint16
+        parts = (self.pixels,) if self.alpha is None else (self.pixels, self.alpha)
+        channels = sum(part.shape[1] for part in parts)
+        out = np.empty((self.height, self.width, channels), kind)
+        planes_in = (plane for part in parts for plane in part[0])
+        for channel, plane in enumerate(planes_in):
+            values = plane.detach().to("cpu", torch.float32)
+            if bool(values.isnan().any()):
+                raise ImageError(f"{self.name} holds NaN; it cannot be shown or written.")
+            out[..., channel] = (values.clamp(0, 1) * np.iinfo(kind).max).round().numpy()
+        return out
 
-    Args:
-        picture: one picture, not a batch.
-        bits: 8 or 16.
-    Returns:
-        (H, W, 3), or (H, W, 4) if the picture has alpha; uint8 0..255 or uint16 0..65535.
-    Raises:
-        SettingsError: other bits.
-        ImageError: a batch, or NaN among the pixels.
-    """
-    if bits not in (8, 16):
-        raise SettingsError(f"bits is {bits}; a channel has 8 or 16.")
-    if picture.pixels.shape[0] != 1:
-        raise ImageError(f"{picture.name} holds {picture.pixels.shape[0]} pictures; pass them one at a time.")
-    kind = np.uint8 if bits == 8 else np.uint16
-    parts = (picture.pixels,) if picture.alpha is None else (picture.pixels, picture.alpha)
-    channels = sum(part.shape[1] for part in parts)
-    out = np.empty((picture.height, picture.width, channels), kind)
-    planes_in = (plane for part in parts for plane in part[0])
-    for channel, plane in enumerate(planes_in):
-        values = plane.detach().to("cpu", torch.float32)
-        if bool(values.isnan().any()):
-            raise ImageError(f"{picture.name} holds NaN; it cannot be shown or written.")
-        out[..., channel] = (values.clamp(0, 1) * np.iinfo(kind).max).round().numpy()
-    return out
+    def to_pil(self) -> PillowImage:
+        """The picture as a Pillow image, 'RGB' or 'RGBA', 8 bits, sRGB.
 
+        Raises:
+            ImageError: Pillow is not installed, a batch, or NaN among the pixels.
+        """
+        try:
+            import PIL.Image
+        except ImportError as error:
+            raise ImageError("a PIL image needs Pillow. Run pip install pillow.") from error
+        return PIL.Image.fromarray(self.to_numpy())
 
-def to_pil(picture: Picture) -> "PIL.Image.Image":
-    """The picture as a Pillow image, 'RGB' or 'RGBA', 8 bits, sRGB.
+    def _repr_png_(self) -> bytes:
+        """The picture as a PNG file, 8 bits: what a notebook shows where a cell ends with a picture.
 
-    Raises:
-        ImageError: Pillow is not installed, a batch, or NaN among the pixels.
-    """
-    try:
-        import PIL.Image
-    except ImportError as error:
-        raise ImageError("a PIL image needs Pillow. Run pip install pillow.") from error
-    return PIL.Image.fromarray(to_numpy(picture))
+        Raises:
+            ImageError: a batch, or NaN among the pixels.
+        """
+        from impasto.image.encode import encode_picture  # which imports this module
+
+        return encode_picture(self, ".png")

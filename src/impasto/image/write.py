@@ -11,7 +11,7 @@ from impasto.image.deepzoom import check_pyramid, write_pyramid
 from impasto.image.encode import _encode, _output_format, _over_white, _packet
 from impasto.image.formats import DEEP_ZOOM, HEIC, SZI
 from impasto.image.header import vips_reason
-from impasto.image.picture import Picture, to_numpy
+from impasto.image.picture import Picture
 from impasto.storage.atomic import atomic_write
 from impasto.storage.paths import check_writable
 
@@ -61,9 +61,9 @@ def write_picture(
         picture = _over_white(picture, known)
     try:
         if known in _PYRAMIDS:
-            write_pyramid(to_numpy(picture), name, quality, manifest)
+            write_pyramid(picture.to_numpy(), name, quality, manifest)
             return
-        data = _encode(to_numpy(picture, bits), known, quality, packet)
+        data = _encode(picture.to_numpy(bits), known, quality, packet)
         with atomic_write(target) as file:
             file.write(data)
     except pyvips.Error as error:

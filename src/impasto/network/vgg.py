@@ -13,7 +13,6 @@ from impasto.choices import Pooling
 from impasto.errors import SettingsError
 from impasto.layers import CONVOLUTIONS, FIRST, LAYERS, Layer, check_size, deepest, find_layer
 from impasto.network.convolution import Convolution, rectified
-from impasto.network.download import ByteProgress
 from impasto.network.weight_records import CAFFE_MEAN_BGR
 from impasto.network.weights import Weights, load
 from impasto.shapes import Features, Image
@@ -248,19 +247,17 @@ def load_vgg19(
     pooling: Pooling,
     deepest_layer: str,
     compute: Compute,
-    on_download: ByteProgress | None = None,
 ) -> tuple["VGG19", Weights]:
     """Load VGG-19 up to a layer, and the weights that it is built from.
 
     Args:
         path: a file of weights; "" for the cache, where they are fetched to if they are missing.
-        on_download: called with bytes done and bytes in all while the weights are fetched.
     Raises:
         WeightsError: none, damaged, or not to be had.
         OutOfMemoryError: the memory does not suffice even for that.
     """
     with memory_errors("the network, which takes half a gigabyte", "Allow this process more memory."):
-        weights = load(path or None, progress=on_download)
+        weights = load(path or None)
         network = VGG19.build(
             weights,
             pooling=pooling,

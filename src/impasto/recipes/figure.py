@@ -2,22 +2,24 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from typing_extensions import Unpack
 
 from impasto.errors import ImpastoError
 from impasto.image.picture import Picture
 from impasto.image.read import Source, read_picture
-from impasto.network.download import ByteProgress
 from impasto.recipes.inputs import settings_files, source_files
 from impasto.recipes.reconstruct import plan_content, plan_style
 from impasto.recipes.stylize import plan_stylize
 from impasto.results import manifest as manifests
 from impasto.results.plots import check_figure_output, draw_figure_1, draw_figure_2
-from impasto.run.loop import finish, iter_run
+from impasto.run.loop import iter_run
 from impasto.run.plan import RunPlan
 from impasto.run.progress import Progress
+from impasto.settings.keywords import FigureOptions, with_options
 from impasto.settings.paper import FigureSettings, ReconstructContentSettings, ReconstructStyleSettings
 from impasto.settings.presets import PAPER_STYLE_LAYERS
 from impasto.settings.stylize import StylizeSettings
@@ -69,9 +71,9 @@ def figure(
     settings: FigureSettings | None = None,
     *,
     panels: str | os.PathLike[str] = "",
-    on_download: ByteProgress | None = None,
-) -> Iterator[FigureProgress]:
-    """Compute the panels of a figure one after another, then draw it; yields after every step.
+    **options: Unpack[FigureOptions],
+) -> dict[str, Picture]:
+    """Compute the panels of a figure of the paper, draw it, and wait for it.
 
     Every panel is saved as soon as it is done, and one that is there already with the same settings and
     inputs is not computed again: a stopped figure goes on where it was.
@@ -80,12 +82,53 @@ def figure(
         number: 1, what each layer keeps of content and style; 2, style layers against α/β.
         content, style: files, `PIL.Image`s, arrays or tensors.
         output: the figure; PNG, PDF or SVG by its ending.
+        settings: how; default `FigureSettings()`.
         panels: a folder that keeps the panels; default a hidden one beside the output, removed at the end.
+        options: fields of `FigureSettings`; they change the settings.
+    Returns:
+        the panels by name, in the order in which they were computed.
     Raises:
         SettingsError: the output or a panel is an input, or the output has another ending.
         ImpastoError: as the recipes of the panels.
     """
-    settings = settings or FigureSettings()
+    steps = _prepare(number, content, style, output, with_options(FigureSettings, settings, options), panels)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            pictures: dict[str, Picture] = end.value
+            return pictures
+
+
+def iter_figure(
+    number: int,
+    content: Source,
+    style: Source,
+    output: str | os.PathLike[str],
+    settings: FigureSettings | None = None,
+    *,
+    panels: str | os.PathLike[str] = "",
+    **options: Unpack[FigureOptions],
+) -> Iterator[FigureProgress]:
+    """As `figure`, watched: yields after every step. Checks at the call, computes at `next`.
+
+    Args:
+        number, content, style, output, settings, panels, options: as in `figure`.
+    Raises:
+        ImpastoError: as `figure`.
+    """
+    return _prepare(number, content, style, output, with_options(FigureSettings, settings, options), panels)
+
+
+def _prepare(
+    number: int,
+    content: Source,
+    style: Source,
+    output: str | os.PathLike[str],
+    settings: FigureSettings,
+    panels: str | os.PathLike[str],
+) -> Generator[FigureProgress, None, dict[str, Picture]]:
+    """Check everything; the steps, which return the panels."""
     target = Path(output)
     folder = Path(panels) if panels else target.with_name(f".{target.stem}-panels")
     names = _panel_names(number)
@@ -101,7 +144,20 @@ def figure(
     )
     check_figure_output(output)
     photo, painting = read_picture(content, role="content image"), read_picture(style, role="style image")
-    panels_to_paint = panels_of(number, photo, painting, settings, on_download)
+    todo = panels_of(number, photo, painting, settings)
+    return _steps(number, todo, photo, painting, folder, target, keep=bool(panels))
+
+
+def _steps(
+    number: int,
+    panels_to_paint: list[Panel],
+    photo: Picture,
+    painting: Picture,
+    folder: Path,
+    target: Path,
+    *,
+    keep: bool,
+) -> Generator[FigureProgress, None, dict[str, Picture]]:
     make_folder(folder)
     pictures = {}
     for index, panel in enumerate(panels_to_paint, start=1):
@@ -112,14 +168,15 @@ def figure(
             for last in iter_run(plan):
                 yield FigureProgress(index, len(panels_to_paint), panel.name, last)
             if last is not None:
-                finish(plan, last).save(path)
+                last.painting().save(path)
         else:
             yield FigureProgress(index, len(panels_to_paint), panel.name, None)
         pictures[panel.name] = read_picture(path)
     draw = draw_figure_1 if number == 1 else draw_figure_2
     draw(pictures, photo, painting, target)
-    if not panels:
+    if not keep:
         shutil.rmtree(folder, ignore_errors=True)
+    return pictures
 
 
 def panels_of(
@@ -127,7 +184,6 @@ def panels_of(
     photo: Picture,
     painting: Picture,
     settings: FigureSettings,
-    on_download: ByteProgress | None = None,
 ) -> list[Panel]:
     """The panels of Figure 1 or 2, in the order in which they are computed."""
     common = {"size": settings.size, "seed": settings.seed, "device": settings.device}
@@ -135,7 +191,7 @@ def panels_of(
 
     def content_panel(name: str) -> Panel:
         chosen = ReconstructContentSettings(layer=name, steps=settings.steps, **common)  # type: ignore[arg-type]
-        return Panel(f"content-{name}", lambda: plan_content(photo, chosen, on_download=on_download))
+        return Panel(f"content-{name}", lambda: plan_content(photo, chosen))
 
     def style_panel(count: int) -> Panel:
         layers = dict.fromkeys(PAPER_STYLE_LAYERS[:count], 1 / count)
@@ -146,7 +202,7 @@ def panels_of(
         )
         if settings.steps:
             chosen = replace(chosen, steps=settings.steps, finest_steps=settings.steps)
-        return Panel(f"style-{count}", lambda: plan_style(painting, chosen, on_download=on_download))
+        return Panel(f"style-{count}", lambda: plan_style(painting, chosen))
 
     def transfer_panel(count: int, column: int) -> Panel:
         layers = dict.fromkeys(PAPER_STYLE_LAYERS[:count], 1 / count)
@@ -166,7 +222,7 @@ def panels_of(
         )
         return Panel(
             f"transfer-{'ABCDE'[count - 1]}-{column + 1}",
-            lambda: plan_stylize(photo, painting, chosen, on_download=on_download),
+            lambda: plan_stylize(photo, painting, chosen),
         )
 
     counts = range(1, len(PAPER_STYLE_LAYERS) + 1)

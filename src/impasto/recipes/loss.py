@@ -4,16 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
+from typing_extensions import Unpack
 
 from impasto.image.read import Source, read_picture
 from impasto.image.resize import fit, resize
 from impasto.layers import check_size, deepest
-from impasto.network.download import ByteProgress
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load
 from impasto.objective.build import content_terms, style_terms_from_images
 from impasto.objective.evaluate import measure
 from impasto.objective.objective import Objective
+from impasto.settings.keywords import LossOptions, with_options
 from impasto.settings.paper import LossSettings
 from impasto.system.device import Compute, choose_compute
 
@@ -50,8 +51,7 @@ def paper_loss(
     style: Source,
     image: Source,
     settings: LossSettings | None = None,
-    *,
-    on_download: ByteProgress | None = None,
+    **options: Unpack[LossOptions],
 ) -> PaperLoss:
     """The paper's loss of `image`, term by term, in float32 at the image's own size.
 
@@ -63,11 +63,11 @@ def paper_loss(
     Args:
         content, style, image: files, `PIL.Image`s, arrays or tensors.
         settings: layers, weights, pooling, device; default the paper's.
-        on_download: called with bytes done and bytes in all while the weights are fetched.
+        options: fields of `LossSettings`; they change the settings.
     Raises:
         SettingsError, ImageError, WeightsError, DeviceError.
     """
-    settings = settings or LossSettings()
+    settings = with_options(LossSettings, settings, options)
     shares, held = settings.layers, settings.content_layers
     pictures = {
         role: read_picture(source, role=f"{role} image" if role != "image" else role)
@@ -80,7 +80,7 @@ def paper_loss(
 
     compute: Compute = choose_compute(settings.device, "float32")
     network = VGG19.build(
-        load(settings.weights or None, progress=on_download),
+        load(settings.weights or None),
         pooling=settings.pooling,
         deepest_layer=deepest(names).name,
         device=compute.device,

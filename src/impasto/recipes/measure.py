@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from typing_extensions import Unpack
 
 from impasto.errors import ImageError, SettingsError
 from impasto.image.picture import Picture
@@ -19,7 +20,7 @@ from impasto.metrics.self_similarity import self_similarity_distance
 from impasto.metrics.sifid import frechet_distance
 from impasto.metrics.speckle import crispness, speckle
 from impasto.metrics.weights import WEIGHT_DIGESTS, JudgeWeights, load_judges
-from impasto.network.download import ByteProgress
+from impasto.settings.keywords import MeasureOptions, with_options
 from impasto.settings.measure import MeasureSettings
 from impasto.shapes import Image
 from impasto.system.device import choose_compute, use_threads
@@ -96,8 +97,7 @@ def measure(
     painting: Source,
     pictures: Source | Sequence[Source],
     settings: MeasureSettings | None = None,
-    *,
-    on_download: ByteProgress | None = None,
+    **options: Unpack[MeasureOptions],
 ) -> Measures:
     """Measure stylized pictures by networks and statistics that no objective here uses.
 
@@ -108,14 +108,14 @@ def measure(
         photo, painting: what the pictures were made from: files, `PIL.Image`s, arrays or tensors.
         pictures: one or several to be measured.
         settings: size and device.
-        on_download: called with bytes done and bytes in all while the judging networks are fetched.
+        options: fields of `MeasureSettings`; they change the settings.
     Raises:
         SettingsError: no pictures.
         ImageError: a picture that cannot be read, or that is too small or too narrow.
         WeightsError: the networks cannot be fetched.
         DeviceError: a device that is not there, or has too little memory.
     """
-    settings = settings or MeasureSettings()
+    settings = with_options(MeasureSettings, settings, options)
     sources = _several(pictures)
     if not sources:
         raise SettingsError("there is no picture to measure; name at least one after photo and painting.")
@@ -125,7 +125,7 @@ def measure(
     read = [_one(source, "picture") for source in sources]
     for picture in read:
         _sizes(picture, originals[1], settings.size)
-    judges = load_judges(device, on_download=on_download)
+    judges = load_judges(device)
     found = []
     for picture in read:
         with (

@@ -1,15 +1,16 @@
 """What a layer keeps of an image: from white noise, an image with the same responses, or the same style."""
 
+from collections.abc import Iterator
 from functools import partial
 
 import torch
+from typing_extensions import Unpack
 
 from impasto.errors import SettingsError
 from impasto.image.noise import white_noise
 from impasto.image.read import Source, read_picture
 from impasto.image.resize import fit, resized_pixels
 from impasto.layers import check_size, deepest, find_layer
-from impasto.network.download import ByteProgress
 from impasto.network.vgg import load_vgg19
 from impasto.objective.build import content_terms, prior_terms, style_terms
 from impasto.objective.objective import Objective
@@ -17,18 +18,24 @@ from impasto.results.manifest import new
 from impasto.results.painting import Painting
 from impasto.run.choose_layout import choose_layouts
 from impasto.run.layout import Layout
-from impasto.run.loop import complete
+from impasto.run.loop import complete, iter_run
 from impasto.run.memory_model import MemoryModel
 from impasto.run.plan import RunPlan
+from impasto.run.progress import Progress
 from impasto.run.scales import Scale, coarse_to_fine
 from impasto.settings.base import RunSettings
+from impasto.settings.keywords import ReconstructContentOptions, ReconstructStyleOptions, with_options
 from impasto.settings.paper import ReconstructContentSettings, ReconstructStyleSettings
 from impasto.shapes import Image
 from impasto.style.style_images import StyleSources, read_styles
 from impasto.system.device import compute_for_settings
 
 
-def reconstruct_content(image: Source, settings: ReconstructContentSettings | None = None) -> Painting:
+def reconstruct_content(
+    image: Source,
+    settings: ReconstructContentSettings | None = None,
+    **options: Unpack[ReconstructContentOptions],
+) -> Painting:
     """An image that the layer cannot tell from `image`: ½ Σ (F − P)² brought down from white noise.
 
     Gatys, Ecker and Bethge 2015 (arXiv:1508.06576), Eq. 1 and Fig. 1, content reconstructions.
@@ -39,13 +46,31 @@ def reconstruct_content(image: Source, settings: ReconstructContentSettings | No
     Args:
         image: a file, a `PIL.Image`, a NumPy array or a tensor.
         settings: how; default `ReconstructContentSettings()`.
+        options: fields of `ReconstructContentSettings`, such as `size=512`; they change the settings.
     Raises:
         ImpastoError: see `plan_content`.
     """
-    return complete(plan_content(image, settings))
+    return complete(plan_content(image, settings, **options))
 
 
-def reconstruct_style(image: StyleSources, settings: ReconstructStyleSettings | None = None) -> Painting:
+def iter_reconstruct_content(
+    image: Source,
+    settings: ReconstructContentSettings | None = None,
+    **options: Unpack[ReconstructContentOptions],
+) -> Iterator[Progress]:
+    """As `reconstruct_content`, step by step; checks at the call, computes at `next`.
+
+    Raises:
+        ImpastoError: see `plan_content`.
+    """
+    return iter_run(plan_content(image, settings, **options))
+
+
+def reconstruct_style(
+    image: StyleSources,
+    settings: ReconstructStyleSettings | None = None,
+    **options: Unpack[ReconstructStyleOptions],
+) -> Painting:
     """An image with the style of `image`, of any size: Gram matrices matched from white noise. A texture.
 
     Gatys, Ecker and Bethge 2015 (arXiv:1508.06576), Eq. 3 to 5 and Fig. 1, style reconstructions.
@@ -55,24 +80,37 @@ def reconstruct_style(image: StyleSources, settings: ReconstructStyleSettings | 
     Args:
         image: a file, a `PIL.Image`, a NumPy array or a tensor; or a list of several, which are blended.
         settings: how; default `ReconstructStyleSettings()`.
+        options: fields of `ReconstructStyleSettings`, such as `size=512`; they change the settings.
     Raises:
         ImpastoError: see `plan_style`.
     """
-    return complete(plan_style(image, settings))
+    return complete(plan_style(image, settings, **options))
+
+
+def iter_reconstruct_style(
+    image: StyleSources,
+    settings: ReconstructStyleSettings | None = None,
+    **options: Unpack[ReconstructStyleOptions],
+) -> Iterator[Progress]:
+    """As `reconstruct_style`, step by step; checks at the call, computes at `next`.
+
+    Raises:
+        ImpastoError: see `plan_style`.
+    """
+    return iter_run(plan_style(image, settings, **options))
 
 
 def plan_content(
     image: Source,
     settings: ReconstructContentSettings | None = None,
-    *,
-    on_download: ByteProgress | None = None,
+    **options: Unpack[ReconstructContentOptions],
 ) -> RunPlan:
-    """Read and check everything; the job that `reconstruct_content` runs.
+    """Read and check everything; the run that `reconstruct_content` completes, with its arguments.
 
     Raises:
         SettingsError, ImageError, WeightsError, DeviceError: before anything is computed.
     """
-    settings = settings or ReconstructContentSettings()
+    settings = with_options(ReconstructContentSettings, settings, options)
     compute = compute_for_settings(settings)
     picture = read_picture(image)
     canvas = fit(picture.height, picture.width, settings.size)
@@ -82,7 +120,6 @@ def plan_content(
         pooling=settings.pooling,
         deepest_layer=settings.layer,
         compute=compute,
-        on_download=on_download,
     )
     shown = resized_pixels(picture, *canvas, compute.device)
 
@@ -132,15 +169,14 @@ def plan_content(
 def plan_style(
     image: StyleSources,
     settings: ReconstructStyleSettings | None = None,
-    *,
-    on_download: ByteProgress | None = None,
+    **options: Unpack[ReconstructStyleOptions],
 ) -> RunPlan:
-    """Read and check everything; the job that `reconstruct_style` runs.
+    """Read and check everything; the run that `reconstruct_style` completes, with its arguments.
 
     Raises:
         SettingsError, ImageError, WeightsError, DeviceError: before anything is computed.
     """
-    settings = settings or ReconstructStyleSettings()
+    settings = with_options(ReconstructStyleSettings, settings, options)
     compute = compute_for_settings(settings)
     paintings = read_styles(image, settings.blend)
     paintings.check(settings.layers)
@@ -165,7 +201,6 @@ def plan_style(
         pooling=settings.pooling,
         deepest_layer=last.name,
         compute=compute,
-        on_download=on_download,
     )
 
     def long(scale: Scale) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 from impasto.errors import CheckpointError
 from impasto.fast.stylizer import FastStylizer
-from impasto.network.download import ByteProgress
+from impasto.objective.custom import TermFactory
 from impasto.recipes.reconstruct import plan_content, plan_style
 from impasto.recipes.stylize import plan_stylize
 from impasto.results import manifest as manifests
@@ -35,15 +35,42 @@ RECIPES: dict[str, tuple[type[RunSettings], Callable[..., RunPlan]]] = {
 """Every recipe that leaves a manifest: its settings, how to prepare it."""
 
 
-def resume(path: str | os.PathLike[str]) -> Painting:
+def rerun(
+    path: str | os.PathLike[str],
+    *,
+    content: str = "",
+    style: str | Sequence[str] = "",
+    regions: Sequence[str] = (),
+    weights: str = "",
+    extra_terms: Sequence[TermFactory] = (),
+) -> Painting:
+    """Paint a picture again from the manifest inside it; on the same machine the pixels come out identical.
+
+    Args:
+        path: a picture that Impasto wrote.
+        content, style, regions, weights, extra_terms: as in `plan_rerun`.
+    Raises:
+        ImpastoError: see `plan_rerun`.
+    """
+    if manifests.read(path)["command"] == "fast":
+        return rerun_fast(path, content=content, style=style, regions=regions, weights=weights)
+    return complete(
+        plan_rerun(
+            path, content=content, style=style, regions=regions, weights=weights, extra_terms=extra_terms
+        )
+    )
+
+
+def resume(path: str | os.PathLike[str], *, extra_terms: Sequence[TermFactory] = ()) -> Painting:
     """Go on with a run that was stopped, to its end; nothing is written.
 
     Args:
         path: a checkpoint (see `run/checkpoint.py`).
+        extra_terms: the losses of one's own that the run had.
     Raises:
         ImpastoError: see `plan_resume`.
     """
-    plan, snapshot, _ = plan_resume(path)
+    plan, snapshot, _ = plan_resume(path, extra_terms=extra_terms)
     return complete(plan, snapshot)
 
 
@@ -54,7 +81,7 @@ def plan_rerun(
     style: str | Sequence[str] = "",
     regions: Sequence[str] = (),
     weights: str = "",
-    on_download: ByteProgress | None = None,
+    extra_terms: Sequence[TermFactory] = (),
 ) -> RunPlan:
     """The job that made a picture, ready to run: same settings, device, precision, threads and layouts.
 
@@ -64,12 +91,13 @@ def plan_rerun(
         path: a picture that Impasto wrote.
         content, style, regions, weights: where these files lie now, if not where they were; several styles
             and masks in order.
+        extra_terms: the losses of one's own that it was painted with, in order: no file holds them.
     Raises:
-        CheckpointError: no manifest, an input that is gone or has changed, other weights.
+        CheckpointError: no manifest, other extra terms, an input that is gone or has changed, other weights.
         ImpastoError: as in `plan_stylize`.
     """
     moved = {"content": content, "style": style, "regions": regions, "weights": weights}
-    return _plan(manifests.read(path), path, moved, on_download)
+    return _plan(manifests.read(path), path, moved, extra_terms)
 
 
 def rerun_fast(
@@ -79,7 +107,6 @@ def rerun_fast(
     style: str | Sequence[str] = "",
     regions: Sequence[str] = (),
     weights: str = "",
-    on_download: ByteProgress | None = None,
 ) -> Painting:
     """Paint again what was painted in one pass; on the same machine the pixels come out identical.
 
@@ -97,7 +124,7 @@ def rerun_fast(
     tile = manifest["result"].get("tile", settings.tile)
     settings = replace(settings, threads=manifest["machine"]["threads"], tile=tile, **changes)
     styles = _several(manifest, path, "style", style)
-    painter = FastStylizer(styles, settings, on_download=on_download)
+    painter = FastStylizer(styles, settings)
     photo = content or manifests.find_input(manifest, "content", path)
     painting = painter.stylize(photo, regions=_several(manifest, path, "regions", regions))
     now = {"inputs": painting.manifest["inputs"], "weights": painting.manifest["weights"]}
@@ -120,15 +147,15 @@ def plan_resume(
     style: str | Sequence[str] = "",
     regions: Sequence[str] = (),
     weights: str = "",
+    extra_terms: Sequence[TermFactory] = (),
     changed: bool = False,
-    on_download: ByteProgress | None = None,
     check: Callable[[dict[str, Any]], None] = lambda facts: None,
 ) -> tuple[RunPlan, Snapshot, dict[str, Any]]:
     """A run that was stopped, where it stood, and what it was to write: the pixels of one that was not.
 
     Args:
         path: a checkpoint.
-        content, style, regions, weights: as in `plan_rerun`.
+        content, style, regions, weights, extra_terms: as in `plan_rerun`.
         changed: whether to go on though an input or the weights have changed.
         check: called with what the checkpoint says of the run before anything is read or fetched for it.
     Returns:
@@ -143,7 +170,7 @@ def plan_resume(
         with _manifest_errors(path):
             manifest, output = saved.facts["manifest"], saved.facts["output"]
             check(saved.facts)
-        plan = _plan(manifest, path, moved, on_download, resuming=True, changed=changed, advice=advice)
+        plan = _plan(manifest, path, moved, extra_terms, resuming=True, changed=changed, advice=advice)
         return plan, saved.snapshot(plan.space, plan.network.device), output
 
 
@@ -151,7 +178,7 @@ def _plan(
     manifest: Mapping[str, Any],
     path: str | os.PathLike[str],
     moved: Mapping[str, str | Sequence[str]],
-    on_download: ByteProgress | None,
+    extra_terms: Sequence[TermFactory],
     *,
     resuming: bool = False,
     changed: bool = False,
@@ -181,10 +208,12 @@ def _plan(
             inputs.append(styles)
         masks = _several(manifest, path, "regions", moved["regions"])
         more: dict[str, Any] = {"regions": masks} if masks else {}
+        _check_extra_terms(manifest, extra_terms, path)
+        more |= {"extra_terms": extra_terms} if extra_terms else {}
         layouts = [Layout(**layout) for layout in manifest.get("layouts", ())]
 
     def prepared(also: Mapping[str, Any], **most: Any) -> RunPlan:
-        return recipe(*inputs, replace(settings, **changes, **also), on_download=on_download, **more, **most)
+        return recipe(*inputs, replace(settings, **changes, **also), **more, **most)
 
     turns = manifest.get("turns", ())
     plan = prepared(merged_changes(turns) if resuming else {})
@@ -219,6 +248,26 @@ def _several(
         what = {"style": "style images", "regions": "masks"}[option]
         raise CheckpointError(f"{path} has {len(roles)} {what}; {len(files)} were given. Give all.")
     return files or [manifests.find_input(manifest, role, path) for role in roles]
+
+
+def _check_extra_terms(
+    manifest: Mapping[str, Any], extra_terms: Sequence[TermFactory], path: str | os.PathLike[str]
+) -> None:
+    """Refuse other losses of one's own than the picture was painted with."""
+    then = manifest.get("extra_terms", [])
+    now = [factory.manifest_entry for factory in extra_terms]
+    if then != now:
+        was, given = (
+            ", ".join(
+                f"{term['name']!r} on {'+'.join(term['layers'])}, weight {term['weight']:g}" for term in terms
+            )
+            or "none"
+            for terms in (then, now)
+        )
+        raise CheckpointError(
+            f"{path} was painted with extra terms that only the program has which made it: {was}; given: "
+            f"{given}. In Python, name the same: impasto.rerun(..., extra_terms=[...]), or resume."
+        )
 
 
 def _check_weights(manifest: Mapping[str, Any], now: Mapping[str, Any], path: str | os.PathLike[str]) -> None:

@@ -5,15 +5,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import torch
+from typing_extensions import Unpack
 
 from impasto.choices import NEIGHBORS
+from impasto.errors import SettingsError
 from impasto.fast.stylizer import cached_stylizer
 from impasto.image.picture import Picture
 from impasto.image.read import Source, read_picture
 from impasto.image.resize import fit, resize
 from impasto.layers import Layer, check_size, deepest
-from impasto.network.download import ByteProgress
 from impasto.network.vgg import VGG19
+from impasto.objective.custom import TermFactory
+from impasto.objective.terms import IMAGE
 from impasto.results.manifest import new
 from impasto.results.painting import Painting
 from impasto.run.choose_layout import choose_layouts, with_layouts
@@ -24,12 +27,16 @@ from impasto.run.plan import RunPlan
 from impasto.run.progress import Progress
 from impasto.run.scales import Scale, coarse_to_fine, first_scales, solved_as_pyramid
 from impasto.settings.fast import FastSettings
+from impasto.settings.keywords import StylizeOptions, with_options
 from impasto.settings.parsing import parse_duration
 from impasto.settings.stylize import BUILT_IN_STARTS, PREVIEW, StylizeSettings
 from impasto.style.cache import Cache
 from impasto.style.style_images import StyleImages, StyleSources
 from impasto.style.transfer import StyleTransfer, style_layers
 from impasto.system.device import compute_for_settings
+
+PARAMETERS = ("settings", "preset", "regions", "extra_terms", "cache", "layouts")
+"""What `plan_stylize` takes by name besides settings."""
 
 PALETTE_BYTES = 86.0
 """Bytes a pixel that photo-palette's colours take at the end; measured at 2048×2048."""
@@ -43,7 +50,10 @@ def stylize(
     style: StyleSources,
     settings: StylizeSettings | None = None,
     *,
+    preset: str = "",
     regions: Sequence[Source] = (),
+    extra_terms: Sequence[TermFactory] = (),
+    **options: Unpack[StylizeOptions],
 ) -> Painting:
     """Repaint `content` in the style of `style`, and wait for it.
 
@@ -54,12 +64,22 @@ def stylize(
         content: a file, a `PIL.Image`, a NumPy array or a tensor (see `read_picture`).
         style: the same, or a list of several, whose styles are blended (see `StylizeSettings.blend`).
         settings: how; default `StylizeSettings()`.
+        preset: instead of settings, the name of a preset (docs/presets.md).
         regions: masks: the photo's, then one for each painting; areas of the photo take their style from
             areas of the same colour (see `read_regions`).
+        extra_terms: losses of one's own (see `custom_term`), added to the objective at every scale.
+        options: fields of `StylizeSettings`, such as `size=1024, strength=0.7`; they change the settings or
+            the preset.
     Raises:
         ImpastoError: see `plan_stylize`.
+    Example:
+        >>> stylize("photo.jpg", "painting.jpg", size=1024, strength=0.7).save("out.png")  # doctest: +SKIP
     """
-    return complete(plan_stylize(content, style, settings, regions=regions))
+    return complete(
+        plan_stylize(
+            content, style, settings, preset=preset, regions=regions, extra_terms=extra_terms, **options
+        )
+    )
 
 
 def iter_stylize(
@@ -67,10 +87,31 @@ def iter_stylize(
     style: StyleSources,
     settings: StylizeSettings | None = None,
     *,
+    preset: str = "",
     regions: Sequence[Source] = (),
+    extra_terms: Sequence[TermFactory] = (),
+    **options: Unpack[StylizeOptions],
 ) -> Iterator[Progress]:
-    """The same, step by step. Leaving the loop early is an ordinary end; keep the last `progress.image()`."""
-    return iter_run(plan_stylize(content, style, settings, regions=regions))
+    """Repaint `content` in the style of `style` step by step, for those who watch.
+
+    Everything is read and checked at the call; computing begins with the first `next`. Leaving the loop early
+    is an ordinary end: `progress.painting()` is the picture so far.
+
+    Args:
+        content, style, settings, preset, regions, extra_terms, options: as in `stylize`.
+    Raises:
+        ImpastoError: see `plan_stylize`.
+    Example:
+        >>> for progress in iter_stylize("photo.jpg", "painting.jpg", size=1024):  # doctest: +SKIP
+        ...     if progress.seconds > 60:
+        ...         break
+        >>> progress.painting().save("out.png")  # doctest: +SKIP
+    """
+    return iter_run(
+        plan_stylize(
+            content, style, settings, preset=preset, regions=regions, extra_terms=extra_terms, **options
+        )
+    )
 
 
 def plan_stylize(
@@ -78,41 +119,44 @@ def plan_stylize(
     style: StyleSources,
     settings: StylizeSettings | None = None,
     *,
+    preset: str = "",
     regions: Sequence[Source] = (),
-    on_download: ByteProgress | None = None,
+    extra_terms: Sequence[TermFactory] = (),
     cache: Cache | None = None,
     layouts: Sequence[Layout] = (),
+    **options: Unpack[StylizeOptions],
 ) -> RunPlan:
     """Read and check everything, fetch the weights if they are not there, plan the scales.
 
     Args:
-        regions: as in `stylize`.
-        on_download: called with bytes done and bytes in all while the weights are fetched.
+        preset, regions, extra_terms, options: as in `stylize`.
         cache: what earlier jobs have left, and later ones may use; default one of its own.
         layouts: of a run that this one continues; default those that fit what memory is free now.
     Raises:
         SettingsError, ImageError, WeightsError, DeviceError: before anything is computed.
     """
     began = time.perf_counter()
-    asked, cache = (settings or StylizeSettings()).resolved(), cache or Cache()
+    asked = with_options(StylizeSettings, settings, options, preset=preset, parameters=PARAMETERS).resolved()
+    cache = cache or Cache()
     compute = compute_for_settings(asked)
     photo = read_picture(content, role="content image")
     paintings = cache.styles(style, asked.blend).matched_to(photo, asked, regions)
     paintings.check(asked.layers)
-    start = _starting_picture(asked, photo, style, regions, cache, on_download)
-    last = deepest(layers := [*style_layers(asked), *asked.content_layers])
+    start = _starting_picture(asked, photo, style, regions, cache)
+    layers = [*style_layers(asked), *asked.content_layers]
+    last = deepest(every := [*layers, *_extra_layers(extra_terms)])
     scales, settings = _scales(photo, asked, last)
     schedule, canvas = settings.schedule, (scales[-1].height, scales[-1].width)
-    check_size(*canvas, layers, role="painting")
+    check_size(*canvas, every, role="painting")
     for painting in paintings.pictures:
         check_size(painting.height, painting.width, layers, role="style image")
-    network, weights = cache.network(settings, last.name, compute, on_download)
+    network, weights = cache.network(settings, last.name, compute)
     inputs = {"content": photo, **paintings.inputs}
     if start is not None and asked.init not in BUILT_IN_STARTS:
         inputs["init"] = start
     if paintings.regions:
         inputs |= paintings.regions.inputs
-    scene = StyleTransfer(network, cache, photo, paintings, settings, start)
+    scene = StyleTransfer(network, cache, photo, paintings, settings, start, extra_terms)
     plan = RunPlan(
         canvas=canvas,
         scales=scales,
@@ -125,8 +169,8 @@ def plan_stylize(
         painting_detail=scene.painting_detail if settings.painting_detail_share else None,
         noisy=start is photo and settings.noise_share > 0,
         inputs=inputs,
-        manifest=new("stylize", asked, inputs, weights, compute) | scene.neighbor_grids(scales),
-        memory_model=_memory_model(network, settings, paintings),
+        manifest=new("stylize", asked, inputs, weights, compute) | scene.manifest_entries(scales),
+        memory_model=_memory_model(network, settings, paintings, every),
         style_sizes=lambda scale: paintings.sizes(scene.style_long_side(scale), scene.least_style_side),
         optimizer=schedule.optimizer,
         tolerance=settings.tolerance,
@@ -144,9 +188,24 @@ def plan_stylize(
     return ready
 
 
-def _memory_model(network: VGG19, settings: StylizeSettings, paintings: StyleImages) -> MemoryModel:
+def _extra_layers(extra_terms: Sequence[TermFactory]) -> list[str]:
+    """The layers that losses of one's own need.
+
+    Raises:
+        SettingsError: two terms of one name.
+    """
+    names = [factory.name for factory in extra_terms]
+    for name in names:
+        if names.count(name) > 1:
+            raise SettingsError(f"{names.count(name)} extra terms are called {name!r}. Name them apart.")
+    return [layer for factory in extra_terms for layer in factory.layers if layer != IMAGE]
+
+
+def _memory_model(
+    network: VGG19, settings: StylizeSettings, paintings: StyleImages, layers: Sequence[str]
+) -> MemoryModel:
     """What memory and time depend on, besides the size."""
-    model = MemoryModel.of(network, settings.layers, settings.content_layers, settings.schedule.optimizer)
+    model = MemoryModel.of(network, layers, settings.content_layers, settings.schedule.optimizer)
     return replace(
         model,
         rotations=settings.rotations if NEIGHBORS in settings.style_mix else 0,
@@ -161,7 +220,6 @@ def _starting_picture(
     style: StyleSources,
     masks: Sequence[Source],
     cache: Cache,
-    on_download: ByteProgress | None,
 ) -> Picture | None:
     """What the run starts from; None is white noise."""
     if settings.init == "noise":
@@ -170,11 +228,7 @@ def _starting_picture(
         fast_settings = FastSettings.like(settings, size=min(settings.size, FAST_SIZE))
         if settings.colors == "photo-palette":  # painted in the painting's colours until the end
             fast_settings = replace(fast_settings, colors="style")
-        painted = (
-            cached_stylizer(cache, style, fast_settings, on_download)
-            .stylize(photo, regions=masks)
-            .picture.pixels
-        )
+        painted = cached_stylizer(cache, style, fast_settings).stylize(photo, regions=masks).picture.pixels
         here = resize(photo.pixels, *painted.shape[2:])
         return Picture(torch.lerp(here, painted, 0.5).clamp(0, 1), name="fast")
     return photo if settings.init == "content" else read_picture(settings.init, role="init image")

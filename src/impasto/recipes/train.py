@@ -3,11 +3,13 @@
 import os
 from collections.abc import Iterator, Sequence
 
+from typing_extensions import Unpack
+
 from impasto.fast.models import Model
 from impasto.fast.trainer import Trainer, TrainProgress
 from impasto.image.read import Source
-from impasto.network.download import ByteProgress
 from impasto.settings.fast import TrainSettings
+from impasto.settings.keywords import TrainOptions, with_options
 
 
 def train(
@@ -16,6 +18,7 @@ def train(
     settings: TrainSettings | None = None,
     *,
     resume: str | os.PathLike[str] = "",
+    **options: Unpack[TrainOptions],
 ) -> Model:
     """Train a painter for one painting or several, and wait for it.
 
@@ -26,11 +29,13 @@ def train(
     Args:
         style: paintings, each of which becomes a style of the painter.
         images: a folder of photographs, the more the better; some hundreds do.
+        settings: how; default `TrainSettings()`.
+        options: fields of `TrainSettings`, such as `steps=2000`; they change the settings.
         resume: what `TrainProgress.save` wrote, to go on from there.
     Raises:
         ImpastoError: see `iter_train`.
     """
-    *_, last = iter_train(style, images, settings, resume=resume)
+    *_, last = iter_train(style, images, settings, resume=resume, **options)
     return last.model()
 
 
@@ -40,7 +45,7 @@ def iter_train(
     settings: TrainSettings | None = None,
     *,
     resume: str | os.PathLike[str] = "",
-    on_download: ByteProgress | None = None,
+    **options: Unpack[TrainOptions],
 ) -> Iterator[TrainProgress]:
     """The same, step by step. Everything is read and checked before the first.
 
@@ -48,7 +53,9 @@ def iter_train(
         SettingsError, ImageError, WeightsError, DeviceError: before anything is computed.
         CheckpointError: `resume` is none, is damaged, or is of another training.
     """
-    run = Trainer(style, images, settings or TrainSettings(), on_download)
+    run = Trainer(
+        style, images, with_options(TrainSettings, settings, options, parameters=["settings", "resume"])
+    )
     if resume:
         run.restore(resume)
     return run.steps()

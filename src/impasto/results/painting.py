@@ -4,7 +4,9 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from impasto.image.picture import Picture
+from numpy.typing import NDArray
+
+from impasto.image.picture import Picture, PillowImage
 from impasto.image.write import write_picture
 from impasto.results.manifest import to_text
 
@@ -31,3 +33,15 @@ class Painting:
             ImageError: it cannot be written there, or not like that.
         """
         write_picture(self.picture, path, bits=bits, quality=quality, manifest=to_text(self.manifest))
+
+    def to_numpy(self, bits: int = 8) -> NDArray[Any]:
+        """The pixels as `Picture.to_numpy` gives them."""
+        return self.picture.to_numpy(bits)
+
+    def to_pil(self) -> PillowImage:
+        """The picture as `Picture.to_pil` gives it, without the manifest."""
+        return self.picture.to_pil()
+
+    def _repr_png_(self) -> bytes:
+        """The picture, as a notebook shows it where a cell ends with it."""
+        return self.picture._repr_png_()

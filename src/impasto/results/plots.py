@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from impasto.errors import ImageError, SettingsError
-from impasto.image.picture import Picture, to_numpy
+from impasto.image.picture import Picture
 from impasto.storage.atomic import atomic_write
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _figure(width: float, height: float) -> "Figure":
 
 
 def _show(axes: "Axes", picture: Picture, title: str) -> None:
-    axes.imshow(to_numpy(picture)[:, :, :3], interpolation="lanczos")
+    axes.imshow(picture.to_numpy()[:, :, :3], interpolation="lanczos")
     axes.set_title(title, fontsize=10)
     axes.set_xticks([])
     axes.set_yticks([])

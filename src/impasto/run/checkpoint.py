@@ -4,7 +4,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 from types import UnionType
@@ -16,6 +16,7 @@ from torch import Tensor
 from impasto.errors import CheckpointError, ImageError
 from impasto.objective.evaluate import Evaluation
 from impasto.run.layout import Layout
+from impasto.run.trace import Trace
 from impasto.solve import adam, lbfgs
 from impasto.solve.descent import DescentState
 from impasto.solve.space import Space
@@ -78,7 +79,7 @@ class Snapshot:
     layouts: tuple[Layout, ...] = ()
     descent: DescentState | None = None
     space: Space | None = None
-    trace: tuple[tuple[float, ...], ...] = ()
+    trace: Trace = field(default_factory=Trace)
     style_factor: float = 1.0
     matches: tuple[Tensor, ...] = ()
 
@@ -103,7 +104,7 @@ def save(path: str | os.PathLike[str], snapshot: Snapshot, facts: Mapping[str, A
         "seconds": snapshot.seconds,
         "layouts": _to_json(snapshot.layouts, []),
         "descent": tree,
-        "trace": snapshot.trace,
+        "trace": list(snapshot.trace),
         "balance": snapshot.style_factor,
         "matches": matches,
     }
@@ -188,6 +189,7 @@ class Checkpoint:
             # These are younger than the format.
             state = {"trace": [], "balance": 1.0, "matches": [], **self._run}
             fields = {_FIELDS.get(key, key): _from_json(value, tensor) for key, value in state.items()}
+            fields["trace"] = _trace(fields["trace"])
             return _checked(Snapshot(**fields, space=here))
 
 
@@ -235,6 +237,13 @@ def _from_json(value: Any, tensor: Callable[[str], Tensor]) -> Any:
         if key != "kind"
     }
     return _checked(KINDS[value["kind"]](**fields))
+
+
+def _trace(rows: Any) -> Trace:
+    """The rows of a file, if they are rows."""
+    if not _has_type(rows, tuple[tuple[float, ...], ...]):
+        raise TypeError("Snapshot.trace is not rows of numbers")
+    return Trace(rows)
 
 
 def _checked(value: _T) -> _T:

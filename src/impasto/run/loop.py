@@ -1,6 +1,7 @@
 """The run: solver steps, scale by scale, as a stream of progress."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from impasto.errors import OutOfMemoryError
@@ -62,7 +63,7 @@ def iter_run(plan: RunPlan, snapshot: Snapshot | None = None) -> Iterator[Progre
                 continue
             step, plan = step + 1, stage.job
             clock.tick(index, step)
-            trace = (*trace, trace_row(index, step, clock.seconds, state.evaluation))
+            trace = trace.with_row(trace_row(index, step, clock.seconds, state.evaluation))
             style_factor = stage.style_factor
             here = Snapshot(
                 scale=index,
@@ -83,7 +84,7 @@ def iter_run(plan: RunPlan, snapshot: Snapshot | None = None) -> Iterator[Progre
         spent += state.solver.evaluations
 
 
-def finish(plan: RunPlan, last: Progress) -> Painting:
+def _painting(plan: RunPlan, last: Progress) -> Painting:
     """The picture as it stands at `last`, at the size that was asked for, with its alpha and manifest."""
     height, width = plan.canvas
     here = last.snapshot()
@@ -123,7 +124,7 @@ def is_over(clock: Clock, index: int, step: int) -> bool:
 def complete(plan: RunPlan, snapshot: Snapshot | None = None) -> Painting:
     """Run a job to its end, from where an earlier run of it stood if that is given."""
     *_, last = iter_run(plan, snapshot)
-    return finish(plan, last)
+    return last.painting()
 
 
 def _progress(plan: RunPlan, here: Snapshot, clock: Clock, note: str) -> Progress:
@@ -151,5 +152,7 @@ def _progress(plan: RunPlan, here: Snapshot, clock: Clock, note: str) -> Progres
         image=lambda: plan.finish(space.whole_image(point).detach().float().clamp(0, 1).cpu()),
         snapshot=lambda: here,
         manifest=plan.manifest,
+        # No closure over the step itself: a cycle would keep its vectors until garbage is collected.
+        _finish=partial(_painting, plan),
         note="; ".join(filter(None, (note, state.note))),
     )

@@ -1,9 +1,11 @@
 """The progress of a run, step by step."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from impasto.image.picture import Picture
+from impasto.results.painting import Painting
 from impasto.run.checkpoint import Snapshot
 from impasto.shapes import Image
 
@@ -46,4 +48,17 @@ class Progress:
     image: Callable[[], Image]
     snapshot: Callable[[], Snapshot]
     manifest: dict[str, Any]
+    _finish: "Callable[[Progress], Painting]" = field(repr=False)
     note: str = ""
+
+    def painting(self) -> Painting:
+        """The picture so far at the size that was asked for, with its manifest, as the end of a run gives it.
+
+        A loop that is left early ends with `progress.painting().save(path)`. Where several processes paint
+        one picture, all of them have to call it together.
+        """
+        return self._finish(self)
+
+    def _repr_png_(self) -> bytes:
+        """The picture so far, as a notebook shows it where a cell ends with a `Progress`."""
+        return Picture(self.image())._repr_png_()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from impasto.errors import ImpastoError
+from impasto.formatting import format_bytes
 from impasto.studio.messages import FORMATS, JobEstimate, JobRequest, Update
 from impasto.studio.preview import (
     SHOWN,
@@ -70,6 +71,7 @@ class Worker:
         self._job: RunPlan | None = None
         self.changes: dict[str, Any] = {}
         self._cache: Cache | None = None
+        self._download = (-1, -EVERY)  # percent last told, and when
 
     @property
     def cache(self) -> "Cache":
@@ -81,7 +83,23 @@ class Worker:
         return self._cache
 
     def serve(self, what: str, *more: Any) -> None:
-        """Do one thing that the queue wants."""
+        """Do one thing that the queue wants, and tell it of downloads meanwhile."""
+        from impasto.network.download import report_downloads
+
+        with report_downloads(self._tell_download):
+            self._serve(what, *more)
+
+    def _tell_download(self, done: int, total: int) -> None:
+        # At most a hundred messages: without a job nobody reads the pipe, and a full one would block.
+        percent = 100 * done // total
+        now = time.monotonic()
+        if percent != self._download[0] and (now - self._download[1] >= EVERY or done == total):
+            self._download = (percent, now)
+            self._send(
+                Update(text=f"Fetching the network's weights, once: {percent} % of {format_bytes(total)}.")
+            )
+
+    def _serve(self, what: str, *more: Any) -> None:
         if what == "paint":
             self._paint(*more)
         elif what == "foresee":
@@ -190,7 +208,6 @@ class Worker:
     def _save(self, job: JobRequest, plan: "RunPlan", last: "Progress") -> None:
         """What is there when the painting ends: its files, and unless it is done, where it stands."""
         from impasto.run import checkpoint
-        from impasto.run.loop import finish
 
         done = not self.wish
         if not done:
@@ -201,7 +218,7 @@ class Worker:
                 Update("paused", "Paused.", picture=shown_as_jpeg(last.image()), step=step_facts(last))
             )
             return
-        painting = finish(plan, last)
+        painting = last.painting()
         files = save_outputs(painting, tempfile.mkdtemp(dir=job.folder))  # an earlier stop's are kept
         text = "Stopped; this is what is there." if not done else "Done."
         picture = shown_as_jpeg(painting.picture.pixels)
@@ -299,7 +316,7 @@ class Worker:
 
     def _figure(self, job: JobRequest) -> None:
         from impasto.image.read import read_picture
-        from impasto.recipes.figure import figure
+        from impasto.recipes.figure import iter_figure
         from impasto.settings.paper import FigureSettings
 
         known = {"device", "weights", "threads"}
@@ -307,7 +324,7 @@ class Worker:
         target, panels = Path(job.folder) / "figure.png", Path(job.folder) / "panels"
         settings = FigureSettings(**{**job.settings, **common})
         name, shown = "", 0.0
-        for at in figure(job.number, job.content, job.styles[0], target, settings, panels=panels):
+        for at in iter_figure(job.number, job.content, job.styles[0], target, settings, panels=panels):
             if at.name != name:
                 name, shown = at.name, 0.0
             if at.step and time.monotonic() - shown >= EVERY:

@@ -11,7 +11,6 @@ import torch
 from impasto.choices import Blending, StyleLoss
 from impasto.image.picture import Picture
 from impasto.image.resize import resized_pixels
-from impasto.network.download import ByteProgress
 from impasto.network.vgg import VGG19, load_vgg19
 from impasto.network.weights import Weights
 from impasto.objective.build import StyleTarget
@@ -62,7 +61,6 @@ class Cache:
         settings: StylizeSettings,
         deepest_layer: str,
         compute: Compute,
-        on_download: ByteProgress | None,
     ) -> tuple[VGG19, Weights]:
         """As `load_vgg19`; the weights come without their tensors, which the network has.
 
@@ -76,7 +74,6 @@ class Cache:
                 pooling=settings.pooling,
                 deepest_layer=deepest_layer,
                 compute=compute,
-                on_download=on_download,
             )
             self._network = (key, network, replace(weights, layers={}))
         return self._network[1:]

@@ -17,6 +17,7 @@ from impasto.layers import LAYERS, deepest
 from impasto.network.vgg import VGG19
 from impasto.objective.build import StyleTarget, content_terms, prior_terms, style_terms
 from impasto.objective.constraint import Constraint
+from impasto.objective.custom import TermContext, TermFactory
 from impasto.objective.formulas import CONVENTIONS
 from impasto.objective.guidance_mask import GuidanceMask
 from impasto.objective.matching import match
@@ -32,6 +33,7 @@ from impasto.style.painting_detail import matched_detail, octave
 from impasto.style.palettes import PhotoPalette
 from impasto.style.regions import Regions
 from impasto.style.style_images import StyleImages
+from impasto.system import distributed
 
 
 def style_layers(settings: StylizeSettings) -> tuple[str, ...]:
@@ -49,6 +51,7 @@ class StyleTransfer:
     paintings: StyleImages
     settings: StylizeSettings
     start: Picture | None
+    extra_terms: Sequence[TermFactory] = ()
 
     @property
     def least_style_side(self) -> int:
@@ -113,7 +116,11 @@ class StyleTransfer:
             gamut=settings.gamut_weight,
             formula=settings.formula,
         )
-        return Objective((*contents, *styles, *priors))
+        context = TermContext(
+            *canvas, self.network, self._content(scale), layout.tile, distributed.world_size()
+        )
+        extra = [factory.make(context) for factory in self.extra_terms]
+        return Objective((*contents, *styles, *priors, *extra))
 
     def _style_terms(
         self,
@@ -237,6 +244,11 @@ class StyleTransfer:
                 for scale in scales
             ]
         }
+
+    def manifest_entries(self, scales: Sequence[Scale]) -> dict[str, object]:
+        """What the manifest says besides settings: the neighbours' grids, and losses of one's own."""
+        extra = [factory.manifest_entry for factory in self.extra_terms]
+        return {**self.neighbor_grids(scales), **({"extra_terms": extra} if extra else {})}
 
     def _neighbor_label(self, region: int, number: int) -> str:
         """Which region's and which painting's, where there are several."""

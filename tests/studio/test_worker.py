@@ -1,0 +1,55 @@
+"""The process that paints, called within the test's own: what it tells of the weights that it fetches."""
+
+from contextlib import suppress
+from functools import partial
+from importlib import import_module
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from fake_index import ARCHIVE, TINY, FakeIndex, clean_environment
+from impasto.network import download, weights
+from impasto.studio.messages import JobRequest, Update
+from impasto.studio.worker import Worker
+
+
+def messages(pipe: Connection, received: list[tuple[str, Any]]) -> None:
+    with suppress(EOFError):
+        while True:
+            received.append(pipe.recv())
+
+
+def test_the_page_is_told_how_far_a_download_is(
+    photo: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clean_environment(monkeypatch)
+    monkeypatch.setattr(download, "CHUNK", len(ARCHIVE) // 4)
+    monkeypatch.setattr("impasto.studio.worker.EVERY", 0.0)
+    features = import_module("impasto.recipes.features")
+    ours, theirs = Pipe()
+    received: list[tuple[str, Any]] = []
+    reader = Thread(target=messages, args=(ours, received))
+    reader.start()
+    with FakeIndex(ARCHIVE) as index:
+        load = partial(weights.load, cache=tmp_path / "cache", index_url=index.url, record=TINY)
+        monkeypatch.setattr(features, "load", load)
+        job = JobRequest(
+            recipe="features", content=photo, settings={"layer": "conv1_1"}, folder=str(tmp_path)
+        )
+        worker = Worker(theirs, {"weights": ""})
+        for _ in range(2):
+            worker.serve("paint", job)
+        theirs.close()
+        reader.join()
+        assert index.downloads == 1
+    updates = [content for what, content in received if what == "news" and isinstance(content, Update)]
+    texts = [update.text for update in updates if update.text.startswith("Fetching")]
+    percents = [int(text.split("once: ")[1].split(" %")[0]) for text in texts]
+    assert percents == sorted(set(percents))
+    assert len(percents) >= 4
+    assert percents[-1] == 100
+    assert [update.state for update in updates if update.state != "working"] == ["finished"] * 2
