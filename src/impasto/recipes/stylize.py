@@ -110,8 +110,7 @@ def plan_stylize(
     inputs = {"content": photo, **paintings.inputs}
     if start is not None and asked.init not in BUILT_IN_STARTS:
         inputs["init"] = start
-    if paintings.regions:
-        inputs |= paintings.regions.inputs
+    inputs |= paintings.regions.inputs if paintings.regions else {}
     scene = StyleTransfer(network, cache, photo, paintings, settings, start)
     plan = RunPlan(
         canvas=canvas,
@@ -125,7 +124,9 @@ def plan_stylize(
         painting_detail=scene.painting_detail if settings.painting_detail_share else None,
         noisy=start is photo and settings.noise_share > 0,
         inputs=inputs,
-        manifest=new("stylize", asked, inputs, weights, compute) | scene.neighbor_grids(scales),
+        manifest=new("stylize", asked, inputs, weights, compute)
+        | scene.neighbor_grids(scales)
+        | dict(paintings.regions.manifest_entries if paintings.regions else {}),
         memory_model=_memory_model(network, settings, paintings),
         style_sizes=lambda scale: paintings.sizes(scene.style_long_side(scale), scene.least_style_side),
         optimizer=schedule.optimizer,
