@@ -2,7 +2,7 @@
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float64
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from impasto.image.color import luminance
@@ -46,7 +46,7 @@ def guided_filter(
     return _box(slope, radius), _box(mean_mask - slope * mean_guide, radius)
 
 
-def refine(mask: Mask, photo: Image) -> Mask:
+def refine(mask: Float[Tensor, "1 1 h w"], photo: Image) -> Mask:
     """The mask at the photo's size, its edges where the photo's luminance has them.
 
     The coefficients are found at a long side of at most `SIDE` pixels and enlarged (He and Sun 2015, "Fast

@@ -81,9 +81,8 @@ def subject_map(output: Float32[Tensor, "320 320"], name: str) -> "SubjectMap":
             f"no subject was found in '{name}': the net's greatest value is {most:.2f}, and "
             f"{LEAST_CERTAINTY:g} is needed. {_ADVICE}"
         )
-    # Stretching turns noise into a mask where the whole picture is about equally certain.
-    level = (output - least) / max(most - least, 1e-6) if least < LEAST_CERTAINTY else output
-    area = float((level >= 0.5).double().mean())
+    # Of the output itself: stretching makes a mask of any noise.
+    area = float((output >= 0.5).double().mean())
     if area > MOST_AREA:
         raise ImageError(
             f"the subject fills '{name}': it takes {area:.1%} of the picture, and at most {MOST_AREA:.0%} "
@@ -94,7 +93,7 @@ def subject_map(output: Float32[Tensor, "320 320"], name: str) -> "SubjectMap":
             f"no subject was found in '{name}': what stands out takes {area:.1%} of the picture, and "
             f"{LEAST_AREA:.0%} is needed. {_ADVICE}"
         )
-    return (level * 255).round().to(torch.uint8)
+    return ((output - least) / (most - least) * 255).round().to(torch.uint8)
 
 
 def subject_mask(photo: Picture, where: "SubjectMap") -> Mask:
