@@ -42,6 +42,9 @@ Effort: TypeAlias = Literal["draft", "good", "best"]
 SolverSpace: TypeAlias = Literal["pixels", "pyramid"]
 """What the solver moves: pixels, or the levels of a Laplacian pyramid."""
 
+AUTO = "auto:"
+"""What a mask's name begins with when it is no file but found: `auto:subject`."""
+
 MaskKind: TypeAlias = Literal["subject", "luminance"]
 """What divides a photo in two without drawing: its subject, found by a network, or its light and dark."""
 

@@ -147,6 +147,24 @@ def test_rerun_of_one_pass_needs_no_net_either(
     assert torch.equal(rerun_fast(tmp_path / "out.png").picture.pixels, first.picture.pixels)
 
 
+def test_a_run_that_is_resumed_needs_no_net_either(
+    asked: list[str], small_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From another folder: the mask's name is no path."""
+    save(scene(60, 80), tmp_path / "a.png")
+    save(stripes(40, 40), tmp_path / "b.png")
+    options = ["--size", "32", "--threads", "1", "--scales", "1", "--recipe", "1", "--weights", small_file]
+    run = ["stylize", "a.png", "b.png", "-o", "out.png", "--keep", "subject", "--steps", "4", *options]
+    done = RUNNER.invoke(app, [*run, "--checkpoint", "c", "--checkpoint-every", "3"])
+    assert done.exit_code == 0, done.output
+    monkeypatch.setattr(automatic, "find_subject", None)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    resumed = RUNNER.invoke(app, ["resume", "../c", "-o", "again.png"])
+    assert resumed.exit_code == 0, resumed.output
+    assert torch.equal(read_picture("again.png").pixels, read_picture("../out.png").pixels)
+
+
 def test_a_mask_that_is_damaged_in_the_manifest_is_refused(
     asked: list[str], quick: StylizeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

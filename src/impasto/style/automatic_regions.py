@@ -6,16 +6,13 @@ from typing import Any, get_args
 
 import torch
 
-from impasto.choices import MaskKind
+from impasto.choices import AUTO, MaskKind
 from impasto.errors import SettingsError
 from impasto.image.color_mask import ColorMask
 from impasto.image.picture import Picture
 from impasto.image.read import Source
 from impasto.masks.automatic import automatic_mask, from_text, to_text
 from impasto.shapes import Mask
-
-AUTO = "auto:"
-"""What a mask's name begins with when it is no file: `auto:subject`."""
 
 KEPT_SUBJECT = "subject"
 """What may be kept besides colours."""
