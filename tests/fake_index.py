@@ -110,8 +110,9 @@ class FakeIndex:
     """Serves `archive` as `file_name` of `package`, in the way that `mode` says.
 
     Modes for the archive: good; encoded (called gzip-encoded); short (announces all, sends half); short once;
-    lies (other bytes); long (never ends by itself); missing (404); slow (half a second); hold (half, then
-    nothing until `release` is set). For the page: broken (500), garbage.
+    lies (other bytes); parts (sends parts of files, as asked), lying parts; long (never ends by itself);
+    missing (404); slow (half a second); hold (half, then nothing until `release` is set). For the page:
+    broken (500), garbage.
     """
 
     def __init__(
@@ -119,7 +120,7 @@ class FakeIndex:
     ):
         self.archive, self.package, self.file_name = archive, package, file_name
         self.mode = "good"
-        self.downloads = 0
+        self.downloads = self.bytes_sent = 0
         self.held, self.release = threading.Event(), threading.Event()
 
     def __enter__(self) -> "FakeIndex":
@@ -170,7 +171,17 @@ class FakeIndex:
         body, half = self.archive, len(self.archive) // 2
         if self.mode == "lies":
             body = body[:half] + bytes([body[half] ^ 1]) + body[half + 1 :]
-        handler.send_response(200)
+        asked = handler.headers.get("Range", "")
+        if self.mode in ("parts", "lying parts") and asked:
+            first, last = map(int, asked.removeprefix("bytes=").split("-"))
+            body = body[first : last + 1]
+            if self.mode == "lying parts":
+                body = body[:-9] + bytes(9)
+            half = len(body) // 2
+            handler.send_response(206)
+        else:
+            handler.send_response(200)
+        self.bytes_sent += len(body)
         if self.mode == "encoded":
             handler.send_header("Content-Encoding", "gzip")
         if self.mode == "long":

@@ -11,8 +11,8 @@ ROOT = {"errors", "choices", "shapes", "formatting", "layers", "version"}
 """Modules beside the folders. They import only each other, and all folders may import them."""
 
 FOLDERS = (
-    "settings", "system", "storage", "image", "network", "objective", "solve", "results", "metrics", "run",
-    "style", "fast", "recipes", "studio", "web", "cli",
+    "settings", "system", "storage", "image", "network", "objective", "solve", "results", "metrics", "masks",
+    "run", "style", "fast", "recipes", "studio", "web", "cli",
 )  # fmt: skip
 """A folder imports only itself and those before it."""
 
@@ -40,7 +40,7 @@ GUESTS: dict[str, tuple[str, ...]] = {
     "torch.distributed": ("system/distributed.py",),
     "safetensors": ("storage/tensor_file.py", "network/weight_files.py"),
     "onnx": ("fast/onnx_graph.py", "recipes/export.py"),
-    "onnxruntime": ("fast/onnx_graph.py", "recipes/export.py"),
+    "onnxruntime": ("fast/onnx_graph.py", "masks/subject.py", "recipes/export.py"),
 }
 """Libraries, and where alone they may be imported."""
 

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from impasto.recipes.features import FeatureSheet, features
     from impasto.recipes.figure import FigureProgress, figure, iter_figure
     from impasto.recipes.loss import PaperLoss, paper_loss
+    from impasto.recipes.mask import mask
     from impasto.recipes.measure import Measures, PictureMeasures, measure
     from impasto.recipes.pairs import Pair, all_pairs, read_pairs
     from impasto.recipes.reconstruct import (
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from impasto.run.plan import RunPlan
     from impasto.run.progress import Progress
     from impasto.settings.fast import FastSettings, TrainSettings
+    from impasto.settings.mask import MaskSettings
     from impasto.settings.measure import MeasureSettings
     from impasto.settings.paper import (
         FeaturesSettings,
@@ -95,6 +97,7 @@ _HOMES = {
     "ImpastoError": "errors",
     "ImpastoWarning": "errors",
     "LossSettings": "settings.paper",
+    "MaskSettings": "settings.mask",
     "MeasureSettings": "settings.measure",
     "Measures": "recipes.measure",
     "Model": "fast.models",
@@ -141,6 +144,7 @@ _HOMES = {
     "iter_train": "recipes.train",
     "load_model": "fast.models:load",
     "load_weights": "network.weights:load",
+    "mask": "recipes.mask",
     "measure": "recipes.measure",
     "paper_loss": "recipes.loss",
     "plan_stylize": "recipes.stylize",
@@ -180,6 +184,7 @@ __all__ = [
     "ImpastoError",
     "ImpastoWarning",
     "LossSettings",
+    "MaskSettings",
     "MeasureSettings",
     "Measures",
     "Model",
@@ -225,6 +230,7 @@ __all__ = [
     "iter_train",
     "load_model",
     "load_weights",
+    "mask",
     "measure",
     "paper_loss",
     "plan_stylize",

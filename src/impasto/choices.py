@@ -42,6 +42,12 @@ Effort: TypeAlias = Literal["draft", "good", "best"]
 SolverSpace: TypeAlias = Literal["pixels", "pyramid"]
 """What the solver moves: pixels, or the levels of a Laplacian pyramid."""
 
+AUTO = "auto:"
+"""What a mask's name begins with when it is no file but found: `auto:subject`."""
+
+MaskKind: TypeAlias = Literal["subject", "luminance"]
+"""What divides a photo in two without drawing: its subject, found by a network, or its light and dark."""
+
 Precision: TypeAlias = Literal["auto", "float32", "bfloat16"]
 """The type of the features; pixels, Gram matrices and losses are always float32."""
 

@@ -29,7 +29,7 @@ from fake_index import (
 )
 from impasto.errors import WeightsError
 from impasto.layers import CONVOLUTIONS
-from impasto.network import download, weight_files, weights
+from impasto.network import download, package_index, weight_files, weights
 from impasto.network.weight_records import RECORDS
 from impasto.storage import atomic
 from made_files import as_nobody
@@ -181,15 +181,15 @@ def test_where_the_index_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     def hangs(*_: Any, **__: Any) -> None:
         raise subprocess.TimeoutExpired("pip", 5)
 
-    monkeypatch.setattr(download.subprocess, "run", hangs)
-    assert download.index_address() is None
-    monkeypatch.setattr(download.subprocess, "run", pip)
-    assert download.index_address() == "from-pip"
+    monkeypatch.setattr(package_index.subprocess, "run", hangs)
+    assert package_index.index_address() is None
+    monkeypatch.setattr(package_index.subprocess, "run", pip)
+    assert package_index.index_address() == "from-pip"
     monkeypatch.setenv("PIP_INDEX_URL", "from-environment")
-    assert download.index_address() == "from-environment"
+    assert package_index.index_address() == "from-environment"
     monkeypatch.setenv("IMPASTO_INDEX_URL", "ours")
-    assert download.index_address() == "ours"
-    assert download.index_address("argument") == "argument"
+    assert package_index.index_address() == "ours"
+    assert package_index.index_address("argument") == "argument"
 
 
 # The cache

@@ -13,6 +13,7 @@ from impasto.cli.batch import batch
 from impasto.cli.exit_codes import flush_streams, handle_errors, tell_refusal
 from impasto.cli.export import export
 from impasto.cli.fast import fast
+from impasto.cli.mask import mask
 from impasto.cli.measure import measure
 from impasto.cli.paper import features, figure, loss, reconstruct_app
 from impasto.cli.show import show
@@ -96,6 +97,7 @@ for command in (
     loss,
     figure,
     features,
+    mask,
     measure,
 ):
     app.command()(command)

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from impasto.settings.fast import FastSettings, TrainSettings
+from impasto.settings.mask import MaskSettings
 from impasto.settings.measure import MeasureSettings
 from impasto.settings.options import choices, fields_in_order, format_layers, option_help, option_names
 from impasto.settings.paper import (
@@ -25,6 +26,7 @@ PAGES = {
     "features": FeaturesSettings,
     "figure": FigureSettings,
     "loss": LossSettings,
+    "mask": MaskSettings,
     "measure": MeasureSettings,
 }
 

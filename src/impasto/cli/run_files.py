@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from impasto.choices import AUTO
 from impasto.cli import console
 from impasto.cli.output import Output
 from impasto.errors import CheckpointError, ImageError, WeightsError
@@ -96,7 +97,9 @@ class RunFiles:
 
         manifest = step.manifest if step else self.job.manifest
         inputs = {
-            role: {**entry, "path": os.path.abspath(entry["path"])} if entry["sha256"] else entry
+            role: {**entry, "path": os.path.abspath(entry["path"])}
+            if entry["sha256"] and not entry["path"].startswith(AUTO)
+            else entry
             for role, entry in manifest["inputs"].items()
         }
         settings = dict(manifest["settings"])

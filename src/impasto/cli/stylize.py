@@ -19,7 +19,8 @@ Masks = Annotated[
     typer.Option(
         metavar="MASK",
         help="A mask of the photo, then, if they are not used whole, one of each painting: once for each. "
-        "Areas of one colour take their style from areas of the same colour.",
+        "Areas of one colour take their style from areas of the same colour. auto:subject instead: "
+        "the first painting for the photo's subject, the second for the rest.",
     ),
 ]
 Moved = Annotated[

@@ -20,9 +20,9 @@ weights_app = typer.Typer(help="The network's weights: list, fetch, verify.", no
 @handle_errors
 def weights_list() -> None:
     """List the known weight files and whether they are in the cache."""
-    from impasto.network.weights import MEASURE_RECORDS, RECORDS
+    from impasto.network.weights import MASK_RECORDS, MEASURE_RECORDS, RECORDS
 
-    _statuses([*RECORDS.values(), *MEASURE_RECORDS.values()])
+    _statuses([*RECORDS.values(), *MEASURE_RECORDS.values(), *MASK_RECORDS.values()])
 
 
 @weights_app.command("fetch")
@@ -34,9 +34,9 @@ def weights_fetch(
     ] = None,
 ) -> None:
     """Fetch the weights into the cache, unless good ones are there."""
-    from impasto.network.weights import MEASURE_RECORDS, RECORDS, fetch
+    from impasto.network.weights import MASK_RECORDS, MEASURE_RECORDS, RECORDS, fetch
 
-    known = {**RECORDS, **MEASURE_RECORDS}
+    known = {**RECORDS, **MEASURE_RECORDS, **MASK_RECORDS}
     for unknown in [given for given in name or () if given not in known]:
         raise SettingsError(f"there are no weights named '{unknown}'. Choose from {', '.join(known)}.")
     for record in [known[given] for given in name or RECORDS]:
@@ -49,9 +49,9 @@ def weights_fetch(
 @handle_errors
 def weights_verify() -> None:
     """Check the bytes of the weights in the cache; exit 1 if any are damaged, or needed and absent."""
-    from impasto.network.weights import MEASURE_RECORDS, RECORDS
+    from impasto.network.weights import MASK_RECORDS, MEASURE_RECORDS, RECORDS
 
-    statuses = _statuses([*RECORDS.values(), *MEASURE_RECORDS.values()])
+    statuses = _statuses([*RECORDS.values(), *MEASURE_RECORDS.values(), *MASK_RECORDS.values()])
     if any(s.state == "damaged" or (s.state == "absent" and s.record.name in RECORDS) for s in statuses):
         raise typer.Exit(1)
 

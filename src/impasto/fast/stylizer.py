@@ -109,11 +109,12 @@ class FastStylizer:
             paintings.check([LAYER])
         if regions and self.paintings is None:
             raise SettingsError("a model paints everywhere alike: leave --regions out, or give paintings.")
-        inputs = {"content": photo}
+        inputs, entries = {"content": photo}, {}
         if paintings is not None:
             inputs |= paintings.inputs
             if paintings.regions:
                 inputs |= paintings.regions.inputs
+                entries = dict(paintings.regions.manifest_entries)
         tile = self._tile(height, width)
         try:
             painted = self._stylize(photo, (height, width), paintings, tile)
@@ -122,7 +123,7 @@ class FastStylizer:
                 raise
             tile = TILE
             painted = self._stylize(photo, (height, width), paintings, tile)
-        manifest = new("fast", self.settings, inputs, self.weights, self.compute)
+        manifest = new("fast", self.settings, inputs, self.weights, self.compute) | entries
         manifest["result"] = {
             "width": width,
             "height": height,

@@ -37,11 +37,13 @@ class ColorMask:
         colors: of its areas, the largest first.
         labels: which of them each pixel belongs to.
         name: what the user typed.
+        shares: how much of each pixel every area has, 0..255, where borders are soft; None: `labels` say all.
     """
 
     colors: tuple[Color, ...]
     labels: UInt8[Tensor, "H W"]
     name: str
+    shares: UInt8[Tensor, "N H W"] | None = None
 
     def find(self, color: Color) -> int | None:
         """Which area has that colour, or nearly."""
@@ -56,6 +58,8 @@ class ColorMask:
     def soft(self, index: int, height: int, width: int) -> Mask:
         """An area at that size, (1, 1, height, width), 0..1; the areas of a mask sum to 1 everywhere."""
         hard = (self.labels == index).float()[None, None]
+        if self.shares is not None:
+            hard = self.shares[index].float()[None, None] / 255
         if hard.shape[2:] == (height, width):
             return hard
         soft = F.interpolate(hard, (height, width), mode="bilinear", align_corners=False, antialias=True)

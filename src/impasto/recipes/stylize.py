@@ -154,8 +154,7 @@ def plan_stylize(
     inputs = {"content": photo, **paintings.inputs}
     if start is not None and asked.init not in BUILT_IN_STARTS:
         inputs["init"] = start
-    if paintings.regions:
-        inputs |= paintings.regions.inputs
+    inputs |= paintings.regions.inputs if paintings.regions else {}
     scene = StyleTransfer(network, cache, photo, paintings, settings, start, extra_terms)
     plan = RunPlan(
         canvas=canvas,

@@ -63,7 +63,9 @@ class LookSettings:
         advanced=True,
     )
     keep: str = option(
-        "", "colours of the photo's mask (--regions) whose areas stay as they are: black;#ff0000"
+        "",
+        "colours of the photo's mask (--regions) whose areas stay as they are: black;#ff0000; or "
+        "subject, which is found by itself",
     )
     blend: str = option("", BLEND_HELP)
 

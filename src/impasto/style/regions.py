@@ -1,8 +1,9 @@
 """Regions: areas of the photo that take their style from areas of the same colour in the paintings."""
 
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 
@@ -12,6 +13,7 @@ from impasto.image.picture import Picture
 from impasto.image.read import Source, read_picture
 from impasto.objective.guidance_mask import GuidanceMask
 from impasto.shapes import Mask
+from impasto.style.automatic_regions import automatic_areas
 
 NO_STYLE = -1
 """In `Regions.sources`: the painting has no area of that colour."""
@@ -29,6 +31,7 @@ class Regions:
         sources: by region and painting, which area of the painting gives the style: None is all of it, or
             `NO_STYLE`.
         inputs: the masks as read, by role.
+        manifest_entries: what a manifest keeps of a mask that was found, not read.
     """
 
     photo: ColorMask
@@ -37,6 +40,7 @@ class Regions:
     kept: tuple[int, ...]
     sources: tuple[tuple[int | None, ...], ...]
     inputs: dict[str, Picture]
+    manifest_entries: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -84,18 +88,23 @@ def read_regions(
     """Masks for the photo and its paintings; None if there are none.
 
     Args:
-        masks: the photo's alone, or the photo's and one for each painting in their order.
-        keep: colours of the photo's areas that stay as they are, with semicolons between them.
+        masks: the photo's alone, or the photo's and one for each painting in their order; or "auto:subject"
+            alone: the subject is found and takes its style from the first painting, the rest from the second.
+        keep: colours of the photo's areas that stay as they are, with semicolons between them; `subject`
+            where there are no masks, or "auto:subject".
         photo, paintings: what the masks are of.
     Raises:
         ImageError: a mask that is none; an area of the photo without a counterpart.
         SettingsError: another number of masks, a colour that the photo's mask does not have.
     """
+    if (automatic := automatic_areas(masks, keep, photo, len(paintings))) is not None:
+        regions = _regions(automatic.photo, automatic.paintings, automatic.keep, automatic.inputs)
+        return replace(regions, manifest_entries=automatic.manifest_entries)
     if not masks:
         if keep:
             raise SettingsError(
-                f"keep is {keep!r}, but there is no mask. Give one of the photo with --regions MASK, or "
-                "leave --keep out."
+                f"keep is {keep!r}, but there is no mask. Give one of the photo with --regions MASK, keep "
+                "the subject with --keep subject, or leave --keep out."
             )
         return None
     if len(masks) not in (1, 1 + len(paintings)):
@@ -108,6 +117,15 @@ def read_regions(
     areas = [_read(mask, of) for mask, of in zip(inputs.values(), [photo, *paintings], strict=False)]
     photo_areas = areas[0]
     other_masks: tuple[ColorMask | None, ...] = tuple(areas[1:]) or (None,) * len(paintings)
+    return _regions(photo_areas, other_masks, keep, inputs)
+
+
+def _regions(
+    photo_areas: ColorMask,
+    other_masks: tuple[ColorMask | None, ...],
+    keep: str,
+    inputs: dict[str, Picture],
+) -> Regions:
     kept = tuple(_kept(photo_areas, read_color(text)) for text in keep.split(";") if text.strip())
     painted = tuple(index for index in range(len(photo_areas.colors)) if index not in kept)
     if not painted:

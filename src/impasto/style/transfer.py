@@ -246,9 +246,10 @@ class StyleTransfer:
         }
 
     def manifest_entries(self, scales: Sequence[Scale]) -> dict[str, object]:
-        """What the manifest says besides settings: the neighbours' grids, and losses of one's own."""
+        """What the manifest says besides settings: the neighbours' grids, custom losses, automatic masks."""
         extra = [factory.manifest_entry for factory in self.extra_terms]
-        return {**self.neighbor_grids(scales), **({"extra_terms": extra} if extra else {})}
+        masks = self._regions.manifest_entries if self._regions else {}
+        return {**self.neighbor_grids(scales), **({"extra_terms": extra} if extra else {}), **masks}
 
     def _neighbor_label(self, region: int, number: int) -> str:
         """Which region's and which painting's, where there are several."""

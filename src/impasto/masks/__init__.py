@@ -1,0 +1,1 @@
+"""Masks without drawing: a photo's subject, or its light and dark."""

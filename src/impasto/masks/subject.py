@@ -1,0 +1,121 @@
+"""A photo's subject, found by U²-Net's small form (Qin et al. 2020, arXiv:2005.09007) through onnxruntime."""
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float32, UInt8
+from torch import Tensor
+
+from impasto.errors import ImageError, SettingsError
+from impasto.image.picture import Picture
+from impasto.image.resize import resize
+from impasto.masks.guided_filter import refine
+from impasto.network.weight_records import U2NETP
+from impasto.network.weights import load_onnx
+from impasto.shapes import Image, Mask
+
+SIDE = 320
+"""Pixels: the net was trained on pictures stretched to 320×320."""
+
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of red, green and blue over ImageNet: what the net was trained with."""
+
+LEAST_CERTAINTY = 0.5
+"""Greatest value of the net's output below which it has seen no subject."""
+
+LEAST_AREA, MOST_AREA = 0.01, 0.99
+"""Shares of the picture between which a subject's area must be."""
+
+_ADVICE = "Draw the mask by hand, or take light and dark: kind luminance (docs/regions.md)."
+
+SubjectMap = UInt8[Tensor, "320 320"]
+"""Where the subject is, 0..255, in the photo stretched to a square: all that the net has to say."""
+
+
+def find_subject(photo: Picture, *, threads: int = 0) -> "SubjectMap":
+    """Where the subject is, in whole numbers, so that machines agree and a manifest can keep it.
+
+    Args:
+        photo: the picture.
+        threads: processor threads; 0: one per core.
+    Raises:
+        SettingsError: onnxruntime is not installed.
+        WeightsError: the net cannot be fetched.
+        ImageError: no subject, or nothing beside it.
+    """
+    session = _session(threads)
+    (output, *_) = session.run(None, {session.get_inputs()[0].name: net_input(photo.pixels[:1])})
+    return subject_map(torch.from_numpy(np.asarray(output[0, 0], np.float32)), photo.name)
+
+
+def net_input(image: Image) -> Float32[np.ndarray, "1 3 320 320"]:
+    """The image as the net was trained: stretched to a square, divided by its greatest value, normalized.
+
+    As in the authors' and rembg's code. Differs: our bicubic filter instead of Lanczos', which changes the
+    intersection over union on twenty photographs by less than 0.001 in the mean.
+    """
+    square = resize(image.cpu(), SIDE, SIDE).clamp(0, 1)
+    square = square / square.max().clamp_min(1e-6)
+    mean, deviation = (torch.tensor(values)[None, :, None, None] for values in (MEAN, DEVIATION))
+    return ((square - mean) / deviation).numpy()
+
+
+def subject_map(output: Float32[Tensor, "320 320"], name: str) -> "SubjectMap":
+    """The net's output, stretched so that its least value is 0 and its greatest 255.
+
+    Args:
+        output: 0..1.
+        name: the photo's, for messages.
+    Raises:
+        ImageError: no subject, or nothing beside it.
+    """
+    least, most = float(output.min()), float(output.max())
+    if not most >= LEAST_CERTAINTY:
+        raise ImageError(
+            f"no subject was found in '{name}': the net's greatest value is {most:.2f}, and "
+            f"{LEAST_CERTAINTY:g} is needed. {_ADVICE}"
+        )
+    # Of the output itself: stretching makes a mask of any noise.
+    area = float((output >= 0.5).double().mean())
+    if area > MOST_AREA:
+        raise ImageError(
+            f"the subject fills '{name}': it takes {area:.1%} of the picture, and at most {MOST_AREA:.0%} "
+            f"leave a rest. {_ADVICE}"
+        )
+    if area < LEAST_AREA:
+        raise ImageError(
+            f"no subject was found in '{name}': what stands out takes {area:.1%} of the picture, and "
+            f"{LEAST_AREA:.0%} is needed. {_ADVICE}"
+        )
+    return ((output - least) / (most - least) * 255).round().to(torch.uint8)
+
+
+def subject_mask(photo: Picture, where: "SubjectMap") -> Mask:
+    """How much of each pixel is the subject, (1, 1, H, W), 0..1, soft, its edges on the photo's."""
+    return refine(where.float()[None, None] / 255, photo.pixels[:1].cpu())
+
+
+def _session(threads: int) -> Any:
+    """The net, ready to run on the CPU."""
+    try:
+        import onnxruntime  # noqa: F401
+    except ImportError as error:
+        raise SettingsError(
+            f"finding a subject needs onnxruntime, which is not here ({error}). Run "
+            "pip install 'impasto[onnx]', or draw the mask by hand (docs/regions.md)."
+        ) from error
+    return _loaded(load_onnx(U2NETP), threads)
+
+
+@lru_cache(maxsize=2)
+def _loaded(data: bytes, threads: int) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    # Its idle threads would otherwise spin and slow down PyTorch's: ten times in the filter that follows.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3  # its warnings are about the file's age
+    return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])

@@ -1,0 +1,34 @@
+"""Which package index to fetch from: the one that pip uses, unless told otherwise."""
+
+import os
+import subprocess
+import sys
+
+PIP_SECONDS = 5.0
+
+
+def index_address(index_url: str | None = None) -> str | None:
+    """Address of the package index: the argument, IMPASTO_INDEX_URL, PIP_INDEX_URL, pip's own configuration.
+
+    Returns:
+        the first of these that is there; None for the default of pypi-simple.
+    """
+    given = (index_url, os.environ.get("IMPASTO_INDEX_URL"), os.environ.get("PIP_INDEX_URL"))
+    return next((address for address in given if address), None) or _pip_address()
+
+
+def _pip_address() -> str | None:
+    # -I: a file called pip.py in the working folder must not be run.
+    command = [sys.executable, "-I", "-m", "pip", "config", "get", "global.index-url"]
+    try:
+        answer = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=PIP_SECONDS,
+            check=False,
+        )
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
+    return (answer.stdout.strip() or None) if answer.returncode == 0 else None

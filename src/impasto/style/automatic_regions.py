@@ -1,0 +1,140 @@
+"""Regions without drawing: `auto:subject` for a mask, and `subject` among the colours that are kept."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import torch
+
+from impasto.choices import AUTO, MaskKind
+from impasto.errors import SettingsError
+from impasto.image.color_mask import ColorMask
+from impasto.image.picture import Picture
+from impasto.image.read import Source
+from impasto.masks.automatic import automatic_mask, from_text, to_text
+from impasto.shapes import Mask
+
+KEPT_SUBJECT = "subject"
+"""What may be kept besides colours."""
+
+WHITE, BLACK = (255, 255, 255), (0, 0, 0)
+"""The colours of the subject, or of what is light, and of the rest."""
+
+
+@dataclass(frozen=True, eq=False)
+class AutomaticAreas:
+    """What `read_regions` needs of a mask that nobody drew.
+
+    Attributes:
+        photo: white and black areas, soft.
+        paintings: white of the first and black of the second, if each is for one area; else None for each.
+        keep: the colours that are kept, as text.
+        inputs: the mask, by role.
+        manifest_entries: what is kept so that no net is needed another time.
+    """
+
+    photo: ColorMask
+    paintings: tuple[ColorMask | None, ...]
+    keep: str
+    inputs: dict[str, Picture]
+    manifest_entries: Mapping[str, Any]
+
+
+def automatic_areas(
+    masks: Sequence[Source], keep: str, photo: Picture, paintings: int
+) -> AutomaticAreas | None:
+    """The areas of a photo if its mask is to be found, not read; None if there are files, or nothing.
+
+    Args:
+        masks: as in `read_regions`; "auto:subject", or `recorded_mask`.
+        keep: as in `read_regions`; `subject` may be among the colours.
+        photo: what is divided.
+        paintings: how many there are.
+    Raises:
+        SettingsError: an unknown kind; `auto:` and files together; `subject` kept where masks are files; more
+            paintings than areas.
+        ImageError, WeightsError: as `automatic_mask`.
+    """
+    kept = [text.strip() for text in keep.split(";") if text.strip()]
+    names = [_name(mask) for mask in masks]
+    if not any(name.startswith(AUTO) for name in names):
+        if KEPT_SUBJECT not in kept:
+            return None
+        if masks:
+            raise SettingsError(
+                f"keep is {keep!r}, and --regions names '{names[0]}': the subject is found only where there "
+                "is no mask. Name a colour of the mask instead, or leave --regions out."
+            )
+        names = [AUTO + KEPT_SUBJECT]
+    kind = _kind(names, kept)
+    if len(kept) == 0 and paintings > 2:
+        raise SettingsError(
+            f"'{names[0]}' has two areas, and there are {paintings} paintings. Give one or two, or "
+            "masks as files."
+        )
+    recorded = masks[0] if masks and isinstance(masks[0], Picture) else None
+    # Grey levels of eight bits, as `recorded_mask` made them: exact.
+    where = None if recorded is None else (recorded.pixels[0, 0] * 255).round().to(torch.uint8)
+    automatic = automatic_mask(photo, kind, where=where)
+    name = AUTO + kind
+    white, black = _plain(WHITE, name), _plain(BLACK, name)
+    return AutomaticAreas(
+        _soft_areas(automatic.mask, name),
+        (white, black) if paintings == 2 and not kept else (None,) * paintings,
+        ";".join("white" if text == KEPT_SUBJECT else text for text in kept),
+        {"regions": Picture(automatic.mask.expand(-1, 3, -1, -1), name=name, sha256=automatic.sha256)},
+        {} if automatic.where is None else {"masks": {kind: to_text(automatic.where)}},
+    )
+
+
+def recorded_mask(manifest: Mapping[str, Any]) -> list[Source] | None:
+    """The mask of a run that had found its own, for `regions`; None if it was another run.
+
+    Raises:
+        CheckpointError: what the net said is damaged.
+    """
+    name = str(manifest["inputs"].get("regions", {}).get("path", ""))
+    if not name.startswith(AUTO):
+        return None
+    text = manifest.get("masks", {}).get(name.removeprefix(AUTO))
+    if text is None:
+        return [name]
+    levels = from_text(text).float()[None, None].expand(-1, 3, -1, -1) / 255
+    return [Picture(levels.contiguous(), name=name)]
+
+
+def _name(mask: Source) -> str:
+    return mask.name if isinstance(mask, Picture) else mask if isinstance(mask, str) else ""
+
+
+def _kind(names: Sequence[str], kept: Sequence[str]) -> MaskKind:
+    kinds: tuple[MaskKind, ...] = get_args(MaskKind)
+    if len(names) > 1:
+        raise SettingsError(
+            f"'{next(name for name in names if name.startswith(AUTO))}' is one of {len(names)} masks. It "
+            "stands for the photo's mask and for the paintings': give it alone."
+        )
+    for kind in kinds:
+        if names[0] == AUTO + kind:
+            if KEPT_SUBJECT in kept and kind != KEPT_SUBJECT:
+                raise SettingsError(
+                    f"keep names the subject, and '{names[0]}' does not look for it. Use --regions "
+                    "auto:subject, or --keep white or black."
+                )
+            return kind
+    raise SettingsError(f"'{names[0]}' is no mask; it must be one of {', '.join(AUTO + k for k in kinds)}.")
+
+
+def _soft_areas(mask: Mask, name: str) -> ColorMask:
+    """White and black areas, the larger first, that sum to 255 at every pixel."""
+    light = (mask[0, 0] * 255).round().to(torch.uint8)
+    shares, colors = [light, 255 - light], [WHITE, BLACK]
+    if float(light.double().mean()) < 127.5:
+        shares.reverse()
+        colors.reverse()
+    return ColorMask(tuple(colors), (shares[0] < 128).to(torch.uint8), name, torch.stack(shares))
+
+
+def _plain(color: tuple[int, int, int], name: str) -> ColorMask:
+    """All of a painting in one colour."""
+    return ColorMask((color,), torch.zeros(1, 1, dtype=torch.uint8), name)

@@ -1,0 +1,223 @@
+"""Masks without drawing, against independent computations; what cannot be divided is refused."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from jaxtyping import config
+from PIL import Image as PILImage
+from typer.testing import CliRunner
+
+import impasto
+from impasto.cli.main import app
+from impasto.errors import CheckpointError, ImageError, SettingsError
+from impasto.image.picture import Picture
+from impasto.image.read import read_picture
+from impasto.masks.automatic import automatic_mask, from_text, to_text
+from impasto.masks.guided_filter import EPSILON, guided_filter, refine
+from impasto.masks.luminance import otsu_threshold
+from impasto.masks.subject import find_subject, net_input, subject_map
+from small import EXAMPLES, scene
+from test_benchmarks import load
+
+RUNNER = CliRunner()
+
+
+def line_by_window(guide: np.ndarray, mask: np.ndarray, radius: int, epsilon: float) -> np.ndarray:
+    """He, Sun and Tang 2013, Eq. 5, 6 and 8, window by window in float64."""
+    height, width = guide.shape
+
+    def window(row: int, column: int) -> tuple[slice, slice]:
+        return (
+            slice(max(0, row - radius), row + radius + 1),
+            slice(max(0, column - radius), column + radius + 1),
+        )
+
+    slope, offset = np.zeros_like(guide), np.zeros_like(guide)
+    for row in range(height):
+        for column in range(width):
+            inside, values = guide[window(row, column)], mask[window(row, column)]
+            covariance = ((inside - inside.mean()) * (values - values.mean())).mean()
+            slope[row, column] = covariance / (inside.var() + epsilon)
+            offset[row, column] = values.mean() - slope[row, column] * inside.mean()
+    filtered = np.zeros_like(guide)
+    for row in range(height):
+        for column in range(width):
+            around = window(row, column)
+            filtered[row, column] = slope[around].mean() * guide[row, column] + offset[around].mean()
+    return filtered
+
+
+@pytest.mark.parametrize(("radius", "epsilon"), [(1, 1e-2), (3, 1e-4)])
+def test_the_guided_filter_is_the_papers(radius: int, epsilon: float) -> None:
+    random = np.random.default_rng(0)
+    guide, mask = random.random((13, 17)), (random.random((13, 17)) > 0.5).astype(float)
+    slope, offset = guided_filter(guide, mask, radius, epsilon)
+    filtered = slope * guide + offset
+    np.testing.assert_allclose(filtered, line_by_window(guide, mask, radius, epsilon), atol=1e-12)
+
+
+def test_a_small_photos_mask_is_refined_at_its_own_size() -> None:
+    """At 64 px the window's radius is 8 · 64 / 512 = 1 pixel."""
+    photo = scene(48, 64)
+    mask = (photo[:, :1] > 0.5).float()
+    guide = np.einsum("chw,c->hw", photo[0].double().numpy(), (0.299, 0.587, 0.114))
+    expected = line_by_window(guide, mask[0, 0].double().numpy(), 1, EPSILON).clip(0, 1)
+    np.testing.assert_allclose(refine(mask, photo)[0, 0].numpy(), expected, atol=1e-5)
+
+
+def test_a_large_photos_mask_follows_its_edges() -> None:
+    """A blurred mask of a photo of two halves, 1024 px wide: it steps where the photo's is."""
+    photo = torch.zeros(1, 3, 256, 1024)
+    photo[..., 500:] = 1
+    ramp = ((torch.arange(320) - 148) / 16).clamp(0, 1).expand(1, 1, 320, 320).contiguous()
+    before = torch.nn.functional.interpolate(ramp, (256, 1024), mode="bilinear")[0, 0, 128]
+    after = refine(ramp, photo)[0, 0, 128]
+    assert float(before[500] - before[499]) < 0.03
+    assert float(after[500] - after[499]) > 0.3
+    assert float(after[:400].max()) < 0.02
+    assert float(after[600:].min()) > 0.98
+
+
+def test_the_net_sees_what_its_authors_trained_it_on() -> None:
+    """Stretched to 320×320 by Pillow's bicubic filter, over its maximum, less ImageNet's mean."""
+    photo = scene(100, 450) * 0.8
+    square = [
+        PILImage.fromarray(plane.numpy()).resize((320, 320), PILImage.Resampling.BICUBIC)
+        for plane in photo[0]
+    ]
+    planes = np.stack([np.asarray(plane, np.float64) for plane in square]).clip(0, 1)
+    planes /= planes.max()
+    mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    expected = (planes - mean[:, None, None]) / deviation[:, None, None]
+    np.testing.assert_allclose(net_input(photo)[0], expected, atol=2e-5)
+
+
+def test_the_nets_output_is_stretched_and_rounded() -> None:
+    output = torch.linspace(0.2, 0.8, 320 * 320).reshape(320, 320)
+    expected = np.round((output.double().numpy() - 0.2) / 0.6 * 255)
+    assert np.abs(subject_map(output, "photo").numpy() - expected).max() <= 1
+    assert subject_map(output, "photo").max() == 255
+
+
+def spot(share: float) -> torch.Tensor:
+    """An output that is sure of that share of the picture."""
+    output = torch.full((320 * 320,), 0.05)
+    output[: round(share * 320 * 320)] = 0.95
+    return output.reshape(320, 320)
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        (
+            torch.full((320, 320), 0.49),
+            r"no subject was found in 'sky.jpg'.*value is 0.49, and 0.5 is needed",
+        ),
+        (spot(0.009), r"no subject was found in 'sky.jpg'.*takes 0.9% of the picture, and 1% is needed"),
+        (spot(0.992), r"the subject fills 'sky.jpg': it takes 99.2%"),
+        (torch.full((320, 320), 0.9), r"the subject fills 'sky.jpg': it takes 100.0%"),
+        (torch.full((320, 320), torch.nan), r"no subject was found in 'sky.jpg'"),
+    ],
+    ids=["unsure", "speck", "nearly full", "full", "nan"],
+)
+def test_what_is_no_subject_is_refused(output: torch.Tensor, message: str) -> None:
+    with pytest.raises(ImageError, match=message + r".*Draw the mask by hand"):
+        subject_map(output, "sky.jpg")
+    for share in (0.011, 0.989):
+        subject_map(spot(share), "sky.jpg")
+
+
+def test_otsus_threshold_parts_the_classes() -> None:
+    """Of all 255 levels the one with the greatest variance between classes, by brute force."""
+    random = np.random.default_rng(0)
+    values = np.concatenate([random.normal(0.3, 0.06, 4000), random.normal(0.7, 0.1, 2000)]).clip(0, 0.999)
+    levels = np.floor(values * 256)
+    scores = []
+    for cut in range(1, 256):
+        low, high = levels[levels < cut], levels[levels >= cut]
+        scores.append(len(low) * len(high) * (low.mean() - high.mean()) ** 2 if len(low) and len(high) else 0)
+    found = otsu_threshold(torch.from_numpy(values).float().reshape(1, 1, 60, 100))
+    assert found == pytest.approx((int(np.argmax(scores)) + 1) / 256)
+
+
+def test_light_and_dark_of_two_halves() -> None:
+    photo = torch.full((1, 3, 40, 60), 0.2)
+    photo[..., 30:] = 0.6
+    mask = impasto.mask(photo, "luminance").pixels
+    assert mask.shape == photo.shape
+    assert float(mask[..., :25].max()) < 1e-3
+    assert float(mask[..., 35:].min()) > 1 - 1e-3
+    with pytest.raises(ImageError, match=r"'tensor' has no light and dark: its luminance goes from 0\.5"):
+        impasto.mask(torch.full((1, 3, 40, 60), 0.5), "luminance")
+
+
+def test_what_cannot_be_asked_for(photo: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    config.update("jaxtyping_disable", True)  # type: ignore[no-untyped-call]
+    try:
+        with pytest.raises(SettingsError, match=r"kind is 'sky'; it must be one of subject, luminance"):
+            impasto.mask(photo, "sky")  # type: ignore[arg-type]
+    finally:
+        config.update("jaxtyping_disable", False)  # type: ignore[no-untyped-call]
+    with pytest.raises(ImageError, match="holds 2 pictures"):
+        impasto.mask(torch.zeros(2, 3, 20, 20))
+    assert RUNNER.invoke(app, ["mask", photo, "--kind", "sky"]).exit_code == 2
+    assert RUNNER.invoke(app, ["mask", photo, "-o", photo]).exit_code != 0
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(SettingsError, match=r"needs onnxruntime.*pip install 'impasto\[onnx\]'"):
+        impasto.mask(photo)
+    missing = RUNNER.invoke(app, ["mask", photo])
+    assert missing.exit_code == 2
+    assert "impasto[onnx]" in missing.output
+
+
+def test_what_the_net_said_survives_as_text() -> None:
+    where = subject_map(spot(0.3), "photo")
+    assert torch.equal(from_text(to_text(where)), where)
+    for text in ("", "no base64!", to_text(where)[:40]):
+        with pytest.raises(CheckpointError, match="mask in the manifest is damaged"):
+            from_text(text)
+
+
+# ---- with the real net
+
+
+@pytest.mark.weights
+def test_the_dandelion_is_found_where_it_was_outlined() -> None:
+    """benchmarks/masks.py has all twenty; this one lies in examples/."""
+    benchmark = load("masks")
+    photos = json.loads((benchmark.HERE / "mask_outlines.json").read_text(encoding="utf-8"))["photos"]
+    (outline,) = (photo for photo in photos if photo["file"].endswith("dandelion.jpg"))
+    picture = read_picture(EXAMPLES / "dandelion.jpg")
+    mask = automatic_mask(picture, "subject").mask
+    by_hand = benchmark.outlined(outline, picture.height, picture.width)
+    assert benchmark.intersection_over_union(mask[0, 0] >= 0.5, by_hand) > 0.85
+    assert float((mask - mask.round()).abs().max()) > 0  # soft
+
+
+@pytest.mark.weights
+def test_any_number_of_threads_gives_the_same_mask() -> None:
+    picture = read_picture(EXAMPLES / "dandelion.jpg")
+    single, double = (find_subject(picture, threads=threads).int() for threads in (1, 2))
+    assert int((single - double).abs().max()) <= 1
+
+
+@pytest.mark.weights
+def test_an_empty_picture_and_a_full_one_are_refused() -> None:
+    with pytest.raises(ImageError, match=r"no subject was found in 'grey\.png': .* value is 0\.0"):
+        find_subject(Picture(torch.full((1, 3, 200, 300), 0.5), name="grey.png"))
+    generator = torch.Generator().manual_seed(1)
+    with pytest.raises(ImageError, match=r"the subject fills 'full\.png'"):
+        find_subject(Picture(torch.rand(1, 3, 200, 300, generator=generator), name="full.png"))
+
+
+@pytest.mark.weights
+def test_the_command_writes_what_python_gives(tmp_path: Path) -> None:
+    source = EXAMPLES / "dandelion.jpg"
+    done = RUNNER.invoke(app, ["mask", str(source)])
+    assert done.exit_code == 0, done.output
+    written = read_picture("dandelion-mask.png").pixels
+    assert float((written - impasto.mask(source).pixels).abs().max()) <= 0.5 / 255 + 1e-6
