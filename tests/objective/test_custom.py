@@ -43,33 +43,33 @@ def gram_twice(network: VGG19) -> tuple[Objective, TermFactory]:
     responses = network.features(style, ["conv2_1"])["conv2_1"]
     positions, channels = responses.shape[2] * responses.shape[3], responses.shape[1]
     target = gram(responses) / positions
-    own = custom_term(
+    added = custom_term(
         "mine",
         gram,
         layer="conv2_1",
         weight=3.0,
         score=lambda mean: (mean - target).square().sum() / (4 * channels**2),
     )
-    return Objective((term,)), own
+    return Objective((term,)), added
 
 
 @pytest.mark.parametrize("tile", [0, 16, 48])
 def test_the_papers_style_loss_written_by_hand_is_the_papers(tile: int) -> None:
     """To 1e-10 in float64, value and gradient, whole and in tiles: Eq. 4 and 6 by autograd."""
     network, image = small_network(dtype=torch.float64), scene(*SIZE).double()
-    papers, own = gram_twice(network)
+    papers, added = gram_twice(network)
     expected = evaluator(network, papers)(image)
-    made = Objective((own.make(context(network, tile=tile)),))
-    found = evaluator(network, made, tile=tile)(image)
-    torch.testing.assert_close(found.values, expected.values, rtol=1e-10, atol=0)
-    assert distance(found.gradient, expected.gradient) < 1e-10
-    assert found.names == ("mine",)
+    made = Objective((added.make(context(network, tile=tile)),))
+    evaluation = evaluator(network, made, tile=tile)(image)
+    torch.testing.assert_close(evaluation.values, expected.values, rtol=1e-10, atol=0)
+    assert distance(evaluation.gradient, expected.gradient) < 1e-10
+    assert evaluation.names == ("mine",)
 
 
 def test_it_is_added_to_other_terms_of_the_same_layer() -> None:
     network, image = small_network(dtype=torch.float64), scene(*SIZE).double()
-    papers, own = gram_twice(network)
-    both = Objective((*papers.terms, own.make(context(network))))
+    papers, added = gram_twice(network)
+    both = Objective((*papers.terms, added.make(context(network))))
     once, twice = evaluator(network, papers)(image), evaluator(network, both, tile=48)(image)
     assert float(twice.loss) == pytest.approx(2 * float(once.loss), rel=1e-10)
     assert distance(twice.gradient, 2 * once.gradient) < 1e-10
@@ -78,7 +78,7 @@ def test_it_is_added_to_other_terms_of_the_same_layer() -> None:
 def test_a_loss_of_pixels_has_its_closed_form(monkeypatch: pytest.MonkeyPatch) -> None:
     """Σ c (mean_c − aim)²: the gradient of a pixel is 2 w (mean_c − aim) / (H W); in strips, too."""
     network, image = small_network(dtype=torch.float64), scene(*SIZE).double()
-    own = custom_term(
+    added = custom_term(
         "gold", lambda x: x.sum((0, 2, 3)), score=lambda mean: (mean - 0.8).square().sum(), weight=7.0
     )
     mean = image.mean((0, 2, 3))
@@ -86,9 +86,9 @@ def test_a_loss_of_pixels_has_its_closed_form(monkeypatch: pytest.MonkeyPatch) -
     for strip in (evaluate.STRIP, 5 * SIZE[1]):
         monkeypatch.setattr(evaluate, "STRIP", strip)
         monkeypatch.setattr(custom, "STRIP", strip)
-        found = evaluator(network, Objective((own.make(context(network)),)))(image)
-        assert float(found.loss) == pytest.approx(7.0 * float((mean - 0.8).square().sum()), rel=1e-12)
-        torch.testing.assert_close(found.gradient, slope, rtol=1e-10, atol=1e-15)
+        evaluation = evaluator(network, Objective((added.make(context(network)),)))(image)
+        assert float(evaluation.loss) == pytest.approx(7.0 * float((mean - 0.8).square().sum()), rel=1e-12)
+        torch.testing.assert_close(evaluation.gradient, slope, rtol=1e-10, atol=1e-15)
 
 
 def test_a_bfloat16_network_is_measured_in_float32() -> None:
@@ -99,11 +99,11 @@ def test_a_bfloat16_network_is_measured_in_float32() -> None:
         return features.sum()
 
     network = small_network(dtype=torch.bfloat16)
-    own = custom_term("mine", measure, layer="conv3_1").make(context(network))
-    found = evaluator(network, Objective((own,)))(scene(*SIZE))
+    added = custom_term("mine", measure, layer="conv3_1").make(context(network))
+    evaluation = evaluator(network, Objective((added,)))(scene(*SIZE))
     assert set(seen) == {torch.float32}
-    assert found.gradient.dtype == torch.float32
-    assert bool(found.gradient.any())
+    assert evaluation.gradient.dtype == torch.float32
+    assert bool(evaluation.gradient.any())
 
 
 def differences(image: Tensor) -> Tensor:
@@ -117,23 +117,23 @@ def test_what_looks_at_neighbours_holds_in_one_piece_and_is_refused_in_several(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     network, image = small_network(dtype=torch.float64), scene(*SIZE).double()
-    own = custom_term("rough", differences, weight=0.5)
-    found = evaluator(network, Objective((own.make(context(network)),)))(image)
+    added = custom_term("rough", differences, weight=0.5)
+    evaluation = evaluator(network, Objective((added.make(context(network)),)))(image)
     expected = evaluator(network, Objective(prior_terms(SIZE, variation=0.5, gamut=0.0)))(image)
-    assert float(found.loss) == pytest.approx(float(expected.loss), rel=1e-12)
-    assert distance(found.gradient, expected.gradient) < 1e-12
+    assert float(evaluation.loss) == pytest.approx(float(expected.loss), rel=1e-12)
+    assert distance(evaluation.gradient, expected.gradient) < 1e-12
     deep = custom_term("rough", differences, layer="conv1_1")
     deep.make(context(network))
     for refused in (
         partial(deep.make, context(network, tile=48)),
         partial(deep.make, context(network, world_size=2)),
-        partial(own.make, context(network, world_size=2)),
+        partial(added.make, context(network, world_size=2)),
     ):
         with pytest.raises(SettingsError, match=r"'rough' does not add up: .* measured in pieces"):
             refused()
     monkeypatch.setattr(custom, "STRIP", 5 * SIZE[1])
     with pytest.raises(SettingsError, match="'rough' does not add up"):
-        own.make(context(network))
+        added.make(context(network))
 
 
 @pytest.mark.parametrize(
@@ -152,9 +152,9 @@ def test_what_looks_at_neighbours_holds_in_one_piece_and_is_refused_in_several(
     ],
 )
 def test_a_measure_that_cannot_be_used_says_why(measure: Callable[[Tensor], Tensor], message: str) -> None:
-    own = custom_term("mine", measure)
+    added = custom_term("mine", measure)
     with pytest.raises(SettingsError, match=message):
-        own.make(context(small_network()))
+        added.make(context(small_network()))
 
 
 def test_names_layers_and_weights_are_checked_at_once() -> None:

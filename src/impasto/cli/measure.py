@@ -38,14 +38,14 @@ def measure(
     from impasto.recipes.measure import measure as compute
 
     with download_bar("fetching the judging networks"):
-        found = compute(photo, painting, out, settings)
+        measures = compute(photo, painting, out, settings)
     if as_json:
-        console.out.print_json(json.dumps(dataclasses.asdict(found)))
+        console.out.print_json(json.dumps(dataclasses.asdict(measures)))
         return
     rows = [
-        (title, *(f"{getattr(picture, name):.4f}" for picture in found.pictures))
+        (title, *(f"{getattr(picture, name):.4f}" for picture in measures.pictures))
         for name, title in _ROWS.items()
     ]
-    console.table("", rows, ("", *(Path(picture.name).name for picture in found.pictures)))
-    for note in [note for picture in found.pictures for note in picture.notes]:
+    console.table("", rows, ("", *(Path(picture.name).name for picture in measures.pictures)))
+    for note in [note for picture in measures.pictures for note in picture.notes]:
         console.note(note)

@@ -76,8 +76,8 @@ def refine(mask: Float[Tensor, "1 1 h w"], photo: Image) -> Mask:
 def _box(values: Plane, radius: int) -> Plane:
     """The mean over the window around each pixel, of the pixels that are inside the picture."""
     for axis in (0, 1):
-        place = np.arange(values.shape[axis])
-        first, after = np.maximum(place - radius, 0), np.minimum(place + radius + 1, len(place))
+        index = np.arange(values.shape[axis])
+        first, after = np.maximum(index - radius, 0), np.minimum(index + radius + 1, len(index))
         sums = np.insert(values.cumsum(axis), 0, 0, axis)
         totals = sums.take(after, axis) - sums.take(first, axis)
         values = totals / np.expand_dims(after - first, 1 - axis)

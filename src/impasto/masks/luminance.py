@@ -39,8 +39,8 @@ def luminance_mask(photo: Picture) -> Mask:
             f"difference of {LEAST_RANGE:.3f} is needed. Draw a mask by hand (docs/regions.md)."
         )
     threshold = otsu_threshold(light)
-    place = ((light - threshold + SOFTNESS) / (2 * SOFTNESS)).clamp(0, 1)
-    return place.square() * (3 - 2 * place)
+    ramp = ((light - threshold + SOFTNESS) / (2 * SOFTNESS)).clamp(0, 1)
+    return ramp.square() * (3 - 2 * ramp)
 
 
 def otsu_threshold(values: Mask) -> float:

@@ -27,5 +27,5 @@ def mask(photo: Source, kind: MaskKind = "subject") -> Picture:
     picture = read_picture(photo, role="photo")
     if len(picture.pixels) != 1:
         raise ImageError(f"{picture.name} holds {len(picture.pixels)} pictures; pass them one at a time.")
-    found = automatic_mask(picture, kind).mask
-    return Picture(found.expand(-1, 3, -1, -1).contiguous(), name="mask")
+    soft_mask = automatic_mask(picture, kind).mask
+    return Picture(soft_mask.expand(-1, 3, -1, -1).contiguous(), name="mask")
