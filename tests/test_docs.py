@@ -60,11 +60,29 @@ def test_every_error_is_in_the_drawn_tree_with_its_exit_code() -> None:
     assert drawn == found
 
 
-def test_every_command_has_help_and_stands_in_the_readme() -> None:
+def test_every_command_has_help_and_stands_on_the_page_of_commands() -> None:
+    page = (ROOT / "docs" / "commands.md").read_text()
     group = get_command(app)
     for name, command in group.commands.items():  # type: ignore[attr-defined]
         assert command.help, name
-        assert f"impasto {name}" in README, name
+        assert f"impasto {name}" in page, name
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    """A newcomer needs no file listing: some chain of links leads from the README to each page."""
+    reached, waiting = set(), [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        reached.add(page)
+        for link in re.findall(r"\]\(([^)#]+\.md)", page.read_text(encoding="utf-8")):
+            target = (page.parent / link).resolve()
+            if not link.startswith("http") and target not in reached:
+                waiting.append(target)
+    assert not {*(ROOT / "docs").glob("*.md"), ROOT / "CONTRIBUTING.md"} - reached
+
+
+def test_readme_fits_one_screen() -> None:
+    assert len(README.splitlines()) <= 60
 
 
 def test_readme_opens_with_the_two_commands_and_shows_the_three_lines() -> None:
