@@ -8,8 +8,8 @@ from impasto.objective.guidance_mask import GuidanceMask
 from impasto.objective.matching import build_dictionaries, match
 from impasto.objective.neighbors import NeighborTerm
 from impasto.objective.objective import Objective
-from impasto.objective.statistics import GaussianStatistic, HistogramStatistic
-from impasto.objective.style_loss import GRAM, Statistic
+from impasto.objective.statistics import STATISTICS, HistogramStatistic
+from impasto.objective.style_loss import Statistic
 from impasto.objective.targets import style_means
 from impasto.shapes import Image
 from small import scene, small_network, stripes
@@ -25,9 +25,9 @@ def halves(height: int, width: int, soft: int = 5) -> list[GuidanceMask]:
 
 
 def statistics_for(kind: str, network: VGG19, style: Image) -> dict[str, Statistic]:
-    if kind != "histogram":
-        return dict.fromkeys(LAYERS, GRAM if kind == "gram" else GaussianStatistic())
-    (means,) = style_means(network, style, dict.fromkeys(LAYERS, GaussianStatistic()))
+    if kind in STATISTICS:
+        return dict.fromkeys(LAYERS, STATISTICS[kind])
+    (means,) = style_means(network, style, dict.fromkeys(LAYERS, STATISTICS["gaussian"]))
     return {name: HistogramStatistic.around(mean, bins=32) for name, mean in means.items()}
 
 

@@ -1,5 +1,6 @@
 """The words that settings choose from; standard library only."""
 
+from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
 Pooling: TypeAlias = Literal["average", "max"]
@@ -18,7 +19,14 @@ Formula: TypeAlias = Literal[
 """Whether weights mean the same at any size, or the loss is the paper's to the letter, or another tool's."""
 
 StyleLoss: TypeAlias = Literal["gram", "gaussian", "histogram"]
-"""What a style is: Gram matrices, means and covariances, or histograms of the responses."""
+"""What a style is: a statistic of a layer's responses."""
+
+STYLE_STATISTICS: Mapping[StyleLoss, str] = {
+    "gram": "Gram matrices",
+    "gaussian": "means and covariances",
+    "histogram": "histograms along many directions",
+}
+"""The same names, each with a few words for help texts. `objective/statistics.py` has what they compute."""
 
 NEIGHBORS = "neighbors"
 """What a style may be besides: the nearest hypercolumns of the painting."""

@@ -1,6 +1,7 @@
 """Statistics of a style: additive, exact derivatives, and the numbers that the literature says."""
 
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -8,17 +9,18 @@ import torch
 from scipy.linalg import sqrtm
 
 from guided import LAYERS, guided, halves, statistics_for
+from impasto.choices import STYLE_STATISTICS, StyleLoss
 from impasto.layers import LAYERS as GRIDS
 from impasto.objective.build import StyleTarget, style_terms, style_terms_from_images
 from impasto.objective.evaluate import evaluator
 from impasto.objective.guidance_mask import GuidanceMask
-from impasto.objective.statistics import GaussianStatistic, HistogramStatistic
-from impasto.objective.style_loss import GRAM, Statistic, StyleTerm
+from impasto.objective.statistics import STATISTICS, GaussianStatistic, HistogramStatistic
+from impasto.objective.style_loss import Statistic, StyleTerm
 from impasto.objective.targets import style_means
 from small import scene, small_network, stripes
 from tiled import SIZES, distance
 
-KINDS = ("gram", "gaussian", "histogram")
+KINDS = get_args(StyleLoss)
 
 
 def features(seed: int, height: int = 7, width: int = 9, channels: int = 6) -> torch.Tensor:
@@ -31,7 +33,11 @@ def features(seed: int, height: int = 7, width: int = 9, channels: int = 6) -> t
 def statistic(kind: str) -> Statistic:
     if kind == "histogram":
         return HistogramStatistic.around(GaussianStatistic().measure(features(3)) / 63, bins=24)
-    return GRAM if kind == "gram" else GaussianStatistic()
+    return STATISTICS[kind]
+
+
+def test_every_name_has_a_statistic_and_words_for_the_help() -> None:
+    assert set(STYLE_STATISTICS) == set(KINDS) == {*STATISTICS, "histogram"}
 
 
 @pytest.mark.parametrize("weighted", [False, True])

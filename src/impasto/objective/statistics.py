@@ -1,13 +1,13 @@
 """Statistics of a style besides the Gram matrix: two Gaussians compared, histograms along directions."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from impasto.objective.style_loss import PositionWeights, add_linear_gradient
+from impasto.objective.style_loss import GRAM, PositionWeights, Statistic, add_linear_gradient
 from impasto.shapes import Features, Scalar
 
 
@@ -173,6 +173,10 @@ class HistogramStatistic:
         at = (flat @ self.directions.T - self.low) / self.step
         bin_index = at.floor().clamp(0, self.bins - 2)
         return bin_index.long(), at - bin_index
+
+
+STATISTICS: Mapping[str, Statistic] = {"gram": GRAM, "gaussian": GaussianStatistic()}
+"""The statistics that need to know nothing of the pictures; a histogram's bins depend on the painting."""
 
 
 class _RootTrace(torch.autograd.Function):

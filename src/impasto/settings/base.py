@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 
-from impasto.choices import ColorMatch, Colors, Precision
+from impasto.choices import STYLE_STATISTICS, ColorMatch, Colors, Precision
 from impasto.settings.options import check, option
 from impasto.settings.parsing import parse_bytes
 
 STYLE_LAYERS_HELP = "style layers, with weights w_l if not equal: conv1_1,pool2 or conv1_1=0.5,pool2=0.1"
 CONTENT_LAYERS_HELP = "content layers, written like style layers"
 POOLING_HELP = "how the network halves its grids; the paper: average; softer on the eye: max"
+STATISTICS_HELP = ", ".join(f"{name} ({words})" for name, words in STYLE_STATISTICS.items())
 DEVICE_HELP = "where to compute: auto, cpu, cuda, cuda:1, mps"
 BLEND_HELP = (
     "shares of several paintings, in their order: 1,3; or which layers each gives: fine,coarse, "

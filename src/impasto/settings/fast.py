@@ -8,6 +8,7 @@ from impasto.settings.base import (
     CONTENT_LAYERS_HELP,
     MEMORY_HELP,
     POOLING_HELP,
+    STATISTICS_HELP,
     STYLE_LAYERS_HELP,
     ComputeSettings,
     LookSettings,
@@ -92,9 +93,7 @@ class TrainSettings(ComputeSettings):
     content_layers: Mapping[str, float] = option(
         dict.fromkeys(PAPER_CONTENT_LAYERS, 1.0), CONTENT_LAYERS_HELP, advanced=True
     )
-    style_loss: StyleLoss = option(
-        "gram", "what a style is: Gram matrices; means and covariances; histograms", advanced=True
-    )
+    style_loss: StyleLoss = option("gram", f"what a style is: {STATISTICS_HELP}", advanced=True)
     width: int = option(24, "filters of the painter's first layer", low=4, high=256, advanced=True)
     blocks: int = option(5, "residual blocks of the painter", low=1, high=64, advanced=True)
     seed: int = option(0, "seed of the painter's first weights and of the order of the photos",

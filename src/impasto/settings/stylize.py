@@ -13,6 +13,7 @@ from impasto.settings import strength
 from impasto.settings.base import (
     CONTENT_LAYERS_HELP,
     POOLING_HELP,
+    STATISTICS_HELP,
     STYLE_LAYERS_HELP,
     LookSettings,
     RunSettings,
@@ -80,8 +81,8 @@ class StylizeSettings(LookSettings, RunSettings):
         advanced=True,
     )
     style_loss: str | None = option(
-        None, "what a style is: gram (Gram matrices), gaussian (means and covariances), histogram, neighbors "
-        "(the painting's most similar places), or several with weights relative to each other, such as "
+        None, f"what a style is: {STATISTICS_HELP}, neighbors (the "
+        "painting's most similar places), or several with weights relative to each other, such as "
         "gram=1,neighbors=1; if left out, the effort's", advanced=True, label="What a style is",
     )  # fmt: skip
     rematch: int = option(

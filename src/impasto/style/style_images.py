@@ -19,8 +19,8 @@ from impasto.network.vgg import VGG19
 from impasto.objective.build import StyleTarget
 from impasto.objective.matching import build_dictionaries
 from impasto.objective.neighbors import Dictionary
-from impasto.objective.statistics import GaussianStatistic, HistogramStatistic
-from impasto.objective.style_loss import GRAM, Statistic
+from impasto.objective.statistics import STATISTICS, HistogramStatistic
+from impasto.objective.style_loss import Statistic
 from impasto.objective.targets import style_means
 from impasto.settings.base import LookSettings
 from impasto.settings.blend import BlendShare, parse_blend
@@ -189,8 +189,8 @@ class StyleImages:
         self, network: VGG19, name: StyleLoss, layers: Sequence[str], long: int, least: int, tile: int
     ) -> dict[str, Statistic]:
         """By layer. Histograms need to know first where the responses lie."""
-        if name != "histogram":
-            return dict.fromkeys(layers, GRAM if name == "gram" else GaussianStatistic())
+        if name in STATISTICS:
+            return dict.fromkeys(layers, STATISTICS[name])
         apart = replace(self, regions=None)
         ((target,),) = apart.targets(network, "gaussian", layers, long=long, least=least, tile=tile)
         return {name: HistogramStatistic.around(mean) for name, mean in target.means.items()}

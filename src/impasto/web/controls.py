@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 
+from impasto.choices import NEIGHBORS, STYLE_STATISTICS
 from impasto.errors import SettingsError
 from impasto.settings.options import choices, fields_in_order, format_layers, kind, option_help
 from impasto.settings.parsing import parse_layer_weights
@@ -29,7 +30,7 @@ WORDS = {
 }
 """Plain words for what a setting may be."""
 
-STYLE_LOSSES = ("gram", "neighbors", "gram=1,neighbors=1", "gaussian", "histogram")
+STYLE_LOSSES = ("gram=1,neighbors=1", NEIGHBORS, *STYLE_STATISTICS)
 """What the page offers of the ways to say what a style is; any other can be typed."""
 
 Field = dataclasses.Field[Any]
