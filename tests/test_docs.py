@@ -13,6 +13,7 @@ import impasto
 from impasto import errors
 from impasto.cli.main import app
 from impasto.cli.reference import settings_page
+from impasto.settings.presets import PRESETS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -83,6 +84,11 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
 
 def test_readme_fits_one_screen() -> None:
     assert len(README.splitlines()) <= 60
+
+
+def test_every_preset_is_on_the_page_of_presets() -> None:
+    page = (ROOT / "docs" / "presets.md").read_text()
+    assert not [name for name in PRESETS if f"`{name}`" not in page]
 
 
 def test_readme_opens_with_the_two_commands_and_shows_the_three_lines() -> None:

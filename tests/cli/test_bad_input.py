@@ -327,7 +327,7 @@ def weights_of_nothing(inputs: Inputs) -> list[str]:
     return paint(inputs, "--content-weight", "0", "--style-weight", "0")
 
 
-@case(2, r"style-loss is 'gram=1,sliced=2'; 'sliced' is not one of gram, gaussian, histogram, neighbors")
+@case(2, r"style-loss is 'gram=1,sliced=2'; 'sliced' is not one of gram, .*neighbors")
 def unknown_style_loss(inputs: Inputs) -> list[str]:
     return paint(inputs, "--style-loss", "gram=1,sliced=2")
 
