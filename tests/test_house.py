@@ -189,3 +189,12 @@ def test_every_loss_docstring_names_its_equation() -> None:
         text = ast.get_docstring(function) or ""
         assert "Eq. " in text, name
         assert any(word in text for word in ("Differs:", "as in the paper", "the ½ is in")), name
+
+
+def test_the_design_page_draws_the_floors_and_explains_each_folder() -> None:
+    """Read from the lowest floor up, and from left to right, the drawing is the order of the folders."""
+    page = (SOURCE.parent.parent / "docs" / "design.md").read_text(encoding="utf-8")
+    _, drawing, explained = page.split("## The floors", 1)[1].split("```", 2)
+    words = [word for line in reversed(drawing.splitlines()) for word in line[:30].split()]
+    assert tuple(word for word in words if word in FOLDERS) == FOLDERS
+    assert all(f"**`{name}/`**" in explained for name in FOLDERS)
