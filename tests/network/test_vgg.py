@@ -119,8 +119,8 @@ def test_it_is_the_papers_normalised_network() -> None:
     """Each filter's mean activation over images and positions is 1 (Gatys et al. 2015, Methods).
 
     With the max pooling of the original network it holds within a few percent on average over filters
-    (0.92 to 1.02 over 49 photographs, docs/design.md); with average pooling responses shrink with depth. Two
-    photographs and three paintings stand for all here.
+    (0.92 to 1.02 over 49 photographs, docs/decisions.md); with average pooling responses shrink with depth.
+    Two photographs and three paintings stand for all here.
     """
     network = VGG19.build(load(), pooling="max")
     sums = dict.fromkeys(CONVOLUTIONS, 0.0)

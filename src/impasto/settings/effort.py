@@ -39,7 +39,7 @@ class Schedule:
 
 
 _PYRAMID = Schedule("pyramid", "lbfgs", 0.004, 128, 100, 40, 0.3, 0.0)
-"""Recipe 2's, chosen by looking at eight pairs of many kinds, and by the measures (docs/design.md)."""
+"""Recipe 2's, chosen by looking at eight pairs of many kinds, and by the measures (docs/decisions.md)."""
 
 _DRAFT = Schedule("pixels", "lbfgs", 0.02, 128, 40, 4, 0.7, 2.0)
 """In so few steps a pyramid's fine levels stay behind, and colours glow; pixels are quicker there."""
@@ -47,7 +47,7 @@ _DRAFT = Schedule("pixels", "lbfgs", 0.02, 128, 40, 4, 0.7, 2.0)
 _NEIGHBORS = replace(
     _PYRAMID, steps=80, finest_steps=22, style_loss="gram=1,neighbors=1", painting_detail=0.8
 )
-"""Recipe 3's. The painting's own detail saves the steps that would grow it (docs/design.md)."""
+"""Recipe 3's. The painting's own detail saves the steps that would grow it (docs/decisions.md)."""
 
 RECIPES: Mapping[int, Mapping[Effort, Schedule]] = {
     1: {"good": Schedule("pixels", "lbfgs", 0.02, 128, 50, 10, 1.0, 2.0)},
