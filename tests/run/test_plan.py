@@ -227,9 +227,9 @@ app(["stylize", {large!r}, {painting!r}, "-o", "out.png", "--size", "800", "--st
     one_heap = {**os.environ, "MALLOC_ARENA_MAX": "1"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=one_heap)
     assert done.returncode == 0, done.stderr
-    found = manifests.read("out.png")
-    assert found["result"]["complete"]
-    assert found["layouts"] != [{"tile": 0, "keep": "memory", "history": 20}]
+    manifest = manifests.read("out.png")
+    assert manifest["result"]["complete"]
+    assert manifest["layouts"] != [{"tile": 0, "keep": "memory", "history": 20}]
     assert read_picture("out.png").pixels.shape == (1, 3, 600, 800)
 
 
