@@ -1,35 +1,49 @@
-"""What checks shapes and types in the tests: beartype, taking an int for a float as PEP 484 does."""
+"""Checks shapes and types while the tests run: beartype for types, jaxtyping for the shapes of arrays.
 
+The option `--jaxtyping-packages` in pyproject.toml puts `jaxtyping.jaxtyped` around every function of the
+package. Around each call it binds the sizes B, H, W, … anew and checks all arguments twice. Only functions of
+arrays need that: for the others beartype alone checks the same types, many times faster.
+"""
+
+import dataclasses
 import inspect
-from collections.abc import Iterator
-from types import FunctionType, ModuleType
+from collections.abc import Callable
+from typing import Any, ForwardRef, get_args
 
+import jaxtyping
 from beartype import BeartypeConf, beartype
 
-check = beartype(conf=BeartypeConf(is_pep484_tower=True))
+check = beartype(conf=BeartypeConf(is_pep484_tower=True, violation_type=jaxtyping.TypeCheckError))
+"""Takes an int for a float, as PEP 484 does. Its errors are TypeErrors, as those of Python and jaxtyping are."""
+
+_with_shapes = jaxtyping.jaxtyped
 
 
-def leave_out(*modules: ModuleType) -> None:
-    """Check no more those functions of these modules that neither take nor return an array.
+def _jaxtyped(*, typechecker: Callable[..., Any]) -> Callable[[Any], Any]:
+    """What the option calls in place of jaxtyping's decorator of that name."""
 
-    An evaluation calls such small functions of whole numbers a thousand times: checking them took three
-    quarters of the time of the tests that paint.
-    """
-    for module in modules:
-        for function in _functions(module):
-            if not any(_is_array(annotation) for annotation in inspect.get_annotations(function).values()):
-                function.__no_type_check__ = True  # type: ignore[attr-defined]  # jaxtyping looks for it at each call
+    def decorate(decorated: Any) -> Any:
+        is_class = inspect.isclass(decorated)
+        if is_class and not dataclasses.is_dataclass(decorated):
+            return decorated  # its methods are decorated themselves
+        function = decorated.__init__ if is_class else decorated
+        if any(map(_may_hold_arrays, inspect.get_annotations(function).values())):
+            return _with_shapes(decorated, typechecker=typechecker)
+        if is_class:
+            decorated.__init__ = typechecker(function)
+            return decorated
+        return typechecker(function)
 
-
-def _functions(module: ModuleType) -> Iterator[FunctionType]:
-    """The module's own, and its classes' methods and properties."""
-    classes = [value for value in vars(module).values() if inspect.isclass(value)]
-    for holder in [module, *(value for value in classes if value.__module__ == module.__name__)]:
-        for value in vars(holder).values():
-            function = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
-            if inspect.isfunction(function) and function.__module__ == module.__name__:
-                yield function
+    return decorate
 
 
-def _is_array(annotation: object) -> bool:
-    return type(annotation).__module__.startswith("jaxtyping")
+def _may_hold_arrays(annotation: Any) -> bool:
+    """Whether an annotation names arrays, or is a text that might."""
+    if isinstance(annotation, (str, ForwardRef)):
+        return True
+    if inspect.isclass(annotation) and issubclass(annotation, jaxtyping.AbstractArray):
+        return True
+    return any(map(_may_hold_arrays, get_args(annotation)))
+
+
+jaxtyping.jaxtyped = _jaxtyped

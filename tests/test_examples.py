@@ -29,14 +29,26 @@ WRITES = {
 }
 
 
-ELSEWHERE = ["onnx_paint.py", "studio_client.py"]  # in test_export.py, test_web_guard.py
+ELSEWHERE = ["onnx_paint.py", "studio_client.py"]  # in fast/test_export.py, web/test_guard.py
 
 
 def test_none_is_left_out() -> None:
     assert sorted([*WRITES, *ELSEWHERE]) == sorted(path.name for path in EXAMPLES.glob("*.py"))
 
 
+@pytest.fixture
+def two_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two solver steps a scale: what is tested is that the code runs, not how well it paints."""
+
+    def short(*size: int, **options: int) -> tuple[Scale, ...]:
+        return tuple(replace(scale, steps=2) for scale in coarse_to_fine(*size, **options))
+
+    for recipe in ("reconstruct", "stylize"):
+        monkeypatch.setattr(import_module(f"impasto.recipes.{recipe}"), "coarse_to_fine", short)
+
+
 @pytest.mark.parametrize("name", WRITES)
+@pytest.mark.usefixtures("two_steps")
 def test_example(name: str, small_file: str, decoder_file: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMPASTO_WEIGHTS", small_file)
     monkeypatch.setenv("IMPASTO_DECODER", decoder_file)
@@ -59,17 +71,11 @@ def test_the_page_on_python_runs(small_file: str, monkeypatch: pytest.MonkeyPatc
 PAGE = EXAMPLES.parent / "docs" / "walkthrough.md"
 
 
+@pytest.mark.usefixtures("two_steps")
 def test_the_walk_through_runs_and_writes_every_picture_it_shows(
     small_file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With two solver steps a scale: what is tested is that the page's code is right."""
     monkeypatch.setenv("IMPASTO_WEIGHTS", small_file)
-
-    def short(*size: int, **how: int) -> tuple[Scale, ...]:
-        return tuple(replace(scale, steps=2) for scale in coarse_to_fine(*size, **how))
-
-    for recipe in ("reconstruct", "stylize"):
-        monkeypatch.setattr(import_module(f"impasto.recipes.{recipe}"), "coarse_to_fine", short)
     page = PAGE.read_text(encoding="utf-8")
     session: dict[str, object] = {}
     for cell in re.findall(r"```python\n(.*?)```", page, re.DOTALL):

@@ -220,9 +220,7 @@ def test_damaged_cache_is_repaired(index: FakeIndex, tmp_path: Path, closed_port
 def test_verify_tells_the_three_states(
     index: FakeIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in list(RECORDS):
-        monkeypatch.delitem(RECORDS, name)
-    monkeypatch.setitem(RECORDS, "tiny", TINY)
+    monkeypatch.setattr(weights, "RECORDS", {"tiny": TINY})
     path = tmp_path / TINY.file_name
     assert weights.verify(cache=tmp_path) == [weights.WeightStatus(TINY, path, "absent", 0)]
     weights.fetch(TINY, cache=tmp_path, index_url=index.url)

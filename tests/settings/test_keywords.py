@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, ClassVar, get_origin, get_type_hints
 
 import pytest
+from typing_extensions import Unpack
 
 import impasto
 from impasto.errors import SettingsError
@@ -94,3 +96,18 @@ RECIPES: dict[str, Callable[..., Any]] = {
 def test_every_recipe_refuses_a_wrong_keyword_at_the_call(recipe: str) -> None:
     with pytest.raises(SettingsError, match="'sise' is no keyword here"):
         RECIPES[recipe](sise=64)
+
+
+def takes_options(value: Any) -> bool:
+    function = value.__init__ if isinstance(value, type) else value
+    annotations = getattr(function, "__annotations__", {})
+    return any(get_origin(annotation) is Unpack for annotation in annotations.values())
+
+
+def test_no_recipe_is_left_out() -> None:
+    """Here, and among the wrong calls that mypy must refuse."""
+    with_keywords = {name for name in impasto.__all__ if takes_options(getattr(impasto, name))}
+    assert set(RECIPES) == with_keywords
+    typed_calls = (Path(__file__).parent.parent / "typed_calls.py").read_text()
+    refused = [line for line in typed_calls.splitlines() if line.endswith("# type: ignore[call-arg]")]
+    assert {line.removeprefix("impasto.").partition("(")[0] for line in refused} == with_keywords

@@ -1,9 +1,13 @@
 """Whole files: complete under their name, or not there."""
 
+import errno
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
+from impasto.storage import atomic
 from impasto.storage.atomic import atomic_write, hidden_sibling
 
 
@@ -46,3 +50,65 @@ def test_a_given_temporary_name_may_hold_leftovers(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_text() == "new"
     assert hidden_sibling(tmp_path / "file") != hidden_sibling(tmp_path / "file")
+
+
+def test_leftovers_of_killed_processes_are_removed_and_files_being_written_are_not(tmp_path: Path) -> None:
+    """Whether a file is being written is told by its lock, which ends with its process."""
+    target = tmp_path / "picture[1].png"
+    child = os.fork()
+    if not child:
+        with atomic_write(target) as file:
+            file.write(b"half")
+            file.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    (leftover,) = tmp_path.iterdir()
+    assert leftover.read_bytes() == b"half"
+    kept = [hidden_sibling(tmp_path / "other.png"), hidden_sibling(target)]
+    kept[0].touch()  # of another target
+    kept[1].mkdir()  # of a pyramid
+    with atomic_write(target) as first:
+        first.write(b"first")
+        assert not leftover.exists()
+        with atomic_write(target) as second:
+            second.write(b"second")
+        assert target.read_bytes() == b"second"
+    assert target.read_bytes() == b"first"
+    assert set(tmp_path.iterdir()) == {target, *kept}
+
+
+def test_a_file_removed_before_it_is_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the two calls of one writer, another writer may take its file for a leftover."""
+    target = tmp_path / "file"
+    names: list[Path] = []
+
+    def intercepted(path: Path, suffix: str) -> Path:
+        names.append(hidden_sibling(path, suffix))
+        return names[-1]
+
+    def lock(*_: object) -> None:
+        if len(names) == 1:
+            names[0].unlink()
+
+    monkeypatch.setattr(atomic, "hidden_sibling", intercepted)
+    monkeypatch.setattr(atomic.fcntl, "flock", lock)
+    with atomic_write(target) as file:
+        file.write(b"whole")
+    assert len(names) == 2
+    assert target.read_bytes() == b"whole"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_disk_without_locks_keeps_its_leftovers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unsupported(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(atomic.fcntl, "flock", unsupported)
+    leftover = hidden_sibling(tmp_path / "file")
+    leftover.touch()
+    with atomic_write(tmp_path / "file") as file:
+        file.write(b"whole")
+    assert (tmp_path / "file").read_bytes() == b"whole"
+    assert leftover.exists()

@@ -1,16 +1,26 @@
 """Write whole files: they appear under their name complete, or not at all."""
 
+import hashlib
 import os
 import secrets
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO
+
+if sys.platform != "win32":
+    import fcntl
 
 
 def hidden_sibling(target: Path, suffix: str = "") -> Path:
     """A new hidden name in the target's folder, so that a rename to the target stays on one disk."""
-    return target.with_name(f".impasto-{secrets.token_hex(8)}{suffix}")
+    return target.with_name(f"{_hidden_prefix(target)}{secrets.token_hex(4)}{suffix}")
+
+
+def _hidden_prefix(target: Path) -> str:
+    """What all hidden names of one target begin with. A digest, because the target's own name may be long."""
+    return f".impasto-{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:8]}-"
 
 
 @contextmanager
@@ -19,6 +29,7 @@ def atomic_write(target: Path, *, temporary: Path | None = None) -> Iterator[Bin
 
     The file is written beside the target under a hidden name, synced, and renamed over it. It keeps the
     permissions of a file that it replaces. A link is replaced as well: resolve the target to follow it.
+    A killed process leaves its hidden file behind, and the next write to the same target removes it.
 
     Args:
         temporary: the hidden name, for callers that are sure to be the target's only writer. Leftovers of a
@@ -26,15 +37,53 @@ def atomic_write(target: Path, *, temporary: Path | None = None) -> Iterator[Bin
     Raises:
         OSError: the file cannot be written or renamed.
     """
-    mode: Literal["wb", "xb"] = "xb" if temporary is None else "wb"
-    temporary = temporary or hidden_sibling(target, target.suffix)
-    try:
-        with open(temporary, mode) as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+    with ExitStack() as held:
+        if temporary is None:
+            _remove_leftovers(target)
+            temporary, file = _open_locked(target, held)
+        else:
+            held.callback(temporary.unlink, missing_ok=True)
+            file = held.enter_context(open(temporary, "wb"))
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+        file.close()  # Windows renames no open file
         if target.exists():
             temporary.chmod(target.stat().st_mode & 0o777)
         os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+
+
+def _open_locked(target: Path, held: ExitStack) -> tuple[Path, BinaryIO]:
+    """A new hidden file beside the target, locked and removed when `held` closes.
+
+    The lock tells other writers that this process is alive: the system releases it when a process ends,
+    however that happens. (A process number in the name would not do: containers that share a disk count
+    their processes separately.) On Windows no lock is needed, because an open file cannot be removed there.
+    """
+    while True:
+        temporary = hidden_sibling(target, target.suffix)
+        held.callback(temporary.unlink, missing_ok=True)
+        file = held.enter_context(open(temporary, "xb"))  # noqa: SIM115 - `held` closes it
+        if sys.platform == "win32":
+            return temporary, file
+        # a second descriptor keeps the lock until the rename, when the file itself is closed
+        descriptor = os.dup(file.fileno())
+        held.callback(os.close, descriptor)
+        with suppress(OSError):  # a disk without locks, from which `_remove_leftovers` removes nothing
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return temporary, file
+        # another writer took it for a leftover before it was locked
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Remove the hidden files of earlier writes to the target whose processes are dead."""
+    for path in target.parent.glob(f"{_hidden_prefix(target)}*"):
+        # Another writer's lock is an OSError here. Folders are of pyramids, and may hold an old picture.
+        with suppress(OSError):
+            if sys.platform == "win32":
+                path.unlink()
+                continue
+            with open(path, "r+b") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
