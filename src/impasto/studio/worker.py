@@ -287,7 +287,7 @@ class Worker:
                 now = changed_settings(settings, changes)
                 other = plan_stylize(
                     job.content, job.styles, now, regions=job.regions, cache=self.cache,
-                    layouts=plan.layouts,
+                    layouts=plan.layouts, matching=plan.manifest.get("matching"),
                 )  # fmt: skip
             except ImpastoError as error:
                 self._send(Update(text=str(error)))
