@@ -32,7 +32,7 @@ from impasto.settings.keywords import StylizeOptions, with_options
 from impasto.settings.parsing import parse_duration
 from impasto.settings.stylize import BUILT_IN_STARTS, PREVIEW, StylizeSettings
 from impasto.style.cache import Cache
-from impasto.style.matched_regions import with_matched_regions
+from impasto.style.matched_regions import with_regions
 from impasto.style.style_images import StyleImages, StyleSources
 from impasto.style.transfer import StyleTransfer, style_layers
 from impasto.system.device import compute_for_settings
@@ -144,8 +144,7 @@ def plan_stylize(
     cache = cache or Cache()
     compute = compute_for_settings(asked)
     photo = read_picture(content, role="content image")
-    paintings = cache.styles(style, asked.blend).matched_to(photo, asked, regions)
-    paintings = with_matched_regions(paintings, photo, asked, regions, cache, matching)
+    paintings = with_regions(cache.styles(style, asked.blend), photo, asked, regions, cache, matching)
     paintings.check(asked.layers)
     start = _starting_picture(asked, photo, style, regions, cache)
     layers = [*style_layers(asked), *asked.content_layers]

@@ -179,6 +179,11 @@ class StylizeSettings(LookSettings, RunSettings):
                 f"match is {self.match!r} and formula is {self.formula!r}, which is another tool's or the "
                 "paper's and knows no matching. Leave out --match, or use formula balanced."
             )
+        if self.match != "none" and self.keep:
+            raise SettingsError(
+                f"match is {self.match!r} and keep is {self.keep!r}: both divide the photo. Leave out "
+                "--match or --keep."
+            )
         if self.rotations == 3:
             raise SettingsError("rotations is 3; it must be 1, 2 or 4.")
         if self.content_weight == 0 and not (self.style_weight and any(self.layers.values())):

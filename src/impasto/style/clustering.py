@@ -5,10 +5,10 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Float64, Int64
 
-Points: TypeAlias = Float64[np.ndarray, "points dimensions"]
+Points: TypeAlias = Float64[np.ndarray, "_ _"]
 """A point in each row. NumPy's: these are many small steps, and PyTorch shares out each among threads."""
 
-Labels: TypeAlias = Int64[np.ndarray, " points"]
+Labels: TypeAlias = Int64[np.ndarray, " _"]
 """The cluster of each point."""
 
 STARTS = 8
@@ -80,7 +80,7 @@ def _lloyd(points: Points, centers: Points) -> tuple[Labels, Points, float]:
     return labels, centers, float(((points - centers[labels]) ** 2).sum())
 
 
-def _squared_distances(points: Points, others: Points) -> Float64[np.ndarray, "points others"]:
+def _squared_distances(points: Points, others: Points) -> Float64[np.ndarray, "_ _"]:
     squares = (points**2).sum(1)[:, None] + (others**2).sum(1)
-    distances: Float64[np.ndarray, "points others"] = np.maximum(squares - 2 * points @ others.T, 0)
+    distances: Float64[np.ndarray, "_ _"] = np.maximum(squares - 2 * points @ others.T, 0)
     return distances

@@ -27,7 +27,7 @@ NAME = "match"
 """What messages call the masks."""
 
 
-def with_matched_regions(
+def with_regions(
     paintings: StyleImages,
     photo: Picture,
     settings: StylizeSettings,
@@ -35,28 +35,27 @@ def with_matched_regions(
     cache: Cache,
     entry: Mapping[str, Any] | None = None,
 ) -> StyleImages:
-    """The paintings with the regions of them that the photo's areas resemble, if the settings ask for it.
+    """The paintings as they are wanted for one photo, with regions: those of masks, or those that match.
 
     Args:
-        masks: those that were given; there may be none.
+        masks: as in `read_regions`.
         cache: keeps the newest match of files.
         entry: a match as a manifest holds it; default found here.
     Returns:
-        Without regions where the match is not trusted; then there is a warning.
+        Without matched regions where the match is not trusted; then there is a warning.
     Raises:
-        SettingsError: masks, or colours to keep, are given as well.
+        ImageError, SettingsError: as `read_regions`; masks and matching together.
         CheckpointError: the entry is damaged.
         WeightsError: as `load_vgg19`.
     """
+    if settings.match != "none" and masks:
+        raise SettingsError(
+            f"match is {settings.match!r} and --regions has {len(masks)} masks: both divide the photo. Leave "
+            "out --match or --regions. To mend a match: impasto mask PHOTO --kind like:PAINTING."
+        )
+    paintings = paintings.matched_to(photo, settings, masks)
     if settings.match == "none":
         return paintings
-    if masks or settings.keep:
-        other = f"--regions has {len(masks)} masks" if masks else f"--keep is {settings.keep!r}"
-        raise SettingsError(
-            f"match is {settings.match!r} and {other}: both divide the photo. Leave out --match or "
-            f"{'--regions' if masks else '--keep'}. To mend a match and use it as masks: impasto mask PHOTO "
-            "--kind like:PAINTING."
-        )
     match = recorded_match(entry) if entry else _found(paintings, photo, settings.weights, cache)
     if not match.doubts:
         regions = regions_of(match, photo, paintings.pictures)

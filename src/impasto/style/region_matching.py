@@ -59,7 +59,7 @@ _REASONS = {
     "shared": "photo and painting share fewer than two areas",
 }
 
-Labels: TypeAlias = UInt8[Tensor, "h w"]
+Labels: TypeAlias = UInt8[Tensor, "_ _"]
 """The cluster of each cell of a picture's grid."""
 
 
@@ -155,7 +155,7 @@ class _Cells:
     """What the cells of a picture's grid show: responses (h·w, channels) and luminance (h, w)."""
 
     responses: Points
-    light: Float64[np.ndarray, "h w"]
+    light: Float64[np.ndarray, "_ _"]
 
 
 def _describe(network: VGG19, picture: Picture) -> _Cells:
