@@ -9,12 +9,16 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from typer.testing import CliRunner
 
 import impasto
 from forked import forked
 from impasto import StylizeSettings
+from impasto.cli.main import app
 from impasto.errors import CheckpointError, ImpastoWarning, SettingsError
+from impasto.image.color_mask import read_color_mask
 from impasto.image.picture import Picture
+from impasto.image.read import read_picture
 from impasto.recipes.rerun import plan_rerun, plan_resume
 from impasto.recipes.stylize import iter_stylize, plan_stylize
 from impasto.results import manifest
@@ -196,6 +200,21 @@ def test_a_match_that_is_not_trusted_paints_what_no_match_paints(
     assert torch.equal(refused.picture.pixels, plain.picture.pixels)
     assert refused.manifest["matching"]["doubts"]
     assert "matching" not in plain.manifest
+
+
+def test_the_command_writes_both_masks_and_they_serve_as_regions(
+    files: tuple[str, str], quick: StylizeSettings, small_file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMPASTO_WEIGHTS", small_file)
+    done = CliRunner().invoke(app, ["mask", files[0], "--kind", f"like:{files[1]}", "-o", "m.png"])
+    assert done.exit_code == 0, done.output
+    masks = [read_color_mask(read_picture(file)) for file in ("m.png", "m-painting.png")]
+    assert set(masks[0].colors) == set(masks[1].colors)
+    assert masks[0].labels.shape == (96, 128)
+    matched = plan_stylize(*files, quick)
+    drawn = plan_stylize(*files, replace(quick, match="none"), regions=["m.png", "m-painting.png"])
+    terms = [plan.objective(plan.scales[0], plan.layouts[0]).terms for plan in (matched, drawn)]
+    assert len(terms[0]) == len(terms[1])
 
 
 def test_two_processes_take_the_first_ones_match() -> None:
