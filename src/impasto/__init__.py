@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from impasto.recipes.features import FeatureSheet, features
     from impasto.recipes.figure import FigureProgress, figure, iter_figure
     from impasto.recipes.loss import PaperLoss, paper_loss
-    from impasto.recipes.mask import mask
+    from impasto.recipes.mask import mask, matching_masks
     from impasto.recipes.measure import Measures, PictureMeasures, measure
     from impasto.recipes.pairs import Pair, all_pairs, read_pairs
     from impasto.recipes.reconstruct import (
@@ -145,6 +145,7 @@ _HOMES = {
     "load_model": "fast.models:load",
     "load_weights": "network.weights:load",
     "mask": "recipes.mask",
+    "matching_masks": "recipes.mask",
     "measure": "recipes.measure",
     "paper_loss": "recipes.loss",
     "plan_stylize": "recipes.stylize",
@@ -231,6 +232,7 @@ __all__ = [
     "load_model",
     "load_weights",
     "mask",
+    "matching_masks",
     "measure",
     "paper_loss",
     "plan_stylize",

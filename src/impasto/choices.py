@@ -56,6 +56,15 @@ AUTO = "auto:"
 MaskKind: TypeAlias = Literal["subject", "luminance"]
 """What divides a photo in two without drawing: its subject, found by a network, or its light and dark."""
 
+LIKE = "like:"
+"""What a mask's kind begins with when it is found by matching a painting: `like:painting.jpg`."""
+
+Matching: TypeAlias = Literal["none", "regions"]
+"""What is matched between photo and paintings: nothing, or regions that resemble each other."""
+
+REGION_COLORS = ("#ff0000", "#00c000", "#2060ff", "#000000")
+"""Colours of matched regions; the first three are the studio's brushes, black is what is left unpainted."""
+
 Precision: TypeAlias = Literal["auto", "float32", "bfloat16"]
 """The type of the features; pixels, Gram matrices and losses are always float32."""
 

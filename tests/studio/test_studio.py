@@ -11,7 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from impasto.choices import REGION_COLORS
 from impasto.errors import BusyError, ImageError, ImpastoError, SettingsError
+from impasto.image.color_mask import format_color, read_color_mask
 from impasto.image.picture import Picture
 from impasto.image.read import read_picture
 from impasto.image.write import write_picture
@@ -262,6 +264,21 @@ def test_a_figures_panels_appear_one_after_another(desk: JobQueue, photo: str, p
     assert view.state == "finished", view.text
     assert Path(view.files[0]).name == "figure.png"
     assert len(view.files) == 11
+
+
+def test_areas_that_match_are_found_as_layers_to_mend(
+    desk: JobQueue, photo: str, painting: str, tmp_path: Path
+) -> None:
+    job = JobRequest(recipe="regions", content=photo, styles=(painting,), folder=str(tmp_path))
+    layers = [read_picture(file) for file in desk.find_masks(job).files]
+    assert [layer.pixels.shape[2:] for layer in layers] == [
+        read_picture(file).pixels.shape[2:] for file in (photo, painting)
+    ]
+    colors = {format_color(color) for layer in layers for color in read_color_mask(layer).colors}
+    assert len(colors) > 1
+    assert colors <= set(REGION_COLORS)
+    with pytest.raises(ImageError, match=r"no such file|does not exist|there is no"):
+        desk.find_masks(replace(job, content=str(tmp_path / "none.png")))
 
 
 def test_strokes_of_a_brush_become_regions(desk: JobQueue, photo: str, painting: str, tmp_path: Path) -> None:

@@ -285,6 +285,25 @@ def test_a_region_is_drawn_with_the_brush(
     assert manifest["inputs"]["regions"]["path"] == "regions-0.png"
 
 
+def test_regions_that_were_found_paint_like_drawn_ones(
+    visit: Callable[..., Page], pictures: tuple[str, str], tmp_path: Path
+) -> None:
+    page = visit()
+    upload(page, "photo", pictures[0])
+    upload(page, "painting", pictures[1])
+    number(page, "size", 64)
+    page.get_by_text("Regions", exact=True).click()
+    page.click("#regions-find")
+    page.locator("#regions-painting canvas").first.wait_for()
+    page.wait_for_timeout(2000)
+    click(page, "#paint-go")
+    until(page, lambda: state(page) in ("finished", "failed"))
+    assert state(page) == "finished", page.inner_text("#paint-status")
+    inputs = manifests.read(download(page, "png", tmp_path))["inputs"]
+    assert inputs["regions"]["path"] == "regions-0.png"
+    assert inputs["style-regions"]["path"] == "regions-1.png"
+
+
 def test_the_papers_tab(visit: Callable[..., Page], pictures: tuple[str, str]) -> None:
     page = visit()
     page.get_by_role("tab", name="Paper").click()

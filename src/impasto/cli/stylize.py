@@ -175,6 +175,10 @@ def plan(
         ("time", format_duration(needs.seconds), "if no scale ends early"),
         *([("budget", format_duration(plan.budget), "as many steps as fit into it")] if plan.budget else []),
     ]
+    if match := plan.manifest.get("matching"):
+        rows.append(
+            ("regions", "none" if match["doubts"] else str(match["clusters"]), match["doubts"] or "match")
+        )
     if needs.disk:
         rows.append(("disk", format_bytes(needs.disk), "for the time of the run"))
     console.table("", rows)

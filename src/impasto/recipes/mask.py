@@ -1,21 +1,27 @@
-"""Finding a mask: a photo's subject, or its light and dark."""
+"""Finding a mask: a photo's subject, its light and dark, or the areas that it shares with a painting."""
 
-from impasto.choices import MaskKind
+import torch
+
+from impasto.choices import LIKE, MaskKind
 from impasto.errors import ImageError
+from impasto.image.color_mask import ColorMask
 from impasto.image.picture import Picture
 from impasto.image.read import Source, read_picture
 from impasto.masks.automatic import automatic_mask
 from impasto.settings.mask import MaskSettings
+from impasto.shapes import Image
+from impasto.style.matched_regions import color_mask, find_match, warn_of_doubts
 
 
-def mask(photo: Source, kind: MaskKind = "subject") -> Picture:
+def mask(photo: Source, kind: MaskKind | str = "subject") -> Picture:
     """Find a mask of a photo: white where its subject is, or where it is light; with soft borders.
 
     Args:
         photo: a file, a `PIL.Image`, a NumPy array or a tensor (see `read_picture`).
-        kind: "subject", found by U²-Net; or "luminance", light and dark by Otsu's threshold.
+        kind: "subject", found by U²-Net; "luminance", light and dark by Otsu's threshold; or "like:" and a
+            painting's file: the first of `matching_masks`.
     Returns:
-        A grey picture of the photo's size, for `write_picture` or `regions`.
+        A picture of the photo's size, for `write_picture` or `regions`.
     Raises:
         SettingsError: another kind; onnxruntime is not installed.
         ImageError: no picture; no subject in it, or nothing beside it; no light and dark.
@@ -24,8 +30,45 @@ def mask(photo: Source, kind: MaskKind = "subject") -> Picture:
         >>> impasto.write_picture(impasto.mask("photo.jpg"), "mask.png")  # doctest: +SKIP
     """
     kind = MaskSettings(kind=kind).kind
-    picture = read_picture(photo, role="photo")
+    if kind.startswith(LIKE):
+        return matching_masks(photo, kind.removeprefix(LIKE))[0]
+    soft_mask = automatic_mask(_single_picture(photo, "photo"), kind).mask  # type: ignore[arg-type]
+    return Picture(soft_mask.expand(-1, 3, -1, -1).contiguous(), name="mask")
+
+
+def matching_masks(photo: Source, painting: Source, *, weights: str = "") -> tuple[Picture, Picture]:
+    """Masks of a photo and of a painting in which areas that resemble each other have the same colour.
+
+    They are what `match="regions"` uses, with hard borders, to be mended by hand and given as `regions`. A
+    match that is not trusted comes with a warning.
+
+    Args:
+        photo, painting: as in `mask`.
+        weights: VGG-19's, as in `StylizeSettings`.
+    Returns:
+        The photo's mask and the painting's, each of its picture's size.
+    Raises:
+        ImageError: no picture.
+        WeightsError: the network cannot be fetched.
+    """
+    pictures = _single_picture(photo, "photo"), _single_picture(painting, "painting")
+    match = find_match(pictures[0], pictures[1:], weights)
+    warn_of_doubts(match, pictures[0], "Mend the masks before you use them.")
+    first, second = (
+        Picture(_flat_colors(color_mask(match, number, picture)), name="mask")
+        for number, picture in enumerate(pictures)
+    )
+    return first, second
+
+
+def _flat_colors(areas: ColorMask) -> Image:
+    """A mask's areas in their colours, (1, 3, H, W), with hard borders."""
+    palette = torch.tensor(areas.colors) / 255  # (areas, 3)
+    return palette[areas.labels.long()].permute(2, 0, 1)[None].contiguous()
+
+
+def _single_picture(source: Source, role: str) -> Picture:
+    picture = read_picture(source, role=role)
     if len(picture.pixels) != 1:
         raise ImageError(f"{picture.name} holds {len(picture.pixels)} pictures; pass them one at a time.")
-    soft_mask = automatic_mask(picture, kind).mask
-    return Picture(soft_mask.expand(-1, 3, -1, -1).contiguous(), name="mask")
+    return picture

@@ -211,6 +211,7 @@ def _plan(
         more: dict[str, Any] = {"regions": masks} if masks else {}
         _check_extra_terms(manifest, extra_terms, path)
         more |= {"extra_terms": extra_terms} if extra_terms else {}
+        more |= {"matching": manifest["matching"]} if "matching" in manifest else {}
         layouts = [Layout(**layout) for layout in manifest.get("layouts", ())]
 
     def prepared(also: Mapping[str, Any], **most: Any) -> RunPlan:

@@ -1,8 +1,9 @@
 """The main job: repaint one picture in the style of another, as a stream of Progress."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from typing_extensions import Unpack
@@ -31,11 +32,12 @@ from impasto.settings.keywords import StylizeOptions, with_options
 from impasto.settings.parsing import parse_duration
 from impasto.settings.stylize import BUILT_IN_STARTS, PREVIEW, StylizeSettings
 from impasto.style.cache import Cache
+from impasto.style.matched_regions import with_regions
 from impasto.style.style_images import StyleImages, StyleSources
 from impasto.style.transfer import StyleTransfer, style_layers
 from impasto.system.device import compute_for_settings
 
-PARAMETERS = ("settings", "preset", "regions", "extra_terms", "cache", "layouts")
+PARAMETERS = ("settings", "preset", "regions", "extra_terms", "cache", "layouts", "matching")
 """What `plan_stylize` takes by name besides settings."""
 
 PALETTE_BYTES = 86.0
@@ -124,6 +126,7 @@ def plan_stylize(
     extra_terms: Sequence[TermFactory] = (),
     cache: Cache | None = None,
     layouts: Sequence[Layout] = (),
+    matching: Mapping[str, Any] | None = None,
     **options: Unpack[StylizeOptions],
 ) -> RunPlan:
     """Read and check everything, fetch the weights if they are not there, plan the scales.
@@ -132,6 +135,7 @@ def plan_stylize(
         preset, regions, extra_terms, options: as in `stylize`.
         cache: what earlier jobs have left, and later ones may use; default one of its own.
         layouts: of a run that this one continues; default those that fit what memory is free now.
+        matching: the regions that such a run had matched, from its manifest; default matched anew.
     Raises:
         SettingsError, ImageError, WeightsError, DeviceError: before anything is computed.
     """
@@ -140,7 +144,7 @@ def plan_stylize(
     cache = cache or Cache()
     compute = compute_for_settings(asked)
     photo = read_picture(content, role="content image")
-    paintings = cache.styles(style, asked.blend).matched_to(photo, asked, regions)
+    paintings = with_regions(cache.styles(style, asked.blend), photo, asked, regions, cache, matching)
     paintings.check(asked.layers)
     start = _starting_picture(asked, photo, style, regions, cache)
     layers = [*style_layers(asked), *asked.content_layers]
@@ -176,7 +180,7 @@ def plan_stylize(
         alpha=photo.alpha,
         constraint=scene.constraint,
         finish=scene.finish,
-        content_error=None if paintings.regions else settings.content_error,
+        content_error=None if paintings.regions and not paintings.matching else settings.content_error,
         content_weight=settings.content_weight * sum(settings.content_layers.values()),
     )
     ready = with_layouts(plan, layouts) if layouts else choose_layouts(plan, settings)

@@ -15,6 +15,7 @@ from impasto.choices import (
     Colors,
     Effort,
     Formula,
+    Matching,
     Optimizer,
     Pooling,
     Precision,
@@ -119,6 +120,7 @@ class StylizeOptions(LookOptions, RunOptions, total=False):
     init: str
     layers: Mapping[str, float]
     blending: Blending
+    match: Matching
     style_loss: str | None
     rematch: int
     rotations: int

@@ -1,22 +1,29 @@
 """The settings of finding a mask. Standard library only."""
 
 from dataclasses import dataclass
+from typing import get_args
 
-from impasto.choices import MaskKind
+from impasto.choices import LIKE, MaskKind
+from impasto.errors import SettingsError
 from impasto.settings.options import check, option
 
 
 @dataclass(frozen=True, kw_only=True)
 class MaskSettings:
-    """How a photo is divided in two.
+    """How a photo is divided.
 
     Raises:
-        SettingsError: a kind that there is not.
+        SettingsError: an unknown kind; `like:` without a painting.
     """
 
-    kind: MaskKind = option(
-        "subject", "what is white: the subject, found by a network, or what is light (luminance)"
+    kind: str = option(
+        "subject",
+        "what is divided: subject (white; found by a network), luminance (white: light), or like:PAINTING, "
+        "areas that photo and painting share, in colours",
     )
 
     def __post_init__(self) -> None:
         check(self)
+        kinds = (*get_args(MaskKind), f"{LIKE}PAINTING")
+        if self.kind == LIKE or not (self.kind in kinds[:-1] or self.kind.startswith(LIKE)):
+            raise SettingsError(f"kind is {self.kind!r}; it must be one of {', '.join(kinds)}.")

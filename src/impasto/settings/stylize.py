@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import ClassVar
 
-from impasto.choices import NEIGHBORS, Blending, Effort, Formula, Optimizer, Pooling, SolverSpace
+from impasto.choices import NEIGHBORS, Blending, Effort, Formula, Matching, Optimizer, Pooling, SolverSpace
 from impasto.errors import SettingsError
 from impasto.settings import strength
 from impasto.settings.base import (
@@ -49,7 +49,7 @@ class StylizeSettings(LookSettings, RunSettings):
     """
 
     # What a field meant in files that were written before there was such a field.
-    BEFORE: ClassVar[Mapping[str, object]] = {"recipe": 1}
+    BEFORE: ClassVar[Mapping[str, object]] = {"recipe": 1, "match": "none"}
 
     size: int = option(
         512, "long side of the picture", unit="px", low=16, high=100_000, label="Size of the picture"
@@ -80,6 +80,10 @@ class StylizeSettings(LookSettings, RunSettings):
         "several paintings: one style between theirs, or all of them at once (losses)",
         advanced=True,
     )
+    match: Matching = option(
+        "none", "regions: areas of the photo take their style from the areas of the paintings that they "
+        "resemble; none: from everywhere", advanced=True, label="Matching areas",
+    )  # fmt: skip
     style_loss: str | None = option(
         None, f"what a style is: {STATISTICS_HELP}, neighbors (the "
         "painting's most similar places), or several with weights relative to each other, such as "
@@ -170,6 +174,16 @@ class StylizeSettings(LookSettings, RunSettings):
             raise SettingsError(
                 f"style-loss is {self.style_loss!r} and formula is {self.formula!r}: neighbors has no weight "
                 "in that formula. Use formula balanced, or another style-loss."
+            )
+        if self.match != "none" and self.formula != "balanced":
+            raise SettingsError(
+                f"match is {self.match!r} and formula is {self.formula!r}, which is another tool's or the "
+                "paper's and knows no matching. Leave out --match, or use formula balanced."
+            )
+        if self.match != "none" and self.keep:
+            raise SettingsError(
+                f"match is {self.match!r} and keep is {self.keep!r}: both divide the photo. Leave out "
+                "--match or --keep."
             )
         if self.rotations == 3:
             raise SettingsError("rotations is 3; it must be 1, 2 or 4.")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from impasto.errors import BusyError, ImageError
-from impasto.studio.messages import JobEstimate, JobRequest, JobState, JobStatus, Limits, Update
+from impasto.studio.messages import FoundMasks, JobEstimate, JobRequest, JobState, JobStatus, Limits, Update
 from impasto.studio.worker_handle import PATIENCE, PageState, WorkerHandle
 
 
@@ -35,7 +35,7 @@ class JobQueue:
         self.root = tempfile.mkdtemp(prefix="impasto-studio-")
         self._pages: dict[str, PageState] = {}
         self._queue: list[str] = []
-        self._questions: list[tuple[JobRequest, Future[JobEstimate]]] = []
+        self._questions: list[tuple[JobRequest, Future[Any]]] = []
         self._changed = threading.Condition()
         self.closed = False
         self._workers = [WorkerHandle(self, {**(common or {}), "device": device}) for device in devices]
@@ -152,7 +152,23 @@ class JobQueue:
             ImpastoError: as the job itself would.
             TimeoutError: the workers are busy with a long step.
         """
-        answer: Future[JobEstimate] = Future()
+        answer: JobEstimate = self._ask(job, timeout)
+        return answer
+
+    def find_masks(self, job: JobRequest, timeout: float = 120.0) -> FoundMasks:
+        """Layers for the brush's editors; like `estimate`, between two steps of what is being painted.
+
+        Args:
+            job: with the recipe "regions" or "subject", and a folder.
+        Raises:
+            ImpastoError: as `mask` and `matching_masks`.
+            TimeoutError: the workers are busy with a long step.
+        """
+        answer: FoundMasks = self._ask(job, timeout)
+        return answer
+
+    def _ask(self, job: JobRequest, timeout: float) -> Any:
+        answer: Future[Any] = Future()
         with self._changed:
             self._questions.append((job, answer))
             self._changed.notify_all()
@@ -217,7 +233,7 @@ class JobQueue:
 
     def pending(
         self, page_state: PageState
-    ) -> "tuple[str, dict[str, Any], list[tuple[JobRequest, Future[JobEstimate]]]]":
+    ) -> "tuple[str, dict[str, Any], list[tuple[JobRequest, Future[Any]]]]":
         """What a page wants of the job being painted, what it changes, and what is to be foreseen."""
         with self._changed:
             changes, page_state.changes = page_state.changes, {}
@@ -226,7 +242,7 @@ class JobQueue:
             command = "leave" if self.closed else page_state.command or ("stop" if late else "")
             return command, changes, questions
 
-    def next_task(self) -> "PageState | tuple[JobRequest, Future[JobEstimate]] | None":
+    def next_task(self) -> "PageState | tuple[JobRequest, Future[Any]] | None":
         """What a worker does next: a question before a job. None: the queue is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self.closed or self._questions or self._queue)

@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-Recipe: TypeAlias = Literal["stylize", "content", "style", "features", "figure"]
-"""What can be ordered: a painting; what a layer keeps of a picture; its responses; a figure."""
+from impasto.choices import REGION_COLORS
+
+Recipe: TypeAlias = Literal["stylize", "content", "style", "features", "figure", "regions", "subject"]
+"""What can be ordered: a painting; what a layer keeps of a picture; its responses; a figure; masks."""
 
 JobState: TypeAlias = Literal["nothing", "waiting", "working", "paused", "stopped", "finished", "failed"]
 """Of a page's order."""
 
-BRUSH_COLORS = ("#ff0000", "#00c000", "#2060ff")
+BRUSH_COLORS = REGION_COLORS[:3]
 """Colours to paint regions with; black is what is left unpainted."""
 
 FORMATS = ("painting.png", "painting.jpg", "painting.tif")
@@ -42,6 +44,19 @@ class JobRequest:
     folder: str = ""
     number: int = 1
     checkpoint: str = ""
+
+
+@dataclass(frozen=True)
+class FoundMasks:
+    """Layers for the brush's editors.
+
+    Attributes:
+        files: PNG with alpha: the photo's, and of matched regions the painting's.
+        note: why a match is not trusted; empty if it is.
+    """
+
+    files: tuple[str, ...]
+    note: str = ""
 
 
 @dataclass(frozen=True)

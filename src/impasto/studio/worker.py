@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from impasto.errors import ImpastoError
 from impasto.formatting import format_bytes
-from impasto.studio.messages import FORMATS, JobEstimate, JobRequest, Update
+from impasto.studio.messages import FORMATS, FoundMasks, JobEstimate, JobRequest, Update
 from impasto.studio.preview import (
     SHOWN,
     blank,
@@ -104,7 +104,7 @@ class Worker:
             self._paint(*more)
         elif what == "foresee":
             number, order = more
-            self.pipe.send(("foreseen", (number, result_or_error(lambda: self._estimate(order), order))))
+            self.pipe.send(("foreseen", (number, result_or_error(lambda: self._answer(order), order))))
         elif what == "warm":
             self.pipe.send(("warm", result_or_error(self._warm, JobRequest())))
         elif what == "steer":
@@ -129,6 +129,13 @@ class Worker:
         from impasto.settings.stylize import StylizeSettings
 
         return StylizeSettings(**{**values, **self.common})
+
+    def _answer(self, job: JobRequest) -> "JobEstimate | FoundMasks":
+        if job.recipe in ("regions", "subject"):
+            from impasto.studio.found_masks import found_masks
+
+            return found_masks(job, str(self.common.get("weights", "")))
+        return self._estimate(job)
 
     def _estimate(self, job: JobRequest) -> JobEstimate:
         from impasto.recipes.stylize import plan_stylize
@@ -287,7 +294,7 @@ class Worker:
                 now = changed_settings(settings, changes)
                 other = plan_stylize(
                     job.content, job.styles, now, regions=job.regions, cache=self.cache,
-                    layouts=plan.layouts,
+                    layouts=plan.layouts, matching=plan.manifest.get("matching"),
                 )  # fmt: skip
             except ImpastoError as error:
                 self._send(Update(text=str(error)))

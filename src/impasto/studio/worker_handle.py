@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from impasto.errors import ImpastoError
 from impasto.studio import worker
-from impasto.studio.messages import JobEstimate, JobRequest, JobStatus, Update
+from impasto.studio.messages import FoundMasks, JobEstimate, JobRequest, JobStatus, Update
 
 NICENESS = 5
 """Of the workers' processes."""
@@ -50,12 +50,12 @@ class TaskSource(Protocol):
 
     closed: bool
 
-    def next_task(self) -> "PageState | tuple[JobRequest, Future[JobEstimate]] | None":
+    def next_task(self) -> "PageState | tuple[JobRequest, Future[Any]] | None":
         """What is next; waits for it. None: nothing any more."""
 
     def pending(
         self, page_state: PageState
-    ) -> "tuple[str, dict[str, Any], list[tuple[JobRequest, Future[JobEstimate]]]]":
+    ) -> "tuple[str, dict[str, Any], list[tuple[JobRequest, Future[Any]]]]":
         """What a page wants of its job, what it changes, and what is to be foreseen."""
 
     def update(self, page_state: PageState, news: Update) -> None:
@@ -72,7 +72,7 @@ class WorkerHandle:
 
     def __init__(self, queue: TaskSource, common: Mapping[str, Any]) -> None:
         self.queue, self.common = queue, common
-        self._asked: dict[int, Future[JobEstimate]] = {}
+        self._asked: dict[int, Future[Any]] = {}
         self._count = 0
         self._begin()
         self.thread = threading.Thread(target=self._serve, name="easel", daemon=True)
@@ -111,7 +111,7 @@ class WorkerHandle:
         if self.process.is_alive():
             self.process.kill()
 
-    def _ask(self, job: JobRequest, answer: "Future[JobEstimate]") -> None:
+    def _ask(self, job: JobRequest, answer: "Future[Any]") -> None:
         if not answer.cancelled():
             self._count += 1
             self._asked[self._count] = answer
@@ -177,7 +177,7 @@ def describe_exit(code: int | None) -> str:
     return f"The painting ended unexpectedly (exit code {code}). Try again, perhaps with a smaller size."
 
 
-def settle(answer: "Future[JobEstimate]", result: "JobEstimate | Exception") -> None:
+def settle(answer: "Future[Any]", result: "JobEstimate | FoundMasks | Exception") -> None:
     """Give an answer to who asked, if they still wait."""
     if answer.done():
         return

@@ -25,6 +25,7 @@ from impasto.objective.targets import style_means
 from impasto.settings.base import LookSettings
 from impasto.settings.blend import BlendShare, parse_blend
 from impasto.shapes import Image
+from impasto.style.region_matching import RegionMatch
 from impasto.style.regions import NO_STYLE, Regions, read_regions
 
 StyleSources: TypeAlias = Source | Sequence[Source]
@@ -40,12 +41,14 @@ class StyleImages:
         shares: how much each has to say, at which layers.
         recolors: what is done to each one's colours; nothing if empty.
         regions: which parts of them are for which parts of the photo.
+        matching: where the regions were to match by themselves: the match, trusted or not.
     """
 
     pictures: tuple[Picture, ...]
     shares: tuple[BlendShare, ...]
     recolors: tuple[Recolor, ...] = ()
     regions: Regions | None = None
+    matching: RegionMatch | None = None
 
     @property
     def inputs(self) -> dict[str, Picture]:

@@ -249,6 +249,8 @@ class StyleTransfer:
         """What the manifest says besides settings: the neighbours' grids, custom losses, automatic masks."""
         extra = [factory.manifest_entry for factory in self.extra_terms]
         masks = self._regions.manifest_entries if self._regions else {}
+        match = self.paintings.matching
+        masks = {**masks, "matching": match.manifest_entry} if match else masks
         return {**self.neighbor_grids(scales), **({"extra_terms": extra} if extra else {}), **masks}
 
     def _neighbor_label(self, region: int, number: int) -> str:

@@ -127,6 +127,20 @@ def broadcast(tensor: torch.Tensor, source: int) -> None:
         torch.distributed.broadcast(tensor, source)
 
 
+def broadcast_text(text: str) -> str:
+    """The text of the first process, on every process; alone, the text itself."""
+    if world_size() == 1:
+        return text
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    data = torch.tensor(list(text.encode()), dtype=torch.uint8, device=device)
+    length = torch.tensor([len(data)], dtype=torch.int64, device=device)
+    broadcast(length, 0)
+    if rank():
+        data = torch.empty(int(length), dtype=torch.uint8, device=device)
+    broadcast(data, 0)
+    return bytes(data.tolist()).decode()
+
+
 def exchange(outgoing: Mapping[int, torch.Tensor], incoming: Mapping[int, torch.Tensor]) -> None:
     """Give tensors to processes and fill those wanted from them; empty ones are not sent."""
     operations = [

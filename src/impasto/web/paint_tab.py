@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import gradio as gr
 
@@ -17,7 +17,7 @@ from impasto.web.artworks import Artwork, bundled_artworks, met_artworks, search
 from impasto.web.controls import PAINTING_FIELDS, PLAIN, bounded, control, settings
 from impasto.web.job_panel import JobPanel, page_of
 from impasto.web.notices import show_errors
-from impasto.web.region_editor import region_editors, strokes
+from impasto.web.region_editor import editor_value, fill_editors, region_editors, strokes
 from impasto.web.upload import checked_upload, upload
 
 MOST = 3
@@ -113,12 +113,19 @@ class PaintTab:
                     )
                 )
         with gr.Accordion("Regions", open=False):
-            on_photo, on_painting, self.load, stays = region_editors()
+            self.editors = region_editors()
         with gr.Accordion("Advanced settings", open=False):
             controls += [
                 control(field, longest=self.queue.limits.size) for field in PAINTING_FIELDS[len(PLAIN) :]
             ]
-        return Inputs(photo, paintings, shares, controls, [on_photo, on_painting], stays)
+        return Inputs(
+            photo,
+            paintings,
+            shares,
+            controls,
+            [self.editors.photo, self.editors.painting],
+            self.editors.keep_unpainted,
+        )
 
     def _wire(self) -> None:
         live, inputs = self.live, self.inputs
@@ -129,10 +136,13 @@ class PaintTab:
         self.shelf.select(_picked(bundled_artworks()), None, inputs.paintings[0], **QUIET)
         self.words.change(_searched, self.words, self.found, trigger_mode="always_last", **QUIET)
         self.found.select(self._picked_there, self.words, inputs.paintings[0], **QUIET)
-        self.load.click(
+        self.editors.load.click(
             lambda *paths: [self._background(path, "picture") for path in paths],
             [inputs.photo, inputs.paintings[0]], inputs.strokes, **QUIET,
         )  # fmt: skip
+        pictures = [inputs.photo, inputs.paintings[0]]
+        self.editors.find.click(self._find("regions"), pictures, inputs.strokes, **QUIET)
+        self.editors.subject.click(self._find("subject"), pictures, inputs.strokes[:1], **QUIET)
         foreseen = [inputs.photo, *inputs.paintings, *inputs.controls]
         changes = [control.change for control in (inputs.photo, *inputs.paintings)]
         changes += [_settled(control) for control in inputs.controls]
@@ -225,7 +235,16 @@ class PaintTab:
     def _background(self, path: str | None, what: str) -> Any:
         with show_errors():
             file = checked_upload(path, what, self.queue.limits)
-        return {"background": file, "layers": [], "composite": None}
+        return editor_value(file)
+
+    def _find(self, recipe: Literal["regions", "subject"]) -> Any:
+        def find(photo: str | None, painting: str | None, request: gr.Request) -> Any:
+            with show_errors():
+                folder = self.queue.folder(page_of(request, "paint"))
+                values = fill_editors(self.queue, recipe, photo, painting, folder)
+            return values if recipe == "regions" else values[0]
+
+        return find
 
     def _picked_there(self, words: str, event: gr.SelectData) -> str:
         return search(met_artworks(), words)[:SHOWN][int(event.index)].path

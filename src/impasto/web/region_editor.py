@@ -2,12 +2,17 @@
 
 import tempfile
 from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import gradio as gr
 from gradio.components.image_editor import AcceptBlobs, EditorData
 
-from impasto.studio.messages import BRUSH_COLORS, Limits
+from impasto.errors import BusyError
+from impasto.studio.job_queue import JobQueue
+from impasto.studio.messages import BRUSH_COLORS, JobRequest, Limits
 from impasto.web.upload import as_file, checked_upload
 
 KEPT, LARGEST = 64, 16_000_000
@@ -17,14 +22,38 @@ EXPLAINED = (
     "Load your pictures here and paint over the areas that belong together, in one colour on both: the red "
     "part of the photo takes its style from the red part of the painting. What you leave unpainted belongs "
     "together as well, or stays a photo. With several paintings, paint the photo only: red takes from the "
-    "first painting, green from the second, blue from the third."
+    "first painting, green from the second, blue from the third. Or have areas found, and mend them with "
+    "the brush and the eraser."
 )
 
 
-def region_editors() -> tuple[gr.ImageEditor, gr.ImageEditor, gr.Button, gr.Checkbox]:
-    """The two editors, what loads the pictures into them, and whether unpainted parts stay a photo."""
+@dataclass(frozen=True)
+class RegionEditors:
+    """The editors of the photo and the painting, and what stands around them.
+
+    Attributes:
+        photo, painting: the editors.
+        load: loads the pictures into them.
+        find: loads them with the areas that photo and painting share.
+        subject: loads the photo with its subject.
+        keep_unpainted: whether unpainted parts stay a photo.
+    """
+
+    photo: gr.ImageEditor
+    painting: gr.ImageEditor
+    load: gr.Button
+    find: gr.Button
+    subject: gr.Button
+    keep_unpainted: gr.Checkbox
+
+
+def region_editors() -> RegionEditors:
+    """Draw the editors and what stands around them."""
     gr.Markdown(EXPLAINED)
     load = gr.Button("Load my pictures into the editors", elem_id="regions-load")
+    with gr.Row():
+        find = gr.Button("Find regions", elem_id="regions-find")
+        subject = gr.Button("Find the subject", elem_id="regions-subject")
     keep_unpainted = gr.Checkbox(
         False, label="What I leave unpainted on the photo stays a photo", elem_id="regions-keep"
     )
@@ -45,7 +74,41 @@ def region_editors() -> tuple[gr.ImageEditor, gr.ImageEditor, gr.Button, gr.Chec
     for editor in editors:
         drawn = _Drawn()
         vars(editor).update(accept_blobs=drawn.accept, preprocess=drawn.taken)
-    return editors[0], editors[1], load, keep_unpainted
+    return RegionEditors(editors[0], editors[1], load, find, subject, keep_unpainted)
+
+
+def editor_value(background: str, layers: Sequence[str] = ()) -> dict[str, Any]:
+    """What an editor shows: a picture, and layers over it."""
+    return {"background": background, "layers": list(layers), "composite": None}
+
+
+def fill_editors(
+    queue: JobQueue,
+    recipe: Literal["regions", "subject"],
+    photo: str | None,
+    painting: str | None,
+    folder: str,
+) -> list[dict[str, Any]]:
+    """Values of the photo's editor and, of regions, the painting's: the pictures under what was found.
+
+    A match that is not trusted is shown, with a notice why.
+
+    Args:
+        folder: where the layers' files go.
+    Raises:
+        ImpastoError: a picture is missing or wrong; as `JobQueue.find_masks`.
+    """
+    pictures = [checked_upload(photo, "photo", queue.limits)]
+    if recipe == "regions":
+        pictures.append(checked_upload(painting, "painting", queue.limits))
+    job = JobRequest(recipe=recipe, content=pictures[0], styles=tuple(pictures[1:]), folder=folder)
+    try:
+        found = queue.find_masks(job)
+    except TimeoutError:
+        raise BusyError("The painter is busy with a long step. Try again in a minute.") from None
+    if found.note:
+        gr.Info(found.note)
+    return [editor_value(picture, [file]) for picture, file in zip(pictures, found.files, strict=True)]
 
 
 def strokes(drawn: "bytes | None", folder: str, name: str, limits: Limits) -> str:
