@@ -13,7 +13,8 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from impasto.errors import WeightsError
-from impasto.network.download import check_space, disk_errors, download, read_member
+from impasto.network.archive import read_member
+from impasto.network.download import check_space, disk_errors, download
 from impasto.network.measure_files import convert_measure_tensors
 from impasto.network.onnx_files import fetch_onnx_part, keep_onnx, onnx_digest, read_onnx
 from impasto.network.weight_files import (
