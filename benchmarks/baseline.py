@@ -24,13 +24,13 @@ def features(
     pool: Callable[..., torch.Tensor] = F.avg_pool2d,
 ) -> dict[str, torch.Tensor]:
     mean = torch.tensor([103.939, 116.779, 123.68], device=image.device).view(1, 3, 1, 1)
-    found, response = {}, image.flip(1) * 255 - mean
+    responses, response = {}, image.flip(1) * 255 - mean
     for name, (weight, bias) in layers.items():
         if name.endswith("_1") and name != "conv1_1":
             response = pool(response, 2, ceil_mode=True)
         response = F.relu(F.conv2d(response, weight, bias, padding=1))
-        found[name] = response
-    return found
+        responses[name] = response
+    return responses
 
 
 def gram(response: torch.Tensor) -> torch.Tensor:
@@ -51,11 +51,13 @@ def objective(
         grams = {n: gram(painted[n]) / painted[n][0, 0].numel() for n in STYLE_LAYERS}
 
     def loss(image: torch.Tensor) -> torch.Tensor:
-        found = features(layers, image)
-        total = ALPHA * 0.5 * (found["conv4_2"] - target).square().sum()
-        for name, wanted in grams.items():
-            count, positions = found[name].shape[1], found[name][0, 0].numel()
-            total = total + 0.2 * (gram(found[name]) / positions - wanted).square().sum() / (4 * count**2)
+        responses = features(layers, image)
+        total = ALPHA * 0.5 * (responses["conv4_2"] - target).square().sum()
+        for name, target_gram in grams.items():
+            count, positions = responses[name].shape[1], responses[name][0, 0].numel()
+            total = total + 0.2 * (gram(responses[name]) / positions - target_gram).square().sum() / (
+                4 * count**2
+            )
         return total
 
     return loss

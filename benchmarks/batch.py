@@ -79,7 +79,7 @@ def watch_solver(name: str) -> None:
 
 def paint(folder: str, settings: StylizeSettings, photos: list[str]) -> list[dict[str, float]]:
     """Seconds of each picture by kind of work."""
-    found = []
+    rows = []
     spent.clear()
     began = now()
     for progress in iter_batch(all_pairs(photos, [STYLE]), folder, settings):
@@ -89,11 +89,11 @@ def paint(folder: str, settings: StylizeSettings, photos: list[str]) -> list[dic
         seconds = {"whole": here - began, **spent}
         seconds["solver"] = seconds.pop("solver with evaluations", 0.0) - seconds.get("evaluations", 0.0)
         known = sum(value for kind, value in seconds.items() if kind != "whole")
-        found.append({**seconds, "rest": seconds["whole"] - known})
-        print(progress.pair, progress.state, {k: round(v, 3) for k, v in found[-1].items()}, flush=True)
+        rows.append({**seconds, "rest": seconds["whole"] - known})
+        print(progress.pair, progress.state, {k: round(v, 3) for k, v in rows[-1].items()}, flush=True)
         spent.clear()
         began = now()
-    return found
+    return rows
 
 
 def camera_photo(folder: str) -> str:

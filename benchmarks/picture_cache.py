@@ -171,8 +171,8 @@ class PictureCache:
         kept = {file: self._measured_path(file, photo, painting) for file in files}
         missing = [file for file, path in kept.items() if not path.is_file()]
         if missing:
-            found = measure(photo, painting, missing, MeasureSettings())
-            for file, measured in zip(missing, found.pictures, strict=True):
+            measures = measure(photo, painting, missing, MeasureSettings())
+            for file, measured in zip(missing, measures.pictures, strict=True):
                 numbers = {key: value for key, value in asdict(measured).items() if isinstance(value, float)}
                 kept[file].parent.mkdir(parents=True, exist_ok=True)
                 _write(kept[file], numbers)

@@ -145,16 +145,16 @@ def speckle_table(
         old = at.get(task._replace(row=OLD))
         if task.row != OURS or old is None:
             continue
-        own = paintings[task.pair.painting, task.size]
+        painting_speckle = paintings[task.pair.painting, task.size]
         table.append(
             {
                 "size": task.size,
                 "pair": str(task.pair),
                 "ours": ours["speckle"],
                 "old": old["speckle"],
-                "painting": own,
+                "painting": painting_speckle,
                 "ours_over_old": ratio(ours["speckle"], old["speckle"]),
-                "ours_over_painting": ratio(ours["speckle"], own),
+                "ours_over_painting": ratio(ours["speckle"], painting_speckle),
                 "crispness": ours["crispness"],
                 "crispness_old": old["crispness"],
             }
@@ -223,6 +223,6 @@ TITLES = {
 }
 
 
-def page(found: Mapping[str, Any]) -> str:
+def page(results: Mapping[str, Any]) -> str:
     """The tables as Markdown."""
-    return "\n".join(f"**{title}**\n\n{as_markdown(found[name])}" for name, title in TITLES.items())
+    return "\n".join(f"**{title}**\n\n{as_markdown(results[name])}" for name, title in TITLES.items())

@@ -229,14 +229,14 @@ def result_name(chosen: argparse.Namespace, pairs: int) -> str:
 def report(run: Run, tasks: Sequence[Task], chosen: argparse.Namespace) -> None:
     """Measure, print the tables, write the result and the sheets."""
     results = run.results(tasks)
-    found: dict[str, Any] = tables(results, run.paintings_speckle(tasks))
-    print("\n" + page(found))
+    measured: dict[str, Any] = tables(results, run.paintings_speckle(tasks))
+    print("\n" + page(measured))
     if chosen.export:
         export(results, chosen.export, chosen.size)
     if chosen.trial:
         return
     codes = sorted({result.file.stem for result in results})
-    kept = {"size": chosen.size, "painted_by_code": codes, **found, "pictures": as_lines(results)}
+    kept = {"size": chosen.size, "painted_by_code": codes, **measured, "pictures": as_lines(results)}
     keep(result_name(chosen, len({task.pair for task in tasks})), kept, show=False)
     rows = {task.row for task in tasks}
     if {OURS, OLD} <= rows and not chosen.folders and chosen.pairs == len(ALL_PAIRS):

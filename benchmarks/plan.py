@@ -58,11 +58,11 @@ def job(options: str) -> dict[str, object]:
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--jobs", type=int, nargs="+", default=range(len(JOBS)))
-    found = {}
+    results = {}
     for index in arguments.parse_args().jobs:
-        found[JOBS[index]] = job(JOBS[index])
-        print(JOBS[index], json.dumps(found[JOBS[index]]), flush=True)
-    keep("plan", {"jobs": found})
+        results[JOBS[index]] = job(JOBS[index])
+        print(JOBS[index], json.dumps(results[JOBS[index]]), flush=True)
+    keep("plan", {"jobs": results})
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def main() -> None:
         dtype: VGG19.build(load(), deepest_layer="conv5_1", device=device, dtype=dtype)
         for dtype in (torch.float32, torch.bfloat16)
     }
-    found: dict[str, object] = {"size": chosen.size, "steps": chosen.steps}
+    results: dict[str, object] = {"size": chosen.size, "steps": chosen.steps}
     for photo, painting in PAIRS:
         content, style = (
             pixels(IMAGES / f"{name}.jpg", chosen.size).to(device) for name in (photo, painting)
@@ -68,12 +68,12 @@ def main() -> None:
             for _ in range(chosen.steps):
                 run = descent.step(evaluate, run)
             losses[dtype] = float(judge(run.point).loss)
-        found[f"{photo} × {painting}"] = {
+        results[f"{photo} × {painting}"] = {
             **{str(dtype).removeprefix("torch."): loss for dtype, loss in losses.items()},
             "bfloat16_over_float32": round(losses[torch.bfloat16] / losses[torch.float32], 4),
         }
-        print(photo, painting, found[f"{photo} × {painting}"], flush=True)
-    keep(f"precision-{chosen.size}", found)
+        print(photo, painting, results[f"{photo} × {painting}"], flush=True)
+    keep(f"precision-{chosen.size}", results)
 
 
 if __name__ == "__main__":

@@ -56,8 +56,8 @@ def work(folder: Path, size: int) -> None:
     state = descent.start(evaluate, image)
     for _ in range(4):
         state = descent.step(evaluate, state)
-    found = {"seconds": statistics.median(seconds[1:]), "peak": peak_memory(torch.device("cpu"))}
-    (folder / str(rank())).write_text(json.dumps({**found, "loss": float(state.evaluation.loss)}))
+    result = {"seconds": statistics.median(seconds[1:]), "peak": peak_memory(torch.device("cpu"))}
+    (folder / str(rank())).write_text(json.dumps({**result, "loss": float(state.evaluation.loss)}))
     leave_process_group()
 
 
@@ -70,13 +70,13 @@ def measured(count: int, threads: int, size: int) -> dict[str, float]:
         subprocess.run([sys.executable, *command], check=True, env=environment, stderr=subprocess.DEVNULL)
         parts = [json.loads(path.read_text()) for path in Path(folder).iterdir()]
     assert len(parts) == count
-    found = {
+    result = {
         "seconds": round(max(part["seconds"] for part in parts), 3),
         "peak_gigabytes_per_process": round(max(part["peak"] for part in parts) / 1e9, 3),
         "loss": parts[0]["loss"],
     }
-    print(f"{count} of {threads} threads:", json.dumps(found), flush=True)
-    return found
+    print(f"{count} of {threads} threads:", json.dumps(result), flush=True)
+    return result
 
 
 def main() -> None:

@@ -73,14 +73,14 @@ def one(side: int, tile: int, evaluations: int) -> dict[str, float]:
     print("begins", flush=True)
     for _ in range(evaluations):
         began = time.perf_counter()
-        found = evaluate(image)
+        evaluation = evaluate(image)
         seconds = time.perf_counter() - began
     return {
         "setup_seconds": round(setup, 2),
         "seconds": round(seconds, 2),
         "microseconds_per_pixel": round(seconds / side**2 * 1e6, 3),
         "peak_gigabytes": round(peak_memory(torch.device("cpu")) / 1e9, 3),
-        "loss": float(found.loss),
+        "loss": float(evaluation.loss),
     }
 
 
@@ -102,11 +102,11 @@ def apart(side: int, tile: int, evaluations: int) -> tuple[dict[str, float], lis
                 between += apart(1000, 0, 3)[:1]
                 process.send_signal(signal.SIGCONT)
                 stopped += time.perf_counter() - began
-        found: dict[str, float] = json.loads(process.stdout.read())
-    found["seconds"] = round(found["seconds"] - stopped, 2)
-    found["microseconds_per_pixel"] = round(found["seconds"] / side**2 * 1e6, 3)
-    print(f"{side}×{side}, tile {tile}:", json.dumps(found), flush=True)
-    return found, between
+        result: dict[str, float] = json.loads(process.stdout.read())
+    result["seconds"] = round(result["seconds"] - stopped, 2)
+    result["microseconds_per_pixel"] = round(result["seconds"] / side**2 * 1e6, 3)
+    print(f"{side}×{side}, tile {tile}:", json.dumps(result), flush=True)
+    return result, between
 
 
 def main() -> None:
@@ -121,13 +121,13 @@ def main() -> None:
     before, _ = apart(1000, 0, 3)
     wholes, sizes, ratios = [before], {}, {}
     for size in chosen.megapixels:
-        found, between = apart(round(1000 * size**0.5), chosen.tile, 1)
+        result, between = apart(round(1000 * size**0.5), chosen.tile, 1)
         after, _ = apart(1000, 0, 3)
-        plain = statistics.mean(one["microseconds_per_pixel"] for one in (before, *between, after))
+        plain = statistics.mean(run["microseconds_per_pixel"] for run in (before, *between, after))
         wholes += [*between, after]
         before = after
-        sizes[f"{size} Mpx"] = found
-        ratios[f"{size} Mpx"] = round(found["microseconds_per_pixel"] / plain, 2)
+        sizes[f"{size} Mpx"] = result
+        ratios[f"{size} Mpx"] = round(result["microseconds_per_pixel"] / plain, 2)
         # kept after every size: the largest takes most of an hour
         keep("size", {"tile": chosen.tile, "whole_1_Mpx": wholes, "tiled": sizes, "times_the_whole": ratios})
 

@@ -88,7 +88,7 @@ def main() -> None:
     size = arguments.parse_args().size
     photo = pixels(CONTENT, size)
     where = flat(photo)
-    found: dict[str, object] = {"size": size, "photo": measured(photo, where)}
+    results: dict[str, object] = {"size": size, "photo": measured(photo, where)}
     strip = []
     for style in STYLES:
         painted = {}
@@ -96,12 +96,12 @@ def main() -> None:
             settings = StylizeSettings(size=size, **changes)  # type: ignore[arg-type]
             painted[name] = stylize(CONTENT, IMAGES / style, settings).picture.pixels
             print(style, name, measured(painted[name], where), flush=True)
-        found[style] = {name: measured(image, where) for name, image in painted.items()}
+        results[style] = {name: measured(image, where) for name, image in painted.items()}
         # the sky, right of the roof
         strip += [painted[name][:, :, : size // 3, size // 2 :] for name in ("before", "after")]
     whole = torch.cat([resize(part, 2 * part.shape[2], 2 * part.shape[3]) for part in strip], dim=3)
     write_picture(Picture(whole.clamp(0, 1), None, "speckle"), HERE.parent / "docs/figures/speckle.png")
-    keep("speckle", found)
+    keep("speckle", results)
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ def starts(photo: str, painting: str, chosen: argparse.Namespace, workshop: Cach
     jobs = [job("fast", count, ALPHA * 4**coarser) for coarser in reversed(range(count))]
     finest = jobs[-1]
     taken = (*STEPS[: count - 1], steps)
-    by_width = {scale.width: one for scale, one in zip(finest.scales, jobs, strict=True)}
+    by_width = {scale.width: plan for scale, plan in zip(finest.scales, jobs, strict=True)}
     several = replace(
         finest,
         scales=tuple(replace(scale, steps=n) for scale, n in zip(finest.scales, taken, strict=True)),

@@ -43,8 +43,8 @@ def measured(content: str, style: str, settings: StylizeSettings, workshop: Cach
     losses, norms = {}, {}
     for kind in ("content", "style"):
         terms = tuple(term for term in objective.terms if term.name.startswith(kind))
-        found = evaluator(job.network, Objective(terms))(here.space.whole_image(here.descent.point))
-        losses[kind], norms[kind] = float(found.loss), float(found.gradient.norm())
+        evaluation = evaluator(job.network, Objective(terms))(here.space.whole_image(here.descent.point))
+        losses[kind], norms[kind] = float(evaluation.loss), float(evaluation.gradient.norm())
     return {
         "content_error": round(losses["content"] / settings.content_weight, 4),
         "style_error": round(losses["style"] / settings.style_weight / here.style_factor, 4),

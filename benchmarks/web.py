@@ -50,10 +50,10 @@ def studio() -> Iterator[tuple[str, psutil.Process]]:
                 stdout=file, stderr=file, env={**os.environ, "COLUMNS": "200"},
             )  # fmt: skip
         try:
-            while not (found := re.search(r"http://127\.0\.0\.1:\d+", log.read_text())):
+            while not (match := re.search(r"http://127\.0\.0\.1:\d+", log.read_text())):
                 assert process.poll() is None, log.read_text()
                 time.sleep(0.05)
-            yield found[0], psutil.Process(process.pid)
+            yield match[0], psutil.Process(process.pid)
         finally:
             process.terminate()
             process.wait(30)
@@ -61,7 +61,7 @@ def studio() -> Iterator[tuple[str, psutil.Process]]:
 
 def loads(address: str, times: int) -> list[float]:
     """Seconds until the page can be used, for new visitors with empty caches."""
-    found = []
+    seconds = []
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         for _ in range(times):
@@ -70,10 +70,10 @@ def loads(address: str, times: int) -> list[float]:
             page.goto(address)
             page.wait_for_selector("#paint-go")
             page.wait_for_selector("#photo input[type=file]", state="attached")
-            found.append(round(time.perf_counter() - began, 2))
+            seconds.append(round(time.perf_counter() - began, 2))
             page.context.close()
         browser.close()
-    return found
+    return seconds
 
 
 def pictures(address: str, size: int) -> dict[str, float]:

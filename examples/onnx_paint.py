@@ -15,8 +15,8 @@ from PIL import Image, ImageOps
 network, photo, output = sys.argv[1:4]
 
 session = onnxruntime.InferenceSession(network, providers=["CPUExecutionProvider"])
-said = session.get_modelmeta().custom_metadata_map
-print(f"painter of Impasto {said['impasto']}, styles {said['styles']} in shares {said['shares']}")
+metadata = session.get_modelmeta().custom_metadata_map
+print(f"painter of Impasto {metadata['impasto']}, styles {metadata['styles']} in shares {metadata['shares']}")
 
 picture = ImageOps.exif_transpose(Image.open(photo)).convert("RGB")
 if len(sys.argv) > 4:

@@ -4,7 +4,7 @@
 >>> painting = impasto.stylize("photo.jpg", "painting.jpg")  # doctest: +SKIP
 >>> painting.save("out.png")  # doctest: +SKIP
 
-Names are loaded on first use: `import impasto` loads no torch.
+Names are imported on first use, so `import impasto` does not load torch.
 """
 
 from importlib import import_module
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from impasto.version import __version__ as __version__
 
+# Each public name stands three times, and a test compares the three: here for type checkers and editors, in
+# `_HOMES` for the import on first use, and in `__all__`, which editors read only as a literal.
 if TYPE_CHECKING:
     from impasto.errors import (
         CheckpointError,
@@ -254,6 +256,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used (PEP 562), and keep it."""
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'impasto' has no attribute {name!r}")
@@ -264,4 +267,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
+    """Every name, imported yet or not, for completion in a shell."""
     return sorted([*globals(), *_HOMES])

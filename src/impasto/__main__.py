@@ -1,4 +1,4 @@
-"""`python -m impasto` is the command `impasto`."""
+"""Run the command: `python -m impasto` is the same as `impasto`."""
 
 from impasto.cli.main import main
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
 Pooling: TypeAlias = Literal["average", "max"]
-"""How the network halves its grids; the paper's is average, the network was trained with max."""
+"""How the network pools. The paper uses average pooling; the network was trained with max pooling."""
 
 Formula: TypeAlias = Literal[
     "balanced",
@@ -16,10 +16,11 @@ Formula: TypeAlias = Literal[
     "gordicaleksa",
     "crowsonkb",
 ]
-"""Whether weights mean the same at any size, or the loss is the paper's to the letter, or another tool's."""
+"""What the weights multiply. With "balanced" a weight means the same at any size; "paper" is the paper to the
+letter; the others are the formulas of the tools that they are named after (docs/presets.md)."""
 
 StyleLoss: TypeAlias = Literal["gram", "gaussian", "histogram"]
-"""What a style is: a statistic of a layer's responses."""
+"""The statistic that defines a style: Gram matrices, means and covariances, or histograms of responses."""
 
 STYLE_STATISTICS: Mapping[StyleLoss, str] = {
     "gram": "Gram matrices",
@@ -29,14 +30,15 @@ STYLE_STATISTICS: Mapping[StyleLoss, str] = {
 """The same names, each with a few words for help texts. `objective/statistics.py` has what they compute."""
 
 NEIGHBORS = "neighbors"
-"""What a style may be besides: the nearest hypercolumns of the painting."""
+"""The other kind of style loss: the distance to the nearest hypercolumns of the painting."""
 
 Blending: TypeAlias = Literal["targets", "losses"]
-"""Several paintings: one style between theirs, or the styles of all of them at once."""
+"""How several paintings are combined: by averaging their targets, or by adding a loss for each."""
 
 Colors: TypeAlias = Literal["style", "photo-luminance", "photo-match", "photo-palette"]
-"""Whose colours: the painting's; or the photo's, by painting its luminance, by recolouring the painting, or
-mapped to the painting's palette at the end."""
+"""Whose colours the result has: the painting's, or the photo's. The photo's are kept by painting luminance
+alone ("photo-luminance"), by recolouring the painting first ("photo-match"), or by mapping them to the
+painting's palette at the end ("photo-palette")."""
 
 ColorMatch: TypeAlias = Literal["symmetric", "cholesky", "histogram"]
 """How a painting is recoloured to a photo."""
@@ -45,16 +47,16 @@ Optimizer: TypeAlias = Literal["lbfgs", "adam"]
 """The solver."""
 
 Effort: TypeAlias = Literal["draft", "good", "best"]
-"""How much time a painting is given: which scales and steps, solver and space."""
+"""How much time to spend. It sets the scales, the steps, the solver and its space (`settings/effort.py`)."""
 
 SolverSpace: TypeAlias = Literal["pixels", "pyramid"]
-"""What the solver moves: pixels, or the levels of a Laplacian pyramid."""
+"""The variables that the solver changes: pixels, or the levels of a Laplacian pyramid."""
 
 AUTO = "auto:"
-"""What a mask's name begins with when it is no file but found: `auto:subject`."""
+"""The prefix of a mask that is computed instead of read from a file, as in `auto:subject`."""
 
 MaskKind: TypeAlias = Literal["subject", "luminance"]
-"""What divides a photo in two without drawing: its subject, found by a network, or its light and dark."""
+"""How a photo is divided automatically: subject and background, by a network; or light and dark."""
 
 LIKE = "like:"
 """What a mask's kind begins with when it is found by matching a painting: `like:painting.jpg`."""
@@ -66,7 +68,7 @@ REGION_COLORS = ("#ff0000", "#00c000", "#2060ff", "#000000")
 """Colours of matched regions; the first three are the studio's brushes, black is what is left unpainted."""
 
 Precision: TypeAlias = Literal["auto", "float32", "bfloat16"]
-"""The type of the features; pixels, Gram matrices and losses are always float32."""
+"""The number type of the features. Pixels, Gram matrices and losses are always float32."""
 
 ResponseStorage: TypeAlias = Literal["memory", "disk", "again"]
-"""Where a photo's responses are while it is painted: in memory, on disk, or nowhere, but found again."""
+"""Where the photo's responses are while it is painted: in memory, on disk, or recomputed when needed."""

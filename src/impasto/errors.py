@@ -5,12 +5,12 @@
     ├── ImageError        1   a picture that cannot be read or written (also a ValueError)
     ├── WeightsError      1   network weights that cannot be had or trusted (also a RuntimeError)
     ├── CheckpointError   1   a saved run or manifest that cannot be used (also a RuntimeError)
-    ├── BusyError         1   more work than is taken on at once (also a RuntimeError)
-    └── DeviceError       1   a processor or a memory that is not there (also a RuntimeError)
+    ├── BusyError         1   too much work at once (also a RuntimeError)
+    └── DeviceError       1   a device that is missing or cannot do the work (also a RuntimeError)
         └── OutOfMemoryError  1   the memory ran out, or would
 
-A run stopped with Ctrl-C exits with 130 after saving what there is. A message is one or two sentences that
-name the thing, the value found, the value needed and the way out.
+A run stopped with Ctrl-C saves its picture and exits with 130. A message is one or two sentences that name
+the thing, its value, the value needed and the way out.
 """
 
 INTERRUPTED = 130
@@ -18,7 +18,7 @@ INTERRUPTED = 130
 
 
 class ImpastoError(Exception):
-    """Base of all errors that a user can cause or mend."""
+    """The base class of every error that a user can cause or fix."""
 
     exit_code = 1
 
@@ -26,7 +26,7 @@ class ImpastoError(Exception):
 class SettingsError(ImpastoError, ValueError):
     """An option or argument that cannot be used."""
 
-    exit_code = 2
+    exit_code = 2  # what typer exits with after a wrong option
 
 
 class ImageError(ImpastoError, ValueError):
@@ -42,16 +42,16 @@ class CheckpointError(ImpastoError, RuntimeError):
 
 
 class BusyError(ImpastoError, RuntimeError):
-    """More work than is taken on at once."""
+    """More work than Impasto takes on at once."""
 
 
 class DeviceError(ImpastoError, RuntimeError):
-    """A device that is not there, or has too little memory."""
+    """A device that does not exist or cannot do the work, or a process of the run that has gone."""
 
 
 class OutOfMemoryError(DeviceError):
-    """The memory does not suffice for what was asked."""
+    """There is not enough memory for the job."""
 
 
 class ImpastoWarning(UserWarning):
-    """Something was changed or left out on the way; the result is still what was asked for."""
+    """Something was changed or left out, and the result is still usable."""

@@ -1,10 +1,10 @@
-"""Numbers as a person says them. Standard library only."""
+"""Numbers as people write them. Standard library only."""
 
 
 def format_bytes(count: float) -> str:
-    """Bytes as a person says them.
+    """Format a number of bytes in kB, MB or GB (powers of 1000); a negative number counts as 0.
 
-    >>> in_words(1_530_000_000)
+    >>> format_bytes(1_530_000_000)
     '1.5 GB'
     """
     for size, unit in ((10**9, "GB"), (10**6, "MB")):
@@ -14,9 +14,9 @@ def format_bytes(count: float) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """Seconds as a person says them.
+    """Format seconds as minutes:seconds, or as hours:minutes:seconds from an hour on.
 
-    >>> clock(75.4)
+    >>> format_duration(75.4)
     '1:15'
     """
     minutes, rest = divmod(round(seconds), 60)

@@ -18,10 +18,10 @@ class Layer:
     """One convolution with its rectification, or one pooling.
 
     Attributes:
-        name: `conv4_2` means the response *after* the rectification, as in the paper's own code; `pool4` the
-            fourth block's responses after the 2×2 pooling.
-        index: in the order of the network, from 0.
-        convolutions: how many it needs, its own included.
+        name: `conv4_2` means the response *after* the rectification, as in the paper's own code. `pool4`
+            means the fourth block's response after the 2×2 pooling.
+        index: its place in the network, from 0.
+        convolutions: how many convolutions it needs, including its own.
         stride: image pixels from one position to the next.
         support: image pixels, along one side, that one position can see (its receptive field).
     """
@@ -34,20 +34,22 @@ class Layer:
 
     @property
     def block(self) -> int:
-        """1…5: the `4` of `conv4_2` or `pool4`."""
+        """The number of its block, 1 to 5: the `4` of `conv4_2` or `pool4`."""
         return int(self.name[4])
 
     @property
     def is_pooling(self) -> bool:
-        """Whether it has no weights."""
+        """Whether it is a pooling, which has no weights."""
         return self.name.startswith("pool")
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
-        """Rows and columns of positions on an image of that many pixels; poolings round up."""
+        """Rows and columns of positions on an image of `height` × `width` pixels."""
+        # Rounded up: Caffe's poolings do so, and then every pixel counts at odd sizes.
         return -(-height // self.stride), -(-width // self.stride)
 
 
 def _table() -> dict[str, Layer]:
+    """Build `LAYERS` from `BLOCKS`, adding up strides and receptive fields."""
     layers: dict[str, Layer] = {}
     convolutions, stride, support = 0, 1, 1
     for block, count in enumerate(BLOCKS, start=1):
@@ -64,27 +66,27 @@ def _table() -> dict[str, Layer]:
 
 
 LAYERS: dict[str, Layer] = _table()
-"""Every layer by name, `conv1_1` … `conv5_4` with `pool1` … `pool4` between, in the order of the network."""
+"""Every layer by name in the order of the network: `conv1_1` … `conv5_4`, with `pool1` … `pool4` between."""
 
 FIRST = "conv1_1"
-"""The largest responses and the cheapest: not kept for the way back, but computed again."""
+"""The layer with the largest responses, which are also the cheapest. The backward pass recomputes them."""
 
 CONVOLUTIONS: tuple[str, ...] = tuple(name for name in LAYERS if not LAYERS[name].is_pooling)
-"""Those that have weights."""
+"""The names of the layers that have weights."""
 
 
 def find_layer(name: str) -> Layer:
-    """The layer of that name; `relu4_2` is accepted for `conv4_2`.
+    """Look up a layer by name; `relu4_2` is accepted for `conv4_2`.
 
     Raises:
-        SettingsError: no such layer; the message has the nearest names.
+        SettingsError: there is no such layer; the message suggests the nearest names.
     """
-    wanted_name = name.strip().lower()
-    layer = LAYERS.get(
-        wanted_name.replace("relu", "conv", 1) if wanted_name.startswith("relu") else wanted_name
-    )
+    key = name.strip().lower()
+    if key.startswith("relu"):  # PyTorch's name for what the paper calls conv
+        key = key.replace("relu", "conv", 1)
+    layer = LAYERS.get(key)
     if layer is None:
-        near = get_close_matches(wanted_name, LAYERS, n=3) or ["conv1_1", "conv4_2", "conv5_4"]
+        near = get_close_matches(key, LAYERS, n=3) or ["conv1_1", "conv4_2", "conv5_4"]
         raise SettingsError(
             f"there is no layer {name!r} in VGG-19. Layers run from conv1_1 to conv5_4, with pool1 to pool4; "
             f"did you mean {' or '.join(near)}?"
@@ -93,19 +95,24 @@ def find_layer(name: str) -> Layer:
 
 
 def deepest(names: Iterable[str]) -> Layer:
-    """The last of these layers in the order of the network."""
-    return max((find_layer(name) for name in names), key=lambda found: found.index)
+    """The last of some layers in the order of the network.
+
+    Raises:
+        SettingsError: a name is unknown.
+    """
+    return max((find_layer(name) for name in names), key=lambda layer: layer.index)
 
 
 def check_size(height: int, width: int, names: Iterable[str], *, role: str) -> None:
-    """Refuse an image on which the deepest layer asked for has less than one whole position.
+    """Refuse an image that is smaller than one position of the deepest layer needed.
 
     Args:
-        height, width: pixels.
-        names: the layers that will be asked for.
-        role: what the image is to the user, for the message.
+        height, width: the image's size in pixels.
+        names: the layers needed.
+        role: what to call the image in the message, such as "content image".
     Raises:
-        ImageError: naming both sizes and the way out.
+        ImageError: the image is too small; the message names both sizes and the deepest layer that fits.
+        SettingsError: a name is unknown.
     """
     layers = [find_layer(name) for name in names]
     if not layers:

@@ -10,13 +10,16 @@ from typing import TypeAlias
 from jaxtyping import Float
 from torch import Tensor
 
-from impasto.system import process as process  # before anything is computed
+from impasto.system import process as process  # must come before anything is computed
+
+# jaxtyping reads these strings. The test suite checks every shape at run time; an
+# ordinary run does not.
 
 Image: TypeAlias = Float[Tensor, "B 3 H W"]
 """Pixels: RGB, sRGB-encoded, 0..1."""
 
 Point: TypeAlias = Float[Tensor, "*dimensions"]
-"""What a solver moves: an image's pixels, (1, 3, H, W), or its pyramid's levels end to end, (1, n)."""
+"""A solver's variables: an image's pixels, (1, 3, H, W), or the levels of its pyramid end to end, (1, n)."""
 
 Mask: TypeAlias = Float[Tensor, "B 1 H W"]
 """One number per pixel, 0..1: alpha or guidance."""

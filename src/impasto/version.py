@@ -1,3 +1,3 @@
-"""The version of Impasto; CHANGELOG.md begins with the same."""
+"""The version of Impasto. CHANGELOG.md must begin with the same one."""
 
 __version__ = "0.1.0"

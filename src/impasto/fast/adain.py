@@ -1,4 +1,4 @@
-"""Any style in one pass: adaptive instance normalisation (Huang and Belongie 2017)."""
+"""Any style in one pass: adaptive instance normalisation (Huang and Belongie 2017, arXiv:1703.06868)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,16 +17,16 @@ from impasto.network.weights import Weights
 from impasto.shapes import Features, Image
 
 LAYER = "conv4_1"
-"""Whose responses are given the style's means and deviations, and decoded."""
+"""The layer whose responses are given the style's means and deviations, and decoded."""
 
 STRIDE = 8
-"""Pixels of a picture for each position of that layer."""
+"""Pixels from one position of that layer to the next."""
 
 REACH = 4
-"""Positions around a part that its decoded pixels depend on: 30 px, rounded up."""
+"""Positions around a part on which its decoded pixels depend: 30 px, rounded up."""
 
 EPSILON = 1e-5
-"""Added to variances, as Huang and Belongie do."""
+"""Added to variances, as in Huang and Belongie's code."""
 
 DOUBLED = frozenset({"up4_1", "up3_1", "up2_1"})
 """The decoder's layers after which the grid is doubled, by nearest neighbours."""
@@ -34,7 +34,7 @@ DOUBLED = frozenset({"up4_1", "up3_1", "up2_1"})
 
 @dataclass(frozen=True)
 class ChannelStats:
-    """Mean and standard deviation by channel.
+    """The mean and standard deviation of each channel.
 
     Attributes:
         mean, deviation: (1, N, 1, 1), float32.
@@ -45,27 +45,41 @@ class ChannelStats:
 
     @classmethod
     def of(cls, features: Features, weights: Tensor | None = None) -> "ChannelStats":
-        """Of responses, each position counting by its weight, (1, 1, h, w), if there are weights.
+        """Measure responses.
 
-        The variance is divided by one position less than there are (Bessel), as Huang and Belongie do.
+        The variance is divided by one position less than there are (Bessel), as in Huang and Belongie's code.
+
+        Args:
+            features: (1, N, h, w).
+            weights: how much each position counts, (1, 1, h, w); None: all equally.
         """
         if weights is None:
             variance, mean = torch.var_mean(features.float(), (2, 3), keepdim=True)
             return cls(mean, (variance + EPSILON).sqrt())
-        total = weights.sum(dtype=torch.float32).clamp(min=1e-6)
+        total = weights.sum(dtype=torch.float32).clamp(min=1e-6)  # an area may have no position
         mean = (features * weights).sum((2, 3), keepdim=True, dtype=torch.float32) / total
         squares = ((features - mean).square() * weights).sum((2, 3), keepdim=True, dtype=torch.float32)
         return cls(mean, (squares / (total - 1).clamp(min=1) + EPSILON).sqrt())
 
     @classmethod
     def from_moments(cls, moments: Float[Tensor, "1 _ N"], positions: float) -> "ChannelStats":
-        """From the means of F, in the first row, and of F Fᵀ, below, over that many positions."""
+        """Compute them from a total of `GaussianStatistic` per position.
+
+        Args:
+            moments: the mean of F in the first row, and that of F Fᵀ below.
+            positions: the number of positions.
+        """
         mean, second = moments[0, 0], moments[0, 1:].diagonal()
         variance = (second - mean.square()).clamp(min=0) * positions / max(positions - 1, 1)
         return cls(mean.view(1, -1, 1, 1), (variance + EPSILON).sqrt().view(1, -1, 1, 1))
 
     def adain(self, other: "ChannelStats", features: Features) -> Features:
-        """AdaIN (Huang and Belongie 2017, Eq. 8): responses with this spread, given the other's."""
+        """AdaIN (Huang and Belongie 2017, Eq. 8): change features with these statistics to the other's.
+
+        Args:
+            other: the style's statistics.
+            features: (B, N, h, w), with the statistics of this object.
+        """
         scale = other.deviation / self.deviation
         shift = other.mean - self.mean * scale
         return torch.addcmul(shift, features.float(), scale).to(features.dtype)
@@ -73,12 +87,12 @@ class ChannelStats:
 
 @dataclass(frozen=True)
 class Decoder:
-    """From responses of conv4_1 back to pixels.
+    """The network from responses of conv4_1 back to pixels.
 
     Attributes:
-        convolutions: all but the last, by name, in their order.
-        last: weight (3, C, 3, 3) and bias (3,) of the last, which has no rectification; float32,
-            as pixels need.
+        convolutions: all but the last, by name, in order.
+        last: weight (3, C, 3, 3) and bias (3,) of the last, which has no rectification. They are float32,
+            because pixels need that precision.
     """
 
     convolutions: Mapping[str, Convolution]
@@ -86,10 +100,10 @@ class Decoder:
 
     @classmethod
     def build(cls, weights: Weights, encoder: VGG19) -> "Decoder":
-        """Put the decoder where the encoder stands, in its type.
+        """Build the decoder on the encoder's device, in its number type.
 
         Raises:
-            WeightsError: the two do not belong together.
+            WeightsError: the numbers of channels differ, so the two do not belong together.
         """
         expected, has = encoder.channels(LAYER), weights.layers[DECODER_LAYERS[0]][0].shape[1]
         if expected != has:
@@ -110,7 +124,7 @@ class Decoder:
         )
 
     def decode(self, features: Features) -> Image:
-        """Pixels, (B, 3, 8h, 8w), float32, 0..1 nominal; the edges of the grid are mirrored."""
+        """Decode features, (B, N, h, w), to pixels, (B, 3, 8h, 8w), float32, nominally 0..1."""
         response = features
         for name, convolution in self.convolutions.items():
             response = convolution.forward(response, reflect=True)
@@ -119,10 +133,11 @@ class Decoder:
         return F.conv2d(F.pad(response.float(), (1, 1, 1, 1), mode="reflect"), *self.last)
 
     def decode_by_tiles(self, features: Features, side: int) -> Image:
-        """The same in parts of at most `side` × `side` positions, which have what they depend on around them.
+        """Decode in parts, each with a margin as wide as its pixels depend on, so the result is the same.
 
         Args:
-            side: 0: one part.
+            features: (1, N, h, w).
+            side: the longest side of a part, in positions; 0: one part.
         """
         height, width = features.shape[2:]
         if not side or side >= max(height, width):
@@ -142,6 +157,6 @@ class Decoder:
 
 
 def _parts(length: int, side: int) -> list[tuple[int, int]]:
-    """A side cut into nearly equal parts."""
+    """Cut a length into nearly equal parts of at most `side`: (first, end)."""
     count = -(-length // side)
     return list(pairwise(round(length * index / count) for index in range(count + 1)))

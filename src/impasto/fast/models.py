@@ -1,4 +1,4 @@
-"""Files of trained painters: half precision, with a manifest, a few of them shipped."""
+"""Trained networks as files: in half precision, with a manifest. A few come with Impasto."""
 
 import os
 from collections.abc import Mapping
@@ -13,19 +13,19 @@ from impasto.fast.transformer_net import TransformerNet
 from impasto.storage.tensor_file import FileKind, TensorReader, open_tensors, write_tensors
 
 BUNDLED = Path(__file__).parent / "bundled"
-"""The painters that come with Impasto."""
+"""The folder of the networks that come with Impasto."""
 
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A trained painter.
+    """A trained network with its facts.
 
     Attributes:
-        network: on the CPU in float32, without gradients.
-        styles: what its styles are called, in their order.
+        network: on the CPU, in float32, without gradients.
+        styles: the names of its styles, in order.
         manifest: how it was trained: settings, pictures, losses.
         name: what the user called it.
-        sha256: digest of the tensors in the file it is from, or "".
+        sha256: the digest of the tensors in its file; "" if it has none.
     """
 
     network: TransformerNet
@@ -35,10 +35,10 @@ class Model:
     sha256: str = ""
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write it in half precision, whole or not at all.
+        """Write the network in half precision, completely or not at all.
 
         Raises:
-            WeightsError: it cannot be written there.
+            WeightsError: the file cannot be written.
         """
         tensors = {name: tensor.half() for name, tensor in self.network.state_dict().items()}
         facts = {"shape": self.network.shape, "styles": list(self.styles), "manifest": dict(self.manifest)}
@@ -46,15 +46,16 @@ class Model:
 
 
 def bundled_models() -> dict[str, Path]:
-    """The painters that come with Impasto, by name."""
+    """The files of the networks that come with Impasto, by name."""
     return {path.stem: path for path in sorted(BUNDLED.glob("*.safetensors"))}
 
 
 def load(model: str | os.PathLike[str]) -> Model:
-    """A painter that is shipped, by its name, or one from a file.
+    """Load a trained network: a bundled one by its name, or one from a file.
 
     Raises:
-        WeightsError: no such file or name; damaged; of another kind or a later version.
+        WeightsError: there is no such name or file, or the file is damaged, of another kind or of a later
+            version.
     """
     name = os.fspath(model)
     known = bundled_models()
@@ -75,6 +76,7 @@ def load(model: str | os.PathLike[str]) -> Model:
 
 
 def _kind() -> FileKind:
+    """The file kind of trained networks; its advice names the bundled ones."""
     bundled = ", ".join(bundled_models()) or "none"
     return FileKind(
         "Impasto painter",
@@ -86,10 +88,10 @@ def _kind() -> FileKind:
 
 
 def initialize_from(model: Model, painter: TransformerNet) -> None:
-    """Give a painter another's weights; each of its styles begins with the mean of the other's.
+    """Copy a model's weights to a new network, each of whose styles begins with the mean of the model's.
 
     Raises:
-        SettingsError: the other is of another size.
+        SettingsError: the two have different sizes.
     """
     other = model.network
     if (other.width, other.blocks) != (painter.width, painter.blocks):

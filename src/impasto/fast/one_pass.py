@@ -1,4 +1,4 @@
-"""What paints in one pass: AdaIN, which takes any painting's hand, and painters that have learned theirs."""
+"""Models that stylize in one pass: AdaIN, for any painting, and networks trained for some."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -23,29 +23,44 @@ from impasto.style.regions import NO_STYLE, Regions
 from impasto.style.style_images import StyleImages
 
 LEAST = 16
-"""The shortest side that mirrored edges can be had for, in pixels."""
+"""The shortest side in pixels for which reflecting the edges is possible at every layer."""
 
 NUMBERS_PER_PIXEL = {"adain": 330, "painter": 90}
-"""Numbers held at a time for each pixel of what is computed at once."""
+"""The numbers in memory at a time for each pixel, by model."""
 
 
 class OnePassModel(Protocol):
-    """What paints."""
+    """A model that stylizes an image in one pass."""
 
     @property
     def numbers_per_pixel(self) -> int:
-        """Held at a time for each pixel of what is computed at once."""
+        """The numbers in memory at a time for each pixel that is computed at once."""
 
     @property
     def manifest_entries(self) -> dict[str, Any]:
-        """What goes into the manifest."""
+        """The model's entries in the manifest's result."""
 
     def styled(self, image: Image, paintings: StyleImages | None, tile: int) -> Image:
-        """The image painted, (1, 3, H, W), 0..1 nominal."""
+        """Stylize an image.
+
+        Args:
+            image: the photo, (1, 3, H, W), 0..1.
+            paintings: the styles; None for a model that has its own.
+            tile: the side of the tiles, in pixels; 0: the whole image at once.
+        Returns:
+            (1, 3, H, W), nominally 0..1.
+        """
 
 
 class AdaINModel:
-    """Any painting: the photo's responses with the painting's spread, decoded."""
+    """AdaIN, for any painting: the photo's responses get the painting's statistics and are decoded.
+
+    Args:
+        network: VGG-19 up to conv4_1, with reflected edges.
+        decoder: the decoder that belongs to it.
+        settings: how to stylize.
+        sha256: the digest of the decoder's weights, for the manifest.
+    """
 
     def __init__(self, network: VGG19, decoder: Decoder, settings: FastSettings, sha256: str) -> None:
         self.network, self.decoder, self.settings = network, decoder, settings
@@ -64,7 +79,7 @@ class AdaINModel:
         features = target.at(slice(0, grid[0]), slice(0, grid[1]))
         mixed = self._styled_features(features, stats, paintings.regions, (height, width))
         pixels = self.decoder.decode_by_tiles(mixed, -(-tile // STRIDE))
-        return pixels[:, :, :height, :width]
+        return pixels[:, :, :height, :width]  # the grid was rounded up
 
     def _styled_features(
         self,
@@ -73,7 +88,7 @@ class AdaINModel:
         regions: Regions | None,
         size: tuple[int, int],
     ) -> Tensor:
-        """The photo's responses with the spread of each region's style, as far as strength says."""
+        """Give each region of the photo's responses the statistics of its style, blended by strength."""
         strength = self.settings.strength
         if regions is None:
             (style,) = targets
@@ -88,8 +103,9 @@ class AdaINModel:
         return mixed + left.clamp(min=0) * features
 
     def _targets(self, paintings: StyleImages, long: int, tile: int) -> list[ChannelStats]:
-        """For each region, the spread of its paintings in their shares."""
+        """The statistics of each region's style: its paintings' statistics in their shares."""
         long = max(1, round(long * self.settings.style_scale))
+        # Measured once for all photos of a size, unless masks or recolouring depend on the photo.
         key = (long, tile, paintings) if paintings.regions or paintings.recolors else (long, tile)
         if self._measured is None or self._measured[0] != key:
             self._measured = (key, self._spreads(paintings, long, tile))
@@ -106,7 +122,7 @@ class AdaINModel:
         return targets
 
     def _spreads(self, paintings: StyleImages, long: int, tile: int) -> list[list[ChannelStats | None]]:
-        """By painting and region."""
+        """Measure the paintings: by painting and region, or None where a painting gives nothing."""
         regions, device = paintings.regions, self.network.device
         by_painting = []
         for number, size in enumerate(paintings.sizes(long, LEAST)):
@@ -129,7 +145,15 @@ class AdaINModel:
 
 @dataclass(frozen=True, eq=False)
 class TrainedModel:
-    """A painter, which knows its styles."""
+    """A network trained for certain styles.
+
+    Attributes:
+        model: the network with its facts.
+        shares: of its styles, (1, S), with sum 1.
+        strength: from 0 (the photo) to 1 (the network's result).
+        device, dtype: where and in which type to compute.
+        numbers_per_pixel: see `OnePassModel`.
+    """
 
     model: Model
     shares: Tensor
@@ -140,11 +164,11 @@ class TrainedModel:
 
     @classmethod
     def of(cls, settings: FastSettings, device: torch.device, dtype: torch.dtype) -> "TrainedModel":
-        """The settings' model on that device.
+        """Load the model that the settings name.
 
         Raises:
             WeightsError: as `load`.
-            SettingsError: shares that are not one for each of its styles.
+            SettingsError: the shares do not fit the model's styles.
         """
         model = load(settings.model)
         several = parse_blend(settings.blend, len(model.styles))
@@ -159,17 +183,18 @@ class TrainedModel:
 
     @property
     def manifest_entries(self) -> dict[str, Any]:
-        """Of the model, for the manifest."""
+        """See `OnePassModel`."""
         return {"styles": list(self.model.styles)}
 
     @torch.no_grad()
     def styled(self, image: Image, paintings: StyleImages | None, tile: int) -> Image:
         """See `OnePassModel`."""
         height, width = image.shape[2:]
-        tile = tile and max(tile, HALO // 2)  # of smaller ones nearly all would be what is around them
+        tile = tile and max(tile, HALO // 2)  # smaller tiles would consist mostly of their margins
         if not tile or tile >= max(height, width):
             painted = self._pass(image, None)
         else:
+            # The normalisations need means over the whole picture: they are taken from samples of it first.
             moments = PainterMoments()
             self._pass(samples(image, tile), moments)
             painted = torch.empty_like(image)
@@ -179,6 +204,7 @@ class TrainedModel:
         return torch.lerp(image, painted, self.strength)
 
     def _pass(self, image: Image, moments: PainterMoments | None) -> Image:
+        """Run the network, in mixed precision if the features' type is not float32."""
         image = image.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.dtype != torch.float32):
             painted: Tensor = self.model.network(image, self.shares, moments)
@@ -186,17 +212,24 @@ class TrainedModel:
 
 
 SAMPLES = 16
-"""Parts of a picture from which a painter's normalisations are taken where it does not fit whole."""
+"""The number of samples from which normalisations are taken, if a picture does not fit into memory."""
 
 SAMPLE = 256
-"""Side of such a part, in pixels."""
+"""The side of a sample, in pixels."""
 
 HALO = 128
-"""Pixels around a tile: what a painter's responses inside depend on, or nearly so."""
+"""The margin of a tile in pixels, on which nearly all of what a network computes inside depends."""
 
 
 def samples(image: Float[Tensor, "1 3 H W"], tile: int) -> Float[Tensor, "B 3 h w"]:
-    """Parts at full size, evenly over the picture, (B, 3, h, w): where its statistics are taken from."""
+    """Cut samples at full size, evenly spaced over a picture.
+
+    Args:
+        image: the picture.
+        tile: the side of the tiles; no sample is larger.
+    Returns:
+        (`SAMPLES`, 3, h, w).
+    """
     height, width = image.shape[2:]
     high, wide = min(SAMPLE, tile, height), min(SAMPLE, tile, width)
     count = round(SAMPLES**0.5)
@@ -208,7 +241,12 @@ def samples(image: Float[Tensor, "1 3 H W"], tile: int) -> Float[Tensor, "B 3 h 
 def windows(
     height: int, width: int, tile: int
 ) -> list[tuple[slice, slice, tuple[slice, slice], tuple[slice, slice]]]:
-    """Tiles: rows and columns of each, the window around it, and where in the window it is."""
+    """Cut a picture into tiles with margins.
+
+    Returns:
+        for each tile: its rows, its columns, the rows and columns of the window around it, and the tile's
+        rows and columns in the window.
+    """
     pairs = []
     for top in range(0, height, tile):
         for left in range(0, width, tile):

@@ -1,4 +1,4 @@
-"""A trained network as an ONNX graph."""
+"""Writing a trained network as an ONNX graph."""
 
 import json
 from collections.abc import Mapping
@@ -16,31 +16,37 @@ from impasto.settings.blend import parse_blend
 from impasto.version import __version__
 
 OPSET = 17
-"""The version of ONNX's operators that is written; onnxruntime has known it since 2022, in browsers too."""
+"""The version of ONNX's operators that is written. onnxruntime has had it since 2022, in browsers too."""
 OPSETS = range(13, 22)
-"""Versions in which every operator needed here is written in the same way."""
+"""The versions in which all operators used here are written in the same way."""
 
 INPUT = "float32 (batch, 3, height, width): RGB, encoded as in sRGB files, 0..1; any sides from 16 px on"
 OUTPUT = "float32, of the input's shape: RGB, encoded as in sRGB files, 0..1"
 
 
 def style_shares(blend: str, count: int) -> Tensor:
-    """Shares of a painter's styles, (1, S), which sum to 1.
+    """Parse the shares of a network's styles.
 
+    Args:
+        blend: the shares as typed, such as "1,3"; "" for equal shares.
+        count: the number of styles S.
+    Returns:
+        (1, S), with sum 1.
     Raises:
-        SettingsError: no shares, another count, or shares with layers, which a painter does not know.
+        SettingsError: the shares cannot be parsed, are not `count`, or name layers.
     """
     shares = parse_blend(blend, count)
     if any(share.layers is not None for share in shares):
         raise SettingsError(
             f"blend is {blend!r}; a painter's styles have a say in every layer. Give numbers, as in 1,3."
         )
+    # Divided in float64, so that only the result is rounded.
     weights = torch.tensor([[share.weight for share in shares]], dtype=torch.float64)
     return (weights / weights.sum()).float()
 
 
 def _guests() -> tuple[ModuleType, ModuleType]:
-    """The modules onnx and onnxruntime."""
+    """Import onnx and onnxruntime, which are optional."""
     try:
         import onnx
         import onnxruntime
@@ -52,11 +58,11 @@ def _guests() -> tuple[ModuleType, ModuleType]:
 
 
 class _Graph:
-    """An ONNX graph as it grows. Every response and every constant has a name, which is what is handed on.
+    """An ONNX graph under construction. Responses and constants are passed on by their names.
 
-    PyTorch has two exporters of its own: the older is deprecated, the newer takes many seconds and one more
-    package, and neither is the same in all versions of PyTorch. A painter is made of a dozen kinds of
-    operators, so they are written down here.
+    PyTorch has two exporters: the older is deprecated, the newer takes many seconds and one more package, and
+    both differ between versions of PyTorch. A network here consists of a dozen kinds of operators, so they
+    are written by hand.
     """
 
     def __init__(self, onnx: ModuleType) -> None:
@@ -67,20 +73,20 @@ class _Graph:
     def add(
         self, kind: str, *inputs: str, attributes: Mapping[str, Any] | None = None, name: str = ""
     ) -> str:
-        """One operator after others; gives the name of its result."""
+        """Add an operator, and return the name of its result."""
         name = name or f"{kind.lower()}_{len(self.nodes)}"
         self.nodes.append(self.onnx.helper.make_node(kind, inputs, [name], name=name, **(attributes or {})))
         return name
 
     def constant(self, value: Tensor) -> str:
-        """Numbers that are part of the file."""
+        """Add constant numbers, and return their name."""
         name = f"constant_{len(self.constants)}"
         numbers = value.detach().cpu().contiguous().numpy()
         self.constants.append(self.onnx.numpy_helper.from_array(numbers, name))
         return name
 
     def file(self, result: str, metadata: Mapping[str, str], opset: int) -> bytes:
-        """The bytes of a file whose input is `image`."""
+        """The bytes of a file whose input is `image` and whose output is the given result."""
         helper = self.onnx.helper
         shape = ["batch", 3, "height", "width"]
         image, painting = (
@@ -130,7 +136,7 @@ def _layer(graph: _Graph, layer: Any, response: str, shares: Tensor) -> str:
 
 
 def _convolved(graph: _Graph, response: str, weight: Tensor, stride: int, bias: Tensor | None = None) -> str:
-    """A convolution over mirrored edges. What ONNX need not be told is said too: a browser's GPU wants it."""
+    """A convolution over reflected edges. Even ONNX's default attributes are written: WebGPU needs them."""
     side = weight.shape[2]
     pads = graph.constant(torch.tensor([0, 0, side // 2, side // 2] * 2))
     mirrored = graph.add("Pad", response, pads, attributes={"mode": "reflect"})
@@ -140,13 +146,13 @@ def _convolved(graph: _Graph, response: str, weight: Tensor, stride: int, bias: 
 
 
 def _size(graph: _Graph, response: str) -> str:
-    """Height and width, known when a picture is there."""
+    """Height and width, which are known only when a picture is given."""
     start, end = (graph.constant(torch.tensor([position])) for position in (2, 4))
     return graph.add("Slice", graph.add("Shape", response), start, end)
 
 
 def _doubled(graph: _Graph, response: str, size: str) -> str:
-    """Twice as high and wide by nearest neighbours, cut off at a size that may be odd."""
+    """Double height and width by nearest neighbours, and cut the result to a size, which may be odd."""
     scales = graph.constant(torch.tensor([1.0, 1.0, 2.0, 2.0]))
     nearest = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
     doubled = graph.add("Resize", response, "", scales, attributes=nearest)
@@ -155,6 +161,7 @@ def _doubled(graph: _Graph, response: str, size: str) -> str:
 
 
 def _metadata(model: Model, shares: Tensor) -> dict[str, str]:
+    """The file's metadata: input, output, styles, shares and the manifest of the training."""
     return {
         "impasto": __version__,
         "input": f"image: {INPUT}",

@@ -1,4 +1,4 @@
-"""Stylizes photos in one pass, with AdaIN or a trained network; keeps everything loaded."""
+"""Stylizing photos in one pass with AdaIN or a trained network, which stay loaded between photos."""
 
 import time
 from collections.abc import Sequence
@@ -31,19 +31,19 @@ from impasto.system.distributed import single_process
 from impasto.system.memory import memory_errors, peak_memory, used
 
 TILE = 1024
-"""Side of the tiles where a picture does not fit whole, in pixels."""
+"""The side of the tiles in pixels, if a picture does not fit into memory."""
 
 
 class FastStylizer:
-    """One or several paintings, or a trained painter, ready to repaint any number of photographs.
+    """Stylizes any number of photos in one pass, in the style of paintings or of a trained network.
 
     Args:
-        style: paintings; none if the settings name a model.
-        settings: how; default `FastSettings()`.
-        options: fields of `FastSettings`, such as `size=1024`; they change the settings.
+        style: one or several paintings; none if the settings name a model.
+        settings: how to stylize; default: `FastSettings()`.
+        options: fields of `FastSettings`, such as `size=1024`, which change the settings.
     Raises:
-        SettingsError: paintings and a model, or neither; a setting that does not go with a model.
-        ImageError, WeightsError, DeviceError: before anything is computed.
+        SettingsError: there are both paintings and a model, or neither, or a setting does not fit a model.
+        ImageError, WeightsError, DeviceError: a painting, the weights or the device cannot be used.
     Example:
         >>> stylizer = FastStylizer("great-wave.jpg", size=1024)  # doctest: +SKIP
         >>> for photo in photos:  # doctest: +SKIP
@@ -84,16 +84,21 @@ class FastStylizer:
             self.model = AdaINModel(
                 network.with_padding("reflect"), Decoder.build(decoder, network), settings, decoder.sha256
             )
-            self.weights = replace(self.weights, layers={})
+            self.weights = replace(
+                self.weights, layers={}
+            )  # the network has its own copies: this frees 80 MB
 
     def stylize(self, content: Source, *, regions: Sequence[Source] = ()) -> Painting:
-        """Repaint one photograph.
+        """Stylize one photo.
 
         Args:
             content, regions: as in `stylize`.
+        Returns:
+            the painting, at the photo's size unless the settings give another.
         Raises:
-            ImageError: it cannot be read, or is too small; masks as in `read_regions`.
-            OutOfMemoryError: the memory does not suffice even for tiles.
+            ImageError: the photo or a mask cannot be used, or the photo is too small.
+            SettingsError: regions are given with a model.
+            OutOfMemoryError: the memory is too small even for tiles.
         """
         began = time.perf_counter()
         with memory_errors("reading the photograph", "Make it smaller first."):
@@ -118,7 +123,7 @@ class FastStylizer:
         tile = self._tile(height, width)
         try:
             painted = self._stylize(photo, (height, width), paintings, tile)
-        except OutOfMemoryError:
+        except OutOfMemoryError:  # the estimate in `_tile` was too low: try tiles once
             if tile:
                 raise
             tile = TILE
@@ -138,6 +143,7 @@ class FastStylizer:
     def _stylize(
         self, photo: Picture, size: tuple[int, int], paintings: StyleImages | None, tile: int
     ) -> Image:
+        """The stylized pixels, (1, 3, H, W), 0..1, on the CPU."""
         what = f"a picture of {size[1]}×{size[0]}"
         with memory_errors(what, "Use a smaller --size or --tile."), single_process():
             image = resized_pixels(photo, *size, self.compute.device)
@@ -149,7 +155,7 @@ class FastStylizer:
             return self._finish(painted.clamp(0, 1), image, paintings, palette).cpu()
 
     def _tile(self, height: int, width: int) -> int:
-        """Side of the tiles, in pixels; 0: whole."""
+        """The side of the tiles in pixels; 0 if the whole picture fits into memory."""
         if self.settings.tile:
             return self.settings.tile
         wide = 4 if self.compute.dtype == torch.float32 else 2
@@ -160,7 +166,7 @@ class FastStylizer:
     def _finish(
         self, painted: Image, photo: Image, paintings: StyleImages | None, palette: PhotoPalette | None
     ) -> Image:
-        """The picture with the photo's colours, if they are wanted, and with its kept regions."""
+        """Restore the photo's colours, if the settings say so, and its kept regions."""
         if self.settings.colors == "photo-luminance":
             painted = with_luminance(photo, luminance(painted))
         elif palette is not None:
@@ -170,7 +176,7 @@ class FastStylizer:
 
 
 def cached_stylizer(cache: Cache, style: StyleSources, settings: FastSettings) -> FastStylizer:
-    """The stylizer that an earlier job has left in the cache, or a new one.
+    """Take the stylizer of an earlier job from the cache, or make one.
 
     Raises:
         ImpastoError: as `FastStylizer`.
@@ -183,6 +189,7 @@ def cached_stylizer(cache: Cache, style: StyleSources, settings: FastSettings) -
 
 
 def _check_style(style: StyleSources, settings: FastSettings) -> None:
+    """Refuse paintings with a model, neither of them, and settings that do not fit a model."""
     given = not (isinstance(style, (list, tuple)) and not style)
     if settings.model and given:
         raise SettingsError(

@@ -1,4 +1,4 @@
-"""Training a network that paints in one pass, against the same objective as everything else here."""
+"""Training a network that paints in one pass, with the same objective as the exact method."""
 
 import math
 import os
@@ -35,7 +35,7 @@ from impasto.system.distributed import all_sum, data_parallel, rank, single_proc
 from impasto.system.memory import memory_errors
 
 WARM_UP = 20
-"""Steps in which the rate rises to its height."""
+"""Steps in which the learning rate rises to its peak."""
 
 
 @dataclass(frozen=True)
@@ -43,16 +43,16 @@ class TrainProgress:
     """One training step.
 
     Attributes:
-        step, steps: which, from 1, and how many at most.
-        loss, by_term: over this process's photos of this step, weighted as the settings say.
-        held_out: the mean loss over photos that are not trained on, when last looked at; not a number before.
-        seconds, eta: since the run began, and still to go.
-        photos, broken: how many there are to train on, and how many of those seen could not be read.
-        evaluated: whether photos that are not trained on were looked at after this step.
+        step, steps: its number, from 1, and the maximum.
+        loss, by_term: the weighted loss over this process's photos in this step, in all and by term.
+        held_out: the mean loss over held-out photos at their last evaluation; NaN before the first.
+        seconds, eta: seconds since the run began, and an estimate of those that remain.
+        photos, broken: the number of photos to train on, and of those that could not be read so far.
+        evaluated: whether the held-out photos were evaluated after this step.
         finished: whether this is the last step.
-        preview: gives the photos that are not trained on above what the painter makes of them, as one image.
-        model: gives the best painter so far.
-        save: writes all that is needed to go on from here.
+        preview: returns an image of the held-out photos above the network's paintings of them.
+        model: returns the best network so far.
+        save: writes a checkpoint to the path given.
     """
 
     step: int
@@ -72,7 +72,17 @@ class TrainProgress:
 
 
 class Trainer:
-    """A run of training and where it stands."""
+    """A training run and its state.
+
+    Args:
+        style: one or several paintings; the network learns a style from each.
+        images: a folder of photos, with the folders in it.
+        settings: how to train.
+    Raises:
+        SettingsError: the settings do not fit together, or the batch cannot be divided among the processes.
+        ImageError: a painting or the folder of photos cannot be used.
+        WeightsError, DeviceError: the weights or the device cannot be used.
+    """
 
     def __init__(
         self,
@@ -106,6 +116,7 @@ class Trainer:
             self.styles = _style_terms(self.network, paintings, settings)
         self.priors = prior_terms((settings.size,) * 2, variation=settings.tv, gamut=0.0)
 
+        # The seed sets the initial weights without touching the caller's random state.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             self.transformer = TransformerNet(settings.width, settings.blocks, len(self.names))
@@ -121,7 +132,12 @@ class Trainer:
         self.evaluations: list[list[float]] = []
 
     def steps(self) -> Iterator[TrainProgress]:
-        """Train step by step, until the run has ended."""
+        """Train step by step until the run ends.
+
+        Raises:
+            DeviceError: a loss is not finite.
+            OutOfMemoryError: a step needs too much memory.
+        """
         settings, began = self.settings, time.perf_counter() - self.seconds
         first, paused = self.step, self.seconds
         while not self.finished:
@@ -151,13 +167,14 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
-        """After the last step, or when photos not trained on have not got better for long."""
+        """Whether the last step is done, or the held-out loss has not improved for `patience` evaluations."""
         patience = self.settings.patience
         return self.step >= self.settings.steps or (patience > 0 and self.waited >= patience)
 
     def _train_step(self) -> tuple[float, dict[str, float]]:
         """One step of Adam over this process's photos of the batch."""
         batch, device = self.settings.batch, self.compute.device
+        # Photos are numbered over the whole run. Each process takes every world_size-th of the batch.
         numbers = range(self.step * batch + rank(), (self.step + 1) * batch, world_size())
         photos = torch.cat([self.photos.crop(number) for number in numbers]).to(device)
         kinds = [number % len(self.names) for number in numbers]
@@ -174,6 +191,7 @@ class Trainer:
                 f"the loss of training step {self.step + 1} is not finite. Use a smaller --rate "
                 f"(now {self.settings.rate:g}) or --precision float32, and go on from a checkpoint."
             )
+        # The objective's gradient is computed by hand; autograd continues from it through the painter.
         torch.autograd.backward(
             painted, torch.cat([evaluation.gradient for evaluation in evaluations]) / len(evaluations)
         )
@@ -181,6 +199,7 @@ class Trainer:
         return float(values.sum()), dict(zip(evaluations[0].names, values.tolist(), strict=True))
 
     def _paint(self, painter: torch.nn.Module, photos: Image, kinds: Sequence[int]) -> Image:
+        """Paint each photo in the style of its kind, (B, 3, size, size), float32."""
         shares = torch.eye(len(self.names), device=photos.device)[list(kinds)]
         photos = photos.contiguous(memory_format=torch.channels_last)
         mixed = self.compute.dtype != torch.float32
@@ -189,8 +208,9 @@ class Trainer:
         return painted.float()
 
     def _evaluate(self, painted: Image, photo: Image, kind: int) -> Evaluation:
-        """Loss and gradient of one painted photo."""
+        """The loss of one painted photo, and its gradient with respect to the painted pixels."""
         settings = self.settings
+        # Always the weights of recipe 1: training has no later recipe.
         dial = StylizeSettings(strength=settings.strength, recipe=1)
         with single_process(), torch.no_grad():
             contents = content_terms(
@@ -204,7 +224,7 @@ class Trainer:
             return evaluator(self.network, objective)(painted.detach().contiguous())
 
     def _rate(self) -> float:
-        """Rising for a few steps, then falling along a cosine."""
+        """The learning rate: it rises over `WARM_UP` steps, and falls along a cosine to 1 % of its peak."""
         settings = self.settings
         along = min(1.0, self.step / settings.steps)
         falling = 0.01 + 0.99 * (1 + math.cos(math.pi * along)) / 2
@@ -212,7 +232,7 @@ class Trainer:
 
     @torch.no_grad()
     def _evaluate_held_out(self) -> None:
-        """Judge by the photos kept apart, in every style, and remember the best painter."""
+        """Evaluate the held-out photos in every style, and keep the network if it is the best so far."""
         held_out = self.photos.held_out_crops()
         losses = []
         for index, photo in enumerate(held_out):
@@ -223,27 +243,27 @@ class Trainer:
                     losses.append(float(self._evaluate(painted, photo, kind).loss))
         lowest = min((loss for _, loss in self.evaluations), default=math.inf)
         mean = torch.tensor(sum(losses) / len(losses), dtype=torch.float64, device=self.compute.device)
-        self.evaluations.append(
-            [self.step, float(all_sum(mean)) / world_size()]
-        )  # one number for all processes
+        # The mean over processes, so that all of them agree on which network is best.
+        self.evaluations.append([self.step, float(all_sum(mean)) / world_size()])
         if self.evaluations[-1][1] < lowest:
             self.waited, self.best = 0, self._weights()
         else:
             self.waited += 1
 
     def _weights(self) -> dict[str, Tensor]:
+        """A copy of the network's weights."""
         return {name: tensor.detach().clone() for name, tensor in self.transformer.state_dict().items()}
 
     @torch.no_grad()
     def preview(self) -> Image:
-        """Photos above paintings, (1, 3, H, W), on the CPU."""
+        """The held-out photos above their paintings, (1, 3, H, W), on the CPU."""
         photos = torch.cat(self.photos.held_out_crops()).to(self.compute.device)
         kinds = [index % len(self.names) for index in range(len(photos))]
         painted = self._paint(self.transformer, photos, kinds)
         return torch.cat([torch.cat(list(rows), dim=2) for rows in (photos, painted)], dim=1)[None].cpu()
 
     def model(self) -> Model:
-        """The best painter so far: judged by photos that are not trained on, if they were looked at."""
+        """The network with the lowest held-out loss so far; before the first evaluation, the current one."""
         painter = TransformerNet(**self.transformer.shape)
         painter.load_state_dict(self.best if self.evaluations else self._weights())
         result = {
@@ -256,7 +276,11 @@ class Trainer:
         return Model(painter.requires_grad_(False), self.names, {**self.manifest, "result": result})
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write where the run stands; of several processes the first writes."""
+        """Write a checkpoint; of several processes, the first writes.
+
+        Raises:
+            CheckpointError: the file cannot be written.
+        """
         if rank() == 0:
             state = {
                 "step": self.step,
@@ -267,11 +291,11 @@ class Trainer:
             training_checkpoint.write(path, self.transformer, self.adam, self.best, self._identity(), state)
 
     def restore(self, path: str | os.PathLike[str]) -> None:
-        """Go on from a checkpoint.
+        """Continue from a checkpoint.
 
         Raises:
-            CheckpointError: it is none, or of a run with other settings, paintings or photos, or of one that
-            had ended.
+            CheckpointError: the file is not a checkpoint, or belongs to a run that has ended or has other
+                settings, paintings or photos.
         """
         self.best, state = training_checkpoint.read(path, self.transformer, self.adam, self._identity())
         self.step, self.seconds, self.waited = state["step"], state["seconds"], state["waited"]
@@ -283,7 +307,7 @@ class Trainer:
             )
 
     def _identity(self) -> dict[str, Any]:
-        """What must be the same for a run to go on."""
+        """The facts that must be equal for a run to continue."""
         free = {"device", "precision", "threads", "weights"}
         settings = {key: value for key, value in to_json(self.settings).items() if key not in free}
         return {
@@ -298,7 +322,7 @@ class Trainer:
 def _style_terms(
     network: VGG19, paintings: StyleImages, settings: TrainSettings
 ) -> list[tuple[StyleTerm, ...]]:
-    """For each painting, what holds a square to its style."""
+    """Build the style terms of each painting for crops of the training size."""
     by_painting = []
     for picture in paintings.pictures:
         ((target,),) = StyleImages((picture,), (BlendShare(1.0),)).targets(

@@ -1,4 +1,4 @@
-"""A training run as a file: the painter, its best form so far, Adam's memory, and where the run stands."""
+"""Checkpoints of training: the network, its best weights so far, Adam's state, and the run's state."""
 
 import os
 from collections.abc import Mapping
@@ -20,10 +20,10 @@ KIND = FileKind(
 )
 
 STATE_TYPES = {"step": int, "seconds": float, "waited": int, "looks": list}
-"""Types of what says where a run stands, besides numbers of the painter and of Adam."""
+"""The types of the run's state. (The names are part of the file format: "looks" are evaluations.)"""
 
 ADAM = ("step", "exp_avg", "exp_avg_sq")
-"""What Adam remembers of each parameter."""
+"""Adam's state of each parameter, by PyTorch's names."""
 
 
 def write(
@@ -34,13 +34,17 @@ def write(
     identity: Mapping[str, Any],
     state: Mapping[str, Any],
 ) -> None:
-    """Write a run, whole or not at all.
+    """Write a checkpoint, completely or not at all.
 
     Args:
-        identity: what must be the same for the run to go on, as JSON.
-        state: where it stands, as JSON.
+        path: the file to write or replace.
+        painter: the network as it is now.
+        adam: its optimizer.
+        best: the best weights so far.
+        identity: the facts that must be equal for the run to continue, as JSON.
+        state: the run's state, as JSON (see `STATE_TYPES`).
     Raises:
-        CheckpointError: it cannot be written there.
+        CheckpointError: the file cannot be written.
     """
     tensors = {f"now.{name}": tensor for name, tensor in painter.state_dict().items()}
     tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
@@ -54,12 +58,17 @@ def write(
 def read(
     path: str | os.PathLike[str], painter: TransformerNet, adam: torch.optim.Adam, identity: Mapping[str, Any]
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Bring painter and Adam to where a run stood.
+    """Restore the network and Adam from a checkpoint.
 
+    Args:
+        path: the checkpoint.
+        painter, adam: changed to the state in the file.
+        identity: the facts of this run, which must equal the file's.
     Returns:
-        the best form of the painter, and what was said.
+        the best weights so far, and the run's state.
     Raises:
-        CheckpointError: it is none, damaged, of a later version, or of a run with another identity.
+        CheckpointError: the file is not a checkpoint, is damaged or of a later version, or belongs to a run
+            with another identity.
     """
     with open_tensors(path, KIND) as file, file.parsing(RuntimeError):
         standing = _checked(file.facts["standing"])
@@ -74,6 +83,7 @@ def read(
         for name, parameter in painter.named_parameters():
             if f"adam.step.{name}" in tensors:
                 step, *moments = (tensors[f"adam.{key}.{name}"] for key in ADAM)
+                # In the parameter's memory layout, as Adam itself would make them.
                 laid_out = [
                     torch.empty_like(parameter, requires_grad=False).copy_(moment) for moment in moments
                 ]
@@ -84,7 +94,7 @@ def read(
 
 
 def _checked(standing: Any) -> dict[str, Any]:
-    """What was said of where a run stands, if it has the types of `STATE_TYPES`."""
+    """Check that a run's state has the types of `STATE_TYPES`, and return it."""
     if {name: type(value) for name, value in standing.items()} != STATE_TYPES:
         raise TypeError(f"where it stands: {standing}")
     for step, loss in standing["looks"]:

@@ -1,4 +1,4 @@
-"""Photographs to train on: any folder of them, drawn the same way whenever a run comes to the same place."""
+"""Photos to train on, from any folder, as random crops that depend on the seed and their number alone."""
 
 import hashlib
 import os
@@ -16,25 +16,25 @@ from impasto.image.resize import resize
 from impasto.shapes import Image
 
 CACHE_BYTES = 1 << 30
-"""Bytes of decoded photographs that are kept in memory."""
+"""The most memory for decoded photos, in bytes."""
 
 MARGIN = 1.25
-"""Short side of a kept photograph, against that of the crops: what there is to choose from."""
+"""The short side of a photo in memory relative to the crops' side. It leaves a choice of crops."""
 
 
 class TrainingPhotos:
-    """The photographs of a folder and of the folders in it, as random squares.
+    """The photos of a folder and of the folders in it, as random square crops.
 
-    The square of a number is always the same, so that a run can go on in the middle, and several processes
-    can share one. A file that turns out to be broken is passed over for the next, and counted.
+    The crop with a number is always the same, so a run can continue in the middle, and several processes can
+    share it. A file that turns out to be broken is replaced by the next and counted.
 
     Args:
-        folder: where they are.
-        size: side of the squares, in pixels.
-        seed: of the order, the places and the mirroring.
-        held: how many of them are kept apart, to judge by; fewer if there are not ten times as many.
+        folder: the folder.
+        size: the side of the crops, in pixels.
+        seed: for the order, the places and the mirroring.
+        held: the number of photos to hold out for evaluation, but at most a tenth of all.
     Raises:
-        ImageError: no such folder, or none with pictures.
+        ImageError: the folder does not exist or has no pictures.
     """
 
     def __init__(self, folder: str | os.PathLike[str], size: int, *, seed: int = 0, held: int = 4) -> None:
@@ -55,15 +55,15 @@ class TrainingPhotos:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the names of all of them: the same folder, the same order."""
+        """The SHA-256 of the names of all photos, which determine the order."""
         names = sorted(path.relative_to(self.folder).as_posix() for path in (*self.held, *self.files))
         return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
     def crop(self, number: int) -> Image:
-        """The square of that number, (1, 3, size, size), 0..1. Every photo comes once before one comes again.
+        """The crop with a number, (1, 3, size, size), 0..1. Each photo comes once before any comes again.
 
         Raises:
-            ImageError: all of them are broken.
+            ImageError: all photos are broken.
         """
         round_, index = divmod(number, len(self.files))
         if round_ not in self._orders:
@@ -77,7 +77,7 @@ class TrainingPhotos:
         return crop.flip(3) if mirror < 0.5 else crop
 
     def held_out_crops(self) -> list[Image]:
-        """The middles of the photos kept apart, each (1, 3, size, size), 0..1; of all if there is one."""
+        """The centres of the held-out photos, each (1, 3, size, size), 0..1; or that of a single photo."""
         crops = []
         for index in range(len(self.held) or 1):
             pixels = self._good(self.held or self.files, index)
@@ -86,7 +86,7 @@ class TrainingPhotos:
         return crops
 
     def _good(self, files: Sequence[Path], index: int) -> UInt8[Tensor, "1 3 _ _"]:
-        """That photograph, or the next that is not broken."""
+        """The photo with an index, or the next that is not broken."""
         for step in range(len(files)):
             path = files[(index + step) % len(files)]
             if str(path) in self.broken:
@@ -100,7 +100,7 @@ class TrainingPhotos:
         )
 
     def _first_good(self, files: Sequence[Path], count: int) -> list[Path]:
-        """As many of them as are wanted that can be read."""
+        """The first `count` files that can be read."""
         good: list[Path] = []
         for path in files:
             if len(good) == count:
@@ -114,6 +114,7 @@ class TrainingPhotos:
         return good
 
     def _read(self, path: Path) -> UInt8[Tensor, "1 3 _ _"]:
+        """Read a photo and shrink it; keep it in memory while there is room."""
         if path in self._kept:
             return self._kept[path]
         pixels = read_picture(path, role="photograph").pixels
@@ -127,10 +128,10 @@ class TrainingPhotos:
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """The pictures in a folder and in the folders in it, hidden ones left out, in the order of their names.
+    """The pictures in a folder and in the folders in it, sorted by path, without hidden ones.
 
     Raises:
-        ImageError: no such folder, or none with pictures.
+        ImageError: the folder does not exist or has no pictures.
     """
     if not folder.is_dir():
         raise ImageError(f"there is no folder '{folder}'. Name one with photographs: --images FOLDER.")
@@ -147,10 +148,11 @@ def pictures_in(folder: Path) -> list[Path]:
 
 
 def _order(count: int, seed: int, round_: int) -> list[int]:
+    """A random order of the photos for each round; round -1 chooses those to hold out."""
     draw = torch.Generator().manual_seed(_mixed(seed, round_ + (1 << 40)))
     return torch.randperm(count, generator=draw).tolist()
 
 
 def _mixed(seed: int, number: int) -> int:
-    """One seed of two numbers, no two pairs near one another."""
+    """Mix two numbers into a seed, so that neighbouring pairs give unrelated seeds."""
     return (seed * 0x9E3779B97F4A7C15 + number * 0xBF58476D1CE4E5B9 + 1) % (1 << 63)

@@ -11,15 +11,19 @@ from torch import Tensor, nn
 from impasto.shapes import Image
 
 EPSILON = 1e-5
-"""Added to variances, which a flat picture has none of."""
+"""Added to variances, because that of a flat picture is 0."""
 
 
 @dataclass
 class NormStats:
-    """Mean and standard deviation of every layer's responses, in the order in which they are needed.
+    """The mean and standard deviation of every layer's responses, in the order in which they are needed.
 
-    Instance normalisation takes them from the picture itself. Where only a part of a picture is at hand, they
-    are taken from `known` instead, which an earlier pass over all of it, or over samples, has filled.
+    Instance normalisation takes them from the picture itself. For a part of a picture they are replayed from
+    `known`, which an earlier pass over the whole picture, or over samples of it, has filled.
+
+    Attributes:
+        known: mean and deviation of each layer, (B or 1, N, 1, 1).
+        replay: whether to take them from `known` instead of measuring.
     """
 
     known: list[tuple[Tensor, Tensor]] = field(default_factory=list)
@@ -29,11 +33,11 @@ class NormStats:
         self._next: Iterator[tuple[Tensor, Tensor]] = iter(self.known)
 
     def again(self) -> "NormStats":
-        """The same numbers, from the first layer on."""
+        """A replay of the same numbers, beginning with the first layer."""
         return NormStats(self.known, replay=True)
 
     def of(self, response: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and deviation by channel, (B or 1, N, 1, 1), of a response or as they were."""
+        """The mean and deviation by channel, (1, N, 1, 1): those of a response, or replayed."""
         if self.replay:
             return next(self._next)
         wide = response.float()
@@ -44,18 +48,18 @@ class NormStats:
 
 
 class TransformerNet(nn.Module):
-    """A photograph in, a painting out: 9×9, two halvings, residual blocks, two doublings, 9×9.
+    """The network from a photo to a painting: 9×9, two halvings, residual blocks, two doublings, 9×9.
 
     Johnson, Alahi and Fei-Fei 2016, "Perceptual Losses for Real-Time Style Transfer" (arXiv:1603.08155), with
     conditional instance normalisation (Dumoulin, Shlens and Kudlur 2017, arXiv:1610.07629): each style has
-    its own scale and shift after every normalisation, and shares of several are between them.
-    Differs: grids are doubled by nearest neighbours and convolved (Odena, Dumoulin and Olah 2016), where
-    transposed convolutions leave a checkerboard; edges are mirrored; a sigmoid ends it.
+    its own scale and shift after every normalisation, and several styles are blended by averaging these.
+    Differs: grids are doubled by nearest neighbours and then convolved (Odena, Dumoulin and Olah 2016),
+    because transposed convolutions leave a checkerboard; edges are reflected; the last layer is a sigmoid.
 
     Args:
-        width: filters of the first layer; the innermost have four times as many.
-        blocks: residual blocks.
-        styles: how many it paints in.
+        width: the filters of the first layer; the innermost layers have four times as many.
+        blocks: the number of residual blocks.
+        styles: the number of styles.
     """
 
     def __init__(self, width: int = 32, blocks: int = 5, styles: int = 1) -> None:
@@ -74,22 +78,25 @@ class TransformerNet(nn.Module):
             [ConvNorm(inner, 2 * width, 3, styles), ConvNorm(2 * width, width, 3, styles)]
         )
         self.last = nn.Conv2d(width, 3, 9)
+        # Small, so that the first outputs lie where the sigmoid is steep.
         nn.init.normal_(self.last.weight, std=0.5 / (81 * width) ** 0.5)
         assert self.last.bias is not None
         nn.init.zeros_(self.last.bias)
 
     @property
     def shape(self) -> dict[str, int]:
-        """What it was built with."""
+        """The arguments that it was built with."""
         return {"width": self.width, "blocks": self.blocks, "styles": self.styles}
 
     def forward(self, image: Image, shares: Float[Tensor, "_ S"], moments: NormStats | None = None) -> Image:
-        """Paint.
+        """Paint a batch of photos.
 
         Args:
-            image: 0..1, at least 16 px a side.
-            shares: of the styles, for each picture or for all of them, (B or 1, S); they sum to 1.
-            moments: where the normalisations' means and deviations are from; None: from each picture itself.
+            image: (B, 3, H, W), 0..1, at least 16 px a side.
+            shares: the styles' shares, for each picture or for all of them, (B or 1, S), with sum 1.
+            moments: the means and deviations of the normalisations; None: each picture's own.
+        Returns:
+            (B, 3, H, W), 0..1.
         """
         response = image * 2 - 1
         sizes = []
@@ -107,7 +114,14 @@ class TransformerNet(nn.Module):
 
 
 class ConvNorm(nn.Module):
-    """A convolution over mirrored edges, and conditional instance normalisation."""
+    """A convolution over reflected edges, followed by conditional instance normalisation.
+
+    Args:
+        channels, filters: the numbers of input and output channels.
+        side: the side of the filters, in positions.
+        styles: the number of styles.
+        stride: positions from one result to the next.
+    """
 
     def __init__(self, channels: int, filters: int, side: int, styles: int, stride: int = 1) -> None:
         super().__init__()
@@ -118,7 +132,8 @@ class ConvNorm(nn.Module):
         nn.init.kaiming_normal_(self.weight)
 
     def forward(self, image: Tensor, shares: Tensor, moments: NormStats | None) -> Tensor:
-        """Before its rectification. No bias: the normalisation would take it away."""
+        """The normalised response before rectification, (B, filters, h, w)."""
+        # There is no bias: the normalisation would remove it.
         response = F.conv2d(reflect_pad(image, self.side // 2), self.weight, stride=self.stride)
         if moments is None:
             mean = response.float().mean((2, 3), keepdim=True)
@@ -132,5 +147,5 @@ class ConvNorm(nn.Module):
 
 
 def reflect_pad(image: Tensor, margin: int) -> Tensor:
-    """The image with a margin in which it is reflected."""
+    """Add a margin in which the image is reflected."""
     return F.pad(image, (margin,) * 4, mode="reflect")

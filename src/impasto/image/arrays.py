@@ -1,4 +1,4 @@
-"""Pictures from and to numpy arrays, tensors and Pillow images."""
+"""Pictures from NumPy arrays, tensors and Pillow images."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -15,31 +15,31 @@ from impasto.image.srgb import planes, to_srgb, to_vips
 if TYPE_CHECKING:
     import PIL.Image
 
-_SLACK = (
-    0.25  # overshoot of a resampling filter passes and is clipped; 0..255, -1..1 and mean-subtracted do not
-)
+# How far a value may lie outside 0..1. The overshoot of a resampling filter passes and is clipped; pixels
+# of 0..255 or -1..1, or with a mean subtracted, are refused.
+_SLACK = 0.25
 _SHAPES = "(H, W), (H, W, 1), (H, W, 3) or (H, W, 4)"
 _TENSOR_SHAPES = "(3, H, W), (4, H, W), (1, 3, H, W) or (B, 3, H, W)"
 
 
 def from_array(values: NDArray[Any], *, role: str = "image") -> Picture:
-    """A picture from a numpy array.
+    """Make a picture from a NumPy array, which is copied.
 
     Args:
         values: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4); uint8 0..255, uint16 0..65535 or float 0..1;
-            sRGB-encoded grey, RGB or RGB and alpha. Copied.
-        role: what the picture is for, in messages.
+            sRGB-encoded grey, RGB, or RGB and alpha.
+        role: what to call the picture in messages.
     Raises:
-        ImageError: another shape, another kind of number, values outside the range, NaN.
+        ImageError: the shape or the type is another, or a value is NaN or out of range.
     """
     subject = f"{role} (array)"
     channels = values.shape[2] if values.ndim == 3 else 1
     if values.ndim not in (2, 3) or channels not in (1, 3, 4) or not values.size:
         raise ImageError(f"{subject} has shape {values.shape}; needed: {_SHAPES}, with at least one pixel.")
-    if values.dtype.newbyteorder("=") in (np.uint8, np.uint16):
+    if values.dtype.newbyteorder("=") in (np.uint8, np.uint16):  # either byte order
         tensor: Tensor = planes(values)
     elif np.issubdtype(values.dtype, np.floating):
-        stacked = values.reshape(*values.shape[:2], -1).transpose(2, 0, 1)[None]
+        stacked = values.reshape(*values.shape[:2], -1).transpose(2, 0, 1)[None]  # (1, C, H, W)
         tensor = _checked(torch.from_numpy(np.array(stacked, np.float32, order="C")), subject)
     else:
         raise ImageError(
@@ -50,15 +50,14 @@ def from_array(values: NDArray[Any], *, role: str = "image") -> Picture:
 
 
 def from_tensor(values: Tensor, *, role: str = "image") -> Picture:
-    """A picture from a tensor.
+    """Make a picture from a tensor, which is copied to the CPU as float32, without its gradient.
 
     Args:
-        values: (3, H, W), (4, H, W), (1, 3, H, W) or (B, 3, H, W), also with 4 channels (alpha last) or 1
-            (grey) in either form; floating point, 0..1, sRGB-encoded, any device. Copied to the CPU as
-            float32, without its gradient.
-        role: what the picture is for, in messages.
+        values: (C, H, W) or (B, C, H, W), where C is 3 (RGB), 4 (alpha last) or 1 (grey); floating point,
+            0..1, sRGB-encoded, on any device.
+        role: what to call the picture in messages.
     Raises:
-        ImageError: another shape, another kind of number, values outside the range, NaN.
+        ImageError: the shape or the type is another, or a value is NaN or out of range.
     """
     subject = f"{role} (tensor)"
     shape = tuple(values.shape)
@@ -74,14 +73,16 @@ def from_tensor(values: Tensor, *, role: str = "image") -> Picture:
 
 
 def from_pil(image: "PIL.Image.Image", *, role: str = "image", max_pixels: int = 400_000_000) -> Picture:
-    """A picture from a Pillow image of any mode: turned upright by its EXIF tag, in sRGB by its ICC profile.
+    """Make a picture from a Pillow image of any mode.
+
+    It is turned upright by its EXIF tag and converted to sRGB by its ICC profile.
 
     Args:
-        image: a Pillow image; not changed. Modes 'I' and 'F' hold grey, 0..65535 and 0..1.
-        role: what the picture is for, in messages.
-        max_pixels: the most pixels that are decoded.
+        image: a Pillow image, which is not changed. Modes 'I' and 'F' hold grey, 0..65535 and 0..1.
+        role: what to call the picture in messages.
+        max_pixels: the largest number of pixels to decode.
     Raises:
-        ImageError: too large, damaged (Pillow reads the file only now), or values outside the range.
+        ImageError: the image is too large, damaged (Pillow reads the file only now), or out of range.
     """
     from PIL import ImageOps
 
@@ -97,7 +98,7 @@ def from_pil(image: "PIL.Image.Image", *, role: str = "image", max_pixels: int =
             values = values.astype(np.uint16)
         pixels = from_array(values, role=role).pixels
         return Picture(pixels, None, "PIL image")
-    deep = values.dtype.itemsize == 2
+    deep = values.dtype.itemsize == 2  # Pillow has 16 bits for grey alone
     kinds = {"L": "b-w", "LA": "b-w", "CMYK": "cmyk"}
     kind = "grey16" if deep else kinds.get(upright.mode, "srgb")
     values = values.astype(np.uint16 if deep else np.uint8)  # 16 bits may be big-endian
@@ -105,7 +106,7 @@ def from_pil(image: "PIL.Image.Image", *, role: str = "image", max_pixels: int =
 
 
 def _picture(tensor: Tensor, name: str) -> Picture:
-    """Colour and alpha of (B, 1 or 3 or 4, H, W) apart; grey three times."""
+    """Split (B, 1 or 3 or 4, H, W) into colour and alpha; grey is repeated three times."""
     channels = tensor.shape[1]
     if channels == 1:
         return Picture(tensor.repeat(1, 3, 1, 1), None, name)
@@ -115,7 +116,7 @@ def _picture(tensor: Tensor, name: str) -> Picture:
 
 
 def _checked(values: Tensor, subject: str) -> Tensor:
-    """The values clipped to 0..1; refused if they are clearly on another scale."""
+    """Clip values to 0..1, or refuse them if they are clearly on another scale."""
     low, high = (float(bound) for bound in values.aminmax())
     if not (np.isfinite(low) and np.isfinite(high)):
         raise ImageError(f"{subject} holds NaN or infinite values; every value must be from 0 to 1.")
@@ -126,7 +127,7 @@ def _checked(values: Tensor, subject: str) -> Tensor:
 
 
 def _plain_mode(image: "PIL.Image.Image") -> "PIL.Image.Image":
-    """The image in a mode whose bytes are plain grey, RGB or CMYK, alpha last."""
+    """Convert an image to a mode whose bytes are plain grey, RGB or CMYK, alpha last."""
     mode = image.mode
     if mode == "LAB":
         from PIL import ImageCms

@@ -1,4 +1,4 @@
-"""Colours kept or carried over: luminance and chroma apart, and a picture recoloured to another's colours.
+"""Keeping and transferring colours: luminance apart from chroma, and one picture in another's colours.
 
 Gatys, Bethge, Hertzmann and Shechtman 2016, "Preserving Color in Neural Artistic Style Transfer"
 (arXiv:1606.05897).
@@ -15,17 +15,17 @@ from impasto.choices import ColorMatch
 from impasto.shapes import Image, Mask
 
 LUMA = (0.299, 0.587, 0.114)
-"""Of red, green and blue in the luminance Y' of YIQ (ITU-R BT.601), on encoded values."""
+"""Weights of red, green and blue in the luminance Y' of YIQ (ITU-R BT.601), of encoded values."""
 
 AnyImage: TypeAlias = Float[Tensor, "B 3 _ _"]
 """An `Image` of any size."""
 
 LEVELS = 1024
-"""Steps between the least and the greatest value of a colour when histograms are matched."""
+"""Quantiles taken of each colour when histograms are matched."""
 
 
 def luminance(image: Image) -> Mask:
-    """Y', (B, 1, H, W), 0..1 where the image is."""
+    """The luminance Y' of YIQ, (B, 1, H, W); 0..1 where the image is 0..1."""
     weights = torch.tensor(LUMA, dtype=image.dtype, device=image.device)
     return torch.einsum("bchw,c->bhw", image, weights)[:, None]
 
@@ -36,16 +36,17 @@ def grey(image: Image) -> Image:
 
 
 def with_luminance(image: Image, target: Mask) -> Image:
-    """The image's chroma with another luminance, as far as there are such colours.
+    """Give an image another luminance and keep its chroma (I and Q of YIQ) exactly.
 
-    A luminance that would push red, green or blue out of 0..1 is brought to the nearest that does not: so the
-    chroma (I and Q of YIQ) stays the image's exactly.
+    Where the new luminance would push red, green or blue out of 0..1, the nearest one that does not is used.
 
     Args:
-        image: whose chroma is kept, 0..1.
-        target: (B, 1, H, W).
+        image: the image whose chroma is kept, 0..1.
+        target: the new luminance, (B, 1, H, W), 0..1.
+    Returns:
+        (B, 3, H, W), 0..1.
     """
-    chroma = image - luminance(image)
+    chroma = image - luminance(image)  # RGB of the colour with Y' = 0: adding a grey changes Y' alone
     least, most = -chroma.amin(1, keepdim=True), 1 - chroma.amax(1, keepdim=True)
     return chroma + torch.minimum(torch.maximum(target, least), most)
 
@@ -55,12 +56,12 @@ class Recolor(Protocol):
     """A change of colours, pixel by pixel."""
 
     def __call__(self, image: Image) -> Image:
-        """The image in other colours, perhaps beyond 0..1."""
+        """The image in other colours, which may lie outside 0..1."""
 
 
 @dataclass(frozen=True)
 class Affine:
-    """x ↦ A x + b, for each pixel's red, green and blue, or the channels of another colour space."""
+    """The map x ↦ A x + b of each pixel's channels, in RGB or another colour space."""
 
     matrix: Float[Tensor, "C C"]
     offset: Float[Tensor, " C"]
@@ -73,10 +74,10 @@ class Affine:
 
 @dataclass(frozen=True)
 class Curves:
-    """A rising curve for each colour, straight between its points and level beyond them.
+    """An increasing curve for each of red, green and blue: linear between its points, constant beyond them.
 
     Attributes:
-        points, values: three of each, for red, green and blue.
+        points, values: each curve's arguments and values, three tensors each, for red, green and blue.
     """
 
     points: tuple[Float[Tensor, " _"], ...]
@@ -92,19 +93,19 @@ class Curves:
 
 
 def color_moments(image: Image) -> tuple[Float[Tensor, " 3"], Float[Tensor, "3 3"]]:
-    """Mean colour and covariance of the colours, in float64."""
-    flat = image.double().transpose(0, 1).flatten(1)
+    """The mean colour, (3,), and the covariance of the colours, (3, 3), in float64."""
+    flat = image.double().transpose(0, 1).flatten(1)  # (3, B·H·W)
     return flat.mean(1), torch.cov(flat, correction=0)
 
 
 def match_colors(source: AnyImage, target: AnyImage, how: ColorMatch) -> Recolor:
-    """What gives one picture the colours of another.
+    """Find the map that gives one picture the colours of another (Sec. 3.1 and 4.1 of the paper above).
 
     Args:
-        source: the picture to be recoloured.
-        target: the picture whose colours are wanted.
-        how: mean and covariance by the affine map with A = Σ_t^½ Σ_s^-½ ("symmetric", the paper's image
-            analogies form) or A = L_t L_s⁻¹ ("cholesky"); or "histogram", each colour's by itself.
+        source: the picture to recolour.
+        target: the picture that has the colours.
+        how: "symmetric" and "cholesky" match mean and covariance by an affine map, with A = Σ_t^½ Σ_s^-½ (the
+            paper's image analogies form) and A = L_t L_s⁻¹; "histogram" matches each colour by itself.
     """
     if how == "histogram":
         return _curves(source, target)
@@ -118,7 +119,7 @@ def match_colors(source: AnyImage, target: AnyImage, how: ColorMatch) -> Recolor
 
 
 def match_luminance(source: AnyImage, target: AnyImage) -> Recolor:
-    """What makes one picture grey, with the mean and the deviation of another's luminance (Sec. 3.2)."""
+    """Find the map to grey with the mean and deviation of another picture's luminance (Sec. 3.2)."""
     values, target_values = luminance(source).double(), luminance(target).double()
     factor = float(target_values.std() / values.std().clamp(min=1e-6))
     matrix = factor * torch.tensor(LUMA, dtype=torch.float64).expand(3, 3)
@@ -127,20 +128,22 @@ def match_luminance(source: AnyImage, target: AnyImage) -> Recolor:
 
 
 def matrix_power(covariance: Float[Tensor, "C C"], exponent: float) -> Float[Tensor, "C C"]:
-    """A power of a symmetric positive definite matrix."""
+    """Raise a symmetric positive definite matrix to a power, by its eigenvalues."""
     values, vectors = torch.linalg.eigh(covariance)
+    # Rounding may leave an eigenvalue of 0 slightly negative, which has no root.
     power: Tensor = vectors * values.clamp(min=1e-18).pow(exponent) @ vectors.T
     return power
 
 
 def _curves(source: AnyImage, target: AnyImage) -> Curves:
+    """Map the quantiles of each colour of the source to those of the target."""
     places = torch.linspace(0, 1, LEVELS, dtype=torch.float64)
     points, values = [], []
     for channel in range(3):
         source_quantiles, target_quantiles = (
             _quantiles(image[:, channel], places) for image in (source, target)
         )
-        # A value that many pixels have stands for a range of ranks: it takes the mean of what they would.
+        # A value that many pixels share fills several quantiles: it is mapped to the mean of their targets.
         point, group = torch.unique(source_quantiles, return_inverse=True)
         total = torch.zeros_like(point).index_add_(0, group, target_quantiles)
         points.append(point)
@@ -149,12 +152,14 @@ def _curves(source: AnyImage, target: AnyImage) -> Curves:
 
 
 def _quantiles(values: Tensor, places: Float[Tensor, " P"]) -> Float[Tensor, " P"]:
+    """The values at these places, 0..1, of the sorted values."""
     ordered: Tensor = values.double().flatten().sort().values
     return ordered[(places * (len(ordered) - 1)).round().long().to(ordered.device)]
 
 
 def _along(values: Tensor, points: Float[Tensor, " P"], heights: Float[Tensor, " P"]) -> Tensor:
-    if len(points) == 1:
+    """Interpolate linearly between points; beyond the first and the last the curve is constant."""
+    if len(points) == 1:  # a channel with a single value
         return torch.full_like(values, float(heights[0]))
     upper = torch.searchsorted(points, values.contiguous()).clamp(1, len(points) - 1)
     share = (values - points[upper - 1]) / (points[upper] - points[upper - 1])
@@ -163,10 +168,11 @@ def _along(values: Tensor, points: Float[Tensor, " P"], heights: Float[Tensor, "
 
 
 def _lower(covariance: Float[Tensor, "3 3"]) -> Float[Tensor, "3 3"]:
-    """Cholesky's factor; a picture of one colour gets a little of every other."""
+    """The Cholesky factor L, with a ridge so that a picture of one colour has one too."""
     factor: Tensor = torch.linalg.cholesky(covariance + _little(covariance))
     return factor
 
 
 def _little(covariance: Float[Tensor, "3 3"]) -> Float[Tensor, "3 3"]:
+    """A small multiple of the identity, which makes a singular covariance invertible."""
     return 1e-9 * torch.eye(3, dtype=covariance.dtype, device=covariance.device)

@@ -1,4 +1,4 @@
-"""Masks: pictures of a few areas, each of one colour."""
+"""Colour masks: pictures of a few areas, each painted in one plain colour."""
 
 import math
 from dataclasses import dataclass
@@ -17,27 +17,28 @@ Color = tuple[int, int, int]
 """Red, green and blue, 0..255."""
 
 LEAST = 0.001
-"""Share of a mask's pixels, inside something of that colour, below which it is no area."""
+"""The smallest area, as a fraction of the mask's pixels; only pixels away from edges are counted."""
 
 STRANGE = 0.25
-"""Share of a mask's pixels, at soft edges, that may have none of its areas' colours."""
+"""The largest fraction of a mask's pixels, such as those on soft edges, that no area's colour may match."""
 
 MOST = 16
-"""Areas in a mask."""
+"""The largest number of areas in a mask."""
 
 NEAR = 60.0
-"""Distance, of 0..255, within which two colours are the same: JPEG and soft brushes blur them."""
+"""Colours closer than this, on a scale of 0..255, count as one: JPEG and soft brushes blur them."""
 
 
 @dataclass(frozen=True)
 class ColorMask:
-    """A mask, read.
+    """A mask that has been read.
 
     Attributes:
-        colors: of its areas, the largest first.
-        labels: which of them each pixel belongs to.
-        name: what the user typed.
-        shares: how much of each pixel every area has, 0..255, where borders are soft; None: `labels` say all.
+        colors: the areas' colours, the largest area first.
+        labels: the index of each pixel's area, (H, W).
+        name: what the user typed, for messages.
+        shares: each area's share of every pixel, (N, H, W), 0..255, if borders are soft; None: `labels` alone
+            count.
     """
 
     colors: tuple[Color, ...]
@@ -46,17 +47,17 @@ class ColorMask:
     shares: UInt8[Tensor, "N H W"] | None = None
 
     def find(self, color: Color) -> int | None:
-        """Which area has that colour, or nearly."""
+        """The index of the area whose colour is nearest; None if no colour is within `NEAR`."""
         near = [(_distance(color, known), index) for index, known in enumerate(self.colors)]
         distance, index = min(near)
         return index if distance < NEAR else None
 
     def share(self, index: int) -> float:
-        """Of the mask's pixels that an area has."""
+        """The fraction of the mask's pixels that belong to an area."""
         return float((self.labels == index).double().mean())
 
     def soft(self, index: int, height: int, width: int) -> Mask:
-        """An area at that size, (1, 1, height, width), 0..1; the areas of a mask sum to 1 everywhere."""
+        """One area resized to (1, 1, height, width), 0..1. The areas of a mask sum to 1 at every pixel."""
         hard = (self.labels == index).float()[None, None]
         if self.shares is not None:
             hard = self.shares[index].float()[None, None] / 255
@@ -67,16 +68,20 @@ class ColorMask:
 
 
 def read_color_mask(picture: Picture, *, role: str = "mask") -> ColorMask:
-    """The areas of a mask. Pixels whose colour is none of the main ones, as at soft edges, go to the nearest.
+    """Find the areas of a mask. Pixels of in-between colours, as on soft edges, go to the nearest area.
 
+    Args:
+        picture: the mask, of any size.
+        role: what to call it in messages.
     Raises:
         ImageError: it has too many colours, as a photograph has.
     """
-    levels = (picture.pixels[0] * 255).round().clamp(0, 255).long()
+    levels = (picture.pixels[0] * 255).round().clamp(0, 255).long()  # (3, H, W)
+    # Each colour becomes one number, so that equal colours can be counted.
     codes, where = torch.unique((levels[0] << 16) | (levels[1] << 8) | levels[2], return_inverse=True)
     counts = torch.bincount(where.flatten(), minlength=len(codes))
     flat = torch.bincount(where[_flat(picture.pixels)], minlength=len(codes))
-    every = torch.stack([codes >> 16, (codes >> 8) & 255, codes & 255], dim=1).double()
+    every = torch.stack([codes >> 16, (codes >> 8) & 255, codes & 255], dim=1).double()  # (colours, 3)
     palette: list[int] = []
     for index in flat.argsort(descending=True, stable=True).tolist():
         if int(flat[index]) < LEAST * where.numel():
@@ -99,10 +104,10 @@ def read_color_mask(picture: Picture, *, role: str = "mask") -> ColorMask:
 
 
 def read_color(text: str) -> Color:
-    """A colour as people write it: black, #ff0000, rgb(255, 0, 0).
+    """Parse a colour as people write it: black, #ff0000, rgb(255, 0, 0).
 
     Raises:
-        SettingsError: it is none.
+        SettingsError: the text is not a colour.
     """
     try:
         red, green, blue = ImageColor.getrgb(text.strip())[:3]
@@ -114,13 +119,13 @@ def read_color(text: str) -> Color:
 
 
 def format_color(color: Color) -> str:
-    """As in #ff0000."""
+    """Write a colour in the form #ff0000."""
     return "#{:02x}{:02x}{:02x}".format(*color)
 
 
 def _flat(pixels: Image) -> Bool[Tensor, "H W"]:
-    """Where a pixel's neighbours have nearly its colour: not on an edge, however soft."""
-    most, least = F.max_pool2d(pixels, 3, 1, 1), -F.max_pool2d(-pixels, 3, 1, 1)
+    """Where a pixel and its neighbours have nearly the same colour, that is, away from any edge."""
+    most, least = F.max_pool2d(pixels, 3, 1, 1), -F.max_pool2d(-pixels, 3, 1, 1)  # over 3×3 pixels
     return ((most - least) < 0.1).all(1)[0]
 
 

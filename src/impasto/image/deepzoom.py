@@ -1,8 +1,8 @@
-"""Deep-zoom pyramids: a picture as small tiles at every scale, for viewers that load only what is looked at.
+"""Deep-zoom pyramids: a picture in small tiles at every scale, for viewers that load only what they show.
 
-`out.dzi` says how large the picture is and `out_files/LEVEL/COLUMN_ROW.jpg` are its tiles; level 0 is one
-pixel, and every level is twice the one before. `out.szi` is the same in one zip file, uncompressed, so that a
-viewer can fetch single tiles from it. The manifest lies beside the levels as `manifest.json`.
+`out.dzi` holds the size of the picture, and `out_files/LEVEL/COLUMN_ROW.jpg` are its tiles. Level 0 is one
+pixel, and each level is twice the size of the one before. `out.szi` is the same in one zip file, uncompressed
+so that a viewer can fetch single tiles from it. The manifest lies beside the levels as `manifest.json`.
 """
 
 import os
@@ -26,15 +26,15 @@ from impasto.storage.atomic import atomic_write, hidden_sibling
 from impasto.storage.paths import check_writable, is_protected
 
 TILE = 254
-"""Pixels a tile is apart from its neighbours; with the overlap on both sides it is 256, as viewers expect."""
+"""Pixels from one tile to the next. With the overlap on both sides a tile has 256, as viewers expect."""
 OVERLAP = 1
-"""Pixels that a tile shows of its neighbour on each inner side, so that no seam is seen when zoomed."""
+"""Pixels that a tile repeats of its neighbour on each inner side, so that no seam shows when zoomed in."""
 
 _MANIFEST = "manifest.json"
-_LARGEST = 64 * 2**20  # bytes that are read of a manifest
-# libvips' own list of properties in a pyramid; it says when it was written, so no two would be alike
+_LARGEST = 64 * 2**20  # the most bytes that are read of a manifest
+# libvips' own list of properties. It contains the time of writing, so no two files would be equal.
 _VIPS_LIST = "vips-properties.xml"
-_DESKTOP = (".DS_Store", "Thumbs.db", "desktop.ini")  # what looking at a folder leaves in it
+_DESKTOP = (".DS_Store", "Thumbs.db", "desktop.ini")  # files that desktops leave in folders
 _TILE_NAME = re.compile(r"\d+_\d+\.(jpe?g|png|webp)")
 _SZI_LIST = (
     '<?xml version="1.0"?>\n<image xmlns="http://www.pathozoom.com/szi" version="1.0">\n  <properties>\n'
@@ -44,14 +44,14 @@ _SZI_ENTRY = '    <property>\n      <name>{}</name>\n      <value type="gint">{}
 
 
 def check_pyramid(name: str) -> None:
-    """Refuse a path whose `.dzi` or tiles could not be written, or would destroy what is no pyramid.
+    """Refuse a path if its `.dzi` or tiles could not be written, or would replace anything but a pyramid.
 
     Args:
         name: 'out.dz' or 'out.dzi'.
     Raises:
-        ImageError: what `check_writable` refuses, for the `.dzi`; a link, as the two would not lie side by
-            side; tiles that are read-only, or a folder of their name with anything else in it than a pyramid.
-        OSError: a name too long.
+        ImageError: `check_writable` refuses the `.dzi`; one of the two is a link, so that they would not lie
+            side by side; the tiles are read-only; or their folder holds something else than a pyramid.
+        OSError: the name is too long.
     """
     index, tiles = _places(name)
     check_writable(str(Path(name).with_suffix(".dzi")))
@@ -80,24 +80,24 @@ def check_pyramid(name: str) -> None:
 def write_pyramid(values: NDArray[np.uint8], name: str, quality: int, manifest: str | None) -> None:
     """Write a pyramid, whole or not at all.
 
-    Everything is made in a hidden folder beside its place. A `.szi` is one file and takes its place in one
-    rename. A `.dzi` and its tiles are two, and no two names are swapped at once: the old `.dzi` is put aside,
-    then the old tiles; the new tiles come, and the new `.dzi` last. It is what a viewer opens, so that in
-    between a viewer finds no picture, never new tiles under an old size. If one of the renames fails, or
-    Ctrl-C comes, they are undone. If the process is killed or the power fails between the first and the last,
-    there is no picture of that name, and the old and the new lie in the hidden folder ('.impasto-…'). If the
-    undoing fails, the folder is kept too, and the message names it.
+    Everything is made in a hidden folder beside its final place. A `.szi` is one file, and one rename puts it
+    there. A `.dzi` and its tiles are two, and no system renames two at once. So the old `.dzi` is moved away
+    first, then the old tiles; the new tiles follow, and the new `.dzi` comes last. Viewers open the `.dzi`,
+    so in between they find no picture, and never new tiles with an old size. If a rename fails, or Ctrl-C
+    comes, the renames are undone. If the process is killed or the power fails in between, there is no picture
+    of that name, and the old and the new lie in the hidden folder ('.impasto-…'). If the renames cannot be
+    undone, the folder is kept as well, and the message names it.
 
     Args:
-        values: (H, W, 3), tiles become JPEG, or (H, W, 4), tiles become PNG.
+        values: (H, W, 3), whose tiles become JPEG, or (H, W, 4), whose tiles become PNG.
         name: '….dz', '….dzi' or '….szi', checked before.
-        quality: 1..100, of JPEG tiles.
-        manifest: JSON text to put in.
+        quality: of JPEG tiles, 1..100.
+        manifest: JSON text to store.
     Raises:
-        ImageError: a full disk or another failure of libvips; an old picture that could not be put back.
-        OSError: a file that cannot be written.
+        ImageError: the disk is full, libvips fails otherwise, or an old picture could not be put back.
+        OSError: a file cannot be written.
     Warns:
-        ImpastoWarning: what is left of the older tiles could not be removed.
+        ImpastoWarning: what is left of the old tiles could not be removed.
     """
     single = Path(name).suffix.lower() in SZI.suffixes
     target = Path(os.path.realpath(name)) if single else _places(name)[0]  # a link to a .szi stays a link
@@ -120,13 +120,13 @@ def write_pyramid(values: NDArray[np.uint8], name: str, quality: int, manifest: 
 
 
 def read_pyramid_manifest(name: str, subject: str) -> str | None:
-    """The manifest in a pyramid; None if it has none.
+    """Read the manifest in a pyramid; None if it has none.
 
     Args:
-        name: '….dz' (then `….dzi` is looked for), '….dzi' or '….szi'.
+        name: '….dz' (which means `….dzi`), '….dzi' or '….szi'.
         subject: what to call it in messages.
     Raises:
-        ImageError: it cannot be read, or is no pyramid.
+        ImageError: the file cannot be read, or is not a pyramid.
     """
     if Path(name).suffix.lower() in SZI.suffixes:
         return _zipped_manifest(name, subject)
@@ -143,14 +143,14 @@ def read_pyramid_manifest(name: str, subject: str) -> str | None:
 
 
 def _places(name: str) -> tuple[Path, Path]:
-    """The `.dzi` and the folder of tiles, side by side; links among the folders above are followed."""
+    """The paths of the `.dzi` and of the tiles' folder beside it; links in the folders above are followed."""
     path = Path(name)
     folder = Path(os.path.realpath(path.parent))
     return folder / f"{path.stem}.dzi", folder / f"{path.stem}_files"
 
 
 def _stranger(tiles: Path) -> str | None:
-    """The first thing found where tiles would go that no pyramid has; None if it could be one."""
+    """The first entry in the place of the tiles that no pyramid has; None if they could be a pyramid's."""
     if not tiles.is_dir():
         return tiles.name
 
@@ -172,29 +172,30 @@ def _stranger(tiles: Path) -> str | None:
 
 
 def _make(values: NDArray[np.uint8], work: Path, quality: int, manifest: str | None) -> None:
-    """`new.dzi` and `new_files` in the work folder."""
-    # the profile is 480 bytes of each tile; some browsers show what has none in the colours of the screen
+    """Write `new.dzi` and `new_files` to the work folder."""
+    # The profile costs 480 bytes a tile. Without one, some browsers show a tile in the screen's own colours.
     suffix = (
         f".jpg[Q={quality},optimize_coding,profile=srgb]" if values.shape[2] == 3 else ".png[profile=srgb]"
     )
     options: dict[str, Any] = {"tile_size": TILE, "overlap": OVERLAP, "keep": "none"}
-    # bytes, as a folder's name need not be UTF-8
+    # As bytes, because a folder's name need not be UTF-8.
     to_vips(values, "srgb", None).dzsave(os.fsencode(work / "new"), suffix=suffix, **options)
     tiles = work / "new_files"
     (tiles / _VIPS_LIST).unlink(missing_ok=True)
     if manifest is not None:
-        # what UTF-8 cannot hold, half a surrogate pair, becomes its JSON escape
+        # UTF-8 cannot hold half a surrogate pair: it becomes its JSON escape.
         (tiles / _MANIFEST).write_bytes(manifest.encode(errors="backslashreplace"))
 
 
 def _files(folder: Path) -> list[Path]:
+    """All files in a folder and in those below, sorted, so that the order is the same on every system."""
     return sorted(Path(inside, file) for inside, _, files in os.walk(folder) for file in files)
 
 
 def _swap(work: Path, index: Path, name: str) -> None:
-    """The new pair in the place of the old, which is then in the work folder; see `write_pyramid`."""
+    """Move the new pair into the place of the old, and the old into the work folder; see `write_pyramid`."""
     tiles = index.with_name(f"{index.stem}_files")
-    for path in _files(work):  # all tiles are on the disk before anything points to them
+    for path in _files(work):  # all tiles reach the disk before anything points to them
         with open(path, "r+b") as file:
             os.fsync(file.fileno())
     for new, old in ((work / "new.dzi", index), (work / "new_files", tiles)):
@@ -207,7 +208,7 @@ def _swap(work: Path, index: Path, name: str) -> None:
             if source.exists():
                 os.replace(source, destination)
     except BaseException as error:
-        if not last[0].exists():  # Ctrl-C after the last move: the new picture stands
+        if not last[0].exists():  # Ctrl-C after the last move: the new picture is complete
             raise
         try:
             for source, destination in reversed(moves):
@@ -236,7 +237,7 @@ def _clear(work: Path) -> None:
 
 
 def _zip(work: Path, target: Path, width: int, height: int) -> None:
-    """The pair in the work folder as one zip file. A tile that is in is removed: the disk holds one copy."""
+    """Zip the pair in the work folder. Each tile is removed once it is zipped, so the disk holds one copy."""
     stem = os.fsencode(target.stem).decode(errors="replace")  # a zip file's names are UTF-8
     listed = "".join(_SZI_ENTRY.format(*entry) for entry in (("ImageWidth", width), ("ImageHeight", height)))
     with atomic_write(target) as file, zipfile.ZipFile(file, "w") as archive:
@@ -249,14 +250,15 @@ def _zip(work: Path, target: Path, width: int, height: int) -> None:
 
 
 def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
-    """One member, the same on every day and system, readable by everyone once unpacked."""
-    member = zipfile.ZipInfo(name)  # of 1980, stored
+    """Add one member. Its bytes depend on neither day nor system, and everyone may read it once unpacked."""
+    member = zipfile.ZipInfo(name)  # dated 1980, uncompressed
     member.create_system = 3
     member.external_attr = 0o644 << 16
     archive.writestr(member, data)
 
 
 def _zipped_manifest(name: str, subject: str) -> str | None:
+    """`read_pyramid_manifest` of a `.szi`."""
     with read_errors(name, subject), open(name, "rb") as file:
         try:
             with zipfile.ZipFile(file) as archive:

@@ -1,4 +1,4 @@
-"""Pictures as the bytes of a file."""
+"""Encoding pictures as the bytes of a file."""
 
 import warnings
 from pathlib import Path
@@ -17,11 +17,17 @@ from impasto.image.xmp import pack
 
 
 def encode_picture(picture: Picture, ending: str, *, quality: int = 92) -> bytes:
-    """A picture as the bytes of a file, 8 bits, without a manifest.
+    """Encode a picture with 8 bits a channel and without a manifest.
 
     Args:
-        ending: as in `write_picture`, of a format that is one file.
-        quality: as there.
+        picture: one picture.
+        ending: as in `write_picture`, of a format that is a single file.
+        quality: as in `write_picture`, 1..100.
+    Returns:
+        the bytes of the file.
+    Raises:
+        SettingsError: the ending is unknown.
+        ImageError: the picture is a batch, has NaN, or cannot be encoded.
     """
     known = _output_format(f"picture{ending}")
     flat = picture if known.alpha else _over_white(picture, known)
@@ -29,6 +35,7 @@ def encode_picture(picture: Picture, ending: str, *, quality: int = 92) -> bytes
 
 
 def _output_format(name: str) -> Format:
+    """The format that a file's ending asks for; a SettingsError for an unknown ending."""
     suffix = Path(name).suffix
     known = by_suffix(suffix)
     if known is None:
@@ -38,6 +45,7 @@ def _output_format(name: str) -> Format:
 
 
 def _packet(manifest: str, known: Format, name: str) -> bytes:
+    """The XMP packet for a format; an ImageError if it is too long even when compressed."""
     packet = pack(manifest, known.packet)
     if known.packet is not None and len(packet) > known.packet:
         raise ImageError(
@@ -48,6 +56,7 @@ def _packet(manifest: str, known: Format, name: str) -> bytes:
 
 
 def _over_white(picture: Picture, known: Format) -> Picture:
+    """Lay a picture over white, with a warning if that changes it."""
     if picture.alpha is None:
         return picture
     if bool((picture.alpha < 1).any()):
@@ -61,20 +70,21 @@ def _over_white(picture: Picture, known: Format) -> Picture:
 
 
 def _encode(values: NDArray[Any], known: Format, quality: int, packet: bytes | None) -> bytes:
-    """The file's bytes for (H, W, 3) or (H, W, 4) whole numbers."""
+    """Encode (H, W, 3) or (H, W, 4) whole numbers, uint8 or uint16."""
     if known is HEIC:
         return heic.encode(values, quality, pyvips.Operation.call("profile_load", "srgb"), packet)
     image = to_vips(values, "rgb16" if values.dtype == np.uint16 else "srgb", None)
-    image = image.copy(xres=72 / 25.4, yres=72 / 25.4)  # pixels per mm; libvips' own 1 would print huge
+    image = image.copy(xres=72 / 25.4, yres=72 / 25.4)  # pixels per mm; libvips' default of 1 prints huge
     if packet is not None:
         image.set_type(pyvips.GValue.blob_type, "xmp-data", packet)
     lossy: dict[str, Any] = {"Q": quality}
     options: dict[Format, dict[str, Any]] = {
         JPEG: lossy | {"optimize_coding": True},
-        # exact: colours under full transparency are kept
+        # exact keeps the colours of fully transparent pixels
         WEBP: lossy | {"lossless": quality == 100, "exact": True, "smart_subsample": True},
+        # a classic TIFF has offsets of 32 bits
         TIFF: {"compression": "deflate", "predictor": "horizontal", "bigtiff": values.nbytes > 3_900_000_000},
-        # effort 4, libvips' default, takes 7 times as long for a file 6 % smaller
+        # effort 4, libvips' default, takes 7 times as long for a file that is 6 % smaller
         AVIF: lossy | {"lossless": quality == 100, "effort": 3},
     }
     encoded = image.write_to_buffer(known.suffixes[0], keep="xmp", profile="srgb", **options.get(known, {}))

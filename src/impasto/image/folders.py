@@ -1,4 +1,4 @@
-"""Picture files in folders."""
+"""Finding the picture files in folders."""
 
 import os
 import warnings
@@ -13,10 +13,12 @@ AnyPath: TypeAlias = Union[str, "os.PathLike[str]"]
 
 
 def picture_files(given: Sequence[AnyPath]) -> list[str]:
-    """Pictures as they are, and those in folders, in the order of their names.
+    """Replace each folder in a list by the pictures in it, sorted by name; other paths stay as they are.
 
     Raises:
-        ImageError: a folder that cannot be read or has no pictures.
+        ImageError: a folder cannot be read or has no pictures.
+    Warns:
+        ImpastoWarning: a folder has files that are not pictures, which are left out.
     """
     files: list[str] = []
     for path in given:
@@ -25,7 +27,7 @@ def picture_files(given: Sequence[AnyPath]) -> list[str]:
 
 
 def _in_folder(folder: Path) -> list[str]:
-    """The files that start or end like a picture, by name; a picture that is damaged is still one."""
+    """The pictures in a folder, sorted by name. A damaged picture counts, so that it is reported later."""
     try:
         files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     except OSError as error:
@@ -42,7 +44,7 @@ def _in_folder(folder: Path) -> list[str]:
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a file starts or ends like a picture; one that is damaged is still one."""
+    """Whether a file's ending or its first bytes are a picture's. A damaged picture counts as one."""
     if by_suffix(path.suffix) or path.suffix.lower() == ".gif":
         return True
     try:

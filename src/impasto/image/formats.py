@@ -1,23 +1,24 @@
-"""The file formats: how each is recognised, and what it can hold."""
+"""File formats: how to recognise each, and what it can hold."""
 
 from dataclasses import dataclass
 
 HEAD = 4096
-"""Bytes of a file that `sniff` and `describe` want to see."""
+"""How many of a file's first bytes `sniff` and `describe` need."""
 
 
 @dataclass(frozen=True)
 class Format:
-    """A file format that pictures are read from, written to, or both.
+    """A file format that can be read, written, or both.
 
     Args:
         name: as people write it.
-        loader: libvips' operation that reads it; no other is ever called. Empty if it is only written.
-        suffixes: endings that mean this format when writing; empty if it is only read.
-        alpha: whether it holds transparency.
-        bits: bits per channel that can be written.
-        packet: bytes an XMP packet may have, or None for no practical limit.
-        longest: pixels a side may have.
+        loader: the libvips operation that reads it; no other is ever called. Empty for a format that is only
+            written.
+        suffixes: the endings that choose this format for writing; empty for a format that is only read.
+        alpha: whether it can hold transparency.
+        bits: the bits per channel that can be written.
+        packet: the largest XMP packet in bytes; None for no practical limit.
+        longest: the longest side in pixels.
     """
 
     name: str
@@ -45,7 +46,7 @@ READABLE = ", ".join(known.name for known in FORMATS if known.loader)
 WRITABLE = ", ".join(suffix for known in FORMATS for suffix in known.suffixes)
 
 DZI_NAMESPACE = b"schemas.microsoft.com/deepzoom"
-"""What every .dzi has at its start."""
+"""What every .dzi contains near its start."""
 
 _MAGIC = (
     (b"\xff\xd8\xff", JPEG),
@@ -76,9 +77,9 @@ _RAW = (".dng", ".nef", ".nrw", ".cr2", ".arw", ".srw", ".pef", ".orf", ".rw2", 
 
 
 def sniff(head: bytes, suffix: str = "") -> Format | None:
-    """The format that a file's first bytes announce; None if it is none of ours.
+    """Recognise a file's format by its first bytes; None if it cannot be read.
 
-    The name counts only for camera raw files: they are TIFF outside, with a thumbnail as the first picture.
+    The ending matters for camera raw files alone: they look like TIFF, with a thumbnail as the first picture.
     """
     if suffix.lower() in _RAW:
         return None
@@ -90,13 +91,13 @@ def sniff(head: bytes, suffix: str = "") -> Format | None:
     if head[4:8] == b"ftyp" and head[8:12] in _AVIF_BRANDS:
         return AVIF
     if head[4:8] == b"ftyp" and head[8:12] in _HEIC_BRANDS:
-        # 'mif1' says only "a HEIF picture"; the brands after it say which
+        # 'mif1' means just "a HEIF picture"; the brands after it say which kind.
         return AVIF if b"avif" in head[16 : int.from_bytes(head[:4], "big")] else HEIC
     return None
 
 
 def describe(head: bytes, suffix: str = "") -> str:
-    """What a file that is no picture of ours seems to be, for a message: 'text', 'a PDF document'..."""
+    """Say what a file that cannot be read seems to be, for a message: 'text', 'a PDF document', …"""
     if suffix.lower() in _RAW:
         return "a camera raw file"
     if head.startswith(b"PK\x03\x04") and suffix.lower() in SZI.suffixes:
@@ -114,12 +115,12 @@ def describe(head: bytes, suffix: str = "") -> str:
     if start.startswith((b"<!doctype html", b"<html")):
         return "a web page"
     try:
-        head[: HEAD - 4].decode()  # 4 short: the last character may be cut
+        head[: HEAD - 4].decode()  # 4 bytes short, because the last character may be cut
     except UnicodeDecodeError:
         return "data of an unknown kind"
     return "data of an unknown kind" if b"\0" in head else "text"
 
 
 def by_suffix(suffix: str) -> Format | None:
-    """The format written under a file ending ('.png', any case); None if there is none."""
+    """The format that is written for an ending such as '.png', in any case; None if there is none."""
     return next((known for known in FORMATS if suffix.lower() in known.suffixes), None)

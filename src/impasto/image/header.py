@@ -1,4 +1,4 @@
-"""What a file says of itself before it is decoded. Loads no torch."""
+"""Reading a picture file's header before decoding it. Does not load torch."""
 
 import difflib
 import os
@@ -13,7 +13,7 @@ import pyvips
 from impasto.errors import ImageError
 from impasto.image.formats import HEAD, READABLE, Format, describe, sniff
 
-# only the loaders in formats.py are called by name; this closes the rest to everything else in the process
+# Impasto calls only the loaders of formats.py. This keeps the rest of the process from libvips' unsafe ones.
 pyvips.block_untrusted_set(True)
 
 VipsImage: TypeAlias = Any
@@ -22,11 +22,11 @@ VipsImage: TypeAlias = Any
 
 @dataclass(frozen=True)
 class Header:
-    """A picture file that can be opened.
+    """The header of a picture file.
 
     Attributes:
-        format: its name.
-        height, width: in pixels, as they are stored.
+        format: the format's name.
+        height, width: in pixels, as stored, that is, before the EXIF orientation is applied.
     """
 
     format: str
@@ -37,12 +37,12 @@ class Header:
 def read_header(
     path: str | os.PathLike[str], *, role: str = "image", max_pixels: int = 400_000_000
 ) -> Header:
-    """Look at a picture file without decoding it.
+    """Read a picture file's header without decoding the pixels.
 
     Args:
         path, role, max_pixels: as in `read_picture`.
     Raises:
-        ImageError: as `read_picture`, but for damage further on in the file.
+        ImageError: as `read_picture`, except that damage later in the file goes unnoticed.
     """
     name = os.fspath(path)
     subject = f"{role} '{name}'"
@@ -53,7 +53,11 @@ def read_header(
 
 
 def check_pixels(height: int, width: int, max_pixels: int, subject: str) -> None:
-    """Refuse a picture of more pixels than are to be decoded, with an ImageError."""
+    """Refuse a picture that is too large to decode.
+
+    Raises:
+        ImageError: it has more than `max_pixels`; `subject` names it in the message.
+    """
     if height * width > max_pixels:
         raise ImageError(
             f"{subject} is {width}×{height}, {height * width:,} pixels; at most {max_pixels:,} are read. "
@@ -62,7 +66,11 @@ def check_pixels(height: int, width: int, max_pixels: int, subject: str) -> None
 
 
 def read_bytes(name: str, subject: str) -> tuple[bytes, Format]:
-    """All bytes of a file that starts like a picture; of another only the start is read."""
+    """Read a file that starts like a picture, and recognise its format. Of any other only the start is read.
+
+    Raises:
+        ImageError: the file is missing, empty, unreadable, or not a picture.
+    """
     suffix = Path(name).suffix
     with read_errors(name, subject), open(name, "rb") as file:
         head = file.read(HEAD)
@@ -79,7 +87,11 @@ def read_bytes(name: str, subject: str) -> tuple[bytes, Format]:
 
 
 def open_image(data: bytes, known: Format, subject: str) -> VipsImage:
-    """The header; pixels are decoded when they are asked for."""
+    """Open a picture with libvips, which decodes the pixels only when they are asked for.
+
+    Raises:
+        ImageError: the header is damaged.
+    """
     source = pyvips.Source.new_from_memory(data)
     try:
         return getattr(pyvips.Image, known.loader)(source, access="sequential", fail_on="error")
@@ -88,14 +100,14 @@ def open_image(data: bytes, known: Format, subject: str) -> VipsImage:
 
 
 def damage_error(subject: str, known: Format, error: pyvips.Error) -> ImageError:
-    """What to raise when libvips cannot go on with a file."""
+    """The error to raise when libvips fails on a file."""
     return ImageError(
         f"{subject} is cut off or damaged ({known.name}: {vips_reason(error)}). Copy or export it again."
     )
 
 
 def vips_reason(error: pyvips.Error) -> str:
-    """libvips' words for a failure, in one line."""
+    """libvips' reason for a failure, in one line."""
     lines = [line.strip() for line in (error.detail or "").splitlines()]
     lines = [line for line in lines if line and "bad seek" not in line]
     return lines[0].rstrip(".") if lines else "libvips cannot read it"
@@ -103,13 +115,13 @@ def vips_reason(error: pyvips.Error) -> str:
 
 @contextmanager
 def read_errors(name: str, subject: str) -> Iterator[None]:
-    """Whatever goes wrong with opening and reading a file inside becomes an ImageError with the way out.
+    """Turn whatever goes wrong while a file is opened and read into an ImageError with advice.
 
     Args:
         name: the file.
         subject: what to call it in messages.
     Raises:
-        ImageError: missing, a folder, closed to this user, or unreadable.
+        ImageError: the file is missing, a folder, not permitted, or unreadable.
     """
     try:
         yield
@@ -126,7 +138,7 @@ def read_errors(name: str, subject: str) -> Iterator[None]:
 
 
 def _near(name: str) -> str:
-    """The way out of a missing file: the name most like it, or the folder that is missing."""
+    """Advice on a missing file: the most similar name in its folder, or that the folder is missing."""
     path = Path(name)
     if not path.parent.is_dir():
         return f" Neither does its folder, {path.parent.absolute()}."

@@ -1,4 +1,4 @@
-"""HEIC through pillow-heif (optional): libvips' binary wheel has no HEVC."""
+"""HEIC through the optional package pillow-heif, because libvips' binary wheel has no HEVC."""
 
 import io
 from types import ModuleType
@@ -15,8 +15,11 @@ NEEDED = "HEIC needs one more package. Run pip install 'impasto[heic]'"
 
 
 def decode(data: bytes, subject: str) -> VipsImage:
-    """The primary picture of a HEIC file, upright, at the file's own depth, with its profile.
+    """Decode the primary picture of a HEIC file, upright, at the file's own bit depth, with its profile.
 
+    Args:
+        data: the file.
+        subject: what to call it in messages.
     Raises:
         ImageError: pillow-heif is not installed, or the file is damaged.
     """
@@ -35,15 +38,17 @@ def decode(data: bytes, subject: str) -> VipsImage:
 
 
 def encode(values: NDArray[Any], quality: int, profile: bytes, packet: bytes | None) -> bytes:
-    """A HEIC file.
+    """Encode a HEIC file.
 
     Args:
         values: (H, W, 3) or (H, W, 4), uint8.
-        quality: 1..100; from 90 the colour is not halved.
-        profile: ICC profile to embed.
-        packet: XMP to embed, or None.
+        quality: 1..100; below 90 colour is stored at half the resolution.
+        profile: the ICC profile to embed.
+        packet: the XMP packet to embed, or None.
+    Returns:
+        the bytes of the file.
     Raises:
-        ImageError: pillow-heif is not installed, or will not write the picture.
+        ImageError: pillow-heif is not installed, or cannot write the picture.
     """
     heif = load(f"{NEEDED}, or choose .avif.")
     height, width, channels = values.shape
@@ -61,7 +66,11 @@ def encode(values: NDArray[Any], quality: int, profile: bytes, packet: bytes | N
 
 
 def load(message: str) -> ModuleType:
-    """pillow-heif's module; an ImageError with the message if it is not installed."""
+    """Import pillow-heif.
+
+    Raises:
+        ImageError: it is not installed; `message` is the error's text.
+    """
     try:
         import pillow_heif
     except ImportError as error:

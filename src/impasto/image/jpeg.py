@@ -1,4 +1,4 @@
-"""Decoding JPEG strictly: where a file ends too early, libjpeg fills in grey and only warns."""
+"""Strict decoding of JPEG: where a file ends too early, libjpeg fills in grey and only warns."""
 
 import threading
 from typing import Any
@@ -8,22 +8,22 @@ import pyvips
 from impasto.errors import ImageError
 
 _LOCK = threading.Lock()
-"""libvips has one buffer of messages for all threads; a decoding must see its own."""
+"""libvips has one buffer of messages for all threads, so only one decoding at a time may use it."""
 
 
 def decode(data: bytes, subject: str) -> Any:
-    """All pixels of a JPEG, as a pyvips.Image in memory.
+    """Decode all pixels of a JPEG into a pyvips.Image in memory.
 
-    libvips stops at libjpeg's warnings if it is asked to, but overlooks those of the last rows; and some
-    warnings do no harm, such as one about bytes between two markers. So a warning stops the decoding, a
-    harmless one starts it again without stopping, and libjpeg's messages are read at the end.
-    A progressive file that ends exactly between two of its passes is a valid, coarser JPEG, and is read.
+    libvips can stop at libjpeg's warnings, but it overlooks those about the last rows. And some warnings are
+    harmless, such as one about bytes between two markers. So the first attempt stops at a warning. If that
+    was harmless, the second goes on to the end, where libjpeg's messages are read.
+    A progressive file that ends exactly between two of its passes is a valid, coarser JPEG, and is accepted.
 
     Args:
         data: the file.
         subject: what to call it in messages.
     Raises:
-        ImageError: it ends too early or is damaged.
+        ImageError: the file ends too early or is damaged.
         pyvips.Error: it cannot be decoded for another reason.
     """
     with _LOCK:
@@ -42,12 +42,13 @@ def decode(data: bytes, subject: str) -> Any:
 
 
 def _decode(data: bytes, fail_on: str) -> Any:
+    """Decode with libvips, which stops at a "warning" or at an "error"."""
     source = pyvips.Source.new_from_memory(data)
     return pyvips.Image.jpegload_source(source, access="sequential", fail_on=fail_on).copy_memory()
 
 
 def _damage(messages: str) -> str:
-    """The first of libjpeg's messages (jerror.h) that means lost pixels; "" if there is none."""
+    """The first of libjpeg's messages (jerror.h) that means lost pixels; "" if none does."""
     for line in messages.splitlines():
         message = line.partition("VipsJpeg: ")[2]
         lost = message.startswith("Corrupt JPEG data") and "extraneous bytes" not in message
@@ -57,6 +58,7 @@ def _damage(messages: str) -> str:
 
 
 def _damaged(subject: str, messages: str) -> ImageError:
+    """The error for a file about which libjpeg left these messages."""
     return ImageError(
         f"{subject} is cut off or damaged (JPEG: {_damage(messages).rstrip('.')}). Copy or export it again."
     )

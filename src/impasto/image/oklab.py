@@ -1,4 +1,4 @@
-"""Oklab, a colour space with lightness apart from colour, and the way back into the colours of sRGB.
+"""Oklab, a colour space that separates lightness from colour, and the conversion back to sRGB.
 
 Björn Ottosson, "A perceptual color space for image processing" (2020, https://bottosson.github.io/posts/oklab/).
 L is lightness, from 0 (black) to 1 (white); a runs from green to red, b from blue to yellow. Both are 0 for
@@ -18,7 +18,7 @@ Lab: TypeAlias = Float[Tensor, "B 3 H W"]
 """L, a and b of Oklab."""
 
 Pixels: TypeAlias = Float[Tensor, "B 3 _ _"]
-"""Some rows of a picture, in any colour space."""
+"""Rows of a picture, in any colour space."""
 
 RGB_TO_LMS = (
     (0.4122214708, 0.5363325363, 0.0514459929),
@@ -35,48 +35,49 @@ LMS_TO_LAB = (
 """Cube roots of the cone responses to L, a and b (Ottosson's numbers)."""
 
 BISECTIONS = 16
-"""Steps in the search for the chroma that sRGB can show: it is found to 2⁻¹⁶ of the chroma asked for."""
+"""Steps in the search for the largest chroma that sRGB can show, which is exact to 2⁻¹⁶ of the original."""
 
 TOLERANCE = 1e-6
-"""Overshoot, relative to the pixel's largest value in linear light, that is rounding and simply clamped."""
+"""Overshoot, relative to the pixel's largest linear value, that counts as rounding and is clamped."""
 
 STRIP = 1 << 20
-"""Pixels converted at a time: bounds the memory that a large picture needs besides its own."""
+"""Pixels converted at a time, which bounds the extra memory that a large picture needs."""
 
 
 def to_oklab(image: Image) -> Lab:
-    """L, a and b of sRGB-encoded pixels, 0..1."""
+    """Convert sRGB-encoded pixels, (B, 3, H, W), 0..1, to L, a and b of Oklab."""
     return _by_rows(_to_oklab, image)
 
 
 def to_srgb(lab: Lab) -> Image:
-    """sRGB-encoded pixels, 0..1, of L, a and b.
+    """Convert L, a and b of Oklab, (B, 3, H, W), to sRGB-encoded pixels, 0..1.
 
-    A colour that sRGB cannot show keeps its lightness and its hue (in Oklab) and loses chroma until sRGB can
-    show it. Lightness beyond 0..1 becomes black or white.
+    A colour that sRGB cannot show keeps its lightness and hue, and loses chroma until sRGB can show it.
+    Lightness outside 0..1 becomes black or white.
     """
     return _by_rows(_to_srgb, lab)
 
 
 def _to_oklab(rows: Pixels) -> Pixels:
+    # The decoding of IEC 61966-2-1; its inverse is in `_to_srgb`.
     linear = torch.where(rows <= 0.04045, rows / 12.92, ((rows + 0.055) / 1.055).clamp(min=0).pow(2.4))
     return _mix(_mix(linear, _matrix(RGB_TO_LMS)).clamp(min=0).pow(1 / 3), _matrix(LMS_TO_LAB))
 
 
 def _to_srgb(rows: Pixels) -> Pixels:
     linear = _linear(rows)
-    flat = rows.transpose(0, 1).flatten(1)
+    flat = rows.transpose(0, 1).flatten(1)  # (3, B·h·w)
     outside = ~_is_shown(linear).flatten()
-    if bool(outside.any()):
-        found = linear.transpose(0, 1).flatten(1)
-        found[:, outside] = _linear(_reduce_chroma(flat[:, outside].T[:, :, None, None]))[:, :, 0, 0].T
-        linear = found.reshape(3, rows.shape[0], *rows.shape[2:]).transpose(0, 1)
+    if bool(outside.any()):  # only these pixels pay for the search
+        corrected = linear.transpose(0, 1).flatten(1)
+        corrected[:, outside] = _linear(_reduce_chroma(flat[:, outside].T[:, :, None, None]))[:, :, 0, 0].T
+        linear = corrected.reshape(3, rows.shape[0], *rows.shape[2:]).transpose(0, 1)
     linear = linear.clamp(0, 1)
     return torch.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear.pow(1 / 2.4) - 0.055)
 
 
 def _reduce_chroma(lab: Pixels) -> Pixels:
-    """The most chroma, at the same lightness and hue, that sRGB can show; by bisection."""
+    """Reduce chroma to the most that sRGB can show at the same lightness and hue, by bisection."""
     low, high = torch.zeros_like(lab[:, :1]), torch.ones_like(lab[:, :1])
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
@@ -96,13 +97,14 @@ def _is_shown(linear: Pixels) -> Tensor:
 
 
 def _linear(lab: Pixels) -> Pixels:
-    """Linear sRGB, beyond 0..1 where sRGB cannot show the colour."""
+    """Convert Oklab to linear sRGB, which leaves 0..1 where sRGB cannot show the colour."""
     return _mix(
         _mix(lab, torch.linalg.inv(_matrix(LMS_TO_LAB))).pow(3), torch.linalg.inv(_matrix(RGB_TO_LMS))
     )
 
 
 def _matrix(rows: Sequence[Sequence[float]]) -> Float[Tensor, "3 3"]:
+    # float64: the matrices are also inverted
     return torch.tensor(rows, dtype=torch.float64)
 
 
@@ -113,7 +115,7 @@ def _mix(pixels: Pixels, matrix: Float[Tensor, "3 3"]) -> Pixels:
 def _by_rows(
     convert: Callable[[Pixels], Pixels], pixels: Float[Tensor, "B 3 H W"]
 ) -> Float[Tensor, "B 3 H W"]:
-    """What a conversion that treats each pixel by itself gives, some rows at a time."""
+    """Apply a conversion of single pixels some rows at a time."""
     rows = max(1, STRIP // max(1, pixels.shape[0] * pixels.shape[3]))
     parts = [convert(pixels[:, :, top : top + rows]) for top in range(0, pixels.shape[2], rows)]
     return torch.cat(parts, dim=2)

@@ -1,9 +1,9 @@
-"""The photo's colours in the painting's palette: a and b of Oklab, mapped and smoothed along contours.
+"""The photo's colours in the painting's palette: a and b of Oklab, mapped, then smoothed along contours.
 
 After the colour step of Kolkin et al. 2022, "Neural Neighbor Style Transfer" (arXiv:2203.13215): the painted
-picture keeps its lightness; its colours are the photo's, brought to the painting's mean and covariance.
-Differs: a and b of Oklab are mapped; one guided filter instead of five rounds of a bilateral one; values are
-clamped to the painting's range; colours that sRGB cannot show lose chroma and are not clipped.
+picture keeps its lightness and takes the photo's colours, with the painting's mean and covariance.
+Differs: the colours are a and b of Oklab; one guided filter replaces five rounds of a bilateral one; values
+are clamped to the painting's range; colours that sRGB cannot show lose chroma instead of being clipped.
 """
 
 from collections.abc import Sequence
@@ -24,14 +24,14 @@ Chroma = Float[Tensor, "B 2 H W"]
 """a and b of Oklab."""
 
 MOST_GAIN = 5.0
-"""At most by this factor are a and b stretched; more would make a nearly grey photo's noise visible."""
+"""The most that a and b are stretched. More would make the noise of a nearly grey photo visible."""
 
 LEAST_VARIANCE = 1e-9
-"""Added to the variances of a and b, so that pictures of one colour can be mapped too."""
+"""Added to the variances of a and b, so that pictures of a single colour can be mapped too."""
 
 RADIUS = 1 / 170
-"""Of the filter's window, relative to the picture's long side. Tried on a butterfly at 512 px: with 1/100 the
-narrow cells of its wing take on the colour around them."""
+"""The radius of the filter's window, relative to the picture's long side. With 1/100 the narrow cells of a
+butterfly's wing took on the colour around them (512 px)."""
 
 SOFTNESS = 1e-3
 """The filter's ε, a variance of L: contours are followed where L varies by more than its root, 0.03."""
@@ -39,11 +39,11 @@ SOFTNESS = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class Palette:
-    """How a and b of Oklab are distributed in a picture, or in a part of it; in float64.
+    """The distribution of a and b of Oklab in a picture or a part of it, in float64.
 
     Attributes:
-        mean, covariance: of a and b.
-        least, most: their range.
+        mean, covariance: of a and b, (2,) and (2, 2).
+        least, most: the range of a and b, (2,) each.
     """
 
     mean: Float[Tensor, " 2"]
@@ -53,25 +53,26 @@ class Palette:
 
     @classmethod
     def of(cls, image: AnyImage, area: Float[Tensor, "B 1 _ _"] | None = None) -> "Palette":
-        """The palette of a picture.
+        """Measure the palette of a picture.
 
         Args:
-            image: one picture, sRGB-encoded.
-            area: how much each pixel counts, 0..1, somewhere above 0; if omitted, all count alike.
+            image: one picture, (1, 3, H, W), sRGB-encoded.
+            area: how much each pixel counts, (1, 1, H, W), 0..1, not all 0; if omitted, all count equally.
         """
-        chroma = to_oklab(image)[0, 1:].flatten(1).double()
+        chroma = to_oklab(image)[0, 1:].flatten(1).double()  # (2, M)
         weights = torch.ones_like(chroma[0]) if area is None else area.flatten().to(chroma)
         share = weights / weights.sum()
         mean = chroma @ share
         apart = chroma - mean[:, None]
-        inside = chroma[:, weights >= weights.max() / 2]
+        inside = chroma[:, weights >= weights.max() / 2]  # the soft border has the neighbours' colours
         return cls(mean, (apart * share) @ apart.T, inside.amin(1), inside.amax(1))
 
     @classmethod
     def mixed(cls, palettes: Sequence["Palette"], shares: Sequence[float]) -> "Palette":
-        """The palette of several pictures together, in shares; a share of 0 leaves a picture out."""
+        """Combine the palettes of several pictures in shares; a share of 0 leaves a picture out."""
         several = [(p, s / sum(shares)) for p, s in zip(palettes, shares, strict=True) if s]
         mean = torch.stack([s * p.mean for p, s in several]).sum(0)
+        # The law of total variance: the palettes' own covariances, and that of their means.
         spread = [s * (p.covariance + torch.outer(p.mean - mean, p.mean - mean)) for p, s in several]
         return cls(
             mean,
@@ -83,11 +84,11 @@ class Palette:
 
 @dataclass(frozen=True)
 class PaletteMap:
-    """a and b of one palette brought to another's: x ↦ A x + t, clamped to its range.
+    """A map of a and b from one palette to another: x ↦ A x + t, clamped to the second palette's range.
 
     Attributes:
         affine: A and t.
-        least, most: the range.
+        least, most: the range, (2,) each.
     """
 
     affine: Affine
@@ -101,10 +102,10 @@ class PaletteMap:
 
 
 def match_palette(source: Palette, target: Palette) -> PaletteMap:
-    """The map that gives one palette the mean and covariance of another and moves its colours least.
+    """Find the map that gives one palette the mean and covariance of another, and moves its colours least.
 
-    A = Σ_s^-½ (Σ_s^½ Σ_t Σ_s^½)^½ Σ_s^-½ (Monge-Kantorovich; Pitié and Kokaram 2007). A is symmetric: it only
-    stretches, while the A = Σ_t^½ Σ_s^-½ of `match_colors` may turn hues too.
+    A = Σ_s^-½ (Σ_s^½ Σ_t Σ_s^½)^½ Σ_s^-½ (Monge-Kantorovich; Pitié and Kokaram 2007). This A is symmetric, so
+    it only stretches; the A = Σ_t^½ Σ_s^-½ of `match_colors` may rotate hues too.
     Differs: A stretches at most `MOST_GAIN` times, so a nearly grey photo stays greyer than the painting.
     """
     little = LEAST_VARIANCE * torch.eye(2, dtype=torch.float64)
@@ -116,11 +117,13 @@ def match_palette(source: Palette, target: Palette) -> PaletteMap:
 
 
 def with_chroma(image: Image, chroma: Chroma) -> Image:
-    """The picture's lightness with other colours, smoothed along its contours, sRGB-encoded, 0..1.
+    """Give a picture other colours, smoothed within its contours, and keep its lightness.
 
     Args:
-        image: whose L of Oklab is kept, 0..1.
-        chroma: a and b of Oklab, which may be more than sRGB can show.
+        image: the picture whose L of Oklab is kept, 0..1.
+        chroma: a and b of Oklab, (1, 2, H, W), which may be more than sRGB can show.
+    Returns:
+        (1, 3, H, W), sRGB-encoded, 0..1.
     """
     lightness = to_oklab(image)[:, :1]
     radius = max(1, round(RADIUS * max(image.shape[2:])))
@@ -130,17 +133,20 @@ def with_chroma(image: Image, chroma: Chroma) -> Image:
 def guided_filter(
     values: Float[Tensor, "B C H W"], guide: Mask, radius: int, softness: float
 ) -> Float[Tensor, "B C H W"]:
-    """Smooth values within the contours of a guide: in each window they become a linear function of it.
+    """Smooth values but keep the contours of a guide: in each window they become a linear function of it.
 
     a = cov(guide, values) / (var(guide) + ε) and b = mean(values) - a mean(guide) in each window; the result
     is mean(a) guide + mean(b) over the windows that a pixel is in (He, Sun and Tang 2010, "Guided Image
     Filtering"). Windows are cut off at the picture's edge. The time does not depend on the radius.
 
     Args:
-        radius: of the square windows, in pixels; they are 2 radius + 1 wide.
-        softness: ε, a variance of the guide.
+        values: (B, C, H, W), any range.
+        guide: (B, 1, H, W).
+        radius: of the square windows, in pixels; a window is 2 radius + 1 wide.
+        softness: ε, a variance of the guide: edges with less contrast than its root are smoothed.
     """
     guide_mean = _box_mean(guide, radius)
+    # Rounding may make a variance of 0 negative.
     variance = (_box_mean(guide.square(), radius) - guide_mean.square()).clamp(min=0)
     smoothed = []
     for index in range(values.shape[1]):
@@ -153,7 +159,7 @@ def guided_filter(
 
 
 def _box_mean(values: Float[Tensor, "B 1 H W"], radius: int) -> Float[Tensor, "B 1 H W"]:
-    """Mean over the part inside of the square window around each pixel; its running sums are float64."""
+    """Mean over the square window around each pixel, cut off at the edge; its running sums are float64."""
     number = values.dtype
     for axis in (2, 3):
         length = values.shape[axis]

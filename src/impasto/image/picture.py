@@ -1,4 +1,4 @@
-"""The one form in which pictures travel: what was read, with the name to call it by in messages."""
+"""`Picture`, the form in which all pictures are passed around: pixels, alpha, and a name for messages."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import PIL.Image
 
 PillowImage: TypeAlias = "PIL.Image.Image"
-"""Named by text: Pillow is imported only when a picture is turned into one of its images."""
+"""Quoted, because Pillow is imported only when a picture is converted to one of its images."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class Picture:
     """A picture in memory.
 
     Args:
-        pixels: (1, 3, H, W), float32, RGB, sRGB-encoded, 0..1. Only a tensor given by a caller can hold
-            more than one picture (B, 3, H, W).
-        alpha: (1, 1, H, W), 0 is transparent and 1 opaque, or None. The pixels are not multiplied by it.
+        pixels: (1, 3, H, W), float32, RGB, sRGB-encoded, 0..1. Only a tensor from a caller can hold more than
+            one picture, (B, 3, H, W).
+        alpha: (1, 1, H, W), from 0 (transparent) to 1 (opaque), or None. The pixels are not multiplied by it.
         name: what the user typed, or 'array', 'tensor', 'PIL image'; used in messages.
-        sha256: hexadecimal digest of the file's bytes; None for a picture that came from memory.
+        sha256: hexadecimal digest of the file's bytes; None for a picture from memory.
     """
 
     pixels: Image
@@ -45,15 +45,15 @@ class Picture:
         return int(self.pixels.shape[-1])
 
     def to_numpy(self, bits: int = 8) -> NDArray[Any]:
-        """The picture as whole numbers, clipped to the range and rounded to the nearest.
+        """Convert to whole numbers, clipped to the range and rounded to the nearest.
 
         Args:
-            bits: 8 or 16.
+            bits: 8 or 16, per channel.
         Returns:
             (H, W, 3), or (H, W, 4) if the picture has alpha; uint8 0..255 or uint16 0..65535.
         Raises:
-            SettingsError: other bits.
-            ImageError: a batch, or NaN among the pixels.
+            SettingsError: `bits` is another number.
+            ImageError: the picture is a batch, or has NaN.
         """
         if bits not in (8, 16):
             raise SettingsError(f"bits is {bits}; a channel has 8 or 16.")
@@ -63,8 +63,8 @@ class Picture:
         parts = (self.pixels,) if self.alpha is None else (self.pixels, self.alpha)
         channels = sum(part.shape[1] for part in parts)
         out = np.empty((self.height, self.width, channels), kind)
-        planes_in = (plane for part in parts for plane in part[0])
-        for channel, plane in enumerate(planes_in):
+        # Plane by plane, so that a large picture needs no second copy in float32.
+        for channel, plane in enumerate(plane for part in parts for plane in part[0]):
             values = plane.detach().to("cpu", torch.float32)
             if bool(values.isnan().any()):
                 raise ImageError(f"{self.name} holds NaN; it cannot be shown or written.")
@@ -72,10 +72,10 @@ class Picture:
         return out
 
     def to_pil(self) -> PillowImage:
-        """The picture as a Pillow image, 'RGB' or 'RGBA', 8 bits, sRGB.
+        """Convert to a Pillow image of mode 'RGB' or 'RGBA', 8 bits, sRGB.
 
         Raises:
-            ImageError: Pillow is not installed, a batch, or NaN among the pixels.
+            ImageError: Pillow is not installed, or the picture is a batch or has NaN.
         """
         try:
             import PIL.Image
@@ -84,11 +84,11 @@ class Picture:
         return PIL.Image.fromarray(self.to_numpy())
 
     def _repr_png_(self) -> bytes:
-        """The picture as a PNG file, 8 bits: what a notebook shows where a cell ends with a picture.
+        """The picture as a PNG file, 8 bits, which a notebook shows where a cell ends with a picture.
 
         Raises:
-            ImageError: a batch, or NaN among the pixels.
+            ImageError: the picture is a batch, or has NaN.
         """
-        from impasto.image.encode import encode_picture  # which imports this module
+        from impasto.image.encode import encode_picture  # imported here, because it imports this module
 
         return encode_picture(self, ".png")

@@ -26,29 +26,29 @@ if TYPE_CHECKING:
     import PIL.Image
 
 Source: TypeAlias = Union[str, "os.PathLike[str]", Picture, "PIL.Image.Image", NDArray[Any], Tensor]
-"""Whatever a picture can be read from."""
+"""Everything that a picture can be read from."""
 
 
 def read_picture(source: Source, *, role: str = "image", max_pixels: int = 400_000_000) -> Picture:
-    """Read a picture: a file, or what already is a picture in memory.
+    """Read a picture from a file, or take one from memory.
 
     Files are JPEG, PNG, WebP, TIFF, AVIF, GIF or (with the extra 'heic') HEIC, recognised by their bytes.
-    The EXIF orientation is applied, colours become sRGB by the embedded profile, 16 bits stay 16 bits, the
-    alpha channel comes apart and the colours under it are kept. A file that is cut off is an error, never
-    a picture with a grey half.
+    The EXIF orientation is applied, colours become sRGB by the embedded profile, 16 bits stay 16 bits, and
+    alpha is kept apart from the colours under it. A truncated file is an error, never a half-grey picture.
 
     Args:
-        source: a path, a `Picture` (handed back as it is), a Pillow image, an array or a tensor; see
-            `from_array`, `from_tensor` and `from_pil` in `arrays` for the forms.
-        role: what the picture is for, in messages: 'content image'.
-        max_pixels: the most pixels that are decoded; checked before decoding.
+        source: a path, a `Picture` (returned as it is), a Pillow image, an array or a tensor; `from_array`,
+            `from_tensor` and `from_pil` in `arrays` say which shapes and types.
+        role: what to call the picture in messages, such as "content image".
+        max_pixels: the largest number of pixels to decode; checked before decoding.
     Returns:
-        pixels (1, 3, H, W), 0..1, and what else a `Picture` has.
+        a picture with pixels (1, 3, H, W), 0..1, alpha, name and digest.
     Raises:
-        ImageError: a file that is missing, empty, a folder, unreadable, no picture, damaged or too large; an
-            array of another shape, kind or range.
+        ImageError: the file is missing, empty, a folder, unreadable, not a picture, damaged or too large; or
+            the array has another shape, type or range.
     Warns:
-        ImpastoWarning: more than one frame (the first is read); a broken colour profile (left out).
+        ImpastoWarning: there are several frames (the first is read), or the colour profile is broken (it is
+            ignored).
     Example:
         >>> picture = read_picture("photo.jpg", role="content image")  # doctest: +SKIP
     """
@@ -60,6 +60,7 @@ def read_picture(source: Source, *, role: str = "image", max_pixels: int = 400_0
         return from_tensor(source, role=role)
     if isinstance(source, (str, os.PathLike)):
         return _read_file(os.fspath(source), role, max_pixels)
+    # By name, so that Pillow is not imported for pictures that are not its own.
     if any(kind.__module__ == "PIL.Image" for kind in type(source).__mro__):
         return from_pil(source, role=role, max_pixels=max_pixels)
     raise ImageError(
@@ -68,12 +69,12 @@ def read_picture(source: Source, *, role: str = "image", max_pixels: int = 400_0
 
 
 def read_manifest(path: "str | os.PathLike[str]") -> str | None:
-    """The manifest (JSON text) that `write_picture` embedded in a file; None if it has none.
+    """Read the manifest (JSON text) that `write_picture` embedded in a file; None if it has none.
 
     Args:
-        path: the picture; of a deep-zoom pyramid the name it was written under, or its .dzi.
+        path: the picture; for a deep-zoom pyramid, the name it was written under or its .dzi.
     Raises:
-        ImageError: the file cannot be read or is no picture.
+        ImageError: the file cannot be read or is not a picture.
     """
     name = os.fspath(path)
     subject = f"picture '{name}'"
@@ -85,6 +86,7 @@ def read_manifest(path: "str | os.PathLike[str]") -> str | None:
 
 
 def _read_file(name: str, role: str, max_pixels: int) -> Picture:
+    """`read_picture` of a path."""
     subject = f"{role} '{name}'"
     data, known = read_bytes(name, subject)
     header = open_image(data, known, subject)
@@ -99,7 +101,7 @@ def _read_file(name: str, role: str, max_pixels: int) -> Picture:
 
 
 def _decode(header: VipsImage, data: bytes, known: Format, subject: str) -> VipsImage:
-    """The pixels, upright, in memory."""
+    """Decode the pixels into memory, upright."""
     try:
         return (jpeg.decode(data, subject) if known is JPEG else header.copy_memory()).autorot()
     except pyvips.Error as error:

@@ -1,4 +1,4 @@
-"""Resizing, and the arithmetic of fitting a picture to a size."""
+"""Resizing pictures, and computing the size they should have."""
 
 import math
 
@@ -14,22 +14,22 @@ from impasto.system import process as process  # before anything is computed
 
 
 def resize(image: Float[Tensor, "B C H W"], height: int, width: int) -> Float[Tensor, "B C h w"]:
-    """Resample with a bicubic filter that widens as it shrinks, so that nothing aliases.
+    """Resample with a bicubic filter, which widens when it shrinks a picture, so that nothing aliases.
 
-    Keys' cubic with a = -0.5 both ways, which is what Pillow's BICUBIC does; each direction is shrunk or
-    enlarged on its own. The encoded sRGB values are averaged, not linear light: the network was trained on
-    pictures shrunk that way, every other program shrinks that way, and the filter's undershoot beside a
-    bright edge stays small in the shadows. A picture of the size asked for comes back as it is.
+    The filter is Keys' cubic with a = -0.5 in both directions, as in Pillow's BICUBIC; each direction is
+    shrunk or enlarged separately. It averages encoded sRGB values, not linear light: the network was trained
+    on pictures shrunk that way, other programs do the same, and the filter's undershoot beside a bright edge
+    stays small in the shadows. An image that already has the size is returned as it is.
 
     Args:
-        image: (B, C, H, W), float32, any range, any device; pictures and masks alike.
-        height: rows wanted, at least 1.
-        width: columns wanted, at least 1.
+        image: (B, C, H, W), float32, a picture or a mask, of any range and on any device.
+        height: the new number of rows, at least 1.
+        width: the new number of columns, at least 1.
     Returns:
-        (B, C, height, width). Not clamped: beside sharp edges values go past the input's range by up to 15 %
-        of the step.
+        (B, C, height, width), not clamped: beside sharp edges values leave the input's range by up to 15 % of
+        the step.
     Raises:
-        SettingsError: a side below 1.
+        SettingsError: a side is below 1.
     Example:
         >>> import torch
         >>> resize(torch.zeros(1, 3, 40, 60), 20, 30).shape
@@ -39,22 +39,22 @@ def resize(image: Float[Tensor, "B C H W"], height: int, width: int) -> Float[Te
         raise SettingsError(f"cannot resize to {width}×{height}; both sides need at least 1 pixel.")
     if (height, width) == tuple(image.shape[-2:]):
         return image
-    # antialias=True when enlarging too: without it torch takes a = -0.75, which rings more
+    # antialias=True even for enlarging: without it torch uses a = -0.75, which rings more.
     return F.interpolate(image, size=(height, width), mode="bicubic", align_corners=False, antialias=True)
 
 
 def fit(height: int, width: int, size: int) -> tuple[int, int]:
-    """Height and width of the picture when its long side is `size` pixels.
+    """Compute a picture's height and width for a given long side.
 
     Args:
-        height: rows now, at least 1.
-        width: columns now, at least 1.
-        size: pixels of the long side, at least 1. Larger than now means enlarging.
+        height: the current number of rows, at least 1.
+        width: the current number of columns, at least 1.
+        size: the new long side in pixels, at least 1; it may be larger than the current one.
     Returns:
         (height, width): the long side is exactly `size`; the other keeps the aspect ratio, rounded to the
         nearest pixel (halves up), at least 1.
     Raises:
-        SettingsError: a size below 1, or a picture without pixels.
+        SettingsError: `size` is below 1, or the picture has no pixels.
     Example:
         >>> fit(3000, 4000, 512)
         (384, 512)
@@ -69,11 +69,11 @@ def fit(height: int, width: int, size: int) -> tuple[int, int]:
 
 
 def resized_pixels(picture: Picture, height: int, width: int, device: torch.device) -> Image:
-    """The picture's pixels at that size, (1, 3, height, width), 0..1, on the device."""
+    """Resize a picture on a device: (1, 3, height, width), clamped to 0..1."""
     return resize(picture.pixels.to(device), height, width).clamp(0, 1)
 
 
 def long_side(picture: Picture, long: int, least: int) -> int:
-    """That long side in pixels, or more if the picture's short side would be below `least`."""
+    """The long side in pixels, raised if the picture's short side would be below `least`."""
     short = min(picture.height, picture.width)
     return max(long, math.ceil(least * max(picture.height, picture.width) / short))

@@ -1,4 +1,4 @@
-"""From the colours a file holds (profile, CMYK, Lab, grey, 16 bits) to sRGB tensors."""
+"""Converting a file's colours (by profile, CMYK, Lab, grey, 16 bits) to sRGB tensors."""
 
 import logging
 import warnings
@@ -19,9 +19,9 @@ from impasto.shapes import Image, Mask
 
 PROFILE = "icc-profile-data"
 
-# libvips' interpretations that go through a profile: colour bands of each
+# The interpretations of libvips that depend on a profile, with the colour bands of each.
 _DEVICE = {"b-w": 1, "grey16": 1, "srgb": 3, "rgb": 3, "rgb16": 3, "cmyk": 4}
-# those that libvips converts by formula alone; their values are absolute colours
+# Those that libvips converts by formula: their values are absolute colours.
 _ABSOLUTE = {"lab", "labs", "xyz", "scrgb", "yxy", "lch", "oklab", "oklch"}
 _SAME = 0.5 / 255  # a profile that moves no colour further than this is sRGB under another name
 
@@ -29,9 +29,9 @@ _SAME = 0.5 / 255  # a profile that moves no colour further than this is sRGB un
 def to_srgb(image: VipsImage, subject: str) -> tuple[Image, Mask | None]:
     """Convert a decoded libvips image to sRGB tensors.
 
-    An embedded ICC profile is honoured (relative colorimetric, black point compensation, at 16 bits). The
-    pixels of a picture whose profile is sRGB are not touched at all. Without a profile, RGB and grey are
-    taken as sRGB, CMYK through libvips' own CMYK profile. Linear float ('scRGB') is clipped to 0..1.
+    An embedded ICC profile is applied (relative colorimetric, black point compensation, at 16 bits), but if
+    it is sRGB, the pixels stay exactly as they are. Without a profile, RGB and grey count as sRGB, and CMYK
+    is converted by libvips' own CMYK profile. Linear float ('scRGB') is clipped to 0..1.
 
     Args:
         image: any libvips image, decoded and upright.
@@ -39,9 +39,9 @@ def to_srgb(image: VipsImage, subject: str) -> tuple[Image, Mask | None]:
     Returns:
         pixels (1, 3, H, W) and alpha (1, 1, H, W) or None, float32, 0..1.
     Raises:
-        ImageError: a number of channels or a kind of number that is no picture.
+        ImageError: the number of channels or the type of numbers is not a picture's.
     Warns:
-        ImpastoWarning: a profile that is broken or of another kind, and was left out.
+        ImpastoWarning: a profile was ignored, because it is broken or belongs to another kind of picture.
     """
     colour, alpha = _split(image, subject)
     absolute = colour.interpretation in _ABSOLUTE
@@ -57,9 +57,10 @@ def to_srgb(image: VipsImage, subject: str) -> tuple[Image, Mask | None]:
 
 
 def planes(values: NDArray[Any]) -> Float[Tensor, "1 C H W"]:
-    """Whole numbers (H, W, C) or (H, W), 8 or 16 bits, to a float32 tensor (1, C, H, W), 0..1."""
+    """Convert whole numbers (H, W, C) or (H, W), 8 or 16 bits, to a float32 tensor (1, C, H, W), 0..1."""
     values = values.reshape(*values.shape[:2], -1)
     height, width, channels = values.shape
+    # Divided channel by channel into the result: a large picture needs no intermediate copy.
     out = np.empty((1, channels, height, width), np.float32)
     for channel in range(channels):
         np.divide(values[..., channel], np.float32(np.iinfo(values.dtype).max), out=out[0, channel])
@@ -67,7 +68,13 @@ def planes(values: NDArray[Any]) -> Float[Tensor, "1 C H W"]:
 
 
 def to_vips(values: NDArray[Any], kind: str, profile: bytes | None) -> VipsImage:
-    """Whole numbers (H, W, C) or (H, W) as a libvips image of a kind ('srgb', 'cmyk'...), with a profile."""
+    """Wrap whole numbers in a libvips image.
+
+    Args:
+        values: (H, W, C) or (H, W), uint8 or uint16.
+        kind: libvips' interpretation of them: 'srgb', 'rgb16', 'cmyk', ….
+        profile: an ICC profile to attach, if any.
+    """
     height, width = values.shape[:2]
     number = "ushort" if values.dtype.itemsize == 2 else "uchar"
     image = pyvips.Image.new_from_memory(
@@ -79,7 +86,7 @@ def to_vips(values: NDArray[Any], kind: str, profile: bytes | None) -> VipsImage
 
 
 def _split(image: VipsImage, subject: str) -> tuple[VipsImage, VipsImage | None]:
-    """Colour bands, and the alpha band at 8 or 16 bits or None."""
+    """Split an image into its colour bands and its alpha band, at 8 or 16 bits, or None."""
     kind, number = image.interpretation, image.format
     whole = number in ("uchar", "ushort")
     bands = _DEVICE.get(kind, 3)
@@ -98,12 +105,13 @@ def _split(image: VipsImage, subject: str) -> tuple[VipsImage, VipsImage | None]
         return colour, None
     alpha = image.extract_band(bands)
     if not whole:
+        # Alpha is 0..1 beside linear scRGB and 0..255 beside libvips' other absolute colours.
         alpha = (alpha * (1 if kind == "scrgb" else 1 / 255) * 65535).rint().cast("ushort")
     return colour, alpha
 
 
 def _apply_profile(colour: VipsImage, subject: str) -> VipsImage:
-    """An image of _DEVICE kind in sRGB: 3 bands of 8 or 16 bits."""
+    """Convert an image of a `_DEVICE` kind to sRGB, 3 bands of 8 or 16 bits."""
     cmyk = colour.interpretation == "cmyk"
     if colour.get_typeof(PROFILE):
         wrong = _trial(colour, subject)
@@ -117,13 +125,15 @@ def _apply_profile(colour: VipsImage, subject: str) -> VipsImage:
             colour.remove(PROFILE)
     if cmyk:
         return _transform(colour)
-    # grey: the same value three times; libvips' own way to 16 bits would shift 255 to 65280
+    # Grey becomes the same value three times; libvips' own conversion to 16 bits would turn 255 into 65280.
     return colour if colour.bands == 3 else colour.bandjoin([colour, colour])
 
 
 def _trial(colour: VipsImage, subject: str) -> str | None:
-    """Try the profile on a few colours: None if it is to be applied, '' if it is sRGB already, and what is
-    wrong with it if it is broken.
+    """Try the profile on a grid of colours.
+
+    Returns:
+        None if the profile should be applied, '' if it is sRGB already, and the fault if it is broken.
     """
     bands = colour.bands
     levels = np.linspace(0, 65535, 256 if bands == 1 else 9 if bands == 3 else 3).round().astype(np.uint16)
@@ -134,7 +144,7 @@ def _trial(colour: VipsImage, subject: str) -> str | None:
             result = _transform(probe).numpy()
         except pyvips.Error as error:
             return vips_reason(error)
-    # "fallback to suggested intent" alone is harmless; anything else means that libvips took its own profile
+    # "fallback to suggested intent" is harmless; anything else means that libvips used its own profile.
     broken = [message for message in heard if "profile" in message and "fallback to suggested" not in message]
     if broken:
         return broken[-1]
@@ -143,10 +153,11 @@ def _trial(colour: VipsImage, subject: str) -> str | None:
 
 
 def _transform(image: VipsImage) -> VipsImage:
-    """By the embedded profile to 16-bit sRGB."""
+    """Convert to 16-bit sRGB by the embedded profile."""
     how = {"intent": "relative", "black_point_compensation": True}
     if image.bands == 1:
-        # in one go lcms samples a grey curve so coarsely that the shadows of a linear one are 10/255 too dark
+        # In two steps: in one, lcms samples a grey curve so coarsely that the shadows of a linear curve come
+        # out 10/255 too dark.
         return image.icc_import(embedded=True, pcs="xyz", **how).icc_export(
             output_profile="srgb", depth=16, **how
         )
@@ -156,7 +167,7 @@ def _transform(image: VipsImage) -> VipsImage:
 
 @contextmanager
 def _vips_warnings() -> Iterator[list[str]]:
-    """Collect what libvips warns about meanwhile; pyvips hands it to the logger 'pyvips'."""
+    """Collect libvips' warnings, which pyvips sends to the logger 'pyvips'."""
     heard: list[str] = []
     handler = logging.Handler(logging.WARNING)
     handler.emit = lambda record: heard.append(record.getMessage().removeprefix("VIPS: "))  # type: ignore[method-assign]

@@ -1,4 +1,4 @@
-"""Writing pictures to files, whole or not at all."""
+"""Writing pictures to files, completely or not at all."""
 
 import os
 from pathlib import Path
@@ -26,27 +26,28 @@ def write_picture(
     quality: int = 92,
     manifest: str | None = None,
 ) -> None:
-    """Write a picture to a file, whole or not at all.
+    """Write a picture to a file, completely or not at all.
 
     The ending chooses the format: .jpg .jpeg .png .webp .tif .tiff .avif, and .heic .heif with the extra
-    'heic'. The file has an sRGB profile and, if given, the manifest in an XMP packet. It is written beside
-    its place under a hidden name and renamed, so a file of that name stays as it was until the new one is
-    complete. The same pixels give the same bytes. JPEG and AVIF keep full colour resolution from quality 90.
+    'heic'. The file contains an sRGB profile and, if given, the manifest in an XMP packet. It is written
+    under a hidden name in the same folder and then renamed, so an older file stays as it was until the new
+    one is complete. The same pixels give the same bytes. JPEG and AVIF keep full colour resolution from
+    quality 90.
 
-    .dz (or .dzi) writes a deep-zoom pyramid, `out.dzi` and its tiles in `out_files`, and .szi the same in one
-    zip file; see `deepzoom.write_pyramid` for how two names are replaced. The tiles are JPEG, or PNG if the
-    picture has alpha, and the manifest lies beside them as JSON.
+    .dz (or .dzi) writes a deep-zoom pyramid, `out.dzi` with its tiles in `out_files`, and .szi writes the
+    same in one zip file; `deepzoom.write_pyramid` explains how an older pyramid is replaced. The tiles are
+    JPEG, or PNG if the picture has alpha, and the manifest lies beside them as JSON.
 
     Args:
         picture: one picture; values outside 0..1 are clipped, then rounded.
-        path: where to.
+        path: the file to write or replace.
         bits: 8, or 16 for PNG and TIFF.
-        quality: 1..100 for JPEG, also in tiles, WebP, AVIF and HEIC; at 100 WebP and AVIF lose nothing.
-        manifest: JSON text to embed. JPEG holds 60,000 bytes; a longer one is compressed there.
+        quality: 1..100 for JPEG (also in tiles), WebP, AVIF and HEIC; at 100 WebP and AVIF are lossless.
+        manifest: JSON text to embed. JPEG can hold 60,000 bytes; a longer manifest is compressed there.
     Raises:
-        SettingsError: an unknown ending, bits that the format has not, a quality out of range.
-        ImageError: a folder or file that cannot be written, a full disk, a picture too large for the format,
-            NaN, a manifest too long for JPEG even when compressed.
+        SettingsError: the ending is unknown, the format does not have these bits, or quality is out of range.
+        ImageError: the folder or file cannot be written, the disk is full, the picture is too large for the
+            format or has NaN, or the manifest is too long for JPEG even when compressed.
     Warns:
         ImpastoWarning: transparency that JPEG cannot hold was laid over white.
     """
@@ -54,7 +55,7 @@ def write_picture(
     if not 1 <= quality <= 100:
         raise SettingsError(f"quality is {quality}; it must be from 1 to 100.")
     name = os.fspath(path)
-    target = Path(os.path.realpath(path))  # a link stays a link
+    target = Path(os.path.realpath(path))  # write through a link instead of replacing it
     known = _output_format(name)
     packet = None if manifest is None else _packet(manifest, known, name)
     if not known.alpha:
@@ -75,16 +76,16 @@ def write_picture(
 
 
 def check_output(path: "str | os.PathLike[str]", *, bits: int = 8, longest: int | None = None) -> None:
-    """Refuse, before any work is done, a path that a picture could not be written to. Leaves nothing behind.
+    """Check, before any work is done, that a picture could be written to a path. Writes nothing.
 
     Args:
-        path: where the picture is to go.
+        path: the file to write or replace.
         bits: 8 or 16.
-        longest: pixels of its long side, if known.
+        longest: the picture's long side in pixels, if known.
     Raises:
-        SettingsError: an unknown ending, or bits that the format has not.
-        ImageError: no such folder, a folder in its place, a folder or file that may not be written, a
-            picture too large for the format, HEIC without its package, or other things where the tiles of a
+        SettingsError: the ending is unknown, or the format does not have these bits.
+        ImageError: the folder does not exist, the path is a folder or may not be written, the picture is too
+            large for the format, the package for HEIC is missing, or something else lies where the tiles of a
             pyramid would go.
     """
     name = os.fspath(path)

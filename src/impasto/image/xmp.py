@@ -16,24 +16,24 @@ _PACKET = (
     "<impasto:{tag}>{text}</impasto:{tag}>"
     '</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
 )
-# what XML 1.0 cannot hold even as a reference; in JSON such a character stands only inside a string
+# Characters that XML 1.0 cannot hold even as a reference. In JSON they occur only inside strings.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_LARGEST = 64 * 2**20  # bytes a compressed manifest may open to
+_LARGEST = 64 * 2**20  # the most bytes that a compressed manifest may expand to
 
 
 def pack(manifest: str, limit: int | None = None) -> bytes:
-    """The packet for a manifest.
+    """Put a manifest into an XMP packet.
 
     Args:
-        manifest: JSON text. A character that XML cannot hold becomes its JSON escape (\\uXXXX), so the
-            value is the same.
-        limit: bytes the packet may have; a longer one is compressed (zlib, base64). It can still be longer:
-            the caller checks.
+        manifest: JSON text. A character that XML cannot hold becomes its JSON escape (\\uXXXX), which means
+            the same.
+        limit: bytes above which the packet is compressed (zlib, base64). It may still be longer; the caller
+            checks.
     Returns:
         UTF-8 XML.
     """
-    text = _NOT_XML.sub(lambda found: f"\\u{ord(found[0]):04x}", manifest)
-    # a parser would turn a bare carriage return into a line feed
+    text = _NOT_XML.sub(lambda match: f"\\u{ord(match[0]):04x}", manifest)
+    # An XML parser would turn a bare carriage return into a line feed.
     packet = _PACKET.format(tag="manifest", text=escape(text, {"\r": "&#13;"})).encode()
     if limit is None or len(packet) <= limit:
         return packet
@@ -42,7 +42,7 @@ def pack(manifest: str, limit: int | None = None) -> bytes:
 
 
 def unpack(packet: bytes) -> str | None:
-    """The manifest in a packet; None where there is none, or where the packet is not sound XML."""
+    """Extract the manifest from a packet; None if it has none or is not valid XML."""
     try:
         root = ET.fromstring(_bare(packet))
     except ET.ParseError:
@@ -50,7 +50,7 @@ def unpack(packet: bytes) -> str | None:
     for name, read in (("manifest", str), ("manifestZ", _expand)):
         tag = f"{{{_NAMESPACE}}}{name}"
         for element in root.iter():
-            # other programs may rewrite an element as an attribute of its parent
+            # Other programs may rewrite an element as an attribute of its parent.
             text = element.text if element.tag == tag else element.get(tag)
             if text is not None:
                 return read(text)
@@ -58,11 +58,12 @@ def unpack(packet: bytes) -> str | None:
 
 
 def _bare(packet: bytes) -> bytes:
-    """The packet from the first tag to the last: padding and zeros after it are allowed."""
+    """Cut a packet to its first and last tag: padding and zeros may follow it."""
     return packet[max(packet.find(b"<"), 0) : packet.rfind(b">") + 1]
 
 
 def _expand(text: str) -> str | None:
+    """Decompress a manifest; None if it is damaged or larger than `_LARGEST`."""
     expander = zlib.decompressobj()
     try:
         opened = expander.decompress(base64.b64decode(text, validate=True), _LARGEST)

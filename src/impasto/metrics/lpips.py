@@ -1,4 +1,4 @@
-"""LPIPS: how different two pictures look, by a network's responses weighted after people's judgements."""
+"""LPIPS: how different two pictures look, by a network's responses weighted to agree with people."""
 
 from collections.abc import Mapping
 
@@ -19,13 +19,13 @@ _EPSILON = 1e-10
 def lpips_alexnet(weights: Mapping[str, Tensor], first: Image, second: Image) -> float:
     """LPIPS 0.1 on AlexNet (Zhang et al. 2018, arXiv:1801.03924, Eq. 1), equal to the lpips package's.
 
-    d = Σ_l mean over positions of Σ_n w_ln (f̂_ln − ĝ_ln)², f̂ and ĝ of length 1 at each position.
+    d = Σ_l mean over positions of Σ_n w_ln (f̂_ln − ĝ_ln)², where f̂ and ĝ have length 1 at each position.
 
     Args:
-        weights: as `JudgeWeights.alexnet`.
-        first, second: (1, 3, H, W), RGB, 0..1, of one size, at least 31 px.
+        weights: see `JudgeWeights.alexnet`.
+        first, second: (1, 3, H, W), RGB, 0..1, of the same size, at least 31 px a side.
     Returns:
-        0 for equal pictures; mostly below 1.
+        0 for equal pictures; usually below 1.
     """
     return _distance(
         weights, alexnet_responses(weights, first), alexnet_responses(weights, second), ALEXNET_LPIPS_LAYERS
@@ -56,4 +56,5 @@ def _distance(
 
 
 def _unit(features: Features) -> Features:
+    """Scale the responses at each position to length 1."""
     return features / (features.square().sum(1, keepdim=True).sqrt() + _EPSILON)

@@ -1,4 +1,4 @@
-"""Nearest neighbours: how far the patches of a picture are from the painting's, and the reverse."""
+"""Nearest neighbours: how far a picture's patches are from the painting's, and the reverse."""
 
 import torch
 import torch.nn.functional as F
@@ -9,32 +9,33 @@ from impasto.shapes import Features
 from impasto.system import process as process  # before anything is computed
 
 PATCH = 3
-"""Positions on a patch's side."""
+"""The side of a patch, in positions."""
 
 BLOCK = 1024
-"""Patches of either picture compared at a time: bounds the memory to a few megabytes beside the features."""
+"""Patches of either picture compared at a time, which bounds the extra memory to a few megabytes."""
 
 _EPSILON = 1e-8
 
 
 def neighbor_distance(image: Features, painting: Float[Tensor, "B N _ _"]) -> float:
-    """The relaxed earth mover's distance between the patches of two pictures, cosine as ground distance.
+    """The relaxed earth mover's distance between the patches of two pictures, with cosines as ground
+    distance.
 
     max(mean_i min_j d_ij, mean_j min_i d_ij), d_ij = 1 − cos(a_i, b_j), where a and b are all 3×3 patches of
-    the responses. The first mean asks whether everything in the picture is
-    found in the painting, the second whether everything in the painting is found in the picture, so that one
-    stroke repeated everywhere does not pass.
+    the responses. The first mean asks whether everything in the picture occurs in the painting, and the
+    second whether everything in the painting occurs in the picture. So a single stroke, repeated everywhere,
+    scores badly.
 
     STROTSS (Kolkin, Salavon and Shakhnarovich 2019, arXiv:1904.12785, Eq. 3 to 5), on patches as in Li and
     Wand 2016 (arXiv:1601.04589, Eq. 2).
-    Differs: one layer and every position instead of hypercolumns at drawn ones.
+    Differs: one layer and every position, instead of hypercolumns at random positions.
 
     Args:
-        image, painting: (1, N, h, w), ≥ 0, at least 3 positions a side.
+        image, painting: responses, (1, N, h, w), ≥ 0, at least 3 positions a side.
     Returns:
-        0..1; 0 if each patch is one of the other's up to its length.
+        0..1; 0 if each patch equals one of the other picture's up to its length.
     """
-    # Not centred on the painting's mean: then the untouched photo was nearer than any stylized picture.
+    # Not centred on the painting's mean: with centring, the untouched photo was nearer than any stylized one.
     lengths_a, lengths_b = _patch_lengths(image), _patch_lengths(painting)
     nearest_a = torch.full_like(lengths_a, -1.0)
     nearest_b = torch.full_like(lengths_b, -1.0)
@@ -51,7 +52,7 @@ def neighbor_distance(image: Features, painting: Float[Tensor, "B N _ _"]) -> fl
 
 
 def _patches(features: Features, part: slice) -> Float[Tensor, "K _"]:
-    """Some of the patches, row by row, each as N numbers at 9 positions."""
+    """Some of the patches, row by row, each as 9·N numbers."""
     width = features.shape[3] - PATCH + 1
     count = (features.shape[2] - PATCH + 1) * width
     index = torch.arange(part.start, min(part.stop, count), device=features.device)
@@ -61,6 +62,6 @@ def _patches(features: Features, part: slice) -> Float[Tensor, "K _"]:
 
 
 def _patch_lengths(features: Features) -> Float[Tensor, " M"]:
-    """The Euclidean length of every patch; no smaller than would divide by zero."""
+    """The Euclidean length of every patch, at least `_EPSILON`, so that it can divide."""
     squares = features.square().sum(1, keepdim=True)
     return (PATCH**2 * F.avg_pool2d(squares, PATCH, 1)).flatten().sqrt().clamp(min=_EPSILON)

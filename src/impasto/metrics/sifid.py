@@ -1,4 +1,4 @@
-"""SIFID: the Fréchet distance between the responses at all positions of two single pictures."""
+"""SIFID: the Fréchet distance between the responses at all positions of two pictures."""
 
 import torch
 from jaxtyping import Float, Float64
@@ -11,12 +11,14 @@ from impasto.system import process as process  # before anything is computed
 def frechet_distance(first: Features, second: Float[Tensor, "B N _ _"]) -> float:
     """|μ − ν|² + tr C + tr T − 2 tr (C^½ T C^½)^½ of the responses' means and covariances, in float64.
 
-    Dowson and Landau 1982. With the responses of Inception after its first pooling this is SIFID (Shaham,
-    Dekel and Michaeli 2019, arXiv:1905.01164, section 4.2).
-    Differs: their code takes the same 64 channels before the pooling, so the scale is another.
+    Dowson and Landau 1982. With Inception's responses after its first pooling this is SIFID (Shaham, Dekel
+    and Michaeli 2019, arXiv:1905.01164, section 4.2).
+    Differs: their code takes the same 64 channels before the pooling, so its values are on another scale.
 
     Args:
-        first, second: (1, N, h, w), of any sizes, at least 2 positions.
+        first, second: (1, N, h, w), of any sizes, with at least 2 positions.
+    Returns:
+        ≥ 0, in units of the responses squared.
     """
     (mean, covariance), (other_mean, other) = _gaussian(first), _gaussian(second)
     values, vectors = torch.linalg.eigh(covariance)
@@ -27,5 +29,6 @@ def frechet_distance(first: Features, second: Float[Tensor, "B N _ _"]) -> float
 
 
 def _gaussian(features: Features) -> tuple[Float64[Tensor, " N"], Float64[Tensor, "N N"]]:
+    """The mean and covariance over positions."""
     points = features.flatten(2)[0].T.cpu().double()
     return points.mean(0), points.T.cov()

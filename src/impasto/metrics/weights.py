@@ -1,4 +1,4 @@
-"""The judging networks' weights, fetched when a picture is to be measured."""
+"""The weights of the networks that judge pictures, fetched when a picture is measured."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from impasto.network.weights import load_measure_tensors
 
 @dataclass(frozen=True)
 class JudgeWeights:
-    """The tensors of the networks that judge, by the names of their records.
+    """The tensors of the networks that judge pictures, by name.
 
     Attributes:
         alexnet, vgg16: filters `conv….weight`, `conv….bias` and LPIPS's `lpips1.weight` … `lpips5.weight`.
@@ -25,14 +25,14 @@ class JudgeWeights:
 
 
 WEIGHT_DIGESTS = {record.name: record.tensors_sha256 for record in (LPIPS_ALEXNET, LPIPS_VGG16, INCEPTION)}
-"""SHA-256 of each network's tensors, by record: which weights made a value."""
+"""The SHA-256 of each network's tensors, by record, to identify the weights behind a value."""
 
 
 def load_judges(device: torch.device | None = None) -> JudgeWeights:
-    """The weights of all judging networks on a device, from the cache; fetched when they are not there.
+    """Load the weights of all networks that judge pictures, from the cache; fetch them if missing.
 
     Args:
-        device: default: the CPU.
+        device: where to put them; default: the CPU.
     Raises:
         WeightsError: they cannot be fetched.
     """

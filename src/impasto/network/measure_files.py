@@ -1,7 +1,7 @@
-"""The files that the judging networks come in, read without running anything in them.
+"""Reading the weight files of the networks that judge pictures, without running anything in them.
 
-One kind is a pickle of NumPy arrays, which may name three things of NumPy's and nothing else. The other is
-TorchScript, a zip archive with code and tensors: only the tensors' bytes are read.
+One kind is a pickle of NumPy arrays, which may name three things from NumPy and nothing else. The other is
+TorchScript, a zip archive with code and tensors, of which only the tensors' bytes are read.
 """
 
 import io
@@ -20,12 +20,12 @@ from impasto.network.weight_records import MeasureRecord
 from impasto.system import process as process  # before anything is computed
 
 _ALLOWED = {
-    # By what arrays name themselves: the module has another name in NumPy 2.
+    # Taken from an array, because the module has another name in NumPy 2.
     ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
 }
-"""All that a pickle of arrays may call."""
+"""Everything that a pickle of arrays may call."""
 
 _UNREADABLE = (
     pickle.UnpicklingError,
@@ -42,6 +42,8 @@ _UNREADABLE = (
 
 
 class _ArrayUnpickler(pickle.Unpickler):
+    """An unpickler that refuses all names but `_ALLOWED`."""
+
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
             raise pickle.UnpicklingError(f"it names {module}.{name}")
@@ -49,10 +51,15 @@ class _ArrayUnpickler(pickle.Unpickler):
 
 
 def convert_measure_tensors(data: bytes, record: MeasureRecord) -> dict[str, Tensor]:
-    """The record's tensors out of its member, float32, filters as (outputs, inputs, rows, columns).
+    """Convert a record's member to tensors.
 
+    Args:
+        data: the bytes of the member.
+        record: the record, which says how the member holds tensors and which shapes they have.
+    Returns:
+        float32 tensors by name; filters are (outputs, inputs, rows, columns).
     Raises:
-        WeightsError: damaged, or holding anything but what the record says; nothing of it was run.
+        WeightsError: the member is damaged, or does not hold what the record says; none of it was run.
     """
     read = _from_arrays if record.form == "NumPy arrays" else _from_torchscript
     try:
@@ -74,7 +81,7 @@ def _from_arrays(data: bytes, record: MeasureRecord) -> dict[str, Tensor]:
         if not isinstance(array, np.ndarray) or array.dtype != np.float32 or array.shape != shape:
             raise ValueError(f"{path} is no float32 of shape {shape}")
         if array.ndim == 4:
-            array = array.transpose(3, 2, 0, 1)
+            array = array.transpose(3, 2, 0, 1)  # Flax has (rows, columns, inputs, outputs)
         tensors[name] = torch.from_numpy(array.copy())
     return tensors
 
@@ -83,7 +90,7 @@ def _from_torchscript(data: bytes, record: MeasureRecord) -> dict[str, Tensor]:
     tensors = {}
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         for name, path, shape in record.sources:
-            size = archive.getinfo(path).file_size
+            size = archive.getinfo(path).file_size  # checked first: an archive must not fill the memory
             if size != 4 * math.prod(shape):
                 raise ValueError(f"{path} is {size} bytes")
             values = np.frombuffer(archive.read(path), "<f4").reshape(shape)

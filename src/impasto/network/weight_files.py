@@ -1,6 +1,7 @@
-"""Files of weights: our safetensors, and the state dicts that they were made from.
+"""Reading and writing weights: as safetensors, or as the state dicts that these were made from.
 
-Whatever a file claims to hold, what comes out has the layers asked for, 3×3, finite, each fitting the last.
+Whatever a file claims to hold, the weights returned are the layers asked for: 3×3, finite, and each layer
+takes as many channels as the one before has.
 """
 
 import hashlib
@@ -35,7 +36,7 @@ _NEEDED = (
     "IMPASTO_WEIGHTS to have the file fetched."
 )
 
-# What torch's restricted unpickler has been seen to raise on damaged files.
+# The exceptions that torch's restricted unpickler has been seen to raise for damaged files.
 _UNREADABLE = (
     pickle.UnpicklingError,
     ArithmeticError,
@@ -53,18 +54,18 @@ _UNREADABLE = (
 
 
 def digest(layers: Mapping[str, ConvWeights]) -> str:
-    """SHA-256 that depends on the tensors alone, not on the file that holds them.
+    """The SHA-256 of weights, which depends on the tensors alone and not on the file that holds them.
 
-    That of `tensors_digest`, weight before bias, layers in the order given.
+    It is `tensors_digest` of all layers in the order given, weight before bias.
     """
     return tensors_digest(by_tensor(layers))
 
 
 def tensors_digest(named: Mapping[str, Tensor]) -> str:
-    """SHA-256 over ASCII lines `conv1_1.weight 64x3x3x3 <SHA-256>\\n`, in the order given.
+    """The SHA-256 over ASCII lines `conv1_1.weight 64x3x3x3 <SHA-256>\\n`, in the order given.
 
-    The inner SHA-256 is over the numbers as little-endian float32 in row-major order.
-    (In lines, because tensors can then be hashed side by side: 0.2 s instead of 0.4 s on two cores.)
+    The inner SHA-256 is over the numbers as little-endian float32 in row-major order. With one digest for
+    each tensor, tensors can be hashed in parallel: 0.2 s instead of 0.4 s on two cores.
     """
     with ThreadPoolExecutor() as pool:
         inner = pool.map(_tensor_digest, named.values())
@@ -74,12 +75,12 @@ def tensors_digest(named: Mapping[str, Tensor]) -> str:
 
 
 def save(layers: Mapping[str, ConvWeights], path: str | os.PathLike[str], *, credit: str = "") -> None:
-    """Write weights as safetensors, whole or not at all: keys `conv1_1.weight`, `conv1_1.bias`, …
+    """Write weights as safetensors with keys `conv1_1.weight`, `conv1_1.bias`, …, completely or not at all.
 
     Args:
         layers: as in `Weights`.
-        path: the file to write or replace; its folder must be there.
-        credit: whom the weights are by; kept in the file's header.
+        path: the file to write or replace; its folder must exist.
+        credit: the authors of the weights; stored in the file's header.
     Raises:
         WeightsError: the disk is full, or the file cannot be written.
     """
@@ -87,7 +88,7 @@ def save(layers: Mapping[str, ConvWeights], path: str | os.PathLike[str], *, cre
 
 
 def save_tensors(named: Mapping[str, Tensor], path: str | os.PathLike[str], *, credit: str = "") -> None:
-    """Write tensors as safetensors, whole or not at all; otherwise as `save`."""
+    """Write named tensors as safetensors; otherwise as `save`."""
     target = Path(path)
     tensors = {name: tensor.contiguous() for name, tensor in named.items()}
     data = safetensors_bytes(tensors, {"credit": credit} if credit else None)
@@ -96,7 +97,7 @@ def save_tensors(named: Mapping[str, Tensor], path: str | os.PathLike[str], *, c
 
 
 def by_tensor(layers: Mapping[str, ConvWeights]) -> dict[str, Tensor]:
-    """Layers as tensors `conv1_1.weight`, `conv1_1.bias`, …"""
+    """Flatten layers to tensors `conv1_1.weight`, `conv1_1.bias`, …"""
     return {
         f"{name}.{part}": tensor
         for name, convolution in layers.items()
@@ -109,15 +110,15 @@ def _tensor_digest(tensor: Tensor) -> str:
 
 
 def part_beside(path: Path) -> Path:
-    """A temporary file beside `path`, no two alike."""
+    """A new name for a temporary file beside `path`."""
     return path.with_name(f"{path.stem}.{secrets.token_hex(4)}.part")
 
 
 def read(path: Path, record: WeightRecord) -> dict[str, ConvWeights]:
-    """The layers in a file of either kind.
+    """Read the record's layers from a file of either kind.
 
     Raises:
-        WeightsError: saying what was found and what is needed.
+        WeightsError: the file is unusable; the message says what it is and what is needed.
     """
     try:
         if path.exists() and not (path.is_file() or path.is_dir()):  # opening a pipe would wait for ever
@@ -137,10 +138,10 @@ def read(path: Path, record: WeightRecord) -> dict[str, ConvWeights]:
 
 
 def read_measure_tensors(path: Path, record: MeasureRecord) -> dict[str, Tensor]:
-    """The record's tensors in a file that `save_tensors` wrote.
+    """Read the record's tensors from a file that `save_tensors` wrote.
 
     Raises:
-        WeightsError: another file, or a damaged one.
+        WeightsError: the file is missing, damaged, or another one.
     """
     if not path.is_file():
         raise WeightsError(f"{path} is no file.")
@@ -148,7 +149,7 @@ def read_measure_tensors(path: Path, record: MeasureRecord) -> dict[str, Tensor]
 
 
 def _kind(head: bytes) -> str:
-    """What a file looks like by its first bytes, for people."""
+    """Describe a file by its first bytes, for messages."""
     known = {b"\x89PNG": "a PNG picture", b"\xff\xd8\xff": "a JPEG picture", b"\x1f\x8b": "a gzip archive"}
     for start, kind in known.items():
         if head.startswith(start):
@@ -159,27 +160,30 @@ def _kind(head: bytes) -> str:
 
 
 def _safetensors(path: Path, needed: Iterable[str]) -> dict[str, Tensor]:
-    """The tensors with these names, copied out of the file."""
+    """Copy the tensors with these names out of a file."""
     needed = list(needed)
     try:
         with safe_open(path, "pt") as file:
             names = list(file.keys())
             _check_names(needed, names, str(path))
-            # Copied: what was verified must not change when the file does.
+            # Copied, because safetensors maps the file: verified numbers must not change when the file does.
             return {name: file.get_tensor(name).clone() for name in needed}
     except SafetensorError as error:
         raise WeightsError(f"{path} is a damaged safetensors file ({error}). {_NEEDED}") from error
 
 
 def load_pickled(file: io.BufferedReader | io.BytesIO, label: str) -> dict[str, Tensor]:
-    """The tensors of a state dict that torch.save wrote; code in it is refused, not run.
+    """Load a state dict that torch.save wrote. Code in it is refused, not run.
 
+    Args:
+        file: opened for reading bytes.
+        label: what to call the file in messages.
     Raises:
-        WeightsError: damaged, or holding anything but tensors by name; `label` names the file.
+        WeightsError: the file is damaged, or holds anything but tensors by name.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's remarks about foreign pickles; they are errors below
+            warnings.simplefilter("ignore")  # torch warns about some pickles that are refused below anyway
             state = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
@@ -193,10 +197,14 @@ def load_pickled(file: io.BufferedReader | io.BytesIO, label: str) -> dict[str, 
 
 
 def from_state_dict(state: Mapping[str, Tensor], record: WeightRecord, label: str) -> dict[str, ConvWeights]:
-    """The record's layers out of a state dict with the record's source keys; `label` names it in messages.
+    """Take the record's layers out of a state dict with the record's source keys.
 
+    Args:
+        state: tensors by name.
+        record: the layers and their keys in the state dict.
+        label: what to call the file in messages.
     Raises:
-        WeightsError: a layer is missing or misshapen, or the input's colours are not those documented.
+        WeightsError: a layer is missing or has a wrong shape, or the network expects other colours.
     """
     sources = {
         f"{name}.{part}": f"{key}.{part}" for name, key in record.source_keys for part in ("weight", "bias")
@@ -208,6 +216,7 @@ def from_state_dict(state: Mapping[str, Tensor], record: WeightRecord, label: st
 
 
 def _check_names(needed: Iterable[str], names: Iterable[str], label: str) -> None:
+    """Refuse a file that lacks tensors."""
     there = list(names)
     missing = sorted(set(needed) - set(there))
     if missing:
@@ -219,7 +228,7 @@ def _check_names(needed: Iterable[str], names: Iterable[str], label: str) -> Non
 
 
 def _check_colour(state: Mapping[str, Tensor], key: str, label: str) -> None:
-    """The 1×1 convolution before the network is RGB 0..1 → BGR 0..255 minus the mean, as documented."""
+    """Check that the 1×1 convolution before the network is RGB 0..1 → BGR 0..255 minus the mean."""
     _check_names((f"{key}.weight", f"{key}.bias"), state, label)
     weight = 255 * torch.eye(3).flip(0)[:, :, None, None]  # (3, 3, 1, 1)
     bias = -torch.tensor(CAFFE_MEAN_BGR)
@@ -231,6 +240,7 @@ def _check_colour(state: Mapping[str, Tensor], key: str, label: str) -> None:
 
 
 def _layers(tensors: Mapping[str, Tensor], record: WeightRecord, label: str) -> dict[str, ConvWeights]:
+    """Check shapes and numbers, and group tensors by layer."""
     layers: dict[str, ConvWeights] = {}
     first = tensors[f"{record.layer_names[0]}.weight"]
     channels = record.input_channels or (first.shape[1] if first.dim() == 4 else 0)
@@ -247,13 +257,13 @@ def _layers(tensors: Mapping[str, Tensor], record: WeightRecord, label: str) -> 
 
 
 def _floats(tensor: Tensor, label: str) -> Tensor:
-    """The tensor as finite float32 in row-major order."""
+    """Convert a tensor to finite float32 in row-major order."""
     if not tensor.is_floating_point() or tensor.layout is not torch.strided or tensor.is_meta:
         raise WeightsError(
             f"{label} is {tensor.dtype}, {tensor.layout}; plain floating point is needed. {_NEEDED}"
         )
     values = tensor.detach().to(torch.float32).contiguous()
-    # The extremes are NaN if any value is: one pass and no copy, where isfinite().all() would take both.
+    # The extremes are NaN if any value is. This takes one pass and no copy; isfinite().all() needs a mask.
     if not torch.stack(values.aminmax()).isfinite().all():
         raise WeightsError(f"{label} holds values that are infinite or not numbers. {_NEEDED}")
     return values

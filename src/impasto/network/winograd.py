@@ -1,9 +1,9 @@
 """3×3 convolutions with a quarter of the multiplications, for CPUs without bfloat16.
 
 Winograd's minimal filtering (Lavin and Gray 2016, "Fast Algorithms for Convolutional Neural Networks",
-arXiv:1509.09308, Sec. 4): an input tile of 6×6 pixels and a 3×3 filter are each evaluated at 6×6 points,
-where convolution is a product; 36 products give 4×4 outputs, which directly take 144. The sum over channels
-turns into 36 matrix products. Results differ from direct sums by rounding, about 2e-6 of their size.
+arXiv:1509.09308, Sec. 4): an input tile of 6×6 pixels and a 3×3 filter are each transformed to 6×6 points,
+where a convolution is a product. So 36 products give 4×4 outputs, which take 144 directly. The sum over
+channels becomes 36 matrix products. Results differ from direct sums by rounding, about 2e-6 of their size.
 """
 
 import functools
@@ -19,22 +19,27 @@ OUT, TILE = 4, 6
 """Outputs of a tile along one side, and the inputs that they need."""
 
 POINTS = (0.0, 1.0, -1.0, 0.5, -2.0)
-"""Where polynomials are evaluated, besides infinity: the set with the least rounding error of those tried."""
+"""Where polynomials are evaluated, besides infinity. Of the sets tried this had the smallest relative error:
+1.8e-6, against 2.7e-6 for 0, ±1, ±2 and 4.7e-6 for 0, ±1, 2, ½."""
 
 FEWEST_FILTERS = 128 * 128
-"""Below that number of filters, direct sums are as fast (docs/performance.md)."""
+"""With fewer filters than this, direct sums are as fast (docs/performance.md)."""
 
 STRIP_BYTES = 8 << 20
-"""Tiles are worked on in strips of about this size, so that they stay in the cache between the steps."""
+"""Tiles are processed in strips of about this many bytes, so that they stay in the cache between the steps.
+With fresh memory for every strip nothing was gained: a third of the time went into copying."""
 
 
 def _matrices() -> tuple[Tensor, Tensor, Tensor]:
-    """A (6, 4), G (6, 3) and B (6, 6) in float64: a tile's outputs are Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A."""
+    """The matrices A (6, 4), G (6, 3) and B (6, 6) in float64.
+
+    The outputs of a tile d with a filter g are Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A (Lavin and Gray, Sec. 4.1).
+    """
     points = torch.tensor(POINTS, dtype=torch.float64)
     others = [torch.cat([points[:j], points[j + 1 :]]) for j in range(len(POINTS))]
     powers = points[:, None] ** torch.arange(OUT, dtype=torch.float64)
     scales = torch.stack([(points[j] - rest).prod() for j, rest in enumerate(others)])
-    last = torch.zeros(1, OUT, dtype=torch.float64)
+    last = torch.zeros(1, OUT, dtype=torch.float64)  # at infinity a polynomial is its leading coefficient
     last[0, -1] = 1
     a = torch.cat([powers, last])
     g = torch.cat([powers[:, :3] / scales[:, None], last[:, -3:]])
@@ -43,7 +48,7 @@ def _matrices() -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _coefficients(roots: Tensor) -> Tensor:
-    """Of Π (x − root), constant first, padded to `TILE`."""
+    """The coefficients of Π (x − root), constant first, padded to `TILE`."""
     product = torch.zeros(TILE, dtype=roots.dtype)
     product[0] = 1
     for root in roots:
@@ -53,9 +58,10 @@ def _coefficients(roots: Tensor) -> Tensor:
 
 @functools.cache
 def _tables() -> tuple[Tensor, Tensor]:
-    """What takes a 6×6 tile to its 36 values, (36, 36), and these to 4×4 outputs, (16, 36), in float64.
+    """The matrices from a 6×6 tile to its 36 values, (36, 36), and from these to 4×4 outputs, (16, 36).
 
-    Made at their first use: importing this module must not compute (see `process`).
+    They are float64, and made at their first use, because importing this module must not compute anything
+    (see `process`).
     """
     a, _, b = _matrices()
     return torch.kron(b.T.contiguous(), b.T.contiguous()), torch.kron(a.T.contiguous(), a.T.contiguous())
@@ -66,12 +72,16 @@ Grid = Float[Tensor, "B C h w"]
 
 
 def pays(weight: Tensor) -> bool:
-    """Whether these filters are many enough that the saved products outweigh the way there and back."""
+    """Whether there are so many filters that the saved products outweigh the transforms.
+
+    Args:
+        weight: (N, C, 3, 3).
+    """
     return weight.shape[0] * weight.shape[1] >= FEWEST_FILTERS
 
 
 def transform(weight: Float[Tensor, "N C 3 3"]) -> Transformed:
-    """The filters at the 36 points, four times the size of the filters."""
+    """Transform filters to the 36 points; the result is four times as large."""
     _, g, _ = _matrices()
     wide = torch.einsum("ia,jb,ncab->ijcn", g, g, weight.double().cpu())
     return wide.flatten(0, 1).to(weight.dtype).contiguous()
@@ -80,12 +90,14 @@ def transform(weight: Float[Tensor, "N C 3 3"]) -> Transformed:
 def convolve(
     image: Grid, filters: Transformed, bias: Float[Tensor, " N"] | None = None
 ) -> Float[Tensor, "B N h w"]:
-    """What `conv2d` with padding 1 gives, channels-last; with a bias, rectified as well.
+    """Convolve like `conv2d` with padding 1, and rectify if there is a bias.
 
     Args:
         image: (B, C, h, w), channels-last.
-        filters: from `transform`.
-        bias: added before the rectification; None for neither.
+        filters: the result of `transform`.
+        bias: added before the rectification; None leaves out both.
+    Returns:
+        (B, N, h, w), channels-last.
     """
     batch, channels, height, width = image.shape
     count, columns = filters.shape[2], -(-width // OUT)
@@ -93,6 +105,7 @@ def convolve(
     result = image.new_empty(batch, height, width, count)
     strip = _strip(height, width, filters)
     padded = image.new_zeros(OUT * strip + 2, OUT * columns + 2, channels)
+    # Two pieces of scratch memory, used in turns by every step of every strip.
     first, second = image.new_empty(2, TILE**2 * strip * columns * max(channels, count))
     for source, target in zip(image.permute(0, 2, 3, 1), result, strict=True):
         padded[0] = 0
@@ -102,6 +115,7 @@ def convolve(
             above, below = min(top, 1), min(height - end, 1)
             padded[1 - above : end - top + 1 + below, 1 : width + 1] = source[top - above : end + below]
             padded[end - top + 1 + below :] = 0
+            # Overlapping 6×6 tiles as a view; `copy_` then gathers them into contiguous memory.
             across, down = padded.stride(1), padded.stride(0)
             tiles = padded.as_strided(
                 (TILE, TILE, rows, columns, channels), (down, across, OUT * down, OUT * across, 1)
@@ -123,12 +137,14 @@ def convolve(
 def pull_back(
     gradient: Float[Tensor, "B N h w"], filters: Transformed, response: Tensor | None = None
 ) -> Grid:
-    """The derivative of `convolve` with respect to its image, along `gradient`: each step transposed.
+    """The derivative of `convolve` with respect to its image: the transpose of each step, in reverse order.
 
     Args:
-        gradient: (B, N, h, w), channels-last.
-        filters: from `transform`.
-        response: what `convolve` gave with a bias; the derivative is 0 where that is. None without a bias.
+        gradient: the derivative with respect to the response, (B, N, h, w), channels-last.
+        filters: the result of `transform`.
+        response: the result of `convolve` with a bias, where 0 stops the gradient; None without a bias.
+    Returns:
+        (B, C, h, w), channels-last.
     """
     batch, count, height, width = gradient.shape
     channels, columns = filters.shape[1], -(-width // OUT)
@@ -139,7 +155,7 @@ def pull_back(
     first, second = gradient.new_empty(2, TILE**2 * strip * columns * max(channels, count))
     sums = gradient.new_empty(strip + 1, OUT, columns + 1, OUT, channels)
     spread = sums.view(OUT * (strip + 1), OUT * (columns + 1), channels)
-    over = TILE - OUT
+    over = TILE - OUT  # rows and columns that neighbouring tiles share: their gradients are summed
     for here in range(batch):
         source, target = gradient[here].permute(1, 2, 0), result[here]
         carried = torch.zeros_like(spread[:over])
@@ -169,7 +185,8 @@ def pull_back(
             sums[:rows, :, 1:, :over] += patch[:, :OUT, :, OUT:]
             sums[1 : rows + 1, :over, :-1] += patch[:, OUT:, :, :OUT]
             sums[1 : rows + 1, :over, 1:, :over] += patch[:, OUT:, :, OUT:]
-            # Row r of `spread` is row top + r - 1 of the image; the last two are not yet complete.
+            # Row r of `spread` is row top + r - 1 of the image. The last two rows are completed by the next
+            # strip, which starts with them (`carried`).
             first_row, last_row = max(0, top - 1), height if end == height else end - 1
             target[first_row:last_row] = spread[first_row - top + 1 : last_row - top + 1, 1 : width + 1]
             carried = spread[OUT * rows : OUT * rows + over].clone()
@@ -177,7 +194,7 @@ def pull_back(
 
 
 def _lay(tiles: Float[Tensor, "4 4 rows columns N"], rows_of_image: Float[Tensor, "h w N"]) -> None:
-    """Write tiles side by side; at the lower and right edge only the part that is in the image."""
+    """Write tiles side by side; at the lower and right edges only the part inside the image."""
     height, width, count = rows_of_image.shape
     for row, rows, high in _parts(height):
         for column, columns, wide in _parts(width):
@@ -190,18 +207,18 @@ def _lay(tiles: Float[Tensor, "4 4 rows columns N"], rows_of_image: Float[Tensor
 
 
 def _parts(length: int) -> list[tuple[int, int, int]]:
-    """Whole tiles, and what is left of one: (first tile, tiles, pixels of each)."""
+    """Divide a length into whole tiles and a rest: (first tile, number of tiles, pixels of each)."""
     whole, rest = divmod(length, OUT)
     parts = [(0, whole, OUT), (whole, 1, rest)]
     return [part for part in parts if part[1] and part[2]]
 
 
 def _shaped(scratch: Float[Tensor, " size"], *shape: int) -> Tensor:
-    """The beginning of the scratch memory, in that shape."""
+    """The beginning of the scratch memory, viewed in a shape."""
     return scratch[: math.prod(shape)].view(shape)
 
 
 def _strip(height: int, width: int, filters: Transformed) -> int:
-    """How many rows of tiles are worked on at a time."""
+    """The number of rows of tiles to process at a time."""
     per_row = TILE**2 * -(-width // OUT) * max(filters.shape[1:]) * filters.element_size()
     return max(1, min(-(-height // OUT), STRIP_BYTES // per_row))

@@ -1,4 +1,4 @@
-"""Rows shared out among processes: each holds a band of the image and borrows what lies around it."""
+"""Dividing an image among processes: each holds a band of rows and borrows the rows around it."""
 
 from dataclasses import dataclass
 
@@ -12,17 +12,18 @@ from impasto.shapes import Image
 from impasto.system.distributed import broadcast, exchange, rank, world_size
 
 CELLS = (64, 16)
-"""Bands begin at multiples of one of these: see `cell` in `tiles.py`. The smaller is for small images."""
+"""Bands begin at multiples of one of these, in pixels: four and one strides of conv5 (see `tile_unit`). The
+smaller is for images in which the larger would make bands too unequal."""
 
 
 @dataclass(frozen=True)
 class Band:
-    """The rows of an image that this process holds; all of them if it is alone.
+    """The rows of an image that this process holds; without other processes, all of them.
 
     Attributes:
         height, width: of the whole image, in pixels.
-        edges: the first row of each process's band, in order, and the height.
-        rank: which of them this process is.
+        edges: the first row of each process's band, in order, and then the height.
+        rank: the number of this process.
         circular: whether opposite edges of the image are neighbours.
     """
 
@@ -34,32 +35,36 @@ class Band:
 
     @classmethod
     def of(cls, height: int, width: int, *, circular: bool = False) -> "Band":
-        """This process's, among those that work on one picture together."""
+        """The band of this process among those that share the picture."""
         return cls(height, width, cls.edges_for(height, world_size()), rank(), circular)
 
     @staticmethod
     def edges_for(height: int, count: int) -> tuple[int, ...]:
-        """Where the bands of so many processes begin, and the height."""
+        """The first rows of `count` processes' bands, and then the height."""
         unit = CELLS[0] if height >= 4 * CELLS[0] * count else CELLS[1]
         cells = -(-height // unit)
         return tuple(min(height, cells * index // count * unit) for index in range(count + 1))
 
     @property
     def rows(self) -> tuple[int, int]:
-        """First row and the one after the last."""
+        """The first row and the row after the last."""
         return self.edges[self.rank], self.edges[self.rank + 1]
 
     @property
     def is_whole(self) -> bool:
-        """Whether there is no other process."""
+        """Whether the band is the whole image."""
         return len(self.edges) == 2
 
     def local_rows(self, image: Image) -> Float[Tensor, "B 3 _ W"]:
-        """This band of the whole image."""
+        """This band's rows of the whole image."""
         return image[:, :, slice(*self.rows)]
 
     def gather(self, part: Image) -> Float[Tensor, "B 3 _ W"]:
-        """The whole image from everybody's bands, on every process; all have to ask for it together."""
+        """Join all processes' bands to the whole image, on every process. All must call this together.
+
+        Raises:
+            DeviceError: another process cannot be reached.
+        """
         if self.is_whole:
             return part
         whole = part.new_empty(*part.shape[:2], self.height, self.width)
@@ -78,48 +83,48 @@ class Band:
         rows: tuple[int, int] | None = None,
         columns: tuple[int, int] | None = None,
     ) -> tuple[Tile, ...]:
-        """The band, or those rows and columns of the image, in tiles (see `tile_image`)."""
+        """Cut the band, or the given rows and columns of the image, into tiles (see `tile_image`)."""
         rows, columns = rows or self.rows, columns or (0, self.width)
         return tile_image(
             rows, columns, size, last, height=self.height, width=self.width, circular=self.circular
         )
 
     def halo_exchange(self, margin: int) -> "HaloExchange":
-        """The band with that many pixels around it, as far as there are any."""
+        """The exchange of `margin` rows around the bands; at the image's edges there are fewer."""
         return HaloExchange(self, margin)
 
 
 @dataclass(frozen=True)
 class HaloExchange:
-    """A band, and how it gets the pixels around it and gives their gradients back."""
+    """Borrows the rows around a band from other processes, and returns their gradients."""
 
     band: Band
     margin: int
 
     def with_halo(self, part: Image) -> Float[Tensor, "B 3 _ _"]:
-        """The band with its margin: rows from other processes, on a torus also from the other side."""
+        """Add the margin to a band: rows of other processes, and on a torus the opposite edges."""
         if self._bare:
             return part
         band = self.band
         rows = self._needed(band.rank)
         surrounded = part.new_empty(*part.shape[:2], len(rows), band.width)
-        gifts, incoming = {}, {}
+        outgoing, incoming = {}, {}
         for other in range(len(band.edges) - 1):
             theirs = self._needed(other)
-            gift = part.index_select(2, theirs[self._from(theirs, band.rank)].to(part.device) - band.rows[0])
-            mine = self._from(rows, other)
+            sent = part.index_select(2, theirs[self._from(theirs, band.rank)].to(part.device) - band.rows[0])
+            places = self._from(rows, other)
             if other == band.rank:
-                surrounded.index_copy_(2, mine.to(part.device), gift)
+                surrounded.index_copy_(2, places.to(part.device), sent)
                 continue
-            gifts[other] = gift
-            incoming[other] = part.new_empty(*part.shape[:2], len(mine), band.width)
-        exchange(gifts, incoming)
-        for other, rest in incoming.items():
-            surrounded.index_copy_(2, self._from(rows, other).to(part.device), rest)
+            outgoing[other] = sent
+            incoming[other] = part.new_empty(*part.shape[:2], len(places), band.width)
+        exchange(outgoing, incoming)
+        for other, received in incoming.items():
+            surrounded.index_copy_(2, self._from(rows, other).to(part.device), received)
         return surrounded.index_select(3, self._columns(part.device)) if band.circular else surrounded
 
     def with_halo_adjoint(self, gradient: Image) -> Float[Tensor, "B 3 _ _"]:
-        """The band's gradient, from that of everybody's surrounded bands: the transpose of `with_halo`."""
+        """The transpose of `with_halo`: the band's gradient, from the gradients of all bands with margins."""
         if self._bare:
             return gradient
         band = self.band
@@ -128,25 +133,25 @@ class HaloExchange:
             gradient = folded.index_add_(3, self._columns(gradient.device), gradient)
         rows = self._needed(band.rank)
         local = gradient.new_zeros(*gradient.shape[:2], band.rows[1] - band.rows[0], band.width)
-        gifts, incoming = {}, {}
+        outgoing, incoming = {}, {}
         for other in range(len(band.edges) - 1):
-            gift = gradient.index_select(2, self._from(rows, other).to(gradient.device))
+            sent = gradient.index_select(2, self._from(rows, other).to(gradient.device))
             theirs = self._needed(other)
             if other == band.rank:
-                incoming[other] = gift
+                incoming[other] = sent
                 continue
-            gifts[other] = gift
+            outgoing[other] = sent
             count = len(self._from(theirs, band.rank))
             incoming[other] = gradient.new_empty(*gradient.shape[:2], count, band.width)
-        exchange(gifts, {other: rest for other, rest in incoming.items() if other != band.rank})
-        for other, rest in incoming.items():  # in the order of the ranks: the same sums at every run
+        exchange(outgoing, {other: rows for other, rows in incoming.items() if other != band.rank})
+        for other, received in incoming.items():  # in the order of ranks, so that every run rounds equally
             theirs = self._needed(other)
             places = theirs[self._from(theirs, band.rank)].to(gradient.device) - band.rows[0]
-            local.index_add_(2, places, rest)
+            local.index_add_(2, places, received)
         return local
 
     def local(self, window: tuple[slice, slice]) -> tuple[slice, slice]:
-        """Where rows and columns of the whole image lie in the surrounded band."""
+        """Convert rows and columns of the whole image to those of the band with its margin."""
         rows, columns = window
         if self._bare:
             return window
@@ -157,11 +162,11 @@ class HaloExchange:
 
     @property
     def _bare(self) -> bool:
-        """Whether the band is the whole image, with nothing around it."""
+        """Whether the band is the whole image and has no margin."""
         return self.band.is_whole and (not self.band.circular or self.margin == 0)
 
     def _needed(self, rank: int) -> Tensor:
-        """The rows of the whole image that a process's surrounded band has, from top to bottom."""
+        """The rows of the whole image in a process's band with its margin, from top to bottom."""
         top, bottom = self.band.edges[rank], self.band.edges[rank + 1]
         if top == bottom:
             return torch.arange(0)
@@ -170,10 +175,11 @@ class HaloExchange:
         return torch.arange(max(0, top - self.margin), min(self.band.height, bottom + self.margin))
 
     def _from(self, rows: Tensor, owner: int) -> Tensor:
-        """The places among `rows` that belong to `owner`."""
+        """The indices of those `rows` that process `owner` holds."""
         top, bottom = self.band.edges[owner], self.band.edges[owner + 1]
         return ((rows >= top) & (rows < bottom)).nonzero().flatten()
 
     def _columns(self, device: torch.device) -> Tensor:
+        """The columns of a torus with its margin: every process has all columns, so none are exchanged."""
         width = self.band.width
         return torch.arange(-self.margin, width + self.margin, device=device) % width

@@ -1,4 +1,4 @@
-"""Images to terms: builds the content, style and pixel terms of an objective."""
+"""Building the content, style and pixel terms of an objective from images."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -28,16 +28,19 @@ def content_terms(
     tile: int = 0,
     keep: ResponseStorage = "memory",
 ) -> tuple[ContentTerm, ...]:
-    """Terms that hold an image's content at some layers.
+    """Build the terms that keep an image's content at some layers (Eq. 1 of Gatys et al. 2015).
 
     Args:
-        content: the content image at the size to be painted, (1, 3, H, W).
-        layers: each layer's share; shares are used as they are, the paper has one layer with share 1.
+        network: VGG-19, deep enough for the layers.
+        content: the content image at the size to be painted, (1, 3, H, W), RGB, 0..1.
+        layers: each layer's share. Shares are not normalised; the paper has one layer with share 1.
         weight: the paper's α.
-        formula: "paper", α · ½Σ(F−P)², which grows with the number of pixels; "balanced", α · ½Σ(F−P)²/½ΣP²,
-            the squared relative error of the features, which depends on neither size nor layer. Others: see
-            `CONVENTIONS`.
+        formula: "paper" is α · ½Σ(F−P)², which grows with the number of pixels; "balanced" is
+            α · ½Σ(F−P)²/½ΣP², the squared relative error of the features, which does not depend on size or
+            layer. `CONVENTIONS` has the others.
         tile, keep: see `content_targets`.
+    Raises:
+        SettingsError: a layer is unknown.
     """
     shares = {find_layer(name).name: share for name, share in layers.items()}
     targets = content_targets(network, content, list(shares), tile=tile, keep=keep)
@@ -64,19 +67,22 @@ def style_terms_from_images(
     formula: Formula,
     tile: int = 0,
 ) -> tuple[StyleTerm, ...]:
-    """Terms that hold an image's style at some layers.
+    """Build the terms that impose images' style at some layers (Eq. 4 and 5 of Gatys et al. 2015).
 
     Args:
+        network: VGG-19, deep enough for the layers.
         styles: images, each (1, 3, H', W') of any size (a Gram matrix per position does not depend on it),
             with their shares. The target is the sum of share · Gram matrix: one image with share 1 is the
-            paper's, several are a style between theirs.
+            paper's style, and several images give a style between theirs.
         layers: the paper's w_l by layer.
         canvas: height and width in pixels of the image to be painted.
         weight: the paper's β.
-        formula: "paper", β w_l E_l; "balanced", β w_l E_l divided by its value for a featureless image, the
-            squared relative error of the Gram matrix, which depends on neither size, layer nor contrast.
-            Others: see `CONVENTIONS`.
+        formula: "paper" is β w_l E_l; "balanced" is β w_l E_l divided by its value for a featureless image,
+            that is, the squared relative error of the Gram matrix, which does not depend on size, layer or
+            contrast. `CONVENTIONS` has the others.
         tile: see `style_targets`.
+    Raises:
+        SettingsError: a layer is unknown.
     """
     target = StyleTarget(style_targets(network, styles, list(layers), tile=tile))
     return style_terms([target], layers, canvas=canvas, weight=weight, formula=formula)
@@ -84,14 +90,14 @@ def style_terms_from_images(
 
 @dataclass(frozen=True)
 class StyleTarget:
-    """A style that is wanted somewhere in a picture.
+    """A measured style, and where in a picture it applies.
 
     Attributes:
-        means: by layer, what is wanted of its statistic per position.
-        shares: by layer, how much of the style's weight; a layer that is not named has all of it.
-        statistics: by layer; Gram matrices if not named.
-        area: where; None everywhere.
-        label: for the report.
+        means: by layer, the target of the statistic, per position.
+        shares: by layer, the fraction of the style's weight; 1 for layers that are not named.
+        statistics: by layer, the statistic; Gram matrices for layers that are not named.
+        area: where the style applies; None: everywhere.
+        label: the style's name in the report.
     """
 
     means: Mapping[str, Tensor]
@@ -109,7 +115,12 @@ def style_terms(
     weight: float,
     formula: Formula,
 ) -> tuple[StyleTerm, ...]:
-    """Build style terms from styles that are measured already; none where a share is 0."""
+    """Build style terms from measured styles; where a share is 0 there is no term.
+
+    Args:
+        styles: the styles and the areas that they apply to.
+        layers, canvas, weight, formula: as for `style_terms_from_images`.
+    """
     convention = CONVENTIONS[formula]
     w = {find_layer(name).name: share for name, share in layers.items()}
     terms = []
@@ -122,7 +133,7 @@ def style_terms(
             positions = math.prod(find_layer(name).grid(*canvas))
             target = statistic.target(mean)
             channels = statistic.channels(mean)
-            nothing = statistic.measure(mean.new_zeros(1, channels, 1, 1))  # what a featureless image has
+            nothing = statistic.measure(mean.new_zeros(1, channels, 1, 1))  # a featureless image's total
             unit = convention.style(channels, float(statistic.distance(nothing, 1, target)))
             terms.append(
                 StyleTerm(
@@ -146,14 +157,15 @@ def prior_terms(
     circular: bool = False,
     formula: Formula = "balanced",
 ) -> tuple[PixelTerm, ...]:
-    """What is asked of any picture: neighbours alike, colours that can be shown; nothing at weight 0.
+    """Build the terms that are asked of any picture, smoothness and colours in range; no term at weight 0.
 
     Args:
         canvas: height and width in pixels of the image to be painted.
-        variation: weight of the formula's smoothness; of "balanced" and "paper" it is the mean over pixels of
-            `squared_differences`.
+        variation: weight of the formula's smoothness, which in "balanced" and "paper" is the mean over pixels
+            of `squared_differences`.
         gamut: weight of the mean of `squared_overshoot`.
         circular: whether opposite edges are neighbours.
+        formula: which smoothness (see `CONVENTIONS`).
     """
     statistic, factor = CONVENTIONS[formula].smoothness(canvas)
     terms = (

@@ -1,4 +1,4 @@
-"""Where an image may not move, and in which colours: gradients projected onto what is free."""
+"""Constraints on an image: fixed pixels, and grey pictures, by projecting the gradient."""
 
 from dataclasses import dataclass, replace
 
@@ -13,13 +13,13 @@ from impasto.shapes import Image
 
 @dataclass(frozen=True)
 class Constraint:
-    """What of an image is free.
+    """The pixels and colours that a solver may change.
 
-    A solver whose steps are sums of gradients never leaves what is free, if it starts there.
+    A solver whose steps are sums of gradients keeps the constraint if its first image does.
 
     Attributes:
-        fixed: pixels that stay as they are, (H, W) of the whole image; None: none.
-        grey: whether red, green and blue are one and the same.
+        fixed: the pixels that stay as they are, (H, W) of the whole image; None: none.
+        grey: whether red, green and blue stay equal.
     """
 
     fixed: Bool[Tensor, "H W"] | None = None
@@ -29,16 +29,17 @@ class Constraint:
         return self.grey or self.fixed is not None
 
     def restore_fixed(self, image: Image, first: Image) -> Image:
-        """An image to start from, with what is fixed as it is in `first`."""
+        """The image with its fixed pixels taken from `first`; both (1, 3, H, W)."""
         if self.fixed is None:
             return image
         return torch.where(self.fixed.to(image.device), first, image)
 
     def project(self, evaluate: Evaluate, band: Band) -> Evaluate:
-        """The objective whose gradient is that along what is free.
+        """The same objective with its gradient projected onto the pixels and colours that are free.
 
         Args:
-            band: the rows of the image that `evaluate` is given.
+            evaluate: the objective.
+            band: the rows of the image that `evaluate` will be given.
         """
         if not self:
             return evaluate
@@ -56,4 +57,4 @@ class Constraint:
 
 
 FREE = Constraint()
-"""Everything is."""
+"""No constraint."""

@@ -1,4 +1,4 @@
-"""A loss of one's own: any measure that adds up over positions becomes a term of the objective."""
+"""Custom losses: any measure that adds up over positions can become a term of the objective."""
 
 import math
 from collections.abc import Callable
@@ -18,28 +18,28 @@ from impasto.objective.terms import IMAGE, PixelTerm, Term
 from impasto.shapes import Image, Scalar
 
 Measure: TypeAlias = Callable[[Tensor], Tensor]
-"""From (1, N, h, w) of any height and width to a sum over its positions, of one shape for all sizes."""
+"""Takes (1, N, h, w) of any height and width and returns a sum over positions, of one shape for all sizes."""
 
 Score: TypeAlias = Callable[[Tensor], Tensor]
-"""From the measure's mean over positions to the loss, one number."""
+"""Takes the measure's mean over positions and returns the loss, one number."""
 
 RESERVED = ("content", "style", "variation", "gamut")
-"""First words of the names of the terms that there are; the run finds the content's by theirs."""
+"""The first words of the built-in terms' names. The run recognises content terms by theirs."""
 
 _SAMPLE = 6
-"""Side of the grid on which a measure is tried before it is used; even, so that it has halves."""
+"""The side of the grid on which a measure is tried before it is used. It is even, so that it has halves."""
 
 
 @dataclass(frozen=True)
 class TermContext:
-    """What a term is made for: one scale of a run, in one layout.
+    """Everything that a factory may use to make a term for one scale of a run.
 
     Attributes:
         height, width: of the picture at this scale, in pixels.
-        network: VGG-19, as deep as any term needs it.
+        network: VGG-19, as deep as the deepest layer that any term needs.
         content: the photo at this size, (1, 3, height, width), RGB, sRGB, 0..1, on the network's device.
-        tile: side of the tiles that features are computed in, in pixels; 0: one for the whole picture.
-        world_size: processes that share the picture.
+        tile: the side of the tiles in which features are computed, in pixels; 0: no tiles.
+        world_size: the number of processes that share the picture.
     """
 
     height: int
@@ -52,15 +52,16 @@ class TermContext:
 
 @dataclass(frozen=True)
 class TermFactory:
-    """Makes a term for each scale of a run. `custom_term` gives one; classes of one's own can be put in, too.
+    """Makes a term for each scale of a run. `custom_term` makes a factory; other terms can be given by
+    `make`.
 
     Attributes:
-        name: what the report and the manifest call the term.
+        name: the term's name in the report and the manifest.
         layers: the layers that it needs, or "image".
-        weight: for the manifest.
-        make: gives the term for a scale.
+        weight: the term's weight, for the manifest.
+        make: returns the term for a scale.
     Raises:
-        SettingsError: a name that other terms have, or none.
+        SettingsError: the name is empty, or begins like a built-in term's.
     """
 
     name: str
@@ -77,38 +78,40 @@ class TermFactory:
 
     @property
     def manifest_entry(self) -> dict[str, Any]:
-        """What a manifest says of the term: enough to ask for it, not to make it again."""
+        """The term's entry in a manifest, which names it but cannot recreate it."""
         return {"name": self.name, "layers": list(self.layers), "weight": self.weight}
 
 
 def custom_term(
     name: str, measure: Measure, *, layer: str = IMAGE, weight: float = 1.0, score: Score | None = None
 ) -> TermFactory:
-    """A loss of one's own: weight · score(Σ over positions of the measure / number of positions).
+    """Make a custom loss: weight · score(Σ over positions of the measure / number of positions).
 
-    The measure has to add up: measured of two halves and added, it is what it is of the whole. Sums over
-    positions do, also of products of channels, such as `gram`; a mean or a maximum over positions does not
-    (the mean is taken here, and `score` is for what is not linear). Then the picture may be measured in tiles
-    and by several processes, and a weight means the same at any size. The gradient is autograd's.
+    The measure must add up: the sum of its values on two halves must be its value on the whole. Sums over
+    positions add up, and so do sums of products of channels, such as `gram`. A mean or a maximum does not;
+    the mean is taken here, and nonlinear functions of it belong in `score`. Because measures add up, the
+    picture can be measured in tiles and by several processes, and a weight means the same at any size. The
+    gradient comes from autograd.
 
-    What looks at neighbours, such as differences of pixels, misses the pairs across a cut: it is used where
-    the picture is measured in one piece, and refused elsewhere (a `PixelTerm` sees one row and column more).
-    The measure must be a function of the values alone: where a piece lies in the picture it is not told.
+    A measure that compares neighbours, such as differences of pixels, misses the pairs across a cut. It is
+    allowed where the picture is measured in one piece, and refused elsewhere. (A `PixelTerm` sees one more
+    row and column.) The measure must depend on the values alone; it is not told where in the picture they
+    lie.
 
     Args:
-        name: what the report and the manifest call it.
-        measure: takes (1, N, h, w), float32 or wider, any h and w, and gives a tensor of one shape for all
-            sizes. Of the image: N = 3, RGB, sRGB, 0..1 but for overshoots. Of a layer: its responses after
-            the ReLU, ≥ 0, in the network's units (see `VGG19`).
+        name: the term's name in the report and the manifest.
+        measure: takes (1, N, h, w), float32 or wider, of any h and w, and returns a tensor of one shape for
+            all sizes. For the image N = 3: RGB, sRGB, 0..1 except for overshoots. For a layer it is given the
+            responses after the ReLU, ≥ 0, in the network's units (see `VGG19`).
         layer: a layer of VGG-19, such as "conv3_1", or "image" for the pixels.
-        weight: what the score is multiplied by; in the balanced formula 1 is as much as all of the content.
-        score: takes the mean over positions, of the measure's shape, and gives one number; default: the mean
-            itself, if it is one number.
+        weight: the factor of the score; in the balanced formula 1 counts as much as all of the content.
+        score: takes the mean over positions, which has the measure's shape, and returns one number; default:
+            the mean itself, which must then be one number.
     Returns:
-        for `extra_terms` of `stylize`.
+        a factory for `extra_terms` of `stylize`.
     Raises:
-        SettingsError: an unknown layer, a weight that is no number, a name that is taken. When a run is begun
-            with it, a measure that does not add up where it has to, or gives no gradient.
+        SettingsError: the layer is unknown, the weight is not finite, or the name is taken. At the start of a
+            run: the measure does not add up where it has to, or has no gradient.
     Example:
         >>> gold = torch.tensor([0.8, 0.6, 0.2])
         >>> golden = custom_term(
@@ -126,12 +129,14 @@ def custom_term(
 
 
 def _number(mean: Tensor) -> Tensor:
+    """The default score."""
     return mean
 
 
 def _make(
     name: str, measure: Measure, layer: str, weight: float, score: Score, context: TermContext
 ) -> "CustomTerm | CustomPixelTerm":
+    """Make the term for a scale, once its measure has passed the checks."""
     size = (context.height, context.width)
     channels, positions = 3, math.prod(size)
     cut = context.world_size > 1 or positions > STRIP
@@ -147,16 +152,20 @@ def _make(
 
 
 def _counted(measure: Measure, image: Image, rows: int, columns: int, *, first: bool) -> Tensor:
+    """A measure as a `PixelStatistic`: it sees only the pixels that are counted."""
     return measure(image[:, :, :rows, :columns])
 
 
 def _check(
     name: str, measure: Measure, score: Score, channels: int, device: torch.device, *, cut: bool
 ) -> tuple[int, ...]:
-    """The shape of the measure's total; tried on a few random numbers.
+    """Try a measure and its score on random numbers.
 
+    Returns:
+        the shape of the measure's total.
     Raises:
-        SettingsError: it fails, has no gradient, is an average, or does not add up where it has to (`cut`).
+        SettingsError: the measure fails, has no gradient, is an average, or does not add up although the
+            picture is measured in pieces (`cut`).
     """
     generator = torch.Generator().manual_seed(0)
     whole = torch.rand(1, channels, _SAMPLE, _SAMPLE, generator=generator).to(device).requires_grad_()
@@ -199,18 +208,19 @@ def _check(
 
 
 def _close(a: Tensor, b: Tensor) -> bool:
+    # Sums in another order differ by rounding.
     return torch.allclose(a, b, rtol=1e-3, atol=1e-6)
 
 
 @dataclass(frozen=True)
 class CustomTerm:
-    """A loss of one's own on the features of a layer; `custom_term` makes it.
+    """A custom loss on the features of a layer, made by `custom_term`.
 
     Attributes:
-        name, layer, weight: as given there.
-        measure_sum, score_mean: its two functions.
-        positions: of the layer's grid of the whole picture.
-        total_shape: of what the measure gives.
+        name, layer, weight: as given to `custom_term`.
+        measure_sum, score_mean: its measure and its score.
+        positions: the number of positions of the layer on the whole picture.
+        total_shape: the shape of the measure's result.
     """
 
     name: str
@@ -223,15 +233,15 @@ class CustomTerm:
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """One."""
+        """Its only layer."""
         return (self.layer,)
 
     def part(self, layer: str, rows: slice, columns: slice) -> "CustomTerm":
-        """The same: the measure does not know where it is."""
+        """The term itself: a measure does not depend on the place."""
         return self
 
     def measure(self, features: Float[Tensor, "B N h w"]) -> Tensor:
-        """The sum over positions, in float32 at least."""
+        """The measure, of features in float32 at least."""
         return self.measure_sum(features.to(torch.promote_types(features.dtype, torch.float32)))
 
     def score(self, total: Tensor) -> Scalar:
@@ -245,11 +255,11 @@ class CustomTerm:
 
 @dataclass(frozen=True)
 class CustomPixelTerm(PixelTerm):
-    """A loss of one's own on the pixels; `custom_term` makes it.
+    """A custom loss on the pixels, made by `custom_term`.
 
     Attributes:
         score_mean: its score.
-        shape: of what the measure gives.
+        shape: the shape of the measure's result.
     """
 
     score_mean: Score = _number
@@ -257,7 +267,7 @@ class CustomPixelTerm(PixelTerm):
 
     @property
     def total_shape(self) -> tuple[int, ...]:
-        """The measure's."""
+        """The shape of the measure's result."""
         return self.shape
 
     def measure(self, features: Image) -> Tensor:
@@ -275,7 +285,7 @@ class CustomPixelTerm(PixelTerm):
 
 
 def _pull_back(measure: Measure, features: Tensor, derivative: Tensor, gradient: Tensor | None) -> Tensor:
-    """The gradient of `derivative` · measure, added to what is there."""
+    """Add the gradient of `derivative` · measure, by autograd, to a gradient."""
     inputs = features.detach().requires_grad_(True)
     with torch.enable_grad():
         total = measure(inputs)

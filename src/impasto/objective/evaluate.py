@@ -1,4 +1,4 @@
-"""Value and gradient of an objective at an image: whole, by tiles, by several processes."""
+"""Evaluating an objective and its gradient at an image: whole, by tiles, or by several processes."""
 
 from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, replace
@@ -19,21 +19,21 @@ from impasto.shapes import Features, Image, Point, Scalar
 from impasto.system.distributed import all_sum
 
 WIDER = 1.4
-"""Side of a tile on the way forth alone, against that of a tile whose responses are kept."""
+"""The side of a tile in the first pass, which keeps no responses, relative to the second, which does."""
 
 STRIP = 1 << 20
-"""Pixels that terms on the image itself work on at a time."""
+"""Pixels that terms on the image itself process at a time, which bounds the memory."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The objective at one image.
+    """The value and gradient of the objective at one image.
 
     Attributes:
-        loss: the weighted sum, 0-dimensional, on the device (reading it as a number waits for the device).
-        gradient: with respect to the image, or to the point that a solver moves; of its shape.
-        names: what each summand is called.
-        values: each summand, weighted, (L,); they sum to `loss`.
+        loss: the weighted sum, 0-dimensional, on the device. (Reading it as a number waits for the device.)
+        gradient: the gradient with respect to the image or to the solver's variables, of the same shape.
+        names: the names of the terms.
+        values: the weighted scores of the terms, (L,), which sum to `loss`.
     """
 
     loss: Scalar
@@ -43,16 +43,21 @@ class Evaluation:
 
     @property
     def by_term(self) -> dict[str, float]:
-        """Each summand, weighted, by name."""
+        """Each term's weighted score by name."""
         return dict(zip(self.names, self.values.tolist(), strict=True))
 
 
 Evaluate: TypeAlias = Callable[[Point], Evaluation]
-"""What a solver sees of an objective; whether it works whole, by tiles or by ranks is no matter of its."""
+"""An objective as a solver sees it. It may work on the whole image, by tiles or by several processes."""
 
 
 def measure(network: VGG19, objective: Objective, image: Image) -> list[Tensor]:
-    """Each term's total over this image, in the order of the terms."""
+    """Measure each term's total over a whole image, in the order of the terms.
+
+    Raises:
+        SettingsError: a layer is unknown, or deeper than the network.
+        ImageError: the image is too small for the deepest layer.
+    """
     sources = network.features(image, objective.layers)
     return [
         term.measure(image)
@@ -65,36 +70,40 @@ def measure(network: VGG19, objective: Objective, image: Image) -> list[Tensor]:
 
 
 def _whole(term: Term, name: str, features: Tensor) -> TermPart:
-    """The term as it measures every position of a layer."""
+    """The part of a term that measures every position of a layer."""
     assert isinstance(term, LayerTerm), "a term measures layers or pixels"
     height, width = features.shape[2:]
     return term.part(name, slice(0, height), slice(0, width))
 
 
 def evaluator(network: VGG19, objective: Objective, *, tile: int = 0, band: Band | None = None) -> Evaluate:
-    """Measure, score, and the way back; nothing is approximate, whatever the tiles and processes.
+    """Make the function that computes an objective and its gradient, exactly for any tiles and processes.
 
-    Two passes: totals are added up over tiles and processes and scored once; then the derivative of the
-    score, now fixed, is pulled back to the pixels tile by tile. Each tile is computed with as much around it
-    as its features can see. What differs from one tile is the order of sums. Where there is only one, what
-    the first pass has found serves the second.
+    It works in two passes. The first sums the totals over tiles and processes, and scores them once. The
+    second takes the derivative of the score, which is now fixed, back to the pixels tile by tile. Each tile
+    is computed with a margin as wide as its features see, so tiles change nothing but the order of sums. If
+    there is only one tile, the second pass uses the responses of the first.
 
     Args:
-        tile: the longest side of a tile, in pixels, without what is around it: no more features are held at a
-            time than those of one tile. 0: one tile.
-        band: the rows that this process holds of the image that it will be given, if not all.
+        network: VGG-19, deep enough for the objective.
+        objective: the terms.
+        tile: the longest side of a tile without its margin, in pixels; features of one tile are held at a
+            time. 0: one tile.
+        band: the rows of the image that this process holds; default: its share, or all.
+    Returns:
+        a function of the image, (1, 3, H, W), or of this process's rows of it.
     """
 
     @torch.no_grad()
     def evaluate(image: Image) -> Evaluation:
-        mine = band or Band.of(image.shape[2], image.shape[3], circular=network.circular)
+        rows = band or Band.of(image.shape[2], image.shape[3], circular=network.circular)
         totals = _Totals(objective)
-        features, pixels = _Features.of(network, objective, mine, tile), _Pixels(objective, mine)
+        features, pixels = _Features.of(network, objective, rows, tile), _Pixels(objective, rows)
         around = features.frame.with_halo(image)
         kept = features.measure(around, totals)
         pixels.measure(image, totals)
         values, derivatives = _scored(objective, totals.of_all(image))
-
+        # The second pass: from here on the derivatives are constants.
         gradient = features.frame.with_halo_adjoint(features.pull_back(around, kept, derivatives))
         pixels.pull_back(image, derivatives, gradient)
         return Evaluation(values.sum(), gradient, objective.names, values)
@@ -107,8 +116,10 @@ class _Features:
     """The terms on the network's features, over this process's tiles.
 
     Attributes:
-        tiles: for the way back.
-        wider: for the way forth of the first pass, which holds less than half as much per pixel.
+        frame: the exchange of the rows around the band.
+        tiles: the tiles of the second pass.
+        wider: the tiles of the first pass, which holds less than half as much memory per pixel.
+        last: the deepest layer needed; None without layers.
     """
 
     network: VGG19
@@ -120,16 +131,15 @@ class _Features:
 
     @classmethod
     def of(cls, network: VGG19, objective: Objective, band: Band, size: int) -> "_Features":
+        """Choose tiles of at most `size` pixels for a band."""
         if not objective.layers:
             return cls(network, objective, band.halo_exchange(0), (), (), None)
         last = deepest(objective.layers)
         if network.circular and band.is_whole and not size:
-            flat = replace(
-                band, circular=False
-            )  # the network itself joins the edges: nothing is needed around
+            flat = replace(band, circular=False)  # the network joins the edges itself: no margin is needed
             tiles = flat.tiles(0, last)
             return cls(network, objective, flat.halo_exchange(0), tiles, tiles, last)
-        # A window of a torus holds its own surroundings.
+        # A tile of a torus brings the opposite edges along in its margin.
         inside = replace(network, circular=False)
         tiles = band.tiles(size, last)
         more = round(WIDER * size) if len(tiles) > 1 else size
@@ -137,7 +147,7 @@ class _Features:
         return cls(inside, objective, band.halo_exchange(margin), tiles, band.tiles(more, last), last)
 
     def measure(self, around: Image, totals: "_Totals") -> dict[str, Features]:
-        """Add to the totals; what the only tile's way back needs, or nothing."""
+        """Add to the totals; return the responses for the second pass if there is one tile, else nothing."""
         kept: dict[str, Features] = {}
         keep = KEPT if len(self.tiles) == 1 else ()
         for tile in self.wider:
@@ -145,7 +155,7 @@ class _Features:
         return kept
 
     def pull_back(self, around: Image, kept: dict[str, Features], derivatives: tuple[Tensor, ...]) -> Image:
-        """The gradient of the surrounded image."""
+        """The gradient with respect to the image with its margin."""
         gradient: Image | None = None
         for tile in self.tiles:
             rows, columns = self.frame.local(tile.window)
@@ -165,6 +175,7 @@ class _Features:
         keep: Container[str],
         on_layer: Callable[[str, Features], None] | None = None,
     ) -> dict[str, Features]:
+        """Compute a tile's responses."""
         assert self.last is not None, "without layers there are no tiles"
         rows, columns = self.frame.local(tile.window)
         return self.network.responses(around[:, :, rows, columns], self.last, keep, on_layer, tile.crops)
@@ -172,7 +183,7 @@ class _Features:
 
 @dataclass(frozen=True)
 class _Pixels:
-    """The terms on the image itself, over strips of this process's rows."""
+    """The terms on the image itself, computed over strips of this process's rows."""
 
     objective: Objective
     band: Band
@@ -189,7 +200,9 @@ class _Pixels:
             return
         edge = self.band.halo_exchange(1)
         around = edge.with_halo(image)
-        total = gradient if around is image else torch.zeros_like(around)
+        total = (
+            gradient if around is image else torch.zeros_like(around)
+        )  # in place where nothing is borrowed
         for (count, first, pixels), (*_, target) in zip(
             self._strips(around), self._strips(total), strict=True
         ):
@@ -201,14 +214,15 @@ class _Pixels:
 
     @property
     def _terms(self) -> list[tuple[int, PixelTerm]]:
+        """The terms on pixels, with their indices in the objective."""
         return [
             (index, term) for index, term in enumerate(self.objective.terms) if isinstance(term, PixelTerm)
         ]
 
     def _strips(self, around: Image) -> Iterator[tuple[int, bool, Image]]:
-        """How many rows a strip counts, whether it is the first, and its view of the surrounded band.
+        """For each strip: its number of rows, whether it is the image's first, and a view of its pixels.
 
-        The view has these rows and what follows them.
+        The view has one more row and column, if the image has them, for terms that compare neighbours.
         """
         top, bottom = self.band.rows
         high = max(1, STRIP // self.band.width)
@@ -220,28 +234,30 @@ class _Pixels:
 
 
 class _Totals:
-    """Each term's total, added up as features come."""
+    """Each term's total, summed as the features are computed."""
 
     def __init__(self, objective: Objective) -> None:
         self.objective = objective
-        self.found: dict[int, Tensor] = {}
+        self.sums: dict[int, Tensor] = {}  # by the term's index in the objective
 
     def see(self, name: str, features: Tensor, tile: Tile) -> None:
-        """Measure the features of a layer in a tile's window, of which the core counts."""
+        """Measure the features of a layer in a tile, counting only the tile's core."""
         rows, columns = tile.core_in_window(name)
         for index, term in _parts(self.objective, name, tile):
             self.add(index, term.measure(features[:, :, rows, columns]))
 
     def add(self, index: int, total: Tensor) -> None:
-        """Add to the total of the term in that place."""
-        self.found[index] = self.found[index] + total if index in self.found else total
+        """Add to the total of the term with this index."""
+        self.sums[index] = self.sums[index] + total if index in self.sums else total
 
     def of_all(self, image: Image) -> list[Tensor]:
-        """In the order of the terms, over all processes; a process may have had nothing to measure."""
+        """The totals over all processes, in the order of the terms."""
         shapes = [term.total_shape for term in self.objective.terms]
-        totals = [self.found.get(index, image.new_zeros(shape)) for index, shape in enumerate(shapes)]
+        # A process without rows has measured nothing.
+        totals = [self.sums.get(index, image.new_zeros(shape)) for index, shape in enumerate(shapes)]
         if not totals:
             return totals
+        # All totals travel as one row: one message for all terms.
         row = all_sum(torch.cat([total.flatten() for total in totals]))
         parts = torch.split(row, [total.numel() for total in totals])
         return [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
@@ -255,7 +271,7 @@ def _add_in_core(
     features: Tensor,
     gradient: Tensor | None,
 ) -> Tensor:
-    """`AddDerivative` of a window: terms speak for the positions of the core alone."""
+    """`AddDerivative` for a tile: terms add their derivatives at the positions of the core alone."""
     rows, columns = tile.core_in_window(name)
     core = features[:, :, rows, columns]
     everything = core.shape == features.shape
@@ -272,7 +288,7 @@ def _add_in_core(
 
 
 def _parts(objective: Objective, name: str, tile: Tile) -> Iterator[tuple[int, TermPart]]:
-    """The terms of one layer, with their places, as they measure the core of a tile."""
+    """The terms of a layer, with their indices, restricted to the core of a tile."""
     for index, term in enumerate(objective.terms):
         if name in term.layers and isinstance(term, LayerTerm):
             yield index, term.part(name, *tile.positions(name))

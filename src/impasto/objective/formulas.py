@@ -1,4 +1,4 @@
-"""What the weights of content, style and smoothness multiply: the paper's formulas, ours, other tools'."""
+"""Loss conventions: what the weights multiply in the paper, in Impasto and in other tools."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,11 +22,11 @@ class LossConvention:
     """What each weight multiplies, as multiples of the paper's terms.
 
     Attributes:
-        content: of α, given channels N and positions M of the layer and ½ Σ P²: what ½ Σ (F − P)² counts.
-        style: of β w_l, given N and the distance of a featureless image: what the style's distance counts,
-            which for Gram matrices is E_l.
-        smoothness: of the third weight, given the canvas: a sum over pixels and what it is multiplied by.
-        statistic: what the tool compares where no other is asked for.
+        content: the factor of α · ½ Σ (F − P)², from the layer's channels N, its positions M, and ½ Σ P².
+        style: the factor of β w_l times the style's distance (E_l for Gram matrices), from N and the distance
+            of a featureless image.
+        smoothness: for the third weight, from the canvas: a sum over pixels and its factor.
+        statistic: the statistic that the tool compares, unless another is asked for.
     """
 
     content: Callable[[int, int, float], float]

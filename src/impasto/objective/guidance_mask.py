@@ -1,4 +1,4 @@
-"""Where in a picture a style is wanted, carried from its pixels to each layer's grid."""
+"""Guidance masks: where in a picture a style applies, transferred from pixels to each layer's grid."""
 
 import math
 from dataclasses import dataclass
@@ -13,22 +13,22 @@ from impasto.layers import LAYERS
 from impasto.objective.style_loss import PositionWeights
 
 STRIP = 1 << 20
-"""Positions whose weights are added up at a time."""
+"""Positions whose weights are summed at a time, which bounds the memory."""
 
 
 @dataclass(frozen=True)
 class GuidanceMask:
-    """A soft area of a picture; how much a position of a layer belongs to it is the mean over its pixels.
+    """A soft area of a picture. The weight of a layer's position is the mean of the mask over its pixels.
 
     Gatys et al. 2017, "Controlling Perceptual Factors in Neural Style Transfer" (arXiv:1611.07865), Sec. 4:
-    guidance channels carried to each layer and normalised.
-    Differs: a position's weight is linear in the mask, so that the areas of a picture together count every
-    position once: no line between two of them is left without a style.
+    guidance channels transferred to each layer and normalised.
+    Differs: a position's weight is linear in the mask, so the areas of a picture together count every
+    position once, and no line between two of them is left without a style.
 
     Attributes:
-        mask: of the whole picture, 255 inside and 0 outside; a byte a pixel, whatever the layer.
-        excludes_border: count only positions that see mostly the area, as is right for a painting, from
-            which the border between two areas is not to be learned.
+        mask: of the whole picture, (H, W), from 0 outside to 255 inside; one byte a pixel for all layers.
+        excludes_border: count only positions whose surroundings lie mostly in the area. This is for
+            paintings, so that the border between two areas is not learned as style.
     """
 
     mask: UInt8[Tensor, "H W"]
@@ -36,14 +36,14 @@ class GuidanceMask:
 
     @cached_property
     def share(self) -> float:
-        """Of the picture's pixels, 0..1."""
+        """The area's fraction of the picture's pixels, 0..1."""
         return float(self.mask.sum(dtype=torch.float64)) / (255 * self.mask.numel())
 
     def at(self, layer: str, rows: slice, columns: slice) -> PositionWeights:
-        """How much those rows and columns of a layer's grid belong to the area, 0..1."""
+        """The weights of some rows and columns of a layer's grid, (1, 1, h, w), 0..1."""
         stride = LAYERS[layer].stride
         height, width = LAYERS[layer].grid(*self.mask.shape)
-        more = 1 if self.excludes_border else 0
+        more = 1 if self.excludes_border else 0  # the 3×3 mean below looks one position further
         top, left = max(0, rows.start - more), max(0, columns.start - more)
         bottom, right = min(height, rows.stop + more), min(width, columns.stop + more)
         pixels = self.mask[top * stride : bottom * stride, left * stride : right * stride]
@@ -52,7 +52,7 @@ class GuidanceMask:
             weights = F.avg_pool2d(weights, stride, ceil_mode=True)
         if self.excludes_border:
             weights = F.avg_pool2d(weights, 3, stride=1, padding=1, count_include_pad=False)
-            weights = (2 * weights - 1).clamp(min=0)
+            weights = (2 * weights - 1).clamp(min=0)  # 0 where less than half of the surroundings is inside
         inside = (
             slice(rows.start - top, rows.stop - top),
             slice(columns.start - left, columns.stop - left),
@@ -60,7 +60,7 @@ class GuidanceMask:
         return weights[:, :, inside[0], inside[1]]
 
     def positions(self, layer: str) -> float:
-        """How many positions of a layer's grid it counts, as a sum of weights."""
+        """The sum of the weights over a layer's grid: the number of positions that it counts."""
         height, width = LAYERS[layer].grid(*self.mask.shape)
         high = max(1, STRIP // width)
         parts = (

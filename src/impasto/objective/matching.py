@@ -1,4 +1,4 @@
-"""The search for nearest neighbours: what the places of a picture are drawn towards."""
+"""The search for nearest neighbours, towards which the places of a picture are drawn."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,11 +30,12 @@ from impasto.shapes import Features, Image
 from impasto.system.distributed import all_sum
 
 CANDIDATES = 8
-"""Places that a matrix product chooses, in half precision if the features have it, and between which sums in
-float32 decide. bfloat16 alone chose another place in one of 1000 cases at 256 px."""
+"""The number of candidates that a matrix product in the features' type selects for each place. Sums in
+float32
+decide between them: bfloat16 alone chose another place in one of 1000 cases at 256 px."""
 
 PLACES_AT_A_TIME = 256
-"""Places of a picture that are compared with the dictionary at a time, to bound the memory."""
+"""Places of a picture that are compared with the dictionary at a time, which bounds the memory."""
 
 
 def build_dictionaries(
@@ -45,14 +46,18 @@ def build_dictionaries(
     rotations: int = 1,
     tile: int = 0,
 ) -> list[Dictionary]:
-    """The hypercolumns of a painting in each of some areas of it.
+    """Build a dictionary of a painting's hypercolumns for each of several areas.
 
-    Every process computes all of them: sending them would take longer.
+    Every process computes all of them, because sending them would take longer.
 
     Args:
-        painting: (1, 3, H, W).
-        rotations: 1, 2 or 4 copies of it, turned by equal parts of a full turn.
+        network: VGG-19 up to conv4_2 at least.
+        painting: (1, 3, H, W), RGB, 0..1.
+        areas: the areas; None: the whole painting.
+        rotations: 1, 2 or 4: the number of copies of the painting, turned by equal parts of a full turn.
         tile: see `each_tile`.
+    Returns:
+        a dictionary for each area.
     """
     step = grid_step(*LAYERS[PLACES_LAYER].grid(*painting.shape[2:]), rotations)
     turns = [4 // rotations * number for number in range(rotations)]
@@ -60,7 +65,7 @@ def build_dictionaries(
     for turn in turns:
         columns, totals = _columns(network, torch.rot90(painting, turn, (2, 3)).contiguous(), step, tile)
         parts.append(columns)
-        squares = totals if turn == 0 else squares
+        squares = totals if turn == 0 else squares  # lengths are those of the upright painting
     every = {name: torch.cat([columns.pop(name) for columns in parts]) for name in HYPERCOLUMN}
     rms = {
         name: max(1e-6, math.sqrt(total / math.prod(LAYERS[name].grid(*painting.shape[2:]))))
@@ -71,7 +76,7 @@ def build_dictionaries(
 
 
 def _origins(painting: Image, turns: Sequence[int], step: int) -> Int[Tensor, "P 3"]:
-    """Turn, row and column of each place of a painting's dictionary."""
+    """The quarter turns, row and column of each place in a painting's dictionary."""
     parts = []
     for turn in turns:
         height, width = painting.shape[2:] if turn % 2 == 0 else reversed(painting.shape[2:])
@@ -84,10 +89,10 @@ def _origins(painting: Image, turns: Sequence[int], step: int) -> Int[Tensor, "P
 def _columns(
     network: VGG19, painting: Image, step: int, tile: int
 ) -> tuple[dict[str, Float[Tensor, "P _"]], dict[str, float]]:
-    """Hypercolumns at every `step`-th place, and by layer the sum of squares over all its positions."""
+    """The hypercolumns at every `step`-th place, and each layer's sum of squares over all its positions."""
     height, width = LAYERS[PLACES_LAYER].grid(*painting.shape[2:])
     rows, columns = math.ceil(height / step), math.ceil(width / step)
-    found: dict[str, Tensor] = {}
+    by_layer: dict[str, Tensor] = {}  # (rows, columns, N) of places
     squares = dict.fromkeys(HYPERCOLUMN, 0.0)
 
     def on_layer(name: str, features: Features, tile: Tile) -> None:
@@ -98,18 +103,18 @@ def _columns(
         down, along = places_of(name, *tile.positions(name), (height, width))
         here = at_places(core, name, (down.stop - down.start, along.stop - along.start))
         here = here[:, :, -down.start % step :: step, -along.start % step :: step]
-        if name not in found:
-            found[name] = here.new_empty(rows, columns, here.shape[1])
-        first, left = -(-down.start // step), -(-along.start // step)
-        found[name][first : first + here.shape[2], left : left + here.shape[3]] = here[0].permute(1, 2, 0)
+        if name not in by_layer:
+            by_layer[name] = here.new_empty(rows, columns, here.shape[1])
+        top, left = -(-down.start // step), -(-along.start // step)
+        by_layer[name][top : top + here.shape[2], left : left + here.shape[3]] = here[0].permute(1, 2, 0)
 
     band = Band(painting.shape[2], painting.shape[3], (0, painting.shape[2]))
     each_tile(network, painting, deepest(HYPERCOLUMN), tile, on_layer, band=band)
-    return {name: rows.flatten(0, 1) for name, rows in found.items()}, squares
+    return {name: rows.flatten(0, 1) for name, rows in by_layer.items()}, squares
 
 
 def _inside(area: GuidanceMask, turns: Sequence[int], step: int) -> Int[Tensor, " P"]:
-    """The places of a dictionary that lie in an area; the nearest to it where none does."""
+    """The indices of the places that lie in an area; of the place nearest to it if none does."""
     weights = []
     inner = replace(area, excludes_border=True)
     inner = inner if inner.positions(PLACES_LAYER) > 0 else area
@@ -124,31 +129,39 @@ def _inside(area: GuidanceMask, turns: Sequence[int], step: int) -> Int[Tensor, 
 
 
 def _core(features: Features, name: str, tile: Tile) -> Float[Tensor, "B N _ _"]:
+    """The features of a tile's core."""
     rows, columns = tile.core_in_window(name)
     return features[:, :, rows, columns]
 
 
 def search_bytes(places: int, numbers: int, size: int) -> int:
-    """What a search takes besides the dictionary: its directions, cosines, and candidates in float32.
+    """The memory of a search besides the dictionary: its unit vectors, cosines, and candidates in float32.
 
     Args:
-        places: of the dictionary.
-        numbers: of a hypercolumn.
-        size: bytes of each of them.
+        places: the number of places in the dictionary.
+        numbers: the numbers in a hypercolumn.
+        size: the bytes of each number.
+    Returns:
+        bytes.
     """
     at_a_time = places * (size + 4) + 3 * CANDIDATES * numbers * 4
     return places * numbers * size + PLACES_AT_A_TIME * at_a_time
 
 
 def match(network: VGG19, objective: Objective, image: Image, *, tile: int = 0) -> Objective:
-    """The objective with the neighbours that the places of an image have now.
+    """Search for the nearest neighbours of an image's places, and put them into the objective.
 
-    Of every hypercolumn of the image, less their mean, the one of the dictionary, less theirs, with the
-    largest cosine; of several the first. Each process searches for its own rows.
+    The neighbour of a hypercolumn is the one in the dictionary with the largest cosine, after the mean of the
+    image's hypercolumns has been subtracted from the first and the dictionary's mean from the second. Among
+    equal ones it is the first. Each process searches for its own rows.
 
     Args:
+        network: VGG-19 up to conv4_2 at least.
+        objective: the terms, of which only `NeighborTerm`s are searched for.
         image: the whole image, (1, 3, H, W).
         tile: see `each_tile`.
+    Returns:
+        the objective with new matches.
     """
     terms = [term for term in objective.terms if isinstance(term, NeighborTerm)]
     if not terms:
@@ -164,7 +177,7 @@ def match(network: VGG19, objective: Objective, image: Image, *, tile: int = 0) 
 def _hypercolumns(
     network: VGG19, image: Image, tile: int
 ) -> Iterator[tuple[slice, slice, dict[str, Float[Tensor, "Q _"]]]]:
-    """Tile by tile of this process's part: rows and columns of places, and by layer the responses there."""
+    """For each tile of this process's part: rows and columns of places, and the responses there by layer."""
     grid = LAYERS[PLACES_LAYER].grid(*image.shape[2:])
     band = Band.of(image.shape[2], image.shape[3])
     with torch.no_grad():
@@ -191,7 +204,7 @@ def _hypercolumns(
 def _means(
     network: VGG19, terms: Sequence[NeighborTerm], image: Image, tile: int
 ) -> list[dict[str, Float[Tensor, " N"]]]:
-    """For each term, by layer, the mean response over its places."""
+    """For each term, the mean response over its places, by layer."""
     sums: list[dict[str, Tensor]] = [{} for _ in terms]
     for down, along, columns in _hypercolumns(network, image, tile):
         for term, total in zip(terms, sums, strict=True):
@@ -207,7 +220,7 @@ def _means(
 
 
 def _nothing(term: NeighborTerm, name: str, device: torch.device) -> Float[Tensor, " N"]:
-    """The sum of a process without rows."""
+    """The sum for a process that has no rows."""
     rows = term.dictionary.columns[name]
     return torch.zeros(rows.shape[1], dtype=torch.promote_types(rows.dtype, torch.float32), device=device)
 
@@ -216,8 +229,8 @@ class _Search:
     """The search for one term's neighbours.
 
     Args:
-        term: whose.
-        mean: by layer, of the picture's responses at the term's places.
+        term: the term.
+        mean: by layer, the mean of the picture's responses at the term's places.
     """
 
     def __init__(self, term: NeighborTerm, mean: Mapping[str, Float[Tensor, " N"]]) -> None:
@@ -230,6 +243,7 @@ class _Search:
         self._directions = torch.empty(
             dictionary.places, len(self._their_mean), dtype=half, device=self._mean.device
         )
+        # Unit vectors once per search, in the features' type: with them a cosine is a matrix product.
         for begin in range(0, dictionary.places, 4096):
             part = slice(begin, begin + 4096)
             self._directions[part] = F.normalize(
@@ -237,30 +251,34 @@ class _Search:
             ).to(half)
 
     def see(self, down: slice, along: slice, columns: Mapping[str, Float[Tensor, "Q _"]]) -> None:
-        """Find the neighbours of those rows and columns of places."""
-        wanted = (self.term.place_weights > 0).view(self.term.grid)[down, along].flatten().nonzero().flatten()
-        nearest = torch.full((len(columns[PLACES_LAYER]),), -1, dtype=torch.int64, device=wanted.device)
-        for places in torch.split(wanted, PLACES_AT_A_TIME):
+        """Search for the neighbours of some rows and columns of places."""
+        counted = (self.term.place_weights > 0).view(self.term.grid)[down, along].flatten()
+        indices = counted.nonzero().flatten()
+        nearest = torch.full((len(columns[PLACES_LAYER]),), -1, dtype=torch.int64, device=indices.device)
+        for places in torch.split(indices, PLACES_AT_A_TIME):
             nearest[places] = self._nearest(self._joined(columns, places) - self._mean)
         size = (down.stop - down.start, along.stop - along.start)
+        # Kept with 1 added, so that the sum over processes, each 0 outside its rows, gives all of them.
         self.matches.view(self.term.grid)[down, along] = nearest.view(size) + 1
 
     def result(self) -> Int[Tensor, " Q"]:
-        """All processes' neighbours together."""
+        """The neighbours of all processes' places."""
         return (all_sum(self.matches) - 1).to(torch.int32)
 
     def _nearest(self, queries: Float[Tensor, "q _"]) -> Int[Tensor, " q"]:
+        """The index in the dictionary of the nearest neighbour of each centred hypercolumn."""
         if not len(queries):
             return torch.empty(0, dtype=torch.int64, device=queries.device)
         scores = (queries.to(self._directions.dtype) @ self._directions.T).float()
         count = min(CANDIDATES, scores.shape[1])
         candidates = scores.topk(count, 1, sorted=False).indices.sort(1).values  # (q, 8), ascending
         rows = self._joined(self.term.dictionary.columns, candidates.flatten()) - self._their_mean
-        # Not by a matrix product: its sums depend on where a row stands, and equal places would differ.
+        # A matrix product would round equal places differently, because its sums depend on the row's
+        # position.
         cosines = (F.normalize(rows).view(*candidates.shape, -1) * queries[:, None]).sum(2)
         return candidates.gather(1, cosines.argmax(1, keepdim=True))[:, 0]
 
     def _joined(self, columns: Mapping[str, Tensor], rows: "Tensor | slice") -> Float[Tensor, "q _"]:
-        """Some rows of all layers, each layer divided by its `rms`."""
+        """Join some rows of all layers, each layer divided by its `rms`."""
         rms = self.term.dictionary.rms
         return torch.cat([wide(columns[name][rows]) / rms[name] for name in HYPERCOLUMN], 1)

@@ -1,8 +1,9 @@
-"""Nearest neighbours: every place of the picture is drawn towards one place of the painting.
+"""The nearest-neighbour loss: every place of the picture is drawn towards a similar place of the painting.
 
-The term of Kolkin et al. 2022, "Neural Neighbor Style Transfer" (arXiv:2203.13215), Sec. 3.
-Differs: the normalised VGG-19 instead of VGG-16; each layer counts by its mean length over the painting
-instead of its number of channels; the cosine that is minimised is not centred, only that of the search is.
+It is the loss of Kolkin et al. 2022, "Neural Neighbor Style Transfer" (arXiv:2203.13215), Sec. 3.
+Differs: the network is the normalised VGG-19 instead of VGG-16; each layer is divided by its root mean square
+length over the painting, instead of counting by its number of channels; features are centred for the search
+alone, and not in the cosine that is minimised.
 """
 
 import math
@@ -23,17 +24,17 @@ HYPERCOLUMN = (
     "conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_3", "conv3_4",
     "conv4_1", "conv4_2",
 )  # fmt: skip
-"""The layers whose responses at one place make its hypercolumn: 2,432 numbers."""
+"""The layers whose responses at a place make up its hypercolumn of 2,432 numbers."""
 
 STRIDE = 4
-"""Pixels from one place to the next: those of block 3. Finer layers are averaged, coarser ones repeated."""
+"""Pixels from one place to the next, as in block 3. Finer layers are averaged, coarser ones repeated."""
 
 PLACES_LAYER = "conv3_1"
-"""A layer whose grid is that of the places."""
+"""A layer whose grid is the grid of places."""
 
 MOST_PLACES = 1 << 16
-"""Places of a picture, and of a painting, that are compared at most: 1024×1024 pixels. Of larger ones, places
-on a regular grid: all of them at 4096 px would take 3·10¹⁵ multiplications a search."""
+"""The most places that are compared of a picture, and of a painting: those of 1024×1024 pixels. Of larger
+pictures a regular grid of places is compared. All places at 4096 px would take 3·10¹⁵ multiplications."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,10 +43,9 @@ class Dictionary:
 
     Attributes:
         columns: by layer, a row for each place, (P, N), in the type of the features.
-        rms: by layer, the root mean square length of its responses over the painting; each layer is divided
-            by it.
-        origins: where each place is: quarter turns of the painting, row and column on the turned painting's
-            grid of places.
+        rms: by layer, the root mean square length of the responses over the painting, which divides them.
+        origins: where each place is, (P, 3): quarter turns of the painting, then row and column on the turned
+            painting's grid of places.
     """
 
     columns: Mapping[str, Float[Tensor, "P _"]]
@@ -54,37 +54,38 @@ class Dictionary:
 
     @property
     def places(self) -> int:
-        """P."""
+        """The number of places P."""
         return len(self.columns[PLACES_LAYER])
 
     @cached_property
     def lengths(self) -> Float[Tensor, " P"]:
-        """Of each hypercolumn, its layers divided by their `rms`; at least 10⁻⁶."""
+        """The length of each hypercolumn, with layers divided by their `rms`; at least 10⁻⁶."""
         squares = [wide(rows).square().sum(1) / self.rms[name] ** 2 for name, rows in self.columns.items()]
         return torch.stack(squares).sum(0).sqrt().clamp(min=1e-6)
 
     def only(self, places: Tensor) -> "Dictionary":
-        """The same with those rows alone."""
+        """The dictionary of some of its places, given by their indices."""
         columns = {name: rows[places] for name, rows in self.columns.items()}
         return Dictionary(columns, self.rms, self.origins[places])
 
 
 @dataclass(frozen=True, eq=False)
 class NeighborTerm:
-    """The mean over a picture's places of 1 − cos(F, T), F its hypercolumn there and T its neighbour's.
+    """The mean over a picture's places of 1 − cos(F, T), where F is a hypercolumn and T its nearest
+    neighbour.
 
-    T is found by `match`, from the picture as it is then, and stays until the next search. So the term is a
-    sum over positions like any other. Its total is two numbers for each place, F·T and F·F, because these
-    add up over layers and tiles, and a cosine does not.
+    `match` searches for T in the picture as it is then, and T stays fixed until the next search. So the term
+    is a sum over positions like any other. Its total has two numbers for each place, F·T and F·F, because
+    these add up over layers and tiles, and a cosine does not.
 
     Attributes:
-        dictionary: what may be a neighbour.
+        dictionary: the hypercolumns that may be neighbours.
         canvas: height and width of the whole picture, in pixels.
-        weight: in the objective.
-        area: where; None is everywhere.
-        label: what the report calls it besides `style neighbors`.
-        matches: for each place of the picture, row by row, the place in the dictionary, or -1 where none is
-            wanted; None before the first search.
+        weight: the weight in the objective.
+        area: where the term applies; None: everywhere.
+        label: the style's name in the report.
+        matches: for each place of the picture, row by row, the index in the dictionary, or -1 where the term
+            does not apply, (Q,); None before the first search.
     """
 
     dictionary: Dictionary
@@ -96,27 +97,27 @@ class NeighborTerm:
 
     @property
     def name(self) -> str:
-        """`style neighbors`, and the label."""
+        """`style neighbors`, with the label between if there is one."""
         return " ".join(filter(None, ("style", self.label, "neighbors")))
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Those of the hypercolumn."""
+        """The layers of the hypercolumn."""
         return HYPERCOLUMN
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Rows and columns of places."""
+        """The numbers of rows and columns of places."""
         return LAYERS[PLACES_LAYER].grid(*self.canvas)
 
     @property
     def total_shape(self) -> tuple[int, ...]:
-        """(2, h, w)."""
+        """F·T and F·F at each place, (2, h, w)."""
         return (2, *self.grid)
 
     @cached_property
     def place_weights(self) -> Float[Tensor, " Q"]:
-        """How much each place counts; their sum is 1. Every k-th place both ways where there are too many."""
+        """How much each place counts, (Q,), with sum 1. Of too many, every k-th both ways counts."""
         height, width = self.grid
         device = self.dictionary.lengths.device
         if self.area is None:
@@ -126,16 +127,18 @@ class NeighborTerm:
         step = grid_step(height, width)
         on_grid = torch.zeros_like(weights)
         on_grid[::step, ::step] = weights[::step, ::step]
-        counted = on_grid if float(on_grid.sum()) > 0 else weights  # an area that lies between the grid's
+        counted = (
+            on_grid if float(on_grid.sum()) > 0 else weights
+        )  # an area may fall between the grid's places
         shares: Tensor = counted.double() / counted.sum(dtype=torch.float64)
         return shares.flatten()
 
     def part(self, layer: str, rows: slice, columns: slice) -> "NeighborPart":
-        """The term as it measures those rows and columns of one layer's grid."""
+        """The part of the term that measures rows and columns of one layer's grid."""
         return NeighborPart(self, layer, *places_of(layer, rows, columns, self.grid))
 
     def score(self, total: Float[Tensor, "2 h w"]) -> Scalar:
-        """The mean of 1 − cos, from F·T and F·F."""
+        """The mean of 1 − cos over the places that count, from F·T and F·F."""
         assert self.matches is not None, "the neighbours have been searched"
         products, squares = total.flatten(1)
         lengths = self.dictionary.lengths[self.matches.clamp(min=0)].to(total.dtype)
@@ -146,11 +149,12 @@ class NeighborTerm:
 
 @dataclass(frozen=True, eq=False)
 class NeighborPart:
-    """A `NeighborTerm` as it measures a part of one layer.
+    """The part of a `NeighborTerm` that measures a rectangle of one layer.
 
     Attributes:
-        layer: which.
-        rows, columns: of the grid of places.
+        term: the whole term.
+        layer: the layer.
+        rows, columns: the rectangle on the grid of places.
     """
 
     term: NeighborTerm
@@ -159,7 +163,7 @@ class NeighborPart:
     columns: slice
 
     def measure(self, features: Features) -> Float[Tensor, "2 _ _"]:
-        """F·T and F·F of the layer at its places, 0 elsewhere."""
+        """The layer's share of F·T and F·F at its places, and 0 elsewhere."""
         here = wide(at_places(features, self.layer, self._size))[0].permute(1, 2, 0).flatten(0, 1)
         products = torch.stack([(here * self._targets).sum(1), here.square().sum(1)])
         total = products.new_zeros(self.term.total_shape)
@@ -169,7 +173,7 @@ class NeighborPart:
     def pull_back(
         self, features: Features, derivative: Float[Tensor, "2 _ _"], gradient: Tensor | None
     ) -> Features:
-        """Of F·T along d: d T; of F·F along e: 2 e F."""
+        """See `TermPart`: the derivative of F·T along d is d T, and that of F·F along e is 2 e F."""
         size = self._size
         here = wide(at_places(features, self.layer, size))[0].permute(1, 2, 0).flatten(0, 1)
         of_product, of_square = derivative[:, self.rows, self.columns].flatten(1)[..., None] / self._scale
@@ -188,14 +192,22 @@ class NeighborPart:
 
     @property
     def _targets(self) -> Float[Tensor, "Q N"]:
+        """T at each place of the part."""
         matches = self.term.matches
         assert matches is not None, "the neighbours have been searched"
-        mine = matches.view(self.term.grid)[self.rows, self.columns].flatten().clamp(min=0)
-        return wide(self.term.dictionary.columns[self.layer].index_select(0, mine))
+        # -1 reads some row, which then counts with weight 0.
+        indices = matches.view(self.term.grid)[self.rows, self.columns].flatten().clamp(min=0)
+        return wide(self.term.dictionary.columns[self.layer].index_select(0, indices))
 
 
 def at_places(features: Features, layer: str, size: tuple[int, int]) -> Float[Tensor, "B N _ _"]:
-    """A layer's responses on the grid of places: the mean of the positions there, or the one it lies in."""
+    """Bring a layer's responses to the grid of places: a place has the mean of its positions, or lies in one.
+
+    Args:
+        features: (B, N, h, w).
+        layer: the layer's name.
+        size: rows and columns of places to return.
+    """
     stride = LAYERS[layer].stride
     if stride < STRIDE:
         return F.avg_pool2d(features, STRIDE // stride, ceil_mode=True)
@@ -205,7 +217,7 @@ def at_places(features: Features, layer: str, size: tuple[int, int]) -> Float[Te
 
 
 def at_places_adjoint(gradient: Tensor, features: Features, layer: str) -> Features:
-    """The transpose of `at_places`: from the gradient at places that with respect to `features`."""
+    """The transpose of `at_places`: from the gradient at places to that with respect to `features`."""
     stride = LAYERS[layer].stride
     if stride < STRIDE:
         side = STRIDE // stride
@@ -222,7 +234,7 @@ def at_places_adjoint(gradient: Tensor, features: Features, layer: str) -> Featu
 
 
 def grid_step(height: int, width: int, copies: int = 1) -> int:
-    """The least k so that every k-th place both ways makes no more than `MOST_PLACES`."""
+    """The smallest k for which every k-th place both ways, in `copies`, gives at most `MOST_PLACES`."""
     step = 1
     while copies * math.ceil(height / step) * math.ceil(width / step) > MOST_PLACES:
         step += 1
@@ -230,9 +242,11 @@ def grid_step(height: int, width: int, copies: int = 1) -> int:
 
 
 def places_of(layer: str, rows: slice, columns: slice, grid: tuple[int, int]) -> tuple[slice, slice]:
-    """Rows and columns of places that lie in those of a layer's grid, which begin with a whole place.
+    """Convert rows and columns of a layer's grid to rows and columns of places.
 
     Args:
+        layer: the layer's name.
+        rows, columns: on the layer's grid of the whole image, beginning at the start of a place.
         grid: rows and columns of places of the whole image.
     """
     stride = LAYERS[layer].stride
@@ -244,5 +258,5 @@ def places_of(layer: str, rows: slice, columns: slice, grid: tuple[int, int]) ->
 
 
 def wide(features: Tensor) -> Tensor:
-    """In float32 at least."""
+    """Convert to float32, unless the type is wider."""
     return features.to(torch.promote_types(features.dtype, torch.float32))

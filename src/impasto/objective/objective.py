@@ -20,16 +20,16 @@ class Objective:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The terms' names, in order."""
+        """The names of the terms, in order."""
         return tuple(term.name for term in self.terms)
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """The layers whose features are needed."""
+        """The layers whose features the terms need, without repetition."""
         return tuple(dict.fromkeys(name for term in self.terms for name in term.layers if name != IMAGE))
 
     def scale_style(self, factor: float) -> "Objective":
-        """The same with every style term's weight multiplied."""
+        """The same objective with the weight of every style term multiplied by a factor."""
         return Objective(
             tuple(
                 replace(term, weight=term.weight * factor)
@@ -41,27 +41,27 @@ class Objective:
 
     @property
     def matches(self) -> tuple[Int[Tensor, " Q"], ...]:
-        """The neighbours of each `NeighborTerm`, in order; none before the first search."""
+        """The matches of each `NeighborTerm`, in order; empty before the first search."""
         terms = [term for term in self.terms if isinstance(term, NeighborTerm)]
         return tuple(term.matches for term in terms if term.matches is not None)
 
     @property
     def has_neighbors(self) -> bool:
-        """Whether a term needs a search."""
+        """Whether any term needs a search for neighbours."""
         return any(isinstance(term, NeighborTerm) for term in self.terms)
 
     def with_matches(self, matches: Sequence[Int[Tensor, " Q"]]) -> "Objective":
-        """The same with these neighbours for each `NeighborTerm`, in order."""
-        left = iter(matches)
+        """The same objective with these matches for its `NeighborTerm`s, in order."""
+        remaining = iter(matches)
         return Objective(
             tuple(
-                replace(term, matches=next(left)) if isinstance(term, NeighborTerm) else term
+                replace(term, matches=next(remaining)) if isinstance(term, NeighborTerm) else term
                 for term in self.terms
             )
         )
 
     def score(self, totals: Sequence[Tensor]) -> Float[Tensor, " L"]:
-        """Each term's weighted score, from the totals over the whole image in the order of the terms."""
+        """Each term's weighted score, (L,), from the terms' totals over the whole image, in order."""
         return torch.stack(
             [term.weight * term.score(total) for term, total in zip(self.terms, totals, strict=True)]
         )

@@ -15,21 +15,26 @@ from impasto.shapes import Features, Image
 
 @dataclass
 class InMemory:
-    """Responses in memory: the rows of a layer's grid from `first` on."""
+    """Responses in memory.
+
+    Attributes:
+        responses: (1, N, h, w), channels-last: a band of the layer's grid.
+        first: the band's first row on the grid of the whole image.
+    """
 
     responses: Features
     first: int
 
     @classmethod
     def empty(cls, name: str, like: Features, band: Band) -> "InMemory":
-        """Room for a band's responses."""
+        """Allocate memory for a band's responses, of the type and channels of `like`."""
         first, height, width = tile_grid(name, band)
         room = like.new_empty(like.shape[0], like.shape[1], height, width)
         return cls(room.contiguous(memory_format=torch.channels_last), first)
 
     def put(self, part: Features, rows: slice, columns: slice) -> None:
-        """Keep those rows and columns of the whole grid."""
-        if part.shape == self.responses.shape:
+        """Store rows and columns of the whole grid."""
+        if part.shape == self.responses.shape:  # a single tile: no copy
             self.responses = part.contiguous(memory_format=torch.channels_last)
         else:
             self.responses[:, :, rows.start - self.first : rows.stop - self.first, columns] = part
@@ -41,7 +46,14 @@ class InMemory:
 
 @dataclass(frozen=True)
 class OnDisk:
-    """Responses in a temporary file, row by row of a layer's grid from `first` on, channels last."""
+    """Responses in a temporary file, row by row, channels last.
+
+    Attributes:
+        file: has no name, so nothing is left of it when the process ends.
+        first: the band's first row on the grid of the whole image.
+        width: columns of the grid.
+        like: an empty tensor with the responses' type, channels and device.
+    """
 
     file: IO[bytes]
     first: int
@@ -50,7 +62,7 @@ class OnDisk:
 
     @classmethod
     def empty(cls, name: str, like: Features, band: Band) -> "OnDisk":
-        """A file for a band's responses."""
+        """Open a file for a band's responses, of the type and channels of `like`."""
         first, _, width = tile_grid(name, band)
         return cls(
             tempfile.TemporaryFile(dir=scratch()), first, width, like.new_empty(1, like.shape[1], 0, 0)
@@ -60,7 +72,8 @@ class OnDisk:
         self.file.close()
 
     def put(self, part: Features, rows: slice, columns: slice) -> None:
-        """Keep those rows and columns of the whole grid."""
+        """Store rows and columns of the whole grid."""
+        # As bytes, because NumPy has no bfloat16.
         lines = part.permute(0, 2, 3, 1).contiguous().cpu().view(torch.uint8).numpy()[0]
         for row, line in zip(range(rows.start, rows.stop), lines, strict=True):
             self._seek(row, columns.start)
@@ -83,7 +96,7 @@ class OnDisk:
 
 @dataclass(frozen=True)
 class Recomputed:
-    """Responses that are computed whenever they are asked for, from as much of the image as they see."""
+    """Responses that are computed when they are asked for, from the part of the image that they see."""
 
     network: VGG19
     image: Image
@@ -108,12 +121,12 @@ class Recomputed:
 
 
 def scratch() -> str:
-    """The folder for large temporary files: on Linux /tmp is often memory, and /var/tmp never."""
+    """The folder for large temporary files. On Linux /tmp is often in memory, but /var/tmp is on a disk."""
     return "/var/tmp" if "TMPDIR" not in os.environ and os.path.isdir("/var/tmp") else tempfile.gettempdir()
 
 
 def tile_grid(name: str, band: Band) -> tuple[int, int, int]:
-    """First row, rows and columns of a band on a layer's grid."""
+    """A band on a layer's grid: its first row, and its numbers of rows and columns."""
     top, bottom = band.rows
     stride = LAYERS[name].stride
     first = top // stride

@@ -1,4 +1,4 @@
-"""Statistics of a style besides the Gram matrix: two Gaussians compared, histograms along directions."""
+"""Statistics of a style besides the Gram matrix: Gaussians, and histograms along directions."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,27 +16,27 @@ class GaussianStatistic:
     """Mean and covariance of the channels, compared as two Gaussians by their Wasserstein-2 distance.
 
     W₂² = |μ − ν|² + tr C + tr T − 2 tr (T^½ C T^½)^½ (Dowson and Landau 1982). Not in Gatys et al. 2015. A
-    total is (B, N + 1, N): Σ F in the first row, Σ F Fᵀ below.
+    total is (B, N + 1, N), with Σ F in the first row and Σ F Fᵀ below.
 
     Attributes:
-        ridge: what is added to the diagonals of both covariances, so that their roots have a derivative where
-            there are fewer positions than channels.
-        relative: whether that is a share of the target's mean variance.
+        ridge: a number added to the diagonals of both covariances, so that their roots have a derivative even
+            if there are fewer positions than channels.
+        relative: whether `ridge` is a multiple of the target's mean variance.
     """
 
     ridge: float = 1e-4
     relative: bool = True
 
     def shape(self, channels: int) -> tuple[int, ...]:
-        """(1, N + 1, N)."""
+        """The shape of a total, (1, N + 1, N)."""
         return (1, channels + 1, channels)
 
     def channels(self, total: Float[Tensor, "1 _ N"]) -> int:
-        """N."""
+        """The number of channels N."""
         return int(total.shape[-1])
 
     def measure(self, features: Features, weights: PositionWeights | None = None) -> Float[Tensor, "B _ N"]:
-        """Σ w F above Σ w F Fᵀ."""
+        """Sum over positions: Σ w F in the first row, Σ w F Fᵀ below."""
         wide = torch.promote_types(features.dtype, torch.float32)
         flat = features.permute(0, 2, 3, 1).flatten(1, 2).to(wide)  # (B, M, N)
         if weights is None:
@@ -45,7 +45,7 @@ class GaussianStatistic:
         return torch.cat([weighted.sum(1, keepdim=True), weighted.transpose(1, 2) @ flat], dim=1)
 
     def target(self, mean: Float[Tensor, "1 _ N"]) -> Float[Tensor, "1 _ N"]:
-        """ν above T^½, the root of the covariance with its ridge."""
+        """ν in the first row, and below it T^½, the root of the covariance with its ridge."""
         middle, covariance = _centred(mean)
         identity = torch.eye(covariance.shape[-1], dtype=mean.dtype, device=mean.device)
         ridge = self.ridge * (float(_trace(covariance)) / len(identity) if self.relative else 1.0)
@@ -56,7 +56,7 @@ class GaussianStatistic:
     def distance(
         self, total: Float[Tensor, "1 _ N"], positions: float, target: Float[Tensor, "1 _ N"]
     ) -> Scalar:
-        """W₂² between the two Gaussians."""
+        """W₂² between the Gaussian of a total and the target's."""
         middle, covariance = _centred(total / positions)
         target_mean, root = target[:, :1], target[:, 1:]
         spread, channels = root.square().sum(), root.shape[-1]
@@ -72,7 +72,7 @@ class GaussianStatistic:
         derivative: Float[Tensor, "1 _ N"],
         gradient: Tensor | None,
     ) -> Features:
-        """Of Σ F along d: d; of Σ F Fᵀ along D: (D + Dᵀ) F."""
+        """See `TermPart`: the derivative of Σ F along d is d, and that of Σ F Fᵀ along D is (D + Dᵀ) F."""
         first, rest = derivative[:, :1], derivative[:, 1:]
         both = (rest + rest.transpose(1, 2)).to(features.dtype)
         return add_linear_gradient(features, weights, both, first.to(features.dtype), gradient)
@@ -82,16 +82,17 @@ class GaussianStatistic:
 class HistogramStatistic:
     """Histograms of the responses along fixed directions: their cumulative distributions, compared.
 
-    The mean over directions of ∫ (C(x) − T(x))² dx, a sliced Cramér distance: what sliced Wasserstein
-    (Heitz et al. 2021, arXiv:2006.07229) is for quantiles, for counts, because counts add up over positions.
-    Each response counts in the two bins beside it by its distance to them, also beyond the last: so
-    the total is differentiable everywhere. Not in Gatys et al. 2015. A total is (1, K, bins).
+    The distance is the mean over directions of ∫ (C(x) − T(x))² dx, a sliced Cramér distance. It is to counts
+    what the sliced Wasserstein distance (Heitz et al. 2021, arXiv:2006.07229) is to quantiles; counts are
+    used because they add up over positions. Each response is divided between the two nearest bins by its
+    distance to them, even beyond the last bin, so the total is differentiable everywhere. Not in Gatys et al.
+    2015. A total is (1, K, bins).
 
     Attributes:
-        directions: (K, N), of length 1.
-        low: (K,), the first bin's middle, in units of the features.
-        step: (K,), from one bin to the next.
-        bins: how many.
+        directions: unit vectors, (K, N).
+        low: the centre of each direction's first bin, (K,), in units of the features.
+        step: the distance between bins, (K,), in the same units.
+        bins: the number of bins.
     """
 
     directions: Float[Tensor, "K N"]
@@ -101,33 +102,35 @@ class HistogramStatistic:
 
     @classmethod
     def around(cls, moments: Float[Tensor, "1 _ N"], *, bins: int = 128) -> "HistogramStatistic":
-        """Bins over five standard deviations on both sides of the mean of what is wanted.
+        """Make random directions, with bins that reach five standard deviations to both sides of the mean.
 
         Args:
-            moments: mean total of `Moments.measure`.
+            moments: the target's total of `GaussianStatistic.measure`, per position.
+            bins: the number of bins.
         """
         middle, covariance = _centred(moments)
         channels = covariance.shape[-1]
+        # As many orthogonal directions as channels, the same for every picture and process.
         generator = torch.Generator().manual_seed(channels)
         noise = torch.randn(channels, channels, generator=generator, dtype=torch.float64)
         directions = torch.linalg.qr(noise)[0].T.to(moments)
         mean = directions @ middle[0, 0]
         spread = ((directions @ covariance[0]) * directions).sum(1).clamp(min=0).sqrt()
-        spread = spread.clamp(min=1e-6 * float(spread.max()) + 1e-12)
+        spread = spread.clamp(min=1e-6 * float(spread.max()) + 1e-12)  # a flat direction still needs bins
         return cls(directions, mean - 5 * spread, 10 * spread / (bins - 1), bins)
 
     def shape(self, channels: int) -> tuple[int, ...]:
-        """(1, K, bins)."""
+        """The shape of a total, (1, K, bins)."""
         return (1, len(self.directions), self.bins)
 
     def channels(self, total: Float[Tensor, "1 K bins"]) -> int:
-        """N."""
+        """The number of channels N."""
         return int(self.directions.shape[1])
 
     def measure(
         self, features: Features, weights: PositionWeights | None = None
     ) -> Float[Tensor, "1 K bins"]:
-        """Counts per direction and bin."""
+        """The counts by direction and bin."""
         counts = self.low.new_zeros(len(self.directions) * self.bins)
         for flat, weight in _pieces(features, weights, self.low.dtype):
             bin_index, beyond = self._places(flat)
@@ -139,7 +142,7 @@ class HistogramStatistic:
         return counts.view(1, len(self.directions), self.bins)
 
     def target(self, mean: Float[Tensor, "1 K bins"]) -> Float[Tensor, "1 K bins"]:
-        """The cumulative distribution."""
+        """The cumulative distribution in each direction."""
         return mean.cumsum(2)
 
     def distance(
@@ -156,7 +159,7 @@ class HistogramStatistic:
         derivative: Float[Tensor, "1 K bins"],
         gradient: Tensor | None,
     ) -> Features:
-        """The slope of the derivative between the two bins beside a response, along each direction."""
+        """See `TermPart`: along each direction, the derivative's slope between the two bins of a response."""
         slopes = (derivative[0, :, 1:] - derivative[0, :, :-1]) / self.step[:, None]
         rows = torch.arange(len(self.directions), device=slopes.device)
         parts = []
@@ -169,7 +172,7 @@ class HistogramStatistic:
         return added if gradient is None else gradient.add_(added)
 
     def _places(self, flat: Float[Tensor, "M N"]) -> tuple[Tensor, Tensor]:
-        """The bin at or below each response along each direction, and how far it is beyond it, in bins."""
+        """For each response and direction, the bin at or below it, and its distance from it, in bins."""
         at = (flat @ self.directions.T - self.low) / self.step
         bin_index = at.floor().clamp(0, self.bins - 2)
         return bin_index.long(), at - bin_index
@@ -180,7 +183,7 @@ STATISTICS: Mapping[str, Statistic] = {"gram": GRAM, "gaussian": GaussianStatist
 
 
 class _RootTrace(torch.autograd.Function):
-    """tr X^½ of a symmetric X, whose derivative is ½ X^-½; a little is added to X's eigenvalues in both."""
+    """tr X^½ of a symmetric X, whose derivative is ½ X^-½. Both add `little` to the eigenvalues of X."""
 
     @staticmethod
     def forward(context, matrix, little):  # type: ignore[no-untyped-def]
@@ -196,13 +199,13 @@ class _RootTrace(torch.autograd.Function):
 
 
 PIECE = 1 << 15
-"""Positions whose histograms are counted at a time."""
+"""Positions that are counted at a time, which bounds the memory."""
 
 
 def _pieces(
     features: Features, weights: PositionWeights | None, dtype: torch.dtype
 ) -> Iterator[tuple[Float[Tensor, "_ N"], Float[Tensor, "_ 1"] | None]]:
-    """Responses of one image and their weights, some positions at a time."""
+    """The responses of an image, and their weights, some positions at a time."""
     flat = features.permute(0, 2, 3, 1).flatten(0, 2)
     flat_weights = None if weights is None else weights.flatten()[:, None].to(dtype)
     for start in range(0, len(flat), PIECE):
@@ -211,7 +214,7 @@ def _pieces(
 
 
 def _centred(mean: Float[Tensor, "1 _ N"]) -> tuple[Float[Tensor, "1 1 N"], Float[Tensor, "1 N N"]]:
-    """μ and the covariance, from the means of F and of F Fᵀ."""
+    """Compute μ and the covariance from the means of F and of F Fᵀ."""
     middle, second = mean[:, :1], mean[:, 1:]
     return middle, second - middle.transpose(1, 2) @ middle
 

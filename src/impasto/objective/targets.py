@@ -1,4 +1,4 @@
-"""What an objective is measured against: a photo's responses and paintings' Gram matrices, found by tiles."""
+"""The targets of an objective: a photo's responses and paintings' statistics, computed by tiles."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,13 +31,15 @@ def each_tile(
     *,
     band: Band | None = None,
 ) -> None:
-    """Show every response of this process's part of an image up to layer `last`, tile by tile.
+    """Compute the layers up to `last` tile by tile, for this process's part of an image.
 
     Args:
+        network: VGG-19.
         image: the whole image, (1, 3, H, W).
-        size: the longest side of a tile's core; 0: one tile.
-        on_layer: given a layer's name, its response to a tile's window, and the tile.
-        band: the rows that are shown; default this process's.
+        last: the deepest layer needed.
+        size: the longest side of a tile's core, in pixels; 0: one tile.
+        on_layer: called with each layer's name, its response in a tile's window, and the tile.
+        band: the rows to compute; default: this process's.
     """
     band = band or Band.of(image.shape[2], image.shape[3])
     with torch.no_grad():
@@ -58,14 +60,17 @@ def style_targets(
     *,
     tile: int = 0,
 ) -> dict[str, Gram]:
-    """By layer, the paper's A divided by M: the sum of share · Gram matrix per position over the styles.
+    """Compute the paper's A/M by layer: the sum of share · Gram matrix per position over the styles.
 
     Args:
+        network: VGG-19, deep enough for the layers.
         styles: images, each (1, 3, H', W') of any size, with their shares.
         layers: names as in `LAYERS`.
         tile: see `each_tile`.
     Returns:
-        one (1, N, N) per layer.
+        by layer, (1, N, N).
+    Raises:
+        SettingsError: a layer is unknown.
     """
     targets: dict[str, Gram] = {}
     statistics: dict[str, Statistic] = {find_layer(name).name: GRAM for name in layers}
@@ -85,16 +90,17 @@ def style_means(
     areas: Sequence[GuidanceMask | None] = (None,),
     tile: int = 0,
 ) -> list[dict[str, Tensor]]:
-    """What a painting's responses are per position, in each of some areas of it; the network sees it once.
+    """Measure a painting's statistics per position in each of several areas, in one pass of the network.
 
     Args:
+        network: VGG-19, deep enough for the layers.
         style: the painting, (1, 3, H', W').
-        statistics: what is measured, by layer.
-        areas: where; None is the whole painting. One that is too thin for a layer's positions to see mostly
-            it is measured with all that see any of it.
+        statistics: the statistic of each layer.
+        areas: the areas; None: the whole painting. Borders are left out, unless an area is so thin that
+            nothing else would remain.
         tile: see `each_tile`.
     Returns:
-        for each area, by layer, the statistic's total divided by the positions.
+        for each area, by layer, the statistic's total divided by the number of positions.
     """
     chosen = [_inner(area, statistics) for area in areas]
     totals: dict[tuple[int, str], Tensor] = {}
@@ -121,7 +127,7 @@ def style_means(
 
 
 def _inner(area: GuidanceMask | None, layers: Iterable[str]) -> dict[str, GuidanceMask | None]:
-    """By layer, the area without its border, or with it where nothing else would be left."""
+    """By layer, the area without its border, or with it if nothing else would remain."""
     if area is None:
         return dict.fromkeys(layers)
     inner = replace(area, excludes_border=True)
@@ -136,8 +142,8 @@ def _mean(
     area: GuidanceMask | None,
     total: Tensor | None,
 ) -> Tensor:
-    """The total of all processes per position; this one may have had nothing to measure."""
-    if total is None:
+    """The total of all processes, divided by the number of positions."""
+    if total is None:  # this process had nothing to measure, but takes part in the sum
         total = style.new_zeros(statistic.shape(network.channels(name)))
     grid = math.prod(LAYERS[name].grid(style.shape[2], style.shape[3]))
     return all_sum(total) / (grid if area is None else area.positions(name))
@@ -146,13 +152,19 @@ def _mean(
 def content_targets(
     network: VGG19, content: Image, layers: Sequence[str], *, tile: int = 0, keep: ResponseStorage = "memory"
 ) -> dict[str, tuple[Target, float]]:
-    """By layer, the responses of this process's part of an image, and ½ Σ P² over all of it.
+    """Compute, by layer, the responses of this process's part of an image, and ½ Σ P² over the whole image.
 
     Args:
+        network: VGG-19, deep enough for the layers.
         content: the whole image, (1, 3, H, W).
+        layers: names as in `LAYERS`.
         tile: see `each_tile`.
-        keep: "memory"; "disk", in a temporary file that has no name, so that nothing is left of it; "again":
-            not at all, but found anew whenever a part is asked for.
+        keep: where the responses are kept: "memory"; "disk", in a temporary file without a name, of which
+            nothing remains; or "again", recomputed whenever a part is asked for.
+    Returns:
+        by layer, the responses and ½ Σ P².
+    Raises:
+        SettingsError: a layer is unknown.
     """
     band = Band.of(content.shape[2], content.shape[3])
     names = [find_layer(name).name for name in layers]
@@ -177,7 +189,7 @@ def content_targets(
     each_tile(network, content, deepest(names), tile, on_layer)
     targets = {}
     for name in names:
-        if name not in stores:  # this process has no rows of so small an image, or keeps nothing
+        if name not in stores:  # nothing is kept, or the image is so small that this process has no rows
             stores[name] = Recomputed(network, content, name)
         total = float(all_sum(torch.tensor(squares[name], dtype=torch.float64, device=content.device)))
         targets[name] = (stores[name], total / 2)

@@ -1,6 +1,6 @@
-"""What is measured and how it is scored: one pair per equation of the paper.
+"""The terms of the objective, and the equations of the paper that they compute.
 
-Every term is a *measure*, a statistic of features that adds up over positions, and a *score* of its total.
+Every term has a *measure*, a statistic of features that adds up over positions, and a *score* of its total.
 Because totals add up, an image can be measured whole, by tiles or by several processes, and scored once.
 """
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from impasto.shapes import Features, Gram, Image, Scalar
 
 IMAGE = "image"
-"""The name under which a term asks for the pixels themselves instead of a layer's features."""
+"""The name that a term gives instead of a layer's if it measures the pixels themselves."""
 
 
 def gram(features: Features) -> Gram:
@@ -52,20 +52,24 @@ def squared_error(features: Features, target: Features) -> Scalar:
 
 
 def content_distance(total: Scalar) -> Scalar:
-    """L_content = ½ Σ_ij (F_ij − P_ij)², Eq. 1 of Gatys et al. 2015, from the sum; as in the paper."""
+    """L_content = ½ Σ_ij (F_ij − P_ij)², Eq. 1 of Gatys et al. 2015, as in the paper.
+
+    Args:
+        total: the sum, from `squared_error`.
+    """
     return total / 2
 
 
 def style_distance(total: Gram, positions: float, target: Gram) -> Scalar:
     """E_l = 1/(4 N² M²) Σ_ij (G_ij − A_ij)², Eq. 4 of Gatys et al. 2015, from Gram matrices per position.
 
-    Differs: the paper's images have one size, so its M serves both; here each Gram matrix is divided by its
-    own number of positions,
-    E_l = 1/(4 N²) Σ_ij (G_ij/M − A_ij/M_style)². Where M = M_style it is the paper's.
+    Differs: the paper's two images have the same size, and hence the same M. Here each Gram matrix is divided
+    by its own number of positions: E_l = 1/(4 N²) Σ_ij (G_ij/M − A_ij/M_style)². Where M = M_style this is
+    the paper's E_l.
 
     Args:
         total: G, (B, N, N), summed over all positions of the image.
-        positions: M, how many there were.
+        positions: M, the number of these positions.
         target: A/M_style, (1, N, N).
     Returns:
         0-dimensional, ≥ 0; summed over the batch.
@@ -88,9 +92,11 @@ def squared_differences(
     Mahendran and Vedaldi 2015 (arXiv:1412.0035), Sec. 2, β = 2. Not in Gatys et al. 2015.
 
     Args:
-        rows, columns: count the first ones alone; what follows them is only looked at. Default: all.
-        first: whether the image's first row is the whole image's.
-        down, along: what the sums over pairs above one another and side by side are multiplied by.
+        image: (B, 3, H, W).
+        rows, columns: how many of the first rows and columns to count; those after them serve as neighbours
+            alone. Default: all.
+        first: whether the image's first row is the first of the whole image.
+        down, along: factors of the sums over vertical and horizontal pairs.
     """
     rows, columns = rows or image.shape[2], columns or image.shape[3]
     below, right = image[:, :, 1 : rows + 1, :columns], image[:, :, :rows, 1 : columns + 1]
@@ -102,13 +108,13 @@ def squared_differences(
 def squared_overshoot(
     image: Image, rows: int | None = None, columns: int | None = None, *, first: bool = True
 ) -> Scalar:
-    """Σ (x − clamp(x, 0, 1))²: how far pixels stand outside what can be shown. Not in Gatys et al. 2015.
+    """Σ (x − clamp(x, 0, 1))², the squared distance of pixels from the range 0..1. Not in Gatys et al. 2015.
 
-    Without it highlights are painted brighter than white, and what was painted there is lost when the picture
-    is clamped; with it they get strokes.
+    Without this term highlights are painted brighter than white, and their texture is lost when the picture
+    is clamped. With it they get strokes.
 
     Args:
-        rows, columns, first: as in `squared_differences`.
+        image, rows, columns, first: as in `squared_differences`.
     """
     core = image[:, :, :rows, :columns]
     return (core - core.clamp(0, 1)).square().sum()
@@ -119,74 +125,77 @@ class PixelStatistic(Protocol):
     """A sum over the pixels of an image, such as `squared_differences`."""
 
     def __call__(self, image: Image, rows: int, columns: int, *, first: bool) -> Scalar:
-        """Over the first rows and columns; it may look at the row and the column that follow."""
+        """Sum over the first rows and columns; the next row and column may serve as neighbours."""
 
 
 @runtime_checkable
 class Term(Protocol):
-    """A weighted summand of the objective: `weight · score(Σ over parts of measure(part))`."""
+    """A weighted term of the objective: `weight · score(Σ over parts of measure(part))`."""
 
     @property
     def name(self) -> str:
-        """What the report calls it: "content conv4_2", "style conv1_1"."""
+        """The name in the report, such as "content conv4_2" or "style conv1_1"."""
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """The layers whose features it measures, or `IMAGE`."""
+        """The layers whose features are measured, or `IMAGE`."""
 
     @property
     def weight(self) -> float:
-        """What its score is multiplied by in the sum."""
+        """The factor of the score in the objective."""
 
     @property
     def total_shape(self) -> tuple[int, ...]:
-        """The shape of what it measures."""
+        """The shape of the total that is measured."""
 
     def score(self, total: Tensor) -> Scalar:
-        """A number from the total over all layers and positions."""
+        """The loss, from the total over all layers and positions."""
 
 
 @runtime_checkable
 class TermPart(Protocol):
-    """A term as it measures a part of one layer, or of the image."""
+    """The part of a term that measures a rectangle of one layer, or of the image."""
 
     def measure(self, features: Float[Tensor, "B N h w"]) -> Tensor:
-        """A total that adds up over layers and positions."""
+        """The part's total, which adds up over layers and positions."""
 
     def pull_back(self, features: Tensor, derivative: Tensor, gradient: Tensor | None) -> Tensor:
-        """The derivative of a loss with respect to the features, from that with respect to the total.
+        """Add the derivative with respect to the features, from the derivative with respect to the total.
 
         Args:
-            features: what `measure` saw.
-            derivative: of the loss with respect to what `measure` gave.
-            gradient: the features' shape, what other terms and deeper layers have to say; it may be written
-                over. None: nothing yet.
+            features: the argument of `measure`.
+            derivative: of the loss with respect to the result of `measure`, of its shape.
+            gradient: the gradient from other terms and deeper layers, of the features' shape, which may be
+                overwritten; None: 0.
         Returns:
-            the sum, the features' shape and type.
+            the sum of both, of the features' shape and type.
         """
 
 
 @runtime_checkable
 class LayerTerm(Term, Protocol):
-    """A term on features of the network, which can be cut into tiles."""
+    """A term on features of the network, which can be measured tile by tile."""
 
     def part(self, layer: str, rows: slice, columns: slice) -> "TermPart":
-        """The term as it measures those rows and columns of one layer's grid alone."""
+        """The part of the term that measures these rows and columns of a layer's grid."""
 
 
 @runtime_checkable
 class Target(Protocol):
-    """Responses of a layer that are wanted, kept or found anew by parts."""
+    """The target responses of a layer, stored or recomputed in parts."""
 
     def at(self, rows: slice, columns: slice) -> Features:
-        """Those rows and columns of the layer's grid of the whole image."""
+        """The responses at rows and columns of the layer's grid of the whole image, (1, N, h, w)."""
 
 
 @dataclass(frozen=True)
 class ContentTerm:
-    """Content of one layer: ½ Σ (F − P)², Eq. 1, as in the paper.
+    """Content of one layer: ½ Σ (F − P)², Eq. 1 of Gatys et al. 2015, as in the paper.
 
-    The target is P, (1, N, h, w), or a `Target` that has to be asked for it by `part`.
+    Attributes:
+        layer: the layer's name.
+        target: P, (1, N, h, w), or a `Target` from which `part` takes it.
+        weight: the paper's α, times what the formula says.
     """
 
     layer: str
@@ -205,7 +214,7 @@ class ContentTerm:
 
     @property
     def total_shape(self) -> tuple[int, ...]:
-        """A number."""
+        """(), a single number."""
         return ()
 
     def measure(self, features: Features) -> Scalar:
@@ -218,32 +227,33 @@ class ContentTerm:
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """One."""
+        """Its only layer."""
         return (self.layer,)
 
     def part(self, layer: str, rows: slice, columns: slice) -> "ContentTerm":
-        """With that part of the target."""
+        """The term with the target at these rows and columns."""
         if isinstance(self.target, Tensor):
             return replace(self, target=self.target[:, :, rows, columns])
         return replace(self, target=self.target.at(rows, columns))
 
     def pull_back(self, features: Features, derivative: Scalar, gradient: Tensor | None) -> Features:
-        """Of Σ (F − P)²: 2 (F − P), which is Eq. 2 of the paper where F > 0."""
+        """See `TermPart`: the derivative of Σ (F − P)² is 2 (F − P), Eq. 2 of the paper where F > 0."""
         added = (features - self._responses).mul_(2 * derivative)
         return added if gradient is None else gradient.add_(added)
 
 
 @dataclass(frozen=True)
 class PixelTerm:
-    """A statistic of the image itself, by default its mean over pixels, so that it does not grow with them.
+    """A statistic of the image itself, divided by a number such as that of its pixels.
 
     Attributes:
-        name: what the report calls it.
+        name: the name in the report.
         statistic: a sum over pixels.
-        pixels: what the sum is divided by: how many the whole image has, for a mean.
+        pixels: the divisor of the sum; the number of pixels of the whole image gives a mean.
+        weight: the factor in the objective.
         circular: whether the first row and column follow the last.
-        counted: the rows and columns that are counted of what is measured, and whether its first row is the
-            whole image's; None: it is the whole image.
+        counted: how many rows and columns of the image measured are counted, and whether its first row is the
+            first of the whole image; None: it is the whole image.
     """
 
     name: str
@@ -255,16 +265,16 @@ class PixelTerm:
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """The pixels."""
+        """`IMAGE`."""
         return (IMAGE,)
 
     @property
     def total_shape(self) -> tuple[int, ...]:
-        """A number."""
+        """(), a single number."""
         return ()
 
     def of(self, rows: int, columns: int, *, first: bool) -> "PixelTerm":
-        """The term as it measures those first rows and columns of what it is shown."""
+        """The part of the term that counts only the first rows and columns of the image it is given."""
         return replace(self, counted=(rows, columns, first))
 
     def measure(self, features: Image) -> Scalar:
@@ -276,11 +286,11 @@ class PixelTerm:
         return self.statistic(margin, features.shape[2], features.shape[3], first=True)
 
     def score(self, total: Scalar) -> Scalar:
-        """The sum, divided."""
+        """The sum divided by `pixels`."""
         return total / self.pixels
 
     def pull_back(self, features: Image, derivative: Scalar, gradient: Tensor | None) -> Image:
-        """Of the statistic, by autograd: it is small beside the network."""
+        """See `TermPart`; by autograd, whose cost is small beside the network's."""
         pixels = features.detach().requires_grad_(True)
         with torch.enable_grad():
             total = self.measure(pixels)

@@ -1,1 +1,1 @@
-"""What a job leaves: a painting, its manifest, plots."""
+"""The results of a job: a painting, its manifest, plots."""

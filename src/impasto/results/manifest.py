@@ -1,4 +1,4 @@
-"""The manifest: what a painting carries inside its file, so that it can be explained and painted again."""
+"""The manifest: JSON inside a painting's file, by which it can be explained and painted again."""
 
 import json
 import os
@@ -16,21 +16,25 @@ from impasto.system.process import Repeatability, repeatability
 from impasto.version import __version__
 
 FORMAT = 1
-"""Raised when a manifest of this version could no longer be read by an older Impasto."""
+"""The manifest's version. Increase it when an older Impasto could no longer read a manifest."""
 
 
 def new(
     command: str, settings: Any, inputs: Mapping[str, Picture], weights: Weights, compute: Compute
 ) -> dict[str, Any]:
-    """What is known before a job starts.
+    """Begin a manifest with everything that is known before a job starts.
 
     Args:
         command: the recipe's name.
         settings: its settings.
-        inputs: pictures by role; kept are the names as the user gave them, and the SHA-256 of the files.
+        inputs: pictures by role. Their names, as the user gave them, and the files' SHA-256 are stored.
+        weights: the network's weights. Their name and digest are stored.
+        compute: the device and number type.
+    Returns:
+        the manifest, to which the job adds its result.
     """
     repeatable = repeatability(compute.device)
-    if getattr(settings, "budget", ""):
+    if getattr(settings, "budget", ""):  # only some commands have one
         repeatable = Repeatability(False, "with a budget, the clock decides how many steps are taken")
     return {
         "format": FORMAT,
@@ -50,16 +54,20 @@ def new(
 
 
 def to_text(manifest: Mapping[str, Any]) -> str:
-    """JSON on one line; keys keep their order."""
+    """Write a manifest as JSON on one line; keys keep their order.
+
+    Raises:
+        ValueError: a number is not finite, which JSON cannot hold.
+    """
     return json.dumps(manifest, ensure_ascii=False, allow_nan=False)
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The manifest inside a picture.
+    """Read the manifest inside a picture.
 
     Raises:
-        ImageError: not a picture.
-        CheckpointError: a picture without a manifest, or with one of a later format.
+        ImageError: the file cannot be read or is not a picture.
+        CheckpointError: the picture has no manifest, or one that is damaged or of a later format.
     """
     text = read_manifest(path)
     if text is None:
@@ -78,15 +86,21 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def option_of(role: str) -> str:
-    """The option that gives an input: style-2 is another --style, style-2-regions another --regions."""
+    """The option that names an input: style-2 is a further --style, style-2-regions a further --regions."""
     return "regions" if role.endswith("regions") else role.partition("-")[0]
 
 
 def find_input(manifest: Mapping[str, Any], role: str, beside: str | os.PathLike[str]) -> str:
-    """Where an input of the manifest lies now: where it was, or beside the picture.
+    """Find an input of a manifest: at its old path, or beside the picture.
 
+    Args:
+        manifest: of the picture.
+        role: the input's role, such as "content".
+        beside: the picture's path.
+    Returns:
+        the input's path.
     Raises:
-        CheckpointError: it came from memory, or is in neither place.
+        CheckpointError: the input came from memory, or is in neither place.
     """
     recorded = manifest["inputs"][role]
     option = option_of(role)
@@ -95,6 +109,7 @@ def find_input(manifest: Mapping[str, Any], role: str, beside: str | os.PathLike
             f"the {role} image of {beside} came from memory, not from a file. Give the file with --{option}."
         )
     path = Path(recorded["path"])
+    # Relative to the current folder, relative to the picture, or moved together with the picture.
     for candidate in (path, Path(beside).parent / path, Path(beside).parent / path.name):
         if candidate.is_file():
             return str(candidate)
@@ -104,12 +119,15 @@ def find_input(manifest: Mapping[str, Any], role: str, beside: str | os.PathLike
 
 
 def check_input(manifest: Mapping[str, Any], role: str, picture: Picture, *, advice: str = ".") -> None:
-    """Refuse an input that is not the one the manifest was made from.
+    """Refuse an input that is not the one that the manifest was made from.
 
     Args:
+        manifest: of the painting.
+        role: the input's role, such as "content".
+        picture: the input as it is now.
         advice: the end of the message, with other ways out.
     Raises:
-        CheckpointError: naming both hashes.
+        CheckpointError: the digests differ; the message names both.
     """
     check_digest(manifest, role, picture.name, picture.sha256, advice=advice)
 
@@ -117,7 +135,11 @@ def check_input(manifest: Mapping[str, Any], role: str, picture: Picture, *, adv
 def check_digest(
     manifest: Mapping[str, Any], role: str, name: str, sha256: str | None, *, advice: str = "."
 ) -> None:
-    """As `check_input`, of an input of that name with that digest."""
+    """`check_input` for an input of which only the name and the digest are known.
+
+    Raises:
+        CheckpointError: the digests differ.
+    """
     recorded = manifest["inputs"][role]["sha256"]
     if recorded is not None and recorded != sha256:
         now = (sha256 or "none")[:12]

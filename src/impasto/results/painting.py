@@ -13,35 +13,37 @@ from impasto.results.manifest import to_text
 
 @dataclass(frozen=True)
 class Painting:
-    """A finished (or stopped) painting.
+    """A painting, finished or stopped.
 
     Attributes:
-        picture: the pixels, with the photo's alpha if it had any.
-        manifest: all that is needed to paint it again: settings, seed, versions, hashes, losses.
+        picture: the pixels, with the photo's alpha if it had one.
+        manifest: everything needed to paint it again: settings, seed, versions, hashes; and its losses.
     """
 
     picture: Picture
     manifest: dict[str, Any]
 
     def save(self, path: str | os.PathLike[str], *, bits: int = 8, quality: int = 92) -> None:
-        """Write it whole, or leave what was there; the extension says the format; the manifest goes inside.
+        """Write the painting with its manifest inside, completely or not at all (see `write_picture`).
 
         Args:
+            path: the file to write or replace; its ending chooses the format.
             bits: 8, or 16 for PNG and TIFF.
-            quality: 1..100, of the formats that lose something.
+            quality: 1..100, for lossy formats.
         Raises:
-            ImageError: it cannot be written there, or not like that.
+            SettingsError: the ending is unknown, or `bits` or `quality` does not fit.
+            ImageError: the file cannot be written.
         """
         write_picture(self.picture, path, bits=bits, quality=quality, manifest=to_text(self.manifest))
 
     def to_numpy(self, bits: int = 8) -> NDArray[Any]:
-        """The pixels as `Picture.to_numpy` gives them."""
+        """The pixels as an array (see `Picture.to_numpy`)."""
         return self.picture.to_numpy(bits)
 
     def to_pil(self) -> PillowImage:
-        """The picture as `Picture.to_pil` gives it, without the manifest."""
+        """The picture as a Pillow image, without the manifest (see `Picture.to_pil`)."""
         return self.picture.to_pil()
 
     def _repr_png_(self) -> bytes:
-        """The picture, as a notebook shows it where a cell ends with it."""
+        """A PNG file of the picture, which a notebook shows where a cell ends with a painting."""
         return self.picture._repr_png_()

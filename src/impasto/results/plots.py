@@ -1,4 +1,4 @@
-"""The drawings around the panels of the paper's figures, with matplotlib."""
+"""Plots with matplotlib: the paper's figures, and losses by step."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -19,11 +19,11 @@ LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
 
 
 def check_figure_output(path: str | os.PathLike[str]) -> None:
-    """Refuse before the work starts what `draw_figure_1` could not write.
+    """Check, before the work starts, that `draw_figure_1` could write to a path.
 
     Raises:
-        SettingsError: an ending that is not PNG, PDF or SVG.
-        ImageError: the folder is not there or may not be written.
+        SettingsError: the ending is not PNG, PDF or SVG.
+        ImageError: the folder does not exist, or the path may not be written.
     """
     target = Path(path)
     if target.suffix.lower() not in ENDINGS:
@@ -35,12 +35,14 @@ def check_figure_output(path: str | os.PathLike[str]) -> None:
 
 
 def draw_figure_1(pictures: Mapping[str, Picture], photo: Picture, painting: Picture, path: Path) -> None:
-    """Figure 1: style reconstructions above, the network between, content reconstructions below.
+    """Draw Figure 1: style reconstructions above, the network between, content reconstructions below.
 
     Args:
         pictures: `style-1` … `style-5` and `content-conv1_1` … `content-conv5_1`.
         photo, painting: the inputs.
-        path: PNG, PDF or SVG by its ending; written whole.
+        path: the file to write; its ending chooses PNG, PDF or SVG.
+    Raises:
+        ImageError: the file cannot be written.
     """
     figure = _figure(15, 6.4)
     grid = figure.add_gridspec(3, 6, height_ratios=(1, 0.6, 1), hspace=0.2, wspace=0.06)
@@ -59,12 +61,14 @@ def draw_figure_1(pictures: Mapping[str, Picture], photo: Picture, painting: Pic
 
 
 def draw_figure_2(pictures: Mapping[str, Picture], photo: Picture, painting: Picture, path: Path) -> None:
-    """Figure 2's grid: rows A to E match more and more style layers, columns raise α/β.
+    """Draw Figure 2's grid: rows A to E match more and more style layers, columns increase α/β.
 
     Args:
         pictures: `transfer-A-1` … `transfer-E-4`.
-        photo, painting: the inputs; they set the panels' shape.
-        path: PNG, PDF or SVG by its ending; written whole.
+        photo, painting: the inputs; the photo sets the shape of the panels.
+        path: the file to write; its ending chooses PNG, PDF or SVG.
+    Raises:
+        ImageError: the file cannot be written.
     """
     ratios = ("10⁻⁵", "10⁻⁴", "10⁻³", "10⁻²")
     figure = _figure(12, 2.85 * 5 * photo.height / photo.width + 0.9)
@@ -82,12 +86,14 @@ def draw_figure_2(pictures: Mapping[str, Picture], photo: Picture, painting: Pic
 
 
 def draw_losses(columns: Sequence[str], rows: Sequence[Sequence[float]], path: Path) -> None:
-    """The loss and its summands, step by step, over all scales; a line where the next scale begins.
+    """Plot the loss and its terms by step, on a log scale, with a line where each new scale begins.
 
     Args:
-        columns: scale, step, seconds, loss, and the summands' names.
-        rows: a row for every step.
-        path: PNG, PDF or SVG by its ending; written whole.
+        columns: scale, step, seconds, loss, and the terms' names.
+        rows: a row for each step.
+        path: the file to write; its ending chooses PNG, PDF or SVG.
+    Raises:
+        ImageError: the file cannot be written.
     """
     figure = _figure(9, 5)
     axes = figure.add_subplot()
@@ -95,7 +101,7 @@ def draw_losses(columns: Sequence[str], rows: Sequence[Sequence[float]], path: P
     for column, name in enumerate(columns[3:], start=3):
         bold = name == "loss"
         values = [row[column] for row in rows]
-        if any(value > 0 for value in values):
+        if any(value > 0 for value in values):  # a log axis cannot show a term that is always 0
             axes.plot(
                 steps, values, label=name, linewidth=2.4 if bold else 1.1, color="black" if bold else None
             )
@@ -111,7 +117,7 @@ def draw_losses(columns: Sequence[str], rows: Sequence[Sequence[float]], path: P
 
 
 def _figure(width: float, height: float) -> "Figure":
-    # Not pyplot: it keeps global state and looks for a screen.
+    # pyplot keeps global state and looks for a screen.
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), dpi=110)
@@ -125,12 +131,12 @@ def _show(axes: "Axes", picture: Picture, title: str) -> None:
 
 
 def _network(axes: "Axes") -> None:
-    """Five stacks of feature maps: each block half the size of the one before, with more filters."""
+    """Draw five stacks of feature maps, each smaller than the one before and with more filters."""
     axes.set_xlim(0, 5)
     axes.set_ylim(0, 1)
     axes.axis("off")
     for block, filters in enumerate((64, 128, 256, 512, 512)):
-        side = 0.62 / 2 ** (block * 0.6)
+        side = 0.62 / 2 ** (block * 0.6)  # not to scale: the last would be 0.04 high
         for sheet in range(3 + block):
             offset = 0.035 * sheet
             axes.add_patch(_sheet(block + 0.32 + offset, 0.5 - side / 2 + 0.4 * offset, side * 0.42, side))
@@ -149,7 +155,7 @@ def _sheet(x: float, y: float, width: float, height: float) -> Any:
 
 
 def _write(figure: "Figure", path: Path) -> None:
-    """Save a figure, whole or not at all, in the format of the path's ending."""
+    """Save a figure in the format of the path's ending, completely or not at all."""
     try:
         with atomic_write(Path(os.path.realpath(path))) as file:
             figure.savefig(file, format=path.suffix[1:].lower(), bbox_inches="tight", facecolor="white")

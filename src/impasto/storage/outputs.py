@@ -1,6 +1,6 @@
-"""What may be written where: no output is an input or another output, and each replaces only its own kind.
+"""Checking outputs: none is an input or another output, and each replaces only files of its own kind.
 
-Nothing is computed or written here, and of files that are there only the beginning is read.
+This module computes and writes nothing. Of existing files it reads only the beginning.
 """
 
 import json
@@ -21,7 +21,7 @@ class InputFile(NamedTuple):
     """A file that a command reads.
 
     Attributes:
-        role: its name in messages, as in "the content image".
+        role: its name in messages, such as "the content image".
         path: where it is; "" for a file that is not used.
     """
 
@@ -33,8 +33,8 @@ class OutputFile(NamedTuple):
     """A file that a command will write.
 
     Attributes:
-        option: its name in messages: the option that chooses it, as in "-o", or a role.
-        path: where it goes; "" for a file that is not wanted.
+        option: its name in messages: the option that chooses it, such as "-o", or a role.
+        path: where it goes; "" for a file that will not be written.
         kind: what it will hold. A "folder" is replaced or removed with everything in it.
     """
 
@@ -49,17 +49,19 @@ def check_outputs(
     *,
     advice: str = "Choose another name.",
 ) -> None:
-    """Refuse outputs that would destroy something: to be called before anything is computed.
+    """Refuse outputs that would destroy something. Call it before anything is computed.
 
-    Files are the same if their real paths are, if they are hard links to the same data, or if their names
-    differ only in case on a disk that ignores case. A picture may replace any file that is no input. Other
-    outputs may replace only files of their own kind, or empty ones.
+    Two names mean the same file if their real paths are equal, if they are hard links to the same data, or if
+    they differ only in case on a disk that ignores case. A picture may replace any file that is not an input.
+    Other outputs may replace only files of their own kind, or empty ones.
 
     Args:
-        advice: the way out of a clash, as a sentence.
+        outputs: the files that will be written.
+        inputs: the files that will be read.
+        advice: what to do about a clash, as a sentence.
     Raises:
         SettingsError: an output is an input, or two outputs are the same file.
-        ImageError: a foreign file, or a device, in an output's place.
+        ImageError: an output would replace a file of another kind, or a device.
     """
     known_inputs, known_outputs = _Files(), _Files()
     for given in inputs:
@@ -78,10 +80,10 @@ def check_outputs(
 
 
 def make_folder(folder: str | os.PathLike[str]) -> None:
-    """Make a folder, and those it is in, if they are not there.
+    """Make a folder and its parents, unless they exist.
 
     Raises:
-        ImageError: it cannot be made.
+        ImageError: the folder cannot be made.
     """
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
@@ -92,24 +94,27 @@ def make_folder(folder: str | os.PathLike[str]) -> None:
 
 
 def same_file(first: str | os.PathLike[str], second: str | os.PathLike[str]) -> bool:
-    """Whether two names lead to one file, as `check_outputs` compares them."""
+    """Whether two names mean the same file, compared as in `check_outputs`."""
     files = _Files()
     files.add("known", _parts(os.fspath(first)))
     return bool(files.find(_parts(os.fspath(second))))
 
 
 def _label(output: OutputFile) -> str:
+    """What to call an output in messages."""
     option, path = output.option, output.path
     return f"{option} '{path}'" if option.startswith("-") else f"{option}, '{path}',"
 
 
 class _Part(NamedTuple):
-    path: str  # real
+    """One of the files or folders that an output consists of."""
+
+    path: str  # the real path
     folder: bool
 
 
 def _parts(path: str, *, folder: bool = False) -> list[_Part]:
-    """The real paths that a name stands for; a deep-zoom picture is a file and a folder."""
+    """The real paths of what a name stands for; a deep-zoom picture is a file and a folder."""
     if not folder and Path(path).suffix.lower() in (".dz", ".dzi"):
         stem = os.path.splitext(path)[0]
         return [_Part(_real(f"{stem}.dzi"), False), _Part(_real(f"{stem}_files"), True)]
@@ -124,15 +129,16 @@ def _real(path: str) -> str:
 
 
 class _Files:
-    """Files by everything that can identify them, so that thousands can be compared."""
+    """Files indexed by everything that can identify them, so that thousands can be compared quickly."""
 
     def __init__(self) -> None:
-        self._paths: dict[str, str] = {}  # by path, inode and so on: what to call the file
+        self._paths: dict[str, str] = {}  # path → what to call the file, as in the next two
         self._folders: dict[str, str] = {}
         self._inodes: dict[tuple[int, int], str] = {}
-        self._folded: dict[str, str] = {}  # the path by what it is without case
+        self._folded: dict[str, str] = {}  # path without regard to case → path
 
     def add(self, label: str, parts: Iterable[_Part]) -> None:
+        """Add the parts of a file; the first label of a path stays."""
         for path, folder in parts:
             self._paths.setdefault(path, label)
             self._folded.setdefault(_folded(path), path)
@@ -142,7 +148,7 @@ class _Files:
                 self._inodes.setdefault(inode, label)
 
     def find(self, parts: Iterable[_Part]) -> str:
-        """What a known file is called that is one of these, lies in one or contains one; else ""."""
+        """The label of a known file that equals one of these parts, lies in one or contains one; else ""."""
         for path, folder in parts:
             if path in self._paths:
                 return self._paths[path]
@@ -162,12 +168,12 @@ class _Files:
 
 
 def _inode(path: str) -> tuple[int, int] | None:
-    """What hard links to the same data have in common; None for a file that is not there."""
+    """The device and inode, which hard links to the same data share; None for a file that does not exist."""
     try:
         facts = os.stat(path)
     except (OSError, ValueError):
         return None
-    return (facts.st_dev, facts.st_ino) if facts.st_ino else None  # some network disks number nothing
+    return (facts.st_dev, facts.st_ino) if facts.st_ino else None  # some network disks have no inodes
 
 
 def _folded(path: str) -> str:
@@ -175,7 +181,7 @@ def _folded(path: str) -> str:
 
 
 def _same_but_for_case(first: str, second: str) -> bool:
-    """Whether two different real paths, equal when case is ignored, name one file on their disk."""
+    """Whether two real paths that differ only in case name the same file on their disk."""
     folders = [_existing(first), _existing(second)]
     try:
         if not os.path.samefile(*folders):
@@ -187,31 +193,31 @@ def _same_but_for_case(first: str, second: str) -> bool:
 
 
 def _existing(path: str) -> str:
-    """The nearest folder above that is there."""
+    """The nearest folder above a path that exists."""
     return next((str(parent) for parent in Path(path).parents if parent.is_dir()), os.sep)
 
 
 def _ignores_case(folder: str) -> bool:
-    """Whether names in this folder that differ only in case are one file. Disks differ, so it is tried."""
+    """Whether names in a folder that differ only in case mean one file. It is tried, because disks differ."""
     try:
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".impasto-case-") as probe:
             return os.path.exists(os.path.join(folder, os.path.basename(probe.name).upper()))
     except OSError:
-        return False  # nothing can be written there at all, which other checks say
+        return False  # nothing can be written there, which other checks report
 
 
 def _check_kind(output: OutputFile) -> None:
-    """Refuse a device, or a file that is there already and of another kind."""
+    """Refuse to replace a device, or a file of another kind."""
     path = _real(output.path)
     try:
         facts = os.stat(path)
     except (OSError, ValueError):
         return  # nothing to lose
     if stat.S_ISDIR(facts.st_mode):
-        return  # what a folder in a file's place means is said by `check_writable`
+        return  # `check_writable` reports a folder in the place of a file
     if not stat.S_ISREG(facts.st_mode):
         if output.kind == "trace":
-            return  # it is appended to, so a pipe or /dev/null is as good as a file
+            return  # a trace is appended to, so a pipe or /dev/null will do
         raise ImageError(
             f"{_label(output)} is a device or a pipe, which would be replaced by a file. Choose another name."
         )
@@ -234,14 +240,14 @@ def _check_kind(output: OutputFile) -> None:
 
 
 _LONGEST_HEADER = 100_000_000
-"""Bytes that the safetensors format allows a header."""
+"""The longest header in bytes that the safetensors library accepts."""
 
 _LONGEST_LINE = 1 << 20
-"""Bytes that are read of a trace's first line; ours have some hundreds."""
+"""The most bytes to read of a trace's first line; Impasto's have a few hundred."""
 
 
 def _metadata(path: str) -> dict[str, Any]:
-    """What a safetensors file says of itself; nothing if it is none."""
+    """The metadata of a safetensors file; empty if the file is not one."""
     with open(path, "rb") as file:
         length = int.from_bytes(file.read(8), "little")
         size = os.fstat(file.fileno()).st_size

@@ -1,4 +1,4 @@
-"""Checks of places before anything is written to them."""
+"""Checking where a file may be written, before any work is done."""
 
 import os
 from pathlib import Path
@@ -7,13 +7,13 @@ from impasto.errors import ImageError
 
 
 def check_writable(name: str) -> None:
-    """Refuse a path that no file could be written to, or that holds one which is protected.
+    """Refuse a path that cannot be written, or whose file is protected.
 
     Args:
-        name: where a file is to go; a link is followed.
+        name: the file to write; a link is followed.
     Raises:
-        ImageError: a folder in its place, no such folder, or a folder or file that may not be written.
-        OSError: a name too long, a loop of links.
+        ImageError: the path is a folder, its folder does not exist, or one of them may not be written.
+        OSError: the name is too long, or links form a loop.
     """
     target = Path(os.path.realpath(name))
     if target.is_dir():
@@ -27,11 +27,12 @@ def check_writable(name: str) -> None:
 
 
 def is_protected(path: Path) -> bool:
-    """Whether a file or folder may not be written to, or was protected on purpose."""
-    # root may write anything, so the system's answer is not enough
+    """Whether a file or folder may not be written, or was protected on purpose."""
+    # root may write anything, so the system's answer is not enough: a file without write bits is respected.
     return not (path.stat().st_mode & 0o222 and _writable(path))
 
 
 def _writable(path: Path) -> bool:
+    """Whether the user whose rights the process has may write to a path."""
     effective = os.access in os.supports_effective_ids
     return os.access(path, os.W_OK, effective_ids=effective)

@@ -1,4 +1,4 @@
-"""Saving what took long to compute even if its place has gone bad meanwhile."""
+"""Saving a result that took long to compute, even if its folder has become unusable meanwhile."""
 
 import os
 import shutil
@@ -12,15 +12,15 @@ from impasto.errors import ImageError, ImpastoError
 def save_or_rescue(
     save: Callable[[str], None], path: str | os.PathLike[str], *, what: str, other_ending: str = ""
 ) -> None:
-    """Save a file; if that fails, save it in a new temporary folder instead, and say where by an error.
+    """Save a file; if that fails, save it to a new temporary folder and raise an error that says where.
 
     Args:
-        save: writes the file under the name that it is given.
-        path: where to.
-        what: what is saved, in messages.
-        other_ending: tried too, if the file cannot be saved anywhere with its own.
+        save: a function that writes the file under the name that it is given.
+        path: the file to write.
+        what: what is being saved, for messages.
+        other_ending: another ending to try if the file cannot be saved anywhere under its own.
     Raises:
-        ImpastoError: that of `save`, with where the file is now; ImageError for an OSError.
+        ImpastoError: the error of `save`, with the file's place added; ImageError for an OSError.
     """
     try:
         save(os.fspath(path))
@@ -32,7 +32,7 @@ def save_or_rescue(
 
 
 def _refuge(save: Callable[[str], None], path: Path, other_ending: str) -> Path | None:
-    """Where else it could be saved; None if nowhere."""
+    """Save elsewhere, and return where; None if that fails everywhere."""
     endings = dict.fromkeys((path.suffix, other_ending or path.suffix))
     for folder in _folders():
         for ending in endings:
@@ -50,9 +50,9 @@ def _refuge(save: Callable[[str], None], path: Path, other_ending: str) -> Path 
 
 
 def _folders() -> Iterator[str]:
-    """Folders that most likely can be written, the usual one for temporary files first."""
+    """Folders that can probably be written, beginning with the usual one for temporary files."""
     for folder in (tempfile.gettempdir, lambda: "/var/tmp", lambda: str(Path.home()), os.getcwd):
         try:
             yield folder()
-        except (OSError, RuntimeError):  # none; no home; a current folder that was removed
+        except (OSError, RuntimeError):  # no temporary folder, no home, or a current folder that was removed
             continue

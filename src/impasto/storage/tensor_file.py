@@ -1,12 +1,12 @@
-"""Files of named tensors with facts about them, verified whole before anything in them is believed.
+"""Files of named tensors and facts about them, verified completely before anything in them is used.
 
-They are safetensors files whose metadata holds the kind and version of the file and the facts as JSON. From
+They are safetensors files whose metadata holds the file's kind and version, and the facts as JSON. From
 version 2 on every file begins with the same bytes:
 
     <length of the header: 8 bytes, little-endian>{"__metadata__":{"file_sha256":"<64 hexadecimal digits>",…
 
-and the digest is over every byte of the file, its own 64 digits taken as zeros. Version 1 has a digest of the
-tensors alone, `sha256`, which differs between kinds; its header is only checked for being consistent.
+The digest covers every byte of the file, with its own 64 digits taken as zeros. Version 1 has a digest of the
+tensors alone, `sha256`, which each kind computes differently; its header is checked only for consistency.
 """
 
 import hashlib
@@ -32,10 +32,10 @@ PIECE = 1 << 24
 """Bytes read, hashed and written at a time."""
 
 LONGEST_HEADER = 100_000_000
-"""Bytes; the limit of the safetensors library. A damaged length must not make us allocate gigabytes."""
+"""The longest header in bytes, as in the safetensors library. A damaged length could ask for gigabytes."""
 
 DTYPES = {"F16": torch.float16, "F32": torch.float32, "F64": torch.float64, "I32": torch.int32}
-"""Number types by their safetensors names."""
+"""The number types that are written, by their safetensors names."""
 
 _DTYPE_NAMES = {dtype: name for name, dtype in DTYPES.items()}
 _START = b'{"__metadata__":{"file_sha256":"'
@@ -47,12 +47,12 @@ class FileKind:
     """A kind of tensor file.
 
     Attributes:
-        name: stands in the file and in messages.
-        version: the latest format that can be read, and the one written; raise it when an older Impasto
-            could no longer read the file.
-        version_1_digest: what `sha256` in a file of version 1 must be.
-        error: what is raised about such a file.
-        advice: what a user should do about an unusable file, as a sentence.
+        name: its name in the file and in messages.
+        version: the format that is written, and the latest that can be read. Increase it when an older
+            Impasto could no longer read the file.
+        version_1_digest: computes what `sha256` in a file of version 1 must be.
+        error: the exception for an unusable file.
+        advice: what to do about an unusable file, as a sentence.
     """
 
     name: str
@@ -64,7 +64,7 @@ class FileKind:
 
 @dataclass(frozen=True)
 class LazyTensor:
-    """A tensor that is made only when it is about to be written, such as one gathered from processes."""
+    """A tensor that is made only when it is written, such as one gathered from several processes."""
 
     shape: tuple[int, ...]
     dtype: torch.dtype
@@ -79,11 +79,13 @@ def write_tensors(
     *,
     temporary: Path | None = None,
 ) -> None:
-    """Write a file, whole or not at all, one tensor at a time. A link is followed.
+    """Write a file one tensor at a time, completely or not at all. A link is followed.
 
     Args:
-        tensors: by name, in the order in which they are to be made and written.
-        facts: about the tensors, as JSON.
+        path: the file to write or replace.
+        kind: its kind, which is written with the version.
+        tensors: by name, in the order in which to make and write them.
+        facts: about the tensors; they must be JSON.
         temporary: as for `atomic_write`.
     Raises:
         CheckpointError, WeightsError: the file cannot be written.
@@ -99,6 +101,7 @@ def write_tensors(
                 for begin in range(0, len(data), PIECE):
                     digest.update(data[begin : begin + PIECE])
                     file.write(data[begin : begin + PIECE])
+            # The digest's place is known from the start, so a file can be streamed and completed at the end.
             file.seek(8 + len(_START))
             file.write(digest.hexdigest().encode())
     except OSError as problem:
@@ -106,11 +109,11 @@ def write_tensors(
 
 
 def _header(kind: FileKind, tensors: Mapping[str, Tensor | LazyTensor], facts: Mapping[str, Any]) -> bytes:
-    """The length and the header, with zeros for the digest."""
+    """The first bytes of a file: the header's length, and the header with zeros for the digest."""
     header: dict[str, Any] = {
         "__metadata__": {
-            "file_sha256": _NO_DIGEST,  # first: see `_START`
-            "format": f"{kind.name} {kind.version}",  # what earlier versions look for in a checkpoint
+            "file_sha256": _NO_DIGEST,  # must come first, see `_START`
+            "format": f"{kind.name} {kind.version}",  # the key that earlier versions read in a checkpoint
             "kind": kind.name,
             "version": str(kind.version),
             "impasto": __version__,
@@ -126,26 +129,26 @@ def _header(kind: FileKind, tensors: Mapping[str, Tensor | LazyTensor], facts: M
             "data_offsets": [begin, end],
         }
     text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)  # numbers begin at a multiple of 8, as safetensors asks
+    text += b" " * (-len(text) % 8)  # safetensors wants the numbers to begin at a multiple of 8
     return len(text).to_bytes(8, "little") + text
 
 
 def _bytes_of(tensor: Tensor) -> memoryview:
-    """The numbers of a contiguous tensor on the CPU, in place."""
+    """The memory of a contiguous tensor on the CPU, not copied."""
     return memoryview(tensor.reshape(-1).view(torch.uint8).numpy())  # type: ignore[arg-type]
 
 
 @contextmanager
 def open_tensors(path: str | os.PathLike[str], kind: FileKind) -> "Iterator[TensorReader]":
-    """Open and verify a file. It stays open, so that what is read is what was verified.
+    """Open a file, verify it, and keep it open, so that what is read is what was verified.
 
     Raises:
-        CheckpointError, WeightsError: no such file, damaged, of another kind, or of a later version.
+        CheckpointError, WeightsError: the file is missing, damaged, of another kind, or of a later version.
     """
     name = os.fspath(path)
     with ExitStack() as stack:
         with _damage_errors(name, kind):
-            if not Path(path).is_file():  # a pipe would be waited on for ever
+            if not Path(path).is_file():  # opening a pipe would wait for ever
                 raise kind.error(f"there is no file {name}. {kind.advice}")
             file = stack.enter_context(open(path, "rb"))
             reader = TensorReader(file, name, kind)
@@ -154,7 +157,7 @@ def open_tensors(path: str | os.PathLike[str], kind: FileKind) -> "Iterator[Tens
 
 @contextmanager
 def _damage_errors(name: str, kind: FileKind, *more: type[Exception]) -> Iterator[None]:
-    """Turn what goes wrong with the content of a file into the error of its kind."""
+    """Turn everything that a damaged file can raise into the error of its kind."""
     damage: tuple[type[Exception], ...]
     damage = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError, *more)
     try:
@@ -170,7 +173,7 @@ def _damage_errors(name: str, kind: FileKind, *more: type[Exception]) -> Iterato
 
 @dataclass(frozen=True)
 class _Entry:
-    """A tensor in the file, from byte `begin` of the file on."""
+    """A tensor in the file, beginning at byte `begin` of the file."""
 
     dtype: torch.dtype
     shape: tuple[int, ...]
@@ -178,10 +181,10 @@ class _Entry:
 
 
 class TensorReader:
-    """An open file that has been verified.
+    """An open, verified file.
 
     Attributes:
-        facts: about the tensors, as they were written.
+        facts: the facts about the tensors, as they were written.
     """
 
     def __init__(self, file: BinaryIO, name: str, kind: FileKind) -> None:
@@ -196,11 +199,11 @@ class TensorReader:
         version = _version(metadata, name, kind)
         self._data_begin = 8 + length
         self._entries = _entries(header, self._data_begin, size)
-        if version == 1:
+        if version == 1:  # written until November 2026; such files are in tests/data
             expected, actual = str(metadata["sha256"]), kind.version_1_digest(self)
         elif text.startswith(_START):
             expected, actual = text[len(_START) :][:64].decode(), self._file_sha256()
-        else:  # a damaged start, or an older file that pretends to be a later one
+        else:  # a damaged beginning, or an older file with the version number changed
             raise ValueError("the header begins with other bytes")
         if actual != expected:
             difference = f"its SHA-256 is {actual[:12]}…, {expected[:12]}… was written"
@@ -209,18 +212,24 @@ class TensorReader:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the tensors, in the order of the file."""
+        """The tensors' names, in the order of the file."""
         return tuple(self._entries)
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """The shape of a tensor."""
+        """The shape of the tensor with this name."""
         return self._entries[name].shape
 
     def tensor(self, name: str, rows: tuple[int, int] | None = None) -> Tensor:
-        """Read a tensor to the CPU.
+        """Read a tensor into memory on the CPU.
 
         Args:
-            rows: of an image (B, C, H, W) only those from the first number up to the second.
+            name: its name.
+            rows: of an image (B, C, H, W), read only the rows from the first number up to, and without, the
+                second.
+        Raises:
+            KeyError: there is no such tensor.
+            ValueError: the rows do not exist, or the file has become shorter. `parsing` turns these into the
+                error of the file's kind.
         """
         entry = self._entries[name]
         if rows is None:
@@ -228,13 +237,14 @@ class TensorReader:
         (first, last), (*planes, height, width) = rows, entry.shape
         if not 0 <= first <= last <= height:
             raise ValueError(f"rows {first} to {last} of {height}")
+        # Row ranges of each plane are contiguous in the file, so a process reads its own band and no more.
         band = torch.empty((math.prod(planes), last - first, width), dtype=entry.dtype)
         for index, plane in enumerate(band):
             self._read(plane, entry.begin + (index * height + first) * width * entry.dtype.itemsize)
         return band.reshape(*planes, last - first, width)
 
     def _read(self, tensor: Tensor, begin: int) -> Tensor:
-        """Fill a contiguous tensor with the bytes of the file from `begin` on."""
+        """Fill a contiguous tensor with the file's bytes from `begin` on."""
         self._file.seek(begin)
         data = _bytes_of(tensor)
         if self._file.readinto(data) != len(data):  # type: ignore[attr-defined]
@@ -242,15 +252,16 @@ class TensorReader:
         return tensor
 
     def parsing(self, *more: type[Exception]) -> AbstractContextManager[None]:
-        """Turn failures to make sense of tensors and facts into the error of the file's kind.
+        """A context that turns failures to interpret tensors and facts into the error of the file's kind.
 
         Args:
-            more: exceptions that also mean damage. RuntimeError by itself does not: memory may have run out.
+            more: further exceptions that mean damage here. RuntimeError is not among the usual ones, because
+                it may also mean that memory has run out.
         """
         return _damage_errors(self._name, self._kind, *more)
 
     def data_sha256(self) -> str:
-        """SHA-256 over the bytes of all tensors, in the order of the file."""
+        """The SHA-256 over the bytes of all tensors, in the order of the file."""
         digest = hashlib.sha256()
         self._file.seek(self._data_begin)
         while piece := self._file.read(PIECE):
@@ -258,7 +269,7 @@ class TensorReader:
         return digest.hexdigest()
 
     def tensors_sha256(self) -> str:
-        """SHA-256 over names, shapes, types and numbers of the tensors, in the order of the names."""
+        """The SHA-256 over the tensors' names, shapes, types and numbers, in the order of the names."""
         digest = hashlib.sha256()
         for name in sorted(self._entries):
             tensor = self.tensor(name)
@@ -267,7 +278,7 @@ class TensorReader:
         return digest.hexdigest()
 
     def _file_sha256(self) -> str:
-        """SHA-256 over the whole file, with zeros in the place of the digest."""
+        """The SHA-256 over the whole file, with zeros in the place of the digest."""
         self._file.seek(0)
         begin = 8 + len(_START)
         digest = hashlib.sha256(self._file.read(begin) + _NO_DIGEST.encode())
@@ -278,7 +289,7 @@ class TensorReader:
 
 
 def _version(metadata: Mapping[str, str], name: str, kind: FileKind) -> int:
-    """The version of a file; refuses other kinds and later versions."""
+    """Read the version of a file, and refuse other kinds and later versions."""
     kind_name, _, version = metadata.get("format", "").rpartition(" ")
     kind_name, version = metadata.get("kind", kind_name), metadata.get("version", version)
     if kind_name != kind.name:
@@ -296,7 +307,7 @@ def _version(metadata: Mapping[str, str], name: str, kind: FileKind) -> int:
 
 
 def _entries(header: Mapping[str, Any], data_begin: int, size: int) -> dict[str, _Entry]:
-    """The tensors of a header, which must fill the file from `data_begin` to its size without gaps."""
+    """Read the tensors in a header, which must fill the file from `data_begin` to its end without gaps."""
     entries, end = {}, data_begin
     for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
         dtype, shape, (begin, stop) = DTYPES[entry["dtype"]], tuple(entry["shape"]), entry["data_offsets"]

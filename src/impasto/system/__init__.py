@@ -1,1 +1,1 @@
-"""The machine: process, device, memory, other processes."""
+"""The machine: this process, its device, its memory, and other processes."""

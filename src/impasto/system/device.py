@@ -1,4 +1,4 @@
-"""Where and in which precision to compute, and a description of the machine."""
+"""Choosing the device and the precision, and describing the machine."""
 
 import os
 import platform
@@ -14,21 +14,22 @@ from impasto.system import process as process  # before anything is computed
 
 @dataclass(frozen=True)
 class Compute:
-    """A device and the type of the features on it; pixels, Gram matrices and losses are always float32."""
+    """A device, and the number type of the features. Pixels, Gram matrices and losses are always float32."""
 
     device: torch.device
     dtype: torch.dtype
 
 
 def choose_compute(device: str = "auto", precision: Precision = "auto") -> Compute:
-    """The device and feature type to use.
+    """Choose the device and the number type of the features.
 
     Args:
-        device: "auto" (CUDA, else Apple's MPS, else the CPU) or a name torch knows: cpu, cuda, cuda:1, mps.
-        precision: "auto" is bfloat16 where the processor has it in hardware, else float32.
+        device: "auto" (CUDA, else Apple's MPS, else the CPU), or a name that torch knows: cpu, cuda, cuda:1,
+            mps.
+        precision: "auto" is bfloat16 if the processor has it in hardware, else float32.
     Raises:
-        SettingsError: a name that torch does not know.
-        DeviceError: a device that is not there.
+        SettingsError: torch does not know the name, or the precision is another.
+        DeviceError: the machine has no such device.
     """
     chosen = _device(device)
     if precision == "auto":
@@ -39,9 +40,10 @@ def choose_compute(device: str = "auto", precision: Precision = "auto") -> Compu
 
 
 def _device(name: str) -> torch.device:
+    """The device of `choose_compute`."""
     if name == "auto":
         if torch.cuda.is_available():
-            # torchrun numbers the processes of each machine: one GPU each
+            # torchrun numbers the processes of each machine; each gets a GPU of its own.
             return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count())
         return torch.device("mps" if _has_mps() else "cpu")
     try:
@@ -60,15 +62,15 @@ def _has_mps() -> bool:
 
 
 def available() -> list[str]:
-    """Names of the devices on this machine."""
+    """The names of this machine's devices."""
     names = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
     return [*names, "mps"] if _has_mps() else names
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether to compute in bfloat16 on the device: it has it in hardware (emulation is slower than float32).
+    """Whether the device has bfloat16 in hardware. (Emulated, it is slower than float32.)
 
-    The environment variable IMPASTO_BFLOAT16, 0 or 1, answers instead of the hardware.
+    The environment variable IMPASTO_BFLOAT16, 0 or 1, overrides the answer.
 
     Raises:
         SettingsError: the variable is something else.
@@ -79,10 +81,11 @@ def has_bfloat16(device: torch.device) -> bool:
     if answer:
         return answer == "1"
     if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
+        return torch.cuda.get_device_capability(device) >= (8, 0)  # Ampere and later
     if device.type != "cpu":
         return False
-    # torch has no public query for this; the private one has stood since 2.4, and its absence means "no".
+    # torch has no public query for this. The private ones have existed since 2.4; if one is missing, it
+    # counts as "no".
     return any(
         bool(query()) for name in _BF16_QUERIES if (query := getattr(torch.cpu, name, None)) is not None
     )
@@ -92,7 +95,7 @@ _BF16_QUERIES = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
 
 
 def describe_machine() -> dict[str, str | int]:
-    """The machine in words, for the manifest and for `impasto doctor`."""
+    """Describe the machine for the manifest and for `impasto doctor`."""
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
@@ -106,6 +109,7 @@ def describe_machine() -> dict[str, str | int]:
 
 
 def _processor() -> str:
+    """The processor's model name, or its architecture where the name is unknown."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as lines:
             for line in lines:
@@ -117,13 +121,13 @@ def _processor() -> str:
 
 
 def use_threads(count: int) -> None:
-    """Compute with that many processor threads; 0 leaves torch's choice, one per core."""
+    """Compute with this many processor threads; 0 keeps torch's choice, which is one per core."""
     if count:
         torch.set_num_threads(count)
 
 
 def compute_for_settings(settings: ComputeSettings) -> Compute:
-    """The device and feature type that the settings ask for; sets the number of threads.
+    """Choose the device and number type that the settings ask for, and set the number of threads.
 
     Raises:
         SettingsError, DeviceError: as `choose_compute`.

@@ -1,4 +1,4 @@
-"""Several processes on one picture: torchrun, and what passes between them."""
+"""Several processes that work on one picture under torchrun, and what they exchange."""
 
 import atexit
 import os
@@ -13,16 +13,16 @@ from impasto.system import process as process  # before anything is computed
 
 
 def launched_processes() -> int:
-    """How many processes torchrun has started for this command; 1 without it."""
+    """The number of processes that torchrun has started for this command; 1 without torchrun."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def wait_for_ranks() -> None:
-    """Under torchrun, return when every process of the run has got here; without it, at once.
+    """Under torchrun, wait until every process of the run has called this; without torchrun, do nothing.
 
-    torchrun ends all processes as soon as one exits with an error. One that has an error to report, and whose
-    work is no concern of the others', waits for them first. They meet at torchrun's own store of keys; no
-    process group is made.
+    torchrun ends all processes as soon as one exits with an error. A process that has an error to report, but
+    whose work does not concern the others, calls this first. The processes meet at torchrun's own key store;
+    no process group is made.
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return
@@ -38,23 +38,23 @@ def wait_for_ranks() -> None:
             sleep(0.1)
             arrived = store.add(key, 0)
     except RuntimeError:
-        return  # the store has gone, and torchrun with it
+        return  # torchrun has ended, and its store with it
 
 
 def join_process_group() -> None:
-    """Work on one picture together with the other processes that torchrun has started; alone, do nothing.
+    """Join the other processes that torchrun has started, to work on one picture; do nothing without them.
 
     Raises:
-        DeviceError: they cannot be reached.
+        DeviceError: the other processes cannot be reached.
     """
     if launched_processes() == 1 or world_size() > 1:
         return
     cuda = torch.cuda.is_available()
-    if cuda:  # what is made without naming a GPU is made on this process's own
+    if cuda:  # tensors that name no GPU go to this process's own
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
     with _peer_errors():
         torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo")
-    # Left to the interpreter's end, gloo's threads abort the process now and then (seen once in 24 runs).
+    # If they are left to the interpreter's end, gloo's threads sometimes abort the process (once in 24 runs).
     atexit.register(leave_process_group)
 
 
@@ -66,7 +66,7 @@ def leave_process_group() -> None:
 
 @contextmanager
 def single_process() -> Iterator[None]:
-    """What is computed inside is this process's own, whatever others there are: no picture is shared."""
+    """Compute alone while the context lasts, even if there are other processes: no picture is shared."""
     token = _SINGLE_PROCESS.set(True)
     try:
         yield
@@ -78,7 +78,12 @@ _SINGLE_PROCESS: ContextVar[bool] = ContextVar("alone", default=False)
 
 
 def data_parallel(module: torch.nn.Module) -> torch.nn.Module:
-    """The module, its gradients averaged over all processes at every way back; alone, the module itself."""
+    """Wrap a module so that its gradients are averaged over all processes; without others, return it as it
+    is.
+
+    Raises:
+        DeviceError: another process cannot be reached.
+    """
     if world_size() == 1:
         return module
     with _peer_errors():
@@ -86,29 +91,38 @@ def data_parallel(module: torch.nn.Module) -> torch.nn.Module:
 
 
 def world_size() -> int:
-    """How many processes work on one picture together; 1 before `join`."""
+    """The number of processes that work on one picture together; 1 before `join_process_group`."""
     return torch.distributed.get_world_size() if _is_joined() else 1
 
 
 def rank() -> int:
-    """Which of these this process is, from 0."""
+    """The number of this process among them, from 0."""
     return torch.distributed.get_rank() if _is_joined() else 0
 
 
 def all_sum(total: torch.Tensor) -> torch.Tensor:
-    """The sum of everybody's tensors, on every process; alone, the tensor itself."""
+    """The sum of all processes' tensors, on every process; without others, the tensor itself.
+
+    Raises:
+        DeviceError: another process cannot be reached.
+    """
     if world_size() == 1:
         return total
-    total = total.clone()
+    total = total.clone()  # all_reduce works in place
     with _peer_errors():
         torch.distributed.all_reduce(total)
     return total
 
 
 def all_min(number: int) -> int:
-    """The least of everybody's numbers, on every process; alone, the number itself."""
+    """The smallest of all processes' numbers, on every process; without others, the number itself.
+
+    Raises:
+        DeviceError: another process cannot be reached.
+    """
     if world_size() == 1:
         return number
+    # A table with a place for each process, and 0 in the others' places, becomes complete by `all_sum`.
     every = torch.zeros(
         world_size(), dtype=torch.int64, device="cuda" if torch.cuda.is_available() else "cpu"
     )
@@ -117,12 +131,16 @@ def all_min(number: int) -> int:
 
 
 def local_world_size() -> int:
-    """How many processes of this run share this machine, itself included."""
+    """The number of this run's processes on this machine, including this one."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if world_size() > 1 else 1
 
 
 def broadcast(tensor: torch.Tensor, source: int) -> None:
-    """Write the tensor of process `source` over everybody's."""
+    """Overwrite every process's tensor with that of process `source`.
+
+    Raises:
+        DeviceError: another process cannot be reached.
+    """
     with _peer_errors():
         torch.distributed.broadcast(tensor, source)
 
@@ -142,7 +160,14 @@ def broadcast_text(text: str) -> str:
 
 
 def exchange(outgoing: Mapping[int, torch.Tensor], incoming: Mapping[int, torch.Tensor]) -> None:
-    """Give tensors to processes and fill those wanted from them; empty ones are not sent."""
+    """Send tensors to other processes and receive tensors from them.
+
+    Args:
+        outgoing: by process, the tensor to send; empty tensors are not sent.
+        incoming: by process, the tensor to fill, of the shape that the other sends.
+    Raises:
+        DeviceError: another process cannot be reached.
+    """
     operations = [
         torch.distributed.P2POp(kind, tensor, other)
         for kind, tensors in ((torch.distributed.isend, outgoing), (torch.distributed.irecv, incoming))
@@ -157,6 +182,7 @@ def exchange(outgoing: Mapping[int, torch.Tensor], incoming: Mapping[int, torch.
 
 
 def _is_joined() -> bool:
+    """Whether this process shares a picture with others now."""
     if _SINGLE_PROCESS.get():
         return False
     return torch.distributed.is_available() and torch.distributed.is_initialized()
@@ -164,9 +190,10 @@ def _is_joined() -> bool:
 
 @contextmanager
 def _peer_errors() -> Iterator[None]:
+    """Turn errors of torch.distributed into a DeviceError with advice."""
     try:
         yield
-    except RuntimeError as error:  # torch.distributed's own are among them
+    except RuntimeError as error:  # the base class of torch.distributed's errors
         reason = str(error).strip().splitlines()[0]
         raise DeviceError(
             f"another process of this run has ended or cannot be reached ({reason}). "

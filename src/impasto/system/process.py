@@ -1,16 +1,16 @@
-"""What this process needs before PyTorch computes for the first time: repeatable arithmetic, large pages.
+"""Process settings that must be made before PyTorch computes: repeatable arithmetic and large memory pages.
 
-Importing this module does it, once; every module that imports torch imports this one, directly or through
-`shapes`, `device` or `memory` (`tests/system/test_process.py`). It changes two things:
+Importing this module makes them, once. Every module that imports torch imports this one, directly or through
+`shapes`, `device` or `memory` (`tests/system/test_process.py`). There are two:
 
-- MKL, which multiplies matrices for PyTorch on x86, chooses kernels by the alignment of its buffers on some
-  processors (seen on AMD). The same run then ends in other pixels. Its strict mode chooses by shape alone, at
-  no measurable cost (`benchmarks/repeatable.py`); it is refused after the first product or `exp`.
+- On some processors (seen on AMD), MKL, which multiplies matrices for PyTorch on x86, chooses kernels by the
+  alignment of its buffers, so the same run can end in other pixels. Its strict mode chooses by shape alone,
+  at no measurable cost (`benchmarks/repeatable.py`). MKL refuses the mode after the first product or `exp`.
 - Each step frees and requests the same large buffers, and the system clears every fresh 4 kB page. Pages of
   2 MB save a tenth of the time (docs/performance.md). PyTorch reads the variable at its first tensor.
 
-The environment wins: MKL_CBWR and THP_MEM_ALLOC_ENABLE are left as they are if the user has set them, so
-`MKL_CBWR=AUTO` and `THP_MEM_ALLOC_ENABLE=0` switch the two off.
+Variables that the user has set take precedence: `MKL_CBWR=AUTO` and `THP_MEM_ALLOC_ENABLE=0` switch the two
+settings off.
 """
 
 import ctypes
@@ -28,11 +28,11 @@ _AUTO, _COMPATIBLE, _STRICT, _ALL = 2, 3, 0x10000, -1
 
 @dataclass(frozen=True)
 class Repeatability:
-    """Whether this process computes the same bits whenever it is given the same work.
+    """Whether this process computes the same bits for the same work.
 
     Attributes:
-        holds: true if the arithmetic on the CPU depends on shapes, versions and threads alone.
-        reason: if not, why, and what to do; "" otherwise.
+        holds: whether arithmetic on the CPU depends on shapes, versions and the number of threads alone.
+        reason: if it does not, why, and what to do; "" otherwise.
     """
 
     holds: bool
@@ -60,7 +60,7 @@ def _make_repeatable() -> Repeatability:
 
 
 def _mkl_functions() -> "tuple[ctypes._NamedFuncPointer, ctypes._NamedFuncPointer] | None":
-    """MKL's setter and getter of its mode, from the library that PyTorch computes with; None without MKL."""
+    """Find the functions that set and get MKL's mode, in the library that PyTorch uses; None without MKL."""
     folder = Path(torch.__file__).parent / "lib"
     # A wheel for Linux contains MKL in libtorch_cpu under internal names; a conda package depends on
     # libmkl_rt, whose public names a look-up in libtorch_cpu finds as well.
@@ -81,6 +81,7 @@ def _mkl_functions() -> "tuple[ctypes._NamedFuncPointer, ctypes._NamedFuncPointe
 
 
 def _without_functions() -> Repeatability:
+    """The state of a PyTorch whose MKL cannot be switched, or that has none."""
     if not torch.backends.mkl.is_available():  # type: ignore[no-untyped-call]
         return Repeatability(False, "PyTorch has no MKL here, and other libraries promise no equal bits")
     if any(word in os.environ.get("MKL_CBWR", "").upper() for word in ("STRICT", "COMPATIBLE")):
@@ -94,7 +95,7 @@ REPEATABILITY = _make_repeatable()
 
 
 def repeatability(device: torch.device) -> Repeatability:
-    """Whether a run on that device gives the same bits again: same machine, versions and threads."""
+    """Whether a second run on the device gives the same bits, with the same machine, versions and threads."""
     if device.type != "cpu":
         return Repeatability(False, f"PyTorch promises no equal bits on {device.type}; use --device cpu")
     return REPEATABILITY
