@@ -14,7 +14,7 @@ import jaxtyping
 from beartype import BeartypeConf, beartype
 
 check = beartype(conf=BeartypeConf(is_pep484_tower=True, violation_type=jaxtyping.TypeCheckError))
-"""Takes an int for a float, as PEP 484 does. Its errors are TypeErrors, as those of Python and jaxtyping are."""
+"""Takes an int for a float, as PEP 484 does. Its errors are TypeErrors like Python's and jaxtyping's."""
 
 _with_shapes = jaxtyping.jaxtyped
 

@@ -171,8 +171,27 @@ def test_a_picture_is_its_own_neighbour() -> None:
     image = scene(*size).double()
     (dictionary,) = build_dictionaries(network, image)
     objective = match(network, Objective((NeighborTerm(dictionary, size, 1.0),)), image)
-    assert torch.equal(objective.matches[0], torch.arange(256, dtype=torch.int32))
-    assert float(evaluator(network, objective)(image).loss) == pytest.approx(0, abs=1e-12)
+    inside = slice(1, 15)  # a border of one place in 16 is left out of the dictionary
+    neighbors_of = objective.matches[0].view(16, 16)[inside, inside]
+    assert torch.equal(neighbors_of, torch.arange(196, dtype=torch.int32).view(14, 14))
+
+
+def test_no_neighbour_lies_on_the_border_of_the_painting() -> None:
+    """Unless the painting is a torus, which has none, or an area lies there alone."""
+    network, painting = small_network(dtype=torch.float64, pooling="max"), stripes(320, 256).double()
+    for rotations in (1, 4):
+        (dictionary,) = build_dictionaries(network, painting, rotations=rotations)
+        turn, row, column = dictionary.origins.unbind(1)
+        upright = turn % 2 == 0
+        assert (row[upright].min(), row[upright].max()) == (4, 75)
+        assert (column[upright].min(), column[upright].max()) == (4, 59)
+        assert rotations == 1 or (row[~upright].max(), column[~upright].max()) == (59, 75)
+    (torus,) = build_dictionaries(network.with_padding("circular"), painting)
+    assert torus.places == 80 * 64
+    frame = torch.zeros(320, 256, dtype=torch.uint8)
+    frame[:, :16] = 255
+    (edge,) = build_dictionaries(network, painting, areas=[GuidanceMask(frame)])
+    assert int(edge.origins[:, 2].max()) < 4 <= edge.places
 
 
 def test_above_the_limit_places_lie_on_a_grid(monkeypatch: pytest.MonkeyPatch) -> None:

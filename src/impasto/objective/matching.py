@@ -31,8 +31,13 @@ from impasto.system.distributed import all_sum
 
 CANDIDATES = 8
 """The number of candidates that a matrix product in the features' type selects for each place. Sums in
-float32
-decide between them: bfloat16 alone chose another place in one of 1000 cases at 256 px."""
+float32 decide between them: bfloat16 alone chose another place in one of 1000 cases at 256 px."""
+
+BORDER = 4
+"""Places along a painting's border that are no neighbours: 16 px, and at most a sixteenth of a side.
+
+Hypercolumns there contain the network's zero padding, as do those at the picture's border. They matched each
+other, so the edge of The Scream became a band at both sides of the sky. With 2 places a faint one was left."""
 
 PLACES_AT_A_TIME = 256
 """Places of a picture that are compared with the dictionary at a time, which bounds the memory."""
@@ -66,13 +71,21 @@ def build_dictionaries(
         columns, totals = _columns(network, torch.rot90(painting, turn, (2, 3)).contiguous(), step, tile)
         parts.append(columns)
         squares = totals if turn == 0 else squares  # lengths are those of the upright painting
-    every = {name: torch.cat([columns.pop(name) for columns in parts]) for name in HYPERCOLUMN}
     rms = {
         name: max(1e-6, math.sqrt(total / math.prod(LAYERS[name].grid(*painting.shape[2:]))))
         for name, total in squares.items()
     }
-    whole = Dictionary(every, rms, _origins(painting, turns, step).to(painting.device))
-    return [whole if area is None else whole.only(_inside(area, turns, step)) for area in areas]
+    origins = _origins(painting, turns, step).to(painting.device)
+    border = 0 if network.circular else min(BORDER, min(LAYERS[PLACES_LAYER].grid(*painting.shape[2:])) // 16)
+    by_area = [_inside(area, painting, origins, border) for area in areas]
+    chosen: list[dict[str, Tensor]] = [{} for _ in areas]
+    for name in HYPERCOLUMN:
+        rows = torch.cat([columns.pop(name) for columns in parts])
+        for columns, places in zip(chosen, by_area, strict=True):
+            columns[name] = rows[places]
+    return [
+        Dictionary(columns, rms, origins[places]) for columns, places in zip(chosen, by_area, strict=True)
+    ]
 
 
 def _origins(painting: Image, turns: Sequence[int], step: int) -> Int[Tensor, "P 3"]:
@@ -113,19 +126,36 @@ def _columns(
     return {name: rows.flatten(0, 1) for name, rows in by_layer.items()}, squares
 
 
-def _inside(area: GuidanceMask, turns: Sequence[int], step: int) -> Int[Tensor, " P"]:
-    """The indices of the places that lie in an area; of the place nearest to it if none does."""
-    weights = []
+def _inside(
+    area: GuidanceMask | None, painting: Image, origins: Int[Tensor, "P 3"], border: int
+) -> Int[Tensor, " _"]:
+    """The indices of the places that may be neighbours.
+
+    They lie in the area and off the painting's border; in the area alone if it has none off the border. An
+    area in which no place lies gets the place that it covers most.
+    """
+    turn, row, column = origins.unbind(1)
+    height, width = LAYERS[PLACES_LAYER].grid(*painting.shape[2:])
+    last = torch.tensor([[height, width], [width, height]], device=origins.device)[turn % 2] - 1
+    off_border = (torch.minimum(row, last[:, 0] - row) >= border) & (
+        torch.minimum(column, last[:, 1] - column) >= border
+    )
+    if area is None:
+        return off_border.nonzero().flatten()
     inner = replace(area, excludes_border=True)
     inner = inner if inner.positions(PLACES_LAYER) > 0 else area
-    for turn in turns:
-        turned = replace(inner, mask=torch.rot90(inner.mask, turn, (0, 1)))
+    covered = torch.zeros(len(origins), device=origins.device)
+    for number in turn.unique().tolist():
+        turned = replace(inner, mask=torch.rot90(inner.mask, number, (0, 1)))
         height, width = LAYERS[PLACES_LAYER].grid(*turned.mask.shape)
         at = turned.at(PLACES_LAYER, slice(0, height), slice(0, width))[0, 0]
-        weights.append(at[::step, ::step].flatten())
-    every = torch.cat(weights)
-    inside = (every > 0.5).nonzero().flatten()
-    return inside if len(inside) else every.argmax()[None]
+        here = turn == number
+        covered[here] = at[row[here], column[here]].to(covered)
+    inside = covered > 0.5
+    for places in (inside & off_border, inside):
+        if places.any():
+            return places.nonzero().flatten()
+    return covered.argmax()[None]
 
 
 def _core(features: Features, name: str, tile: Tile) -> Float[Tensor, "B N _ _"]:
