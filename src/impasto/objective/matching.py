@@ -117,7 +117,7 @@ def _inside(area: GuidanceMask, turns: Sequence[int], step: int) -> Int[Tensor, 
     """The indices of the places that lie in an area; of the place nearest to it if none does."""
     weights = []
     inner = replace(area, excludes_border=True)
-    inner = inner if inner.positions(PLACES_LAYER) > 0 else area
+    inner = inner if inner.positions(PLACES_LAYER) > 0 else area  # a thin area is all border
     for turn in turns:
         turned = replace(inner, mask=torch.rot90(inner.mask, turn, (0, 1)))
         height, width = LAYERS[PLACES_LAYER].grid(*turned.mask.shape)
@@ -185,6 +185,7 @@ def _hypercolumns(
             columns: dict[str, Tensor] = {}
             down, along = places_of(PLACES_LAYER, *part.positions(PLACES_LAYER), grid)
 
+            # Default arguments bind the values of this tile.
             def on_layer(
                 name: str,
                 features: Features,
