@@ -38,6 +38,7 @@ ROWS: dict[str, Callable[[float], dict[str, object]]] = {
     OURS: lambda strength: {"strength": strength},
     OLD: lambda strength: {"strength": strength, **BEFORE},
     "gram": lambda strength: {"strength": strength, **GRAM},
+    "regions": lambda strength: {"strength": strength, "match": "regions"},
     "draft": lambda strength: {"strength": strength, "effort": "draft"},
     "best": lambda strength: {"strength": strength, "effort": "best"},
 }
@@ -49,7 +50,7 @@ PRESETS: dict[str, dict[str, object]] = {
 }
 """Rows of other tools' settings, which have one strength."""
 
-FRONT_ROWS = (OURS, OLD, "gram")
+FRONT_ROWS = (OURS, OLD, "gram", "regions")
 """Rows that are painted at all strengths, on the pairs of the front."""
 
 ADAIN = "adain"

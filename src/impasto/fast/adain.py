@@ -70,6 +70,7 @@ class ChannelStats:
             positions: the number of positions.
         """
         mean, second = moments[0, 0], moments[0, 1:].diagonal()
+        # Rounding may make the difference negative; the factor is Bessel's.
         variance = (second - mean.square()).clamp(min=0) * positions / max(positions - 1, 1)
         return cls(mean.view(1, -1, 1, 1), (variance + EPSILON).sqrt().view(1, -1, 1, 1))
 
@@ -82,6 +83,7 @@ class ChannelStats:
         """
         scale = other.deviation / self.deviation
         shift = other.mean - self.mean * scale
+        # One multiplication and addition for each number: (F − μ) σ'/σ + μ'.
         return torch.addcmul(shift, features.float(), scale).to(features.dtype)
 
 
@@ -148,6 +150,7 @@ class Decoder:
                 up, before = max(0, top - REACH), max(0, left - REACH)
                 window = features[:, :, up : bottom + REACH, before : right + REACH]
                 pixels = self.decode(window.contiguous(memory_format=torch.channels_last))
+                # Where the part itself begins in what was decoded, in pixels.
                 down, along = (top - up) * STRIDE, (left - before) * STRIDE
                 high, wide = (bottom - top) * STRIDE, (right - left) * STRIDE
                 decoded[:, :, top * STRIDE : bottom * STRIDE, left * STRIDE : right * STRIDE] = pixels[

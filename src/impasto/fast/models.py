@@ -64,6 +64,7 @@ def load(model: str | os.PathLike[str]) -> Model:
         painter = TransformerNet(**file.facts["shape"])
         painter.load_state_dict({key: file.tensor(key).float() for key in file.names})
         styles, manifest = file.facts["styles"], file.facts["manifest"]
+        # The digest says only that the file is as it was written, not that Impasto wrote it.
         named = isinstance(styles, list) and all(isinstance(style, str) for style in styles)
         if not named or len(styles) != painter.styles or not isinstance(manifest, dict):
             raise ValueError(f"styles {styles} of {painter.styles}, and {type(manifest).__name__}")

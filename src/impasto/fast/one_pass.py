@@ -93,6 +93,7 @@ class AdaINModel:
         if regions is None:
             (style,) = targets
             return torch.lerp(features, ChannelStats.of(features).adain(style, features), strength)
+        # `left` is what no region claims: there the photo's responses stay.
         mixed, left = torch.zeros_like(features), torch.ones_like(features[:, :1])
         everywhere = slice(0, features.shape[2]), slice(0, features.shape[3])
         for style, area in zip(targets, regions.photo_masks(*size, features.device), strict=True):
@@ -128,6 +129,7 @@ class AdaINModel:
         for number, size in enumerate(paintings.sizes(long, LEAST)):
             areas = regions.style_masks(number, *size, device) if regions else [None]
             image = paintings.at(number, size, device)
+            # The photo is grey then, too, and its statistics are to be compared with these.
             if self.settings.colors == "photo-luminance":
                 image = grey(image)
             means = style_means(self.network, image, {LAYER: GaussianStatistic()}, areas=areas, tile=tile)

@@ -109,6 +109,7 @@ class _Graph:
 
 def _painter(graph: _Graph, painter: TransformerNet, shares: Tensor) -> str:
     """`TransformerNet.forward`, operator by operator."""
+    # The same arithmetic in the same order as in PyTorch, so that the two agree to rounding.
     two, unit = (graph.constant(torch.tensor(value)) for value in (2.0, 1.0))
     response = graph.add("Sub", graph.add("Mul", "image", two), unit)
     sizes = []
@@ -130,6 +131,7 @@ def _painter(graph: _Graph, painter: TransformerNet, shares: Tensor) -> str:
 def _layer(graph: _Graph, layer: Any, response: str, shares: Tensor) -> str:
     """`ConvNorm.forward`: a convolution, and the scale and shift of the styles in their shares."""
     assert isinstance(layer, ConvNorm)
+    # The blend of styles is fixed in the file: scale and shift become constants, (filters,).
     convolved = _convolved(graph, response, layer.weight, layer.stride)
     scale, shift = (graph.constant((shares @ each.detach().cpu())[0]) for each in (layer.scale, layer.shift))
     return graph.add("InstanceNormalization", convolved, scale, shift, attributes={"epsilon": EPSILON})

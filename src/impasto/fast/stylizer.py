@@ -158,7 +158,7 @@ class FastStylizer:
         """The side of the tiles in pixels; 0 if the whole picture fits into memory."""
         if self.settings.tile:
             return self.settings.tile
-        wide = 4 if self.compute.dtype == torch.float32 else 2
+        wide = 4 if self.compute.dtype == torch.float32 else 2  # bytes of a number
         needed = self.model.numbers_per_pixel * wide * height * width
         device = self.compute.device
         return 0 if needed < memory_limit(self.settings.memory, device) - used(device) else TILE

@@ -177,7 +177,7 @@ class Trainer:
         # Photos are numbered over the whole run. Each process takes every world_size-th of the batch.
         numbers = range(self.step * batch + rank(), (self.step + 1) * batch, world_size())
         photos = torch.cat([self.photos.crop(number) for number in numbers]).to(device)
-        kinds = [number % len(self.names) for number in numbers]
+        kinds = [number % len(self.names) for number in numbers]  # the styles take turns
         for group in self.adam.param_groups:
             group["lr"] = self._rate()
         self.adam.zero_grad(set_to_none=True)
@@ -308,7 +308,7 @@ class Trainer:
 
     def _identity(self) -> dict[str, Any]:
         """The facts that must be equal for a run to continue."""
-        free = {"device", "precision", "threads", "weights"}
+        free = {"device", "precision", "threads", "weights"}  # the weights are compared by their digest
         settings = {key: value for key, value in to_json(self.settings).items() if key not in free}
         return {
             **settings,

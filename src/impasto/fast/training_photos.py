@@ -67,6 +67,7 @@ class TrainingPhotos:
         """
         round_, index = divmod(number, len(self.files))
         if round_ not in self._orders:
+            # Only the current round's order is kept.
             self._orders = {round_: _order(len(self.files), self.seed, round_)}
         pixels = self._good(self.files, self._orders[round_][index])
         draw = torch.Generator().manual_seed(_mixed(self.seed, number))
@@ -120,8 +121,9 @@ class TrainingPhotos:
         pixels = read_picture(path, role="photograph").pixels
         height, width = pixels.shape[2:]
         scale = max(round(self.size * MARGIN), self.size) / min(height, width)
+        # At least the crop's size both ways; small photos are enlarged.
         smaller = resize(pixels, max(self.size, round(height * scale)), max(self.size, round(width * scale)))
-        levels = (smaller.clamp(0, 1) * 255).round().to(torch.uint8)
+        levels = (smaller.clamp(0, 1) * 255).round().to(torch.uint8)  # a quarter of float32's memory
         if self._room >= levels.numel():
             self._kept[path], self._room = levels, self._room - levels.numel()
         return levels

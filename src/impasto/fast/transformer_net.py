@@ -101,7 +101,7 @@ class TransformerNet(nn.Module):
         response = image * 2 - 1
         sizes = []
         for layer in self.down:
-            sizes.append(response.shape[2:])
+            sizes.append(response.shape[2:])  # odd sizes are rounded up by the halvings
             response = layer(response, shares, moments).relu()
         pairs = iter(self.middle)
         for first, second in zip(pairs, pairs, strict=True):
@@ -141,6 +141,7 @@ class ConvNorm(nn.Module):
         else:
             mean, deviation = moments.of(response)
         with torch.autocast(response.device.type, enabled=False):
+            # The normalisation and the styles' scale and shift in one operation.
             scale = (shares @ self.scale)[:, :, None, None] / deviation
             shift = (shares @ self.shift)[:, :, None, None] - mean * scale
             return torch.addcmul(shift, response.float(), scale).to(response.dtype)

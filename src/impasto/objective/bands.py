@@ -41,6 +41,7 @@ class Band:
     @staticmethod
     def edges_for(height: int, count: int) -> tuple[int, ...]:
         """The first rows of `count` processes' bands, and then the height."""
+        # With four large cells or more to each process, bands are nearly equal.
         unit = CELLS[0] if height >= 4 * CELLS[0] * count else CELLS[1]
         cells = -(-height // unit)
         return tuple(min(height, cells * index // count * unit) for index in range(count + 1))
@@ -168,7 +169,7 @@ class HaloExchange:
     def _needed(self, rank: int) -> Tensor:
         """The rows of the whole image in a process's band with its margin, from top to bottom."""
         top, bottom = self.band.edges[rank], self.band.edges[rank + 1]
-        if top == bottom:
+        if top == bottom:  # a small image may leave a process without rows, and then it needs no margin
             return torch.arange(0)
         if self.band.circular:
             return torch.arange(top - self.margin, bottom + self.margin) % self.band.height

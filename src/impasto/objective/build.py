@@ -122,12 +122,12 @@ def style_terms(
         layers, canvas, weight, formula: as for `style_terms_from_images`.
     """
     convention = CONVENTIONS[formula]
-    w = {find_layer(name).name: share for name, share in layers.items()}
+    w = {find_layer(name).name: share for name, share in layers.items()}  # the paper's w_l
     terms = []
     for style in styles:
         for name, mean in style.means.items():
             share = style.shares.get(name, 1.0)
-            if not share:
+            if not share:  # a layer that this painting has no part in
                 continue
             statistic = style.statistics.get(name, GRAM)
             positions = math.prod(find_layer(name).grid(*canvas))

@@ -139,7 +139,7 @@ def _make(
     """Make the term for a scale, once its measure has passed the checks."""
     size = (context.height, context.width)
     channels, positions = 3, math.prod(size)
-    cut = context.world_size > 1 or positions > STRIP
+    cut = context.world_size > 1 or positions > STRIP  # pixels are measured in strips of that many
     if layer != IMAGE:
         channels, positions = context.network.channels(layer), math.prod(find_layer(layer).grid(*size))
         cut = context.world_size > 1 or 0 < context.tile < max(size)
@@ -175,7 +175,7 @@ def _check(
         with torch.enable_grad():
             total, twice, *parts = (measure(part) for part in (whole, torch.cat([whole, whole], 3), *pieces))
             loss = score(total / _SAMPLE**2)
-    except Exception as error:
+    except Exception as error:  # whatever a user's function raises
         raise SettingsError(
             f"the term {name!r} fails on random numbers of shape (1, {channels}, h, w), "
             f"{type(error).__name__}: {error}. Its measure must take any h and w."
@@ -186,6 +186,7 @@ def _check(
             f"the measure of {name!r} gives shapes {' and '.join(map(str, sorted(shapes)))} for different "
             "sizes. Let it sum over the last two dimensions."
         )
+    # A sum over two copies is twice the sum; a mean or a maximum stays the same.
     if _close(total, twice) and bool(total.any()):
         raise SettingsError(
             f"the measure of {name!r} is the same of two copies side by side: an average, or a maximum. Let "

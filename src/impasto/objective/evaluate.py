@@ -149,6 +149,7 @@ class _Features:
     def measure(self, around: Image, totals: "_Totals") -> dict[str, Features]:
         """Add to the totals; return the responses for the second pass if there is one tile, else nothing."""
         kept: dict[str, Features] = {}
+        # One tile computes its responses once; of several, each is computed again in the second pass.
         keep = KEPT if len(self.tiles) == 1 else ()
         for tile in self.wider:
             kept = self._responses(around, tile, keep, partial(totals.see, tile=tile))
@@ -274,7 +275,7 @@ def _add_in_core(
     """`AddDerivative` for a tile: terms add their derivatives at the positions of the core alone."""
     rows, columns = tile.core_in_window(name)
     core = features[:, :, rows, columns]
-    everything = core.shape == features.shape
+    everything = core.shape == features.shape  # one tile: no copies
     if gradient is None and not everything:
         gradient = torch.zeros_like(features)
     for index, term in _parts(objective, name, tile):
@@ -296,6 +297,7 @@ def _parts(objective: Objective, name: str, tile: Tile) -> Iterator[tuple[int, T
 
 def _scored(objective: Objective, totals: list[Tensor]) -> tuple[Float[Tensor, " L"], tuple[Tensor, ...]]:
     """Each term's weighted score, and the derivative of their sum with respect to each total."""
+    # Autograd from the totals on: their size does not depend on the image's.
     totals = [total.detach().requires_grad_(True) for total in totals]
     with torch.enable_grad():
         values = objective.score(totals)

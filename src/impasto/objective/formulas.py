@@ -111,10 +111,16 @@ def _sides(image: Tensor) -> Scalar:
     return (image[:, :, :, 1:] - image[:, :, :, :-1]).square().sum()
 
 
+# n: channels N; m: positions M; half: ½ Σ P²; unit: the distance of a featureless image. 2/(n m) turns the
+# paper's ½ Σ (F − P)² into a mean over features. 4/n² turns its E_l into the mean squared difference of Gram
+# matrices that are divided by N M.
 CONVENTIONS: dict[Formula, LossConvention] = {
     "paper": LossConvention(lambda n, m, half: 1.0, lambda n, unit: 1.0, _per_pixel),
     "balanced": LossConvention(
-        lambda n, m, half: 1 / (half or 1), lambda n, unit: 1 / (unit or 1), _per_pixel
+        # A black photo or a featureless painting has nothing to divide by.
+        lambda n, m, half: 1 / (half or 1),
+        lambda n, unit: 1 / (unit or 1),
+        _per_pixel,
     ),
     "neural-style": LossConvention(lambda n, m, half: 2 / (n * m), lambda n, unit: 4 / n**2, _half_squares),
     "neural-style-pt": LossConvention(

@@ -142,7 +142,7 @@ class NeighborTerm:
         assert self.matches is not None, "the neighbours have been searched"
         products, squares = total.flatten(1)
         lengths = self.dictionary.lengths[self.matches.clamp(min=0)].to(total.dtype)
-        cosines = products / (squares.clamp(min=1e-12).sqrt() * lengths)
+        cosines = products / (squares.clamp(min=1e-12).sqrt() * lengths)  # (Q,)
         mean: Scalar = (self.place_weights.to(total.dtype) * (1 - cosines)).sum()
         return mean
 
@@ -212,6 +212,7 @@ def at_places(features: Features, layer: str, size: tuple[int, int]) -> Float[Te
     if stride < STRIDE:
         return F.avg_pool2d(features, STRIDE // stride, ceil_mode=True)
     if stride > STRIDE:
+        # Block 4: each position covers 2×2 places.
         features = features.repeat_interleave(stride // STRIDE, 2).repeat_interleave(stride // STRIDE, 3)
     return features[:, :, : size[0], : size[1]]
 

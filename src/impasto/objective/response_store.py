@@ -105,6 +105,7 @@ class Recomputed:
     def at(self, rows: slice, columns: slice) -> Features:
         """See `Target`."""
         here = LAYERS[self.layer]
+        # A band of the whole image, because every process holds the photo itself.
         height, width = self.image.shape[2:]
         band = Band(height, width, (0, height))
         (tile,) = band.tiles(

@@ -47,6 +47,7 @@ class GaussianStatistic:
     def target(self, mean: Float[Tensor, "1 _ N"]) -> Float[Tensor, "1 _ N"]:
         """ν in the first row, and below it T^½, the root of the covariance with its ridge."""
         middle, covariance = _centred(mean)
+        # `distance` adds the same ridge, so that equal statistics have distance 0.
         identity = torch.eye(covariance.shape[-1], dtype=mean.dtype, device=mean.device)
         ridge = self.ridge * (float(_trace(covariance)) / len(identity) if self.relative else 1.0)
         values, vectors = torch.linalg.eigh(covariance + ridge * identity)
@@ -59,7 +60,7 @@ class GaussianStatistic:
         """W₂² between the Gaussian of a total and the target's."""
         middle, covariance = _centred(total / positions)
         target_mean, root = target[:, :1], target[:, 1:]
-        spread, channels = root.square().sum(), root.shape[-1]
+        spread, channels = root.square().sum(), root.shape[-1]  # tr T, with its ridge
         ridge = self.ridge * (spread / (channels * (1 + self.ridge)) if self.relative else 1.0)
         covariance = covariance + ridge * torch.eye(channels, dtype=total.dtype, device=total.device)
         mixed: Tensor = _RootTrace.apply(root @ covariance @ root, (ridge / 100) ** 2)  # type: ignore[no-untyped-call]
@@ -149,7 +150,7 @@ class HistogramStatistic:
         self, total: Float[Tensor, "1 K bins"], positions: float, target: Float[Tensor, "1 K bins"]
     ) -> Scalar:
         """The mean over directions of ∫ (C − T)²."""
-        apart = (total.cumsum(2) / positions - target).square()
+        apart = (total.cumsum(2) / positions - target).square()  # (1, K, bins)
         return (apart.sum(2) * self.step).mean()
 
     def pull_back(
@@ -165,7 +166,7 @@ class HistogramStatistic:
         parts = []
         for flat, weight in _pieces(features, weights, self.low.dtype):
             bin_index, _ = self._places(flat)
-            along = slopes[rows, bin_index]
+            along = slopes[rows, bin_index]  # (positions, K)
             parts.append((along if weight is None else along * weight) @ self.directions)
         _, channels, height, width = features.shape
         added = torch.cat(parts).to(features.dtype).view(1, height, width, channels).permute(0, 3, 1, 2)

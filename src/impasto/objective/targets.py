@@ -112,6 +112,7 @@ def style_means(
         core = features[:, :, rows, columns]
         for index, by_layer in enumerate(chosen):
             area = by_layer[name]
+            # Positions on the whole grid: the mask knows nothing of tiles.
             weights = None if area is None else area.at(name, *tile.positions(name))
             total = statistics[name].measure(core, weights)
             totals[index, name] = totals[index, name] + total if (index, name) in totals else total
@@ -177,7 +178,7 @@ def content_targets(
         rows, columns = tile.core_in_window(name)
         core = features[:, :, rows, columns]
         wide = torch.promote_types(core.dtype, torch.float32)
-        squares[name] += float(core.to(wide).square().sum())
+        squares[name] += float(core.to(wide).square().sum())  # for "balanced", which divides by it
         if keep == "again":
             return
         if name not in stores:

@@ -141,6 +141,7 @@ def spans(part: tuple[int, int], length: int, size: int, last: Layer, circular: 
     """
     first, end = part
     unit = tile_unit(size, last)
+    # Whole cells are divided as evenly as possible, so that no tile is a sliver.
     cells = -(-(end - first) // unit)
     count = -(-cells // max(1, size // unit)) if size else min(1, cells)
     edges = [min(end, first + cells * index // max(1, count) * unit) for index in range(count + 1)]
