@@ -37,7 +37,7 @@ BORDER = 4
 """Places along a painting's border that are no neighbours: 16 px, and at most a sixteenth of a side.
 
 Hypercolumns there contain the network's zero padding, as do those at the picture's border. They matched each
-other, so the edge of The Scream became a band at both sides of the sky. With 2 places a faint one was left."""
+other, so the edge of The Scream became a band at both sides of the sky. With 2 places a faint one stayed."""
 
 PLACES_AT_A_TIME = 256
 """Places of a picture that are compared with the dictionary at a time, which bounds the memory."""
@@ -145,7 +145,7 @@ def _inside(
     inner = replace(area, excludes_border=True)
     inner = inner if inner.positions(PLACES_LAYER) > 0 else area
     covered = torch.zeros(len(origins), device=origins.device)
-    for number in turn.unique().tolist():
+    for number in torch.unique(turn).tolist():
         turned = replace(inner, mask=torch.rot90(inner.mask, number, (0, 1)))
         height, width = LAYERS[PLACES_LAYER].grid(*turned.mask.shape)
         at = turned.at(PLACES_LAYER, slice(0, height), slice(0, width))[0, 0]
