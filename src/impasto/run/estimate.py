@@ -1,9 +1,10 @@
 """How much memory and time a run will take."""
 
 import json
+import math
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -62,8 +63,9 @@ def calibrate(needs: MemoryModel, side: int = 320) -> float:
     near: tuple[NeighborTerm, ...] = ()
     if needs.rotations:
         (dictionary,) = build_dictionaries(needs.network, image)
-        places = torch.arange(dictionary.places, dtype=torch.int32, device=image.device)
-        near = (NeighborTerm(dictionary, (side, side), 1.0, matches=places),)
+        term = NeighborTerm(dictionary, (side, side), 1.0)
+        places = torch.arange(math.prod(term.grid), dtype=torch.int32, device=image.device)
+        near = (replace(term, matches=places % dictionary.places),)  # any will do: the time is the same
     evaluate = evaluator(
         needs.network, Objective((*contents, *styles, *near)), band=Band(side, side, (0, side))
     )
