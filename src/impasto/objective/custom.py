@@ -14,7 +14,7 @@ from impasto.errors import SettingsError
 from impasto.layers import find_layer
 from impasto.network.vgg import VGG19
 from impasto.objective.evaluate import STRIP
-from impasto.objective.terms import IMAGE, PixelTerm, Term
+from impasto.objective.terms import IMAGE, PixelTerm, Term, kind_of
 from impasto.shapes import Image, Scalar
 
 Measure: TypeAlias = Callable[[Tensor], Tensor]
@@ -24,7 +24,7 @@ Score: TypeAlias = Callable[[Tensor], Tensor]
 """From the measure's mean over positions to the loss, one number."""
 
 RESERVED = ("content", "style", "variation", "gamut")
-"""First words of the names of the terms that there are; the run finds the content's by theirs."""
+"""Kinds of the built-in terms; a custom term of such a name would be counted among them."""
 
 _SAMPLE = 6
 """Side of the grid on which a measure is tried before it is used; even, so that it has halves."""
@@ -69,7 +69,7 @@ class TermFactory:
     make: Callable[[TermContext], Term]
 
     def __post_init__(self) -> None:
-        if not self.name.strip() or self.name.split()[0] in RESERVED:
+        if not self.name.strip() or kind_of(self.name) in RESERVED:
             raise SettingsError(
                 f"{self.name!r} cannot be the name of a term: {', '.join(RESERVED)} and what begins with "
                 "these words are names of Impasto's. Choose another."
@@ -220,6 +220,11 @@ class CustomTerm:
     positions: float
     weight: float
     total_shape: tuple[int, ...]
+
+    @property
+    def kind(self) -> str:
+        """The first word of the name."""
+        return kind_of(self.name)
 
     @property
     def layers(self) -> tuple[str, ...]:

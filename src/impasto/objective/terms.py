@@ -18,6 +18,14 @@ IMAGE = "image"
 """The name under which a term asks for the pixels themselves instead of a layer's features."""
 
 
+def kind_of(name: str) -> str:
+    """The kind of a term: the first word of its name.
+
+    Names alone stand in checkpoints and traces, so their summands can be grouped without the objective.
+    """
+    return name.split()[0]
+
+
 def gram(features: Features) -> Gram:
     """Correlations between channels, summed over positions.
 
@@ -128,7 +136,11 @@ class Term(Protocol):
 
     @property
     def name(self) -> str:
-        """What the report calls it: "content conv4_2", "style conv1_1"."""
+        """What the report calls it, its kind first: "content conv4_2", "style conv1_1"."""
+
+    @property
+    def kind(self) -> str:
+        """The first word of its name: "content", "style", "variation", "gamut" or a custom term's."""
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -196,7 +208,12 @@ class ContentTerm:
     @property
     def name(self) -> str:
         """`content` and the layer."""
-        return f"content {self.layer}"
+        return f"{self.kind} {self.layer}"
+
+    @property
+    def kind(self) -> str:
+        """`content`."""
+        return "content"
 
     @property
     def _responses(self) -> Features:
@@ -252,6 +269,11 @@ class PixelTerm:
     weight: float
     circular: bool = False
     counted: tuple[int, int, bool] | None = None
+
+    @property
+    def kind(self) -> str:
+        """The first word of the name."""
+        return kind_of(self.name)
 
     @property
     def layers(self) -> tuple[str, ...]:
