@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from impasto.image.noise import white_noise
 from impasto.image.picture import Picture
@@ -54,11 +56,13 @@ class _FromNoise:
             scale.height, scale.width, seed=settings.seed, contrast=settings.noise, device=device
         )
 
-    def next_image(self, image: Image, below: Scale, scale: Scale, layout: Layout) -> Image:
+    def next_image(
+        self, image: Float[Tensor, "B 3 _ _"], below: Scale, scale: Scale, layout: Layout
+    ) -> Image:
         """What was reached below, enlarged."""
         return resize(image, scale.height, scale.width)
 
-    def enlarged(self, image: Image, scale: Scale) -> Image:
+    def enlarged(self, image: Float[Tensor, "B 3 _ _"], scale: Scale) -> Image:
         """The same, of what can be shown."""
         return resize(image.cpu().clamp(0, 1), scale.height, scale.width)
 

@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
+from jaxtyping import Float
+from torch import Tensor
+
 from impasto.image.picture import Picture
 from impasto.network.vgg import VGG19
 from impasto.objective.bands import Band
@@ -56,7 +59,9 @@ class Problem(Protocol):
     def initial_image(self, scale: Scale) -> Image:
         """The image to start from at a scale, with fixed pixels in their places."""
 
-    def next_image(self, image: Image, below: Scale, scale: Scale, layout: Layout) -> Image:
+    def next_image(
+        self, image: Float[Tensor, "B 3 _ _"], below: Scale, scale: Scale, layout: Layout
+    ) -> Image:
         """The image that a finer scale begins with.
 
         Args:
@@ -65,7 +70,7 @@ class Problem(Protocol):
             scale, layout: the finer one, and the layout it is worked on in.
         """
 
-    def enlarged(self, image: Image, scale: Scale) -> Image:
+    def enlarged(self, image: Float[Tensor, "B 3 _ _"], scale: Scale) -> Image:
         """What was reached at a coarser scale, to be shown at a finer one when the run ends early."""
 
     def finish(self, image: Image) -> Image:

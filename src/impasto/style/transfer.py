@@ -6,6 +6,8 @@ from functools import cached_property
 from typing import cast
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from impasto.choices import NEIGHBORS, StyleLoss
 from impasto.errors import SettingsError
@@ -112,7 +114,9 @@ class StyleTransfer:
             constraint.restore_fixed(image, self._content(scale)) if constraint.fixed is not None else image
         )
 
-    def next_image(self, image: Image, below: Scale, scale: Scale, layout: Layout) -> Image:
+    def next_image(
+        self, image: Float[Tensor, "B 3 _ _"], below: Scale, scale: Scale, layout: Layout
+    ) -> Image:
         """What was reached below, enlarged, with some of the photo's and of the painting's fine detail."""
         detail, constraint = self._photo_detail, self.constraint(scale)
         if detail:
@@ -128,7 +132,7 @@ class StyleTransfer:
             return following
         return constraint.restore_fixed(following, self.initial_image(scale))
 
-    def enlarged(self, image: Image, scale: Scale) -> Image:
+    def enlarged(self, image: Float[Tensor, "B 3 _ _"], scale: Scale) -> Image:
         """With the photo's fine detail, if the run started from it: that of noise is not to be seen."""
         noisy = self.start is self.photo and self.settings.noise_share > 0
         if noisy or not self._photo_detail:
