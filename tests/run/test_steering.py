@@ -50,17 +50,17 @@ class Steered:
 
 
 @pytest.fixture(scope="module")
-def whole(photo: str, painting: str, quick: StylizeSettings) -> tuple[RunPlan, list[Progress]]:
+def whole(photo: str, painting: str, quick: StylizeSettings) -> list[Progress]:
     """A run that was steered and not stopped."""
-    job = plan_stylize(photo, painting, quick)
-    return job, list(iter_run(job, steering=Steered(photo, painting, quick, TURNS)))
+    plan = plan_stylize(photo, painting, quick)
+    return list(iter_run(plan, steering=Steered(photo, painting, quick, TURNS)))
 
 
 def test_a_turn_changes_what_is_aimed_at_and_keeps_the_image(
-    photo: str, painting: str, quick: StylizeSettings, whole: tuple[RunPlan, list[Progress]]
+    photo: str, painting: str, quick: StylizeSettings, whole: list[Progress]
 ) -> None:
     plain = list(iter_run(plan_stylize(photo, painting, replace(quick, finest_steps=1))))
-    turning = whole[1]
+    turning = whole
     assert [step.loss for step in turning[:4]] == [step.loss for step in plain[:4]]
     assert torch.equal(turning[3].image(), plain[3].image())
     content = [step.by_term["content conv4_2"] for step in turning]
@@ -72,8 +72,8 @@ def test_a_turn_changes_what_is_aimed_at_and_keeps_the_image(
     assert turning[-1].manifest["settings"]["strength"] == 0.5
 
 
-def test_a_steered_picture_painted_again_is_the_same(whole: tuple[RunPlan, list[Progress]]) -> None:
-    first = whole[1][-1].painting()
+def test_a_steered_picture_painted_again_is_the_same(whole: list[Progress]) -> None:
+    first = whole[-1].painting()
     first.save("first.png", bits=16)
     again = rerun("first.png")
     assert torch.equal(again.picture.pixels, first.picture.pixels)
@@ -83,13 +83,12 @@ def test_a_steered_picture_painted_again_is_the_same(whole: tuple[RunPlan, list[
 
 @pytest.mark.parametrize("place", [3, 4, 12, 22, 24])
 def test_a_steered_run_resumed_is_uninterrupted(
-    photo: str, painting: str, quick: StylizeSettings, whole: tuple[RunPlan, list[Progress]], place: int,
-    saved: Callable[[RunPlan, Progress], str],
+    photo: str, painting: str, quick: StylizeSettings, whole: list[Progress], place: int,
+    saved: Callable[[Progress], str],
 ) -> None:  # fmt: skip
     """Stopped between any two steps; turns that are still to come are the reader's, not the checkpoint's."""
-    _, steps = whole
-    there = steps[place]
-    resumed, snapshot, _ = plan_resume(saved(job, there))
+    steps, there = whole, whole[place]
+    resumed, snapshot, _ = plan_resume(saved(there))
     later = {at: changes for at, changes in TURNS.items() if at >= (there.scale - 1, there.step)}
     before = [changes for at, changes in TURNS.items() if at not in later]
     now = replace(quick, **{k: v for changes in before for k, v in changes.items()})
@@ -101,8 +100,8 @@ def test_a_steered_run_resumed_is_uninterrupted(
 
 
 @pytest.fixture
-def saved(tmp_path: Path) -> Callable[[RunPlan, Progress], str]:
-    def save(job: RunPlan, step: Progress) -> str:
+def saved(tmp_path: Path) -> Callable[[Progress], str]:
+    def save(step: Progress) -> str:
         checkpoint.save(tmp_path / "c", step.snapshot(), {"manifest": step.manifest, "output": {}})
         return str(tmp_path / "c")
 
