@@ -14,16 +14,23 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import baseline
 import torch
 from common import CONTENT, STYLE, keep, pixels
 
+from impasto.objective.objective import Objective
 from impasto.recipes.stylize import plan_stylize, stylize
+from impasto.run.layout import Layout
 from impasto.run.loop import iter_run
+from impasto.run.plan import RunPlan
+from impasto.run.problem import Problem
+from impasto.run.scales import Scale
 from impasto.settings.stylize import StylizeSettings
+from impasto.style.transfer import StyleTransfer
 
 STEPS = (30, 20, 1000)
 """Of ours: at 128, 256 and 512 px; the last goes on to the mark."""
@@ -56,6 +63,30 @@ def literal(size: int, **changes: object) -> StylizeSettings:
     return StylizeSettings(**{**given, **changes})  # type: ignore[arg-type]
 
 
+@dataclass(frozen=True, eq=False)
+class ObjectiveByWidth(StyleTransfer):
+    """A finest scale's problem with the objectives of others at the coarser scales."""
+
+    others: Mapping[int, Problem] = field(default_factory=dict)
+
+    def objective(self, scale: Scale, layout: Layout) -> Objective:
+        """That of the problem for the scale's width."""
+        return self.others[scale.width].objective(scale, layout)
+
+
+def one_objective_a_scale(plans: Sequence[RunPlan], steps: Sequence[int]) -> RunPlan:
+    """The last plan, with that many steps at each scale, and the objectives of the plans, coarse to fine."""
+    finest = plans[-1]
+    assert isinstance(finest.problem, StyleTransfer)
+    own = {f.name: getattr(finest.problem, f.name) for f in fields(StyleTransfer)}
+    by_width = {scale.width: plan.problem for scale, plan in zip(finest.scales, plans, strict=True)}
+    stages = tuple(
+        replace(stage, scale=replace(stage.scale, steps=count))
+        for stage, count in zip(finest.stages, steps, strict=True)
+    )
+    return replace(finest, problem=ObjectiveByWidth(**own, others=by_width), stages=stages)
+
+
 def ours(
     settings: StylizeSettings, marks: dict[int, tuple[float, float]]
 ) -> dict[int, tuple[float, int, int]]:
@@ -65,12 +96,7 @@ def ours(
         plan_stylize(CONTENT, STYLE, replace(settings, alpha=baseline.ALPHA * 4**coarser))
         for coarser in reversed(range(len(STEPS)))
     ]
-    by_width = {scale.width: job for scale, job in zip(jobs[-1].scales, jobs, strict=True)}
-    job = replace(
-        jobs[-1],
-        scales=tuple(replace(s, steps=n) for s, n in zip(jobs[-1].scales, STEPS, strict=True)),
-        objective=lambda scale, layout: by_width[scale.width].objective(scale, layout),
-    )
+    job = one_objective_a_scale(jobs, STEPS)
     waiting, reached = dict(marks), {}
     began = time.perf_counter()
     for progress in iter_run(job):

@@ -52,9 +52,10 @@ def settings(formula: str, ratio: float, size: int) -> StylizeSettings:
 def errors(picture: Picture, size: int) -> tuple[float, float]:
     """Squared relative errors of content and style, the same measure for every picture."""
     judged = plan_stylize(CONTENT, STYLE, settings("balanced", 1 / BALANCED_PER_PAPER, size))
-    by_term = evaluator(judged.network, judged.objective(judged.scales[-1], Layout()))(picture.pixels).by_term
-    content = sum(value for name, value in by_term.items() if name.startswith("content"))
-    return content, sum(by_term.values()) - content
+    objective = judged.problem.objective(judged.scales[-1], Layout())
+    evaluation = evaluator(judged.problem.network, objective)(picture.pixels)
+    content = evaluation.by_kind["content"]
+    return content, sum(evaluation.by_kind.values()) - content
 
 
 def main() -> None:

@@ -34,8 +34,8 @@ def evaluate(pipe: Connection, strict: bool, size: int, precision: str) -> None:
     assert REPEATABILITY.holds == strict
     settings = StylizeSettings(size=size, scales=1, precision=precision)  # type: ignore[arg-type]
     job = plan_stylize(CONTENT, STYLE, settings)
-    objective = job.objective(job.scales[-1], job.layouts[-1])
-    run, image = evaluator(job.network, objective), job.initial_image(job.scales[-1])
+    objective = job.problem.objective(job.scales[-1], job.layouts[-1])
+    run, image = evaluator(job.problem.network, objective), job.problem.initial_image(job.scales[-1])
     while pipe.recv() == "run":
         began = time.perf_counter()
         run(image)

@@ -10,12 +10,11 @@ descent.py), whose evaluations count by their pixels.
 import argparse
 import json
 import statistics
-from dataclasses import replace
 from typing import Any
 
 from baseline import ALPHA
 from common import IMAGES, keep
-from descent import STEPS, literal
+from descent import STEPS, literal, one_objective_a_scale
 
 from impasto.recipes.stylize import plan_stylize
 from impasto.run.loop import iter_run
@@ -50,14 +49,7 @@ def starts(photo: str, painting: str, chosen: argparse.Namespace, workshop: Cach
     count = 2 if chosen.size < 512 else 3
     # α counts responses, of which a coarser scale has a quarter: four times α lets content weigh the same.
     jobs = [job("fast", count, ALPHA * 4**coarser) for coarser in reversed(range(count))]
-    finest = jobs[-1]
-    taken = (*STEPS[: count - 1], steps)
-    by_width = {scale.width: plan for scale, plan in zip(finest.scales, jobs, strict=True)}
-    several = replace(
-        finest,
-        scales=tuple(replace(scale, steps=n) for scale, n in zip(finest.scales, taken, strict=True)),
-        objective=lambda scale, layout: by_width[scale.width].objective(scale, layout),
-    )
+    several = one_objective_a_scale(jobs, (*STEPS[: count - 1], steps))
     return {**alone, "the same, coarse to fine": several}
 
 

@@ -38,12 +38,14 @@ def measured(content: str, style: str, settings: StylizeSettings, workshop: Cach
     here = last.snapshot()
     assert here.descent is not None
     assert here.space is not None
-    objective = job.objective(job.scales[-1], Layout()).scale_style(here.style_factor)
+    objective = job.problem.objective(job.scales[-1], Layout()).scale_style(here.style_factor)
     objective = objective.with_matches(here.matches)
     losses, norms = {}, {}
     for kind in ("content", "style"):
-        terms = tuple(term for term in objective.terms if term.name.startswith(kind))
-        evaluation = evaluator(job.network, Objective(terms))(here.space.whole_image(here.descent.point))
+        terms = tuple(term for term in objective.terms if term.kind == kind)
+        evaluation = evaluator(job.problem.network, Objective(terms))(
+            here.space.whole_image(here.descent.point)
+        )
         losses[kind], norms[kind] = float(evaluation.loss), float(evaluation.gradient.norm())
     return {
         "content_error": round(losses["content"] / settings.content_weight, 4),

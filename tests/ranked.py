@@ -75,7 +75,7 @@ def runs() -> list[torch.Tensor]:
         space = Space(Band.of(*size), level_steps)
         evaluate = space.evaluator(evaluator(network, objective, band=space.band))
         for method in ("lbfgs", "adam"):
-            state = descent.start(evaluate, space.point(image), method=method, history=4)  # type: ignore[arg-type]
+            state = descent.start(evaluate, space.point(image), descent.Solver(method), history=4)  # type: ignore[arg-type]
             for _ in range(5):
                 state = descent.step(evaluate, state)
             whole = space.gather(state.point)

@@ -348,7 +348,8 @@ from impasto.run.checkpoint import Snapshot
 join_process_group()
 band = Band.of(64, 32)
 image = band.local_rows(torch.rand(1, 3, 64, 32))
-state = descent.start(lambda x: Evaluation(torch.ones(()), x, ("a",), torch.ones(1)), image, method="adam")
+evaluate = lambda x: Evaluation(torch.ones(()), x, ("a",), torch.ones(1))
+state = descent.start(evaluate, image, descent.Solver("adam"))
 snapshot = Snapshot(descent=state, space=Space(band))
 for path in (sys.argv[1] + "/nowhere/run", sys.argv[1] + "/run"):
     try:

@@ -136,9 +136,9 @@ def test_a_presets_loss_is_its_tools(name: str, tile: int, small_file: str) -> N
         name, size=64, pooling="average", weights=small_file, precision="float32", scales=1
     )
     job = plan_stylize(photo, style, settings)
-    objective = job.objective(job.scales[0], Layout(tile))
+    objective = job.problem.objective(job.scales[0], Layout(tile))
     band = Band.of(height, width)
-    found = float(evaluator(job.network, objective, tile=tile, band=band)(image).loss)
+    found = float(evaluator(job.problem.network, objective, tile=tile, band=band)(image).loss)
 
     def arrays(picture: torch.Tensor) -> np.ndarray:
         return picture[0].permute(1, 2, 0).numpy()
@@ -159,8 +159,10 @@ def test_a_presets_numbers_are_its_flags(small_file: str) -> None:
     losses = []
     for one in settings:
         job = plan_stylize(scene(36, 48), stripes(40, 40), one)
-        objective = job.objective(job.scales[0], Layout())
-        losses.append(evaluator(job.network, objective)(scene(36, 48, seed=5)).by_term["content conv4_2"])
+        objective = job.problem.objective(job.scales[0], Layout())
+        losses.append(
+            evaluator(job.problem.network, objective)(scene(36, 48, seed=5)).by_term["content conv4_2"]
+        )
     assert losses[1] == pytest.approx(2 * losses[0], rel=1e-6)
 
 
@@ -170,7 +172,7 @@ def test_a_statistic_that_is_asked_for_wins_over_the_tools(small_file: str) -> N
     for style_loss in ("gram", "gaussian", "histogram"):
         settings = StylizeSettings.preset("crowsonkb", style_loss=style_loss, size=48, weights=small_file)
         job = plan_stylize(scene(36, 48), stripes(40, 40), settings)
-        terms = job.objective(job.scales[0], Layout()).terms
+        terms = job.problem.objective(job.scales[0], Layout()).terms
         kinds[style_loss] = {type(t.statistic).__name__ for t in terms if isinstance(t, StyleTerm)}
     assert kinds == {
         "gram": {"GaussianStatistic"},

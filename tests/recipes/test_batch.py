@@ -158,19 +158,19 @@ def test_a_workshop_gives_each_job_its_own(photo: str, painting: str, quick: Sty
     ]
     for style, settings in [*jobs, *reversed(jobs)]:
         job = plan_stylize(photo, style, settings, cache=workshop)
-        assert job.network.pooling == settings.pooling
+        assert job.problem.network.pooling == settings.pooling
         assert job.manifest["weights"]["sha256"] == expected_digest(settings.weights)
         paintings = read_styles(style, settings.blend)
         total = sum(share.weight for share in paintings.shares)
         for scale, layout in zip(job.scales, job.layouts, strict=True):
             at_scale = [
-                (paintings.at(number, size, job.network.device), share.weight / total)
+                (paintings.at(number, size, job.problem.network.device), share.weight / total)
                 for number, (size, share) in enumerate(
                     zip(paintings.sizes(scale.width, 1), paintings.shares, strict=True)
                 )
             ]
-            expected = style_targets(job.network, at_scale, list(settings.layers))
-            terms = {term.name: term for term in job.objective(scale, layout).terms}
+            expected = style_targets(job.problem.network, at_scale, list(settings.layers))
+            terms = {term.name: term for term in job.problem.objective(scale, layout).terms}
             for name, target in expected.items():
                 assert torch.equal(terms[f"style {name}"].target, target)  # type: ignore[attr-defined]
     cpu = torch.device("cpu")

@@ -164,7 +164,7 @@ def test_broader_strokes_from_a_larger_painting(here: None) -> None:
         job = plan_stylize(
             "photo.png", "painting.png", StylizeSettings(size=48, style_scale=scale, layers={"conv1_1": 1.0})
         )
-        assert job.style_sizes(job.scales[-1]) == [size]
+        assert job.problem.style_sizes(job.scales[-1]) == [size]
 
 
 def test_fine_and_coarse_come_from_their_paintings(here: None) -> None:
@@ -176,7 +176,7 @@ def test_fine_and_coarse_come_from_their_paintings(here: None) -> None:
         job = plan_stylize(
             "photo.png", style, StylizeSettings(size=48, blend=blend, precision="float32", style_loss="gram")
         )  # type: ignore[arg-type]
-        terms = job.objective(job.scales[-1], Layout()).terms
+        terms = job.problem.objective(job.scales[-1], Layout()).terms
         return {term.layer: term.target for term in terms if term.name.startswith("style")}  # type: ignore[attr-defined]
 
     one, other = stripes(40, 40), scene(50, 50, seed=4)
@@ -195,7 +195,7 @@ def test_neighbours_of_several_paintings_and_regions_share_the_styles_weight(her
 
     def terms(settings: StylizeSettings, style: list[object], regions: list[object]) -> dict[str, float]:
         job = plan_stylize("photo.png", style, settings, regions=regions)  # type: ignore[arg-type]
-        every = job.objective(job.scales[-1], Layout()).terms
+        every = job.problem.objective(job.scales[-1], Layout()).terms
         return {term.name: term.weight for term in every if isinstance(term, NeighborTerm)}
 
     how = StylizeSettings(size=48, precision="float32", style_loss="neighbors", blend="1,3")
@@ -247,7 +247,7 @@ def test_summed_losses_are_each_paintings_loss_in_shares(here: None) -> None:
         job = plan_stylize(
             "photo.png", style, StylizeSettings(size=48, precision="float32", style_loss="gram", **how)
         )  # type: ignore[arg-type]
-        terms = evaluator(job.network, job.objective(job.scales[-1], Layout()))(image).by_term
+        terms = evaluator(job.problem.network, job.problem.objective(job.scales[-1], Layout()))(image).by_term
         return sum(value for name, value in terms.items() if name.startswith("style"))
 
     one, other = stripes(40, 40), scene(50, 50, seed=4)

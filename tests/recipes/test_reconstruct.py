@@ -20,7 +20,8 @@ from impasto.image.read import read_picture
 from impasto.objective.build import content_terms, prior_terms, style_terms_from_images
 from impasto.objective.evaluate import evaluator
 from impasto.objective.objective import Objective
-from impasto.recipes.reconstruct import plan_content, plan_style, psnr
+from impasto.recipes.reconstruct import plan_content, plan_style
+from impasto.recipes.reconstruction import psnr
 from impasto.results import manifest as manifests
 from impasto.run.layout import Layout
 from impasto.run.loop import iter_run
@@ -102,7 +103,9 @@ def test_style_is_matched_at_any_size(painting: str, small_file: str) -> None:
     job = plan_style(painting, settings)
     assert job.canvas == (48, 80)
     scale = job.scales[-1]
-    begin = evaluator(job.network, job.objective(scale, Layout()))(job.initial_image(scale)).by_term
+    begin = evaluator(job.problem.network, job.problem.objective(scale, Layout()))(
+        job.problem.initial_image(scale)
+    ).by_term
     *_, last = iter_run(job)
     for name, value in last.by_term.items():
         assert value < 0.01 * begin[name], name

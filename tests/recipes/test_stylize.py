@@ -128,7 +128,7 @@ def test_a_long_thin_style_works_at_every_scale(photo: str, small_file: str) -> 
 def test_any_image_can_be_the_start(photo: str, painting: str, small_file: str) -> None:
     settings = StylizeSettings(size=48, steps=1, scales=1, init=painting, weights=small_file)
     job = plan_stylize(photo, painting, settings)
-    assert job.manifest["inputs"]["init"]["sha256"] == job.inputs["init"].sha256
+    assert job.manifest["inputs"]["init"]["sha256"] == job.problem.inputs["init"].sha256
 
 
 def test_strength_ends_at_photo_and_texture(photo: str, painting: str, small_file: str) -> None:
@@ -172,7 +172,7 @@ def test_rerun_from_the_manifest_gives_the_same_pixels(
     for name in ("out.png", "out.tif", "out.webp"):
         first = impasto.stylize(photo, painting, quick)
         first.save(tmp_path / name, quality=100)
-        job = plan_rerun(tmp_path / name)
+        job, _ = plan_rerun(tmp_path / name)
         *_, last = iter_run(job)
         again = last.painting()
         assert torch.equal(again.picture.pixels, first.picture.pixels)
@@ -217,7 +217,7 @@ def test_what_cannot_be_rerun_is_refused_with_a_reason(
     photo_copy.unlink()
     with pytest.raises(CheckpointError, match=r"is no longer there\. Say where it is with --content FILE"):
         plan_rerun(out)
-    assert plan_rerun(out, content=photo).inputs["content"].sha256 == read_picture(photo).sha256
+    assert plan_rerun(out, content=photo)[0].problem.inputs["content"].sha256 == read_picture(photo).sha256
     other = {**done.manifest, "weights": {"name": "other", "sha256": "ab" * 32}}
     with pytest.raises(CheckpointError, match="was painted with weights other"):
         plan_rerun(rewritten(tmp_path / "a.png", json.dumps(other)), content=photo)
@@ -276,14 +276,14 @@ def test_a_run_starts_from_what_one_pass_paints(
         size=48, scales=1, steps=2, init="fast", weights=small_file, precision="float32"
     )
     job = plan_stylize(photo, painting, settings)
-    start = job.initial_image(job.scales[0])
+    start = job.problem.initial_image(job.scales[0])
     fast = impasto.stylize_fast(
         photo, painting, FastSettings(size=48, weights=small_file, precision="float32")
     ).picture.pixels
     torch.testing.assert_close(start, (read_picture(photo).pixels + fast) / 2, atol=1e-5, rtol=0)
     assert "init" not in job.manifest["inputs"]
     complete(job).save("out.png")
-    again = complete(plan_rerun("out.png"))
+    again = impasto.rerun("out.png")
     assert torch.equal(again.picture.pixels, complete(job).picture.pixels)
 
 

@@ -147,7 +147,9 @@ def test_limited_memory_paints_the_same_picture(
     job = plan_stylize(photo, painting, settings)
     plenty = complete(job)
     sizes = [
-        job.memory_model.bytes(job.scales[0], Layout(*kind, 3), job.style_sizes(job.scales[0]))
+        job.problem.memory_model.bytes(
+            job.scales[0], Layout(*kind, 3), job.problem.style_sizes(job.scales[0])
+        )
         for kind in ((0, "memory"), (256, "disk"))
     ]
     assert sizes[1] < sizes[0]
@@ -307,7 +309,7 @@ def test_predictions_grow_with_the_job(
     settings = replace(roomy, size=256, style_loss="gram=1,neighbors=1")
     near = estimate(plan_stylize(photo, painting, settings), settings)
     assert near.bytes > plans[2].bytes
-    model = plan_stylize(photo, painting, settings).memory_model
+    model = plan_stylize(photo, painting, settings).problem.memory_model
     large, small = Scale(192, 256, 1), Scale(96, 128, 1)
     compared = [model.compared_places(s, [(s.height, s.width)]) for s in (small, large)]
     assert compared == [(24 * 32) ** 2, (48 * 64) ** 2]

@@ -2,20 +2,22 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 import torch
 
 from impasto import SettingsError, StylizeSettings
-from impasto.recipes.rerun import plan_rerun, plan_resume
+from impasto.recipes.rerun import plan_resume, rerun
 from impasto.recipes.stylize import plan_stylize
 from impasto.results import manifest as manifests
 from impasto.run import checkpoint
-from impasto.run.loop import complete, iter_run
+from impasto.run.loop import iter_run
 from impasto.run.plan import RunPlan
 from impasto.run.progress import Progress
-from impasto.run.steering import changed_settings, steered
+from impasto.run.steering import changed_settings, continued
 from impasto.style.cache import Cache
 
 
@@ -27,39 +29,38 @@ def quick(small_file: str, request: pytest.FixtureRequest) -> StylizeSettings:
     )  # fmt: skip
 
 
-TURNS = {(0, 4): {"strength": 0.9}, (1, 2): {"strength": 0.2, "style_scale": 0.8}}
+Turns: TypeAlias = dict[tuple[int, int], dict[str, float]]
+
+TURNS: Turns = {(0, 4): {"strength": 0.9}, (1, 2): {"strength": 0.2, "style_scale": 0.8}}
 
 
-def steered_twice(photo: str, painting: str, quick: StylizeSettings) -> RunPlan:
-    """A job that is steered twice."""
-    now, workshop = quick, Cache()
-    job = plan_stylize(photo, painting, quick, cache=workshop)
+class Steered:
+    """Changes the settings at given places, as a page does."""
 
-    def turn(scale: int, step: int) -> RunPlan | None:
-        nonlocal now, job
-        changes = TURNS.get((scale, step))
-        if changes is None:
+    def __init__(self, photo: str, painting: str, settings: StylizeSettings, turns: Turns) -> None:
+        self.settings, self.turns = settings, turns
+        self.plan_with = partial(plan_stylize, photo, painting, cache=Cache())
+
+    def next_plan(self, plan: RunPlan, scale: int, step: int) -> RunPlan | None:
+        if (scale, step) not in self.turns:
             return None
-        now = changed_settings(now, changes)
-        job = steered(job, plan_stylize(photo, painting, now, cache=workshop), scale, step, changes)
-        return job
-
-    job = replace(job, steer=turn)
-    return job
+        changes = self.turns[scale, step]
+        self.settings = changed_settings(self.settings, changes)
+        return continued(plan, self.plan_with(self.settings), scale, step, changes)
 
 
 @pytest.fixture(scope="module")
-def whole(photo: str, painting: str, quick: StylizeSettings) -> tuple[RunPlan, list[Progress]]:
+def whole(photo: str, painting: str, quick: StylizeSettings) -> list[Progress]:
     """A run that was steered and not stopped."""
-    job = steered_twice(photo, painting, quick)
-    return job, list(iter_run(job))
+    plan = plan_stylize(photo, painting, quick)
+    return list(iter_run(plan, steering=Steered(photo, painting, quick, TURNS)))
 
 
 def test_a_turn_changes_what_is_aimed_at_and_keeps_the_image(
-    photo: str, painting: str, quick: StylizeSettings, whole: tuple[RunPlan, list[Progress]]
+    photo: str, painting: str, quick: StylizeSettings, whole: list[Progress]
 ) -> None:
     plain = list(iter_run(plan_stylize(photo, painting, replace(quick, finest_steps=1))))
-    turning = whole[1]
+    turning = whole
     assert [step.loss for step in turning[:4]] == [step.loss for step in plain[:4]]
     assert torch.equal(turning[3].image(), plain[3].image())
     content = [step.by_term["content conv4_2"] for step in turning]
@@ -71,10 +72,10 @@ def test_a_turn_changes_what_is_aimed_at_and_keeps_the_image(
     assert turning[-1].manifest["settings"]["strength"] == 0.5
 
 
-def test_a_steered_picture_painted_again_is_the_same(whole: tuple[RunPlan, list[Progress]]) -> None:
-    first = whole[1][-1].painting()
+def test_a_steered_picture_painted_again_is_the_same(whole: list[Progress]) -> None:
+    first = whole[-1].painting()
     first.save("first.png", bits=16)
-    again = complete(plan_rerun("first.png"))
+    again = rerun("first.png")
     assert torch.equal(again.picture.pixels, first.picture.pixels)
     for key in ("turns", "layouts"):
         assert again.manifest[key] == manifests.read("first.png")[key], key
@@ -82,30 +83,16 @@ def test_a_steered_picture_painted_again_is_the_same(whole: tuple[RunPlan, list[
 
 @pytest.mark.parametrize("place", [3, 4, 12, 22, 24])
 def test_a_steered_run_resumed_is_uninterrupted(
-    photo: str, painting: str, quick: StylizeSettings, whole: tuple[RunPlan, list[Progress]], place: int,
-    saved: Callable[[RunPlan, Progress], str],
+    photo: str, painting: str, quick: StylizeSettings, whole: list[Progress], place: int,
+    saved: Callable[[Progress], str],
 ) -> None:  # fmt: skip
     """Stopped between any two steps; turns that are still to come are the reader's, not the checkpoint's."""
-    job, steps = whole
-    there = steps[place]
-    resumed, snapshot, _ = plan_resume(saved(job, there))
+    steps, there = whole, whole[place]
+    resumed, snapshot, _ = plan_resume(saved(there))
     later = {at: changes for at, changes in TURNS.items() if at >= (there.scale - 1, there.step)}
-    workshop, now = Cache(), replace(quick, **{k: v for t in TURNS.values() for k, v in t.items()})
-    if later:
-        before = [changes for at, changes in TURNS.items() if at not in later]
-        now = replace(quick, **{k: v for changes in before for k, v in changes.items()})
-
-    def turn(scale: int, step: int) -> RunPlan | None:
-        nonlocal now, resumed
-        if (scale, step) not in later:
-            return None
-        now = changed_settings(now, later[scale, step])
-        other = plan_stylize(photo, painting, now, cache=workshop)
-        resumed = steered(resumed, other, scale, step, later[scale, step])
-        return resumed
-
-    resumed = replace(resumed, steer=turn)
-    rest = list(iter_run(resumed, snapshot))
+    before = [changes for at, changes in TURNS.items() if at not in later]
+    now = replace(quick, **{k: v for changes in before for k, v in changes.items()})
+    rest = list(iter_run(resumed, snapshot, steering=Steered(photo, painting, now, later)))
     assert [step.loss for step in rest] == [step.loss for step in steps[place:]]
     assert torch.equal(rest[-1].painting().picture.pixels, steps[-1].painting().picture.pixels)
     assert rest[-1].manifest["turns"] == steps[-1].manifest["turns"]
@@ -113,8 +100,8 @@ def test_a_steered_run_resumed_is_uninterrupted(
 
 
 @pytest.fixture
-def saved(tmp_path: Path) -> Callable[[RunPlan, Progress], str]:
-    def save(job: RunPlan, step: Progress) -> str:
+def saved(tmp_path: Path) -> Callable[[Progress], str]:
+    def save(step: Progress) -> str:
         checkpoint.save(tmp_path / "c", step.snapshot(), {"manifest": step.manifest, "output": {}})
         return str(tmp_path / "c")
 

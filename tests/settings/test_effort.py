@@ -14,6 +14,7 @@ from impasto.run.scales import FINEST_LEVELS, LEVELS
 from impasto.settings.effort import RECIPES, Schedule
 from impasto.settings.options import from_json
 from impasto.settings.presets import PRESETS
+from impasto.solve.descent import Solver
 
 OLD = Schedule("pixels", "lbfgs", 0.02, 128, 50, 10, 1.0, 2.0)
 """What version 0.1 did by default, whatever its settings were called."""
@@ -69,7 +70,7 @@ def test_a_manifest_holds_the_numbers_that_effort_gave(photo: str, painting: str
     assert [scale.level_steps for scale in plan.scales] == [LEVELS] * len(plan.scales)
     by_adam = plan_stylize(photo, painting, replace(asked, optimizer="adam"))
     assert by_adam.scales[-1].level_steps == FINEST_LEVELS
-    assert (plan.optimizer, by_adam.optimizer) == ("lbfgs", "adam")
+    assert (plan.solver.optimizer, by_adam.solver.optimizer) == ("lbfgs", "adam")
 
 
 def test_a_manifest_of_version_0_1_means_what_it_meant(photo: str, painting: str, small_file: str) -> None:
@@ -78,13 +79,13 @@ def test_a_manifest_of_version_0_1_means_what_it_meant(photo: str, painting: str
     assert settings.recipe == 1
     assert settings.schedule == replace(OLD, steps=6)
     assert settings.variation_weight == 2.0
-    assert settings.content_error == pytest.approx(0.5)
+    assert settings.content_aim.error == pytest.approx(0.5)
     plan = plan_stylize(photo, painting, replace(settings, weights=small_file, size=300))
     assert [(max(s.height, s.width), s.steps, s.level_steps) for s in plan.scales] == [
         (150, 6, ()),
         (300, 10, ()),
     ]
-    assert (plan.optimizer, plan.detail, plan.rate) == ("lbfgs", 1.0, 0.02)
+    assert plan.solver == Solver("lbfgs", rate=0.02, tolerance=settings.tolerance)
 
 
 def test_a_manifest_of_the_second_recipe_means_what_it_meant() -> None:
@@ -93,7 +94,7 @@ def test_a_manifest_of_the_second_recipe_means_what_it_meant() -> None:
     settings = from_json(StylizeSettings, {"recipe": 2, "style_loss": "gram", **numbers})
     assert settings.schedule == RECIPES[2]["good"]
     assert settings.painting_detail_share == 0
-    assert settings.content_error == pytest.approx(0.6)
+    assert settings.content_aim.error == pytest.approx(0.6)
     assert StylizeSettings().painting_detail_share == 0.8
     assert StylizeSettings(strength=0.2).painting_detail_share == pytest.approx(0.32)
     assert StylizeSettings(strength=0.2, alpha=1.0).painting_detail_share == 0.8

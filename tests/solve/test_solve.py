@@ -222,7 +222,7 @@ def test_a_converged_run_says_so() -> None:
 
 def test_adam_keeps_the_best_image() -> None:
     evaluate = evaluator(quadratic)
-    state = descent.start(evaluate, begin(), method="adam")
+    state = descent.start(evaluate, begin(), descent.Solver("adam"))
     lowest = float("inf")
     for _ in range(50):
         state = descent.step(evaluate, state)

@@ -95,7 +95,7 @@ def test_tiles_are_the_whole(method: str) -> None:
         network, objective, image = objective_for(size, "average", SUBSETS[4], torch.float64, tile=tile)
         space = space_of(size)
         evaluate = space.evaluator(evaluator(network, objective, tile=tile))
-        state = descent.start(evaluate, space.point(image), method=method, history=4)  # type: ignore[arg-type]
+        state = descent.start(evaluate, space.point(image), descent.Solver(method), history=4)  # type: ignore[arg-type]
         for _ in range(5):
             state = descent.step(evaluate, state)
         points.append(state.point)
@@ -111,7 +111,7 @@ def test_fixed_pixels_stay_and_nothing_leaks_over_their_edge(steps: tuple[float,
     fixed[10:31, 21:50] = True
     space = replace(space_of(size, steps), constraint=Constraint(fixed), fixed_pixels=image)
     evaluate = space.evaluator(evaluator(network, objective))
-    state = descent.start(evaluate, space.point(image), method=method)  # type: ignore[arg-type]
+    state = descent.start(evaluate, space.point(image), descent.Solver(method))  # type: ignore[arg-type]
     for _ in range(4):
         state = descent.step(evaluate, state)
     painted = space.image(state.point)
@@ -129,7 +129,7 @@ def test_one_luminance_stays_one(steps: tuple[float, ...]) -> None:
     grey = image.mean(1, keepdim=True).expand_as(image).contiguous()
     space = replace(space_of(size, steps), constraint=Constraint(grey=True))
     evaluate = space.evaluator(evaluator(network, objective))
-    state = descent.start(evaluate, space.point(grey), method="adam")
+    state = descent.start(evaluate, space.point(grey), descent.Solver("adam"))
     for _ in range(4):
         state = descent.step(evaluate, state)
     painted = space.image(state.point)

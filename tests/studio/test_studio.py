@@ -17,9 +17,7 @@ from impasto.image.color_mask import format_color, read_color_mask
 from impasto.image.picture import Picture
 from impasto.image.read import read_picture
 from impasto.image.write import write_picture
-from impasto.recipes.rerun import plan_rerun
 from impasto.results import manifest as manifests
-from impasto.run.loop import complete
 from impasto.studio.job_queue import ROWS, JobQueue, thinned
 from impasto.studio.messages import FORMATS, JobRequest, JobStatus, Limits
 from impasto.studio.preview import without_paths
@@ -95,7 +93,7 @@ def test_an_order_is_painted_saved_and_can_be_painted_again(
     assert len(last.curve) == 6
     manifest = manifests.read(last.files[0])
     assert manifest["inputs"]["content"]["path"] == "photo.png"
-    again = complete(plan_rerun(last.files[2], content=photo, style=painting, weights=small_file))
+    again = impasto.rerun(last.files[2], content=photo, style=painting, weights=small_file)
     assert (again.picture.pixels - read_picture(last.files[2]).pixels).abs().max() < 1e-4
 
 

@@ -19,7 +19,6 @@ from impasto.masks import automatic
 from impasto.masks.subject import SubjectMap, subject_mask
 from impasto.recipes.rerun import plan_rerun, rerun_fast
 from impasto.results import manifest
-from impasto.run.loop import complete
 from impasto.style.regions import NO_STYLE, read_regions
 from small import EXAMPLES, save, scene, stripes
 
@@ -124,7 +123,7 @@ def test_rerun_needs_no_net_and_gives_the_same_pixels(
     assert facts["inputs"]["regions"]["path"] == ("auto:luminance" if how == "luminance" else "auto:subject")
     assert len(str(facts.get("masks", ""))) < 10_000
     monkeypatch.setattr(automatic, "find_subject", None)
-    again = complete(plan_rerun(tmp_path / "out.png"))
+    again = impasto.rerun(tmp_path / "out.png")
     assert torch.equal(again.picture.pixels, first.picture.pixels)
     assert again.manifest["inputs"] == first.manifest["inputs"]
     assert again.manifest.get("masks") == first.manifest.get("masks")

@@ -18,7 +18,6 @@ from impasto.objective.objective import Objective
 from impasto.recipes.rerun import plan_rerun
 from impasto.recipes.stylize import plan_stylize
 from impasto.run.layout import Layout
-from impasto.run.loop import complete
 from impasto.style.regions import read_regions
 from small import scene, small_network, stripes
 
@@ -56,8 +55,8 @@ def test_each_region_is_nearer_to_its_own_style(quick: StylizeSettings) -> None:
 
     def distances(paintings: list[torch.Tensor]) -> list[float]:
         job = plan_stylize(photo, paintings, quick, regions=masks)
-        objective = job.objective(job.scales[0], Layout())
-        terms = evaluator(job.network, objective)(painted).by_term
+        objective = job.problem.objective(job.scales[0], Layout())
+        terms = evaluator(job.problem.network, objective)(painted).by_term
         return [
             sum(v for name, v in terms.items() if f" {color} " in name) for color in ("#ff0000", "#0000ff")
         ]
@@ -110,7 +109,7 @@ def test_the_manifest_paints_regions_again(quick: StylizeSettings, photo: str, p
     few = replace(quick, size=48, steps=3, keep="")
     first = impasto.stylize(photo, painting, few, regions=["mask.png", "style-mask.png"])
     first.save("out.png")
-    again = complete(plan_rerun("out.png"))
+    again = impasto.rerun("out.png")
     again.save("again.png")
     assert torch.equal(read_picture("again.png").pixels, read_picture("out.png").pixels)
     assert list(first.manifest["inputs"]) == ["content", "style", "regions", "style-regions"]
@@ -144,7 +143,7 @@ def test_a_painting_without_the_colour_gives_nothing_to_the_region(quick: Styliz
     photo, styles = scene(64, 64), [stripes(64, 64), spots(64, 64)]
     quick = replace(quick, style_loss="gram")
     job = plan_stylize(photo, styles, quick, regions=[mask(RED, BLUE), mask(RED), mask(RED, BLUE)])
-    names = job.objective(job.scales[0], Layout()).names
+    names = job.problem.objective(job.scales[0], Layout()).names
     assert sum("#ff0000" in name for name in names) == sum("#0000ff" in name for name in names) == 5
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from impasto.run.checkpoint import Snapshot
     from impasto.run.plan import RunPlan
     from impasto.run.progress import Progress
+    from impasto.run.steering import Steering
 
 
 def prepared_and_painted(
@@ -45,7 +46,12 @@ def prepared_and_painted(
     paint(plan, output)
 
 
-def paint(plan: "RunPlan", output: Output, snapshot: "Snapshot | None" = None) -> None:
+def paint(
+    plan: "RunPlan",
+    output: Output,
+    snapshot: "Snapshot | None" = None,
+    steering: "Steering | None" = None,
+) -> None:
     """Run a job under a progress bar and save it; Ctrl-C saves what there is and exits with 130.
 
     So does an error, which then goes on. Of several processes that work on one picture, the first shows and
@@ -61,7 +67,7 @@ def paint(plan: "RunPlan", output: Output, snapshot: "Snapshot | None" = None) -
     last, stopped = None, False
     with RunBar(quiet=rank() > 0) as bar, _remembered_interrupts() as interrupted:
         try:
-            for count, step in enumerate(iter_run(plan, snapshot), start=1):
+            for count, step in enumerate(iter_run(plan, snapshot, steering=steering), start=1):
                 last = step
                 bar.painting(step)
                 files.after(step, count)

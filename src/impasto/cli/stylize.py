@@ -73,10 +73,11 @@ def rerun(
     weights: Annotated[str, typer.Option(help="Where the network's weights are now.")] = "",
 ) -> None:
     """Paint PICTURE again from the manifest inside it; the same machine gives the same pixels."""
-    from impasto.cli.run_command import save
+    from impasto.cli.run_command import paint, save
     from impasto.recipes.inputs import manifest_files, settings_files, source_files
     from impasto.recipes.rerun import plan_rerun, rerun_fast
     from impasto.results.manifest import read
+    from impasto.system.distributed import join_process_group
 
     old = Path(picture)
     output = output.named(str(old.with_name(f"{old.stem}-rerun{old.suffix}")))
@@ -94,11 +95,11 @@ def rerun(
         save(painting, output)
         console.note(f"Painted {output.path}.")
         return
-    prepared_and_painted(
-        lambda: plan_rerun(picture, **moved),  # type: ignore[arg-type]
-        output,
-        inputs,
-    )
+    output.check(inputs)
+    join_process_group()
+    with download_bar("fetching VGG-19"):
+        plan, steering = plan_rerun(picture, **moved)  # type: ignore[arg-type]
+    paint(plan, output, steering=steering)
 
 
 @handle_errors
@@ -167,8 +168,8 @@ def plan(
         console.out.print_json(json.dumps(dataclasses.asdict(needs)))
         return
     rows = [
-        (f"{scale.width}×{scale.height}", f"{scale.steps} steps", str(layout))
-        for scale, layout in zip(plan.scales, plan.layouts, strict=True)
+        (f"{stage.scale.width}×{stage.scale.height}", f"{stage.scale.steps} steps", str(stage.layout))
+        for stage in plan.stages
     ]
     rows += [
         ("memory", format_bytes(needs.bytes), f"of {format_bytes(needs.limit)} that may be used"),

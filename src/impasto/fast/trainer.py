@@ -27,7 +27,7 @@ from impasto.results.manifest import new
 from impasto.settings.blend import BlendShare
 from impasto.settings.fast import TrainSettings
 from impasto.settings.options import to_json
-from impasto.settings.stylize import StylizeSettings
+from impasto.settings.strength import content_weight, style_weight
 from impasto.shapes import Image
 from impasto.style.style_images import StyleImages, read_styles
 from impasto.system.device import compute_for_settings
@@ -210,14 +210,12 @@ class Trainer:
     def _evaluate(self, painted: Image, photo: Image, kind: int) -> Evaluation:
         """The loss of one painted photo, and its gradient with respect to the painted pixels."""
         settings = self.settings
-        # Always the weights of recipe 1: training has no later recipe.
-        dial = StylizeSettings(strength=settings.strength, recipe=1)
         with single_process(), torch.no_grad():
             contents = content_terms(
                 self.network,
                 photo,
                 settings.content_layers,
-                weight=dial.content_weight,
+                weight=content_weight("balanced", settings.strength),
                 formula="balanced",
             )
             objective = Objective((*contents, *self.styles[kind], *self.priors))
@@ -337,7 +335,7 @@ def _style_terms(
                 [target],
                 settings.layers,
                 canvas=(settings.size, settings.size),
-                weight=StylizeSettings(strength=settings.strength, recipe=1).style_weight,
+                weight=style_weight("balanced", settings.strength),
                 formula="balanced",
             )
         )

@@ -14,7 +14,7 @@ from impasto.errors import SettingsError
 from impasto.layers import find_layer
 from impasto.network.vgg import VGG19
 from impasto.objective.evaluate import STRIP
-from impasto.objective.terms import IMAGE, PixelTerm, Term
+from impasto.objective.terms import IMAGE, PixelTerm, Term, kind_of
 from impasto.shapes import Image, Scalar
 
 Measure: TypeAlias = Callable[[Tensor], Tensor]
@@ -24,7 +24,7 @@ Score: TypeAlias = Callable[[Tensor], Tensor]
 """Takes the measure's mean over positions and returns the loss, one number."""
 
 RESERVED = ("content", "style", "variation", "gamut")
-"""The first words of the built-in terms' names. The run recognises content terms by theirs."""
+"""The kinds of the built-in terms. A custom term whose name began like that would be counted among them."""
 
 _SAMPLE = 6
 """The side of the grid on which a measure is tried before it is used. It is even, so that it has halves."""
@@ -70,7 +70,7 @@ class TermFactory:
     make: Callable[[TermContext], Term]
 
     def __post_init__(self) -> None:
-        if not self.name.strip() or self.name.split()[0] in RESERVED:
+        if not self.name.strip() or kind_of(self.name) in RESERVED:
             raise SettingsError(
                 f"{self.name!r} cannot be the name of a term: {', '.join(RESERVED)} and what begins with "
                 "these words are names of Impasto's. Choose another."
@@ -231,6 +231,11 @@ class CustomTerm:
     positions: float
     weight: float
     total_shape: tuple[int, ...]
+
+    @property
+    def kind(self) -> str:
+        """The first word of the name."""
+        return kind_of(self.name)
 
     @property
     def layers(self) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Evaluating an objective and its gradient at an image: whole, by tiles, or by several processes."""
 
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeAlias
@@ -13,7 +13,7 @@ from impasto.layers import Layer, deepest
 from impasto.network.vgg import KEPT, VGG19
 from impasto.objective.bands import Band, HaloExchange
 from impasto.objective.objective import Objective
-from impasto.objective.terms import LayerTerm, PixelTerm, Term, TermPart
+from impasto.objective.terms import LayerTerm, PixelTerm, Term, TermPart, kind_of
 from impasto.objective.tiles import Tile, halos, tile_unit
 from impasto.shapes import Features, Image, Point, Scalar
 from impasto.system.distributed import all_sum
@@ -45,6 +45,19 @@ class Evaluation:
     def by_term(self) -> dict[str, float]:
         """Each term's weighted score by name."""
         return dict(zip(self.names, self.values.tolist(), strict=True))
+
+    @property
+    def by_kind(self) -> dict[str, float]:
+        """The summands added up by their terms' kind: "content", "style", ..."""
+        return sum_by_kind(self.by_term)
+
+
+def sum_by_kind(by_term: Mapping[str, float]) -> dict[str, float]:
+    """Values by term added up by the terms' kind (see `kind_of`)."""
+    sums: dict[str, float] = {}
+    for name, value in by_term.items():
+        sums[kind_of(name)] = sums.get(kind_of(name), 0) + value
+    return sums
 
 
 Evaluate: TypeAlias = Callable[[Point], Evaluation]

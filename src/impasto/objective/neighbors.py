@@ -98,7 +98,12 @@ class NeighborTerm:
     @property
     def name(self) -> str:
         """`style neighbors`, with the label between if there is one."""
-        return " ".join(filter(None, ("style", self.label, "neighbors")))
+        return " ".join(filter(None, (self.kind, self.label, "neighbors")))
+
+    @property
+    def kind(self) -> str:
+        """`style`."""
+        return "style"
 
     @property
     def layers(self) -> tuple[str, ...]:

@@ -115,7 +115,12 @@ class StyleTerm:
     @property
     def name(self) -> str:
         """`style`, the label if there is one, and the layer."""
-        return " ".join(filter(None, ("style", self.label, self.layer)))
+        return " ".join(filter(None, (self.kind, self.label, self.layer)))
+
+    @property
+    def kind(self) -> str:
+        """`style`."""
+        return "style"
 
     @property
     def total_shape(self) -> tuple[int, ...]:

@@ -18,6 +18,14 @@ IMAGE = "image"
 """The name that a term gives instead of a layer's if it measures the pixels themselves."""
 
 
+def kind_of(name: str) -> str:
+    """The kind of a term: the first word of its name.
+
+    Names alone stand in checkpoints and traces, so their summands can be grouped without the objective.
+    """
+    return name.split()[0]
+
+
 def gram(features: Features) -> Gram:
     """Correlations between channels, summed over positions.
 
@@ -134,7 +142,11 @@ class Term(Protocol):
 
     @property
     def name(self) -> str:
-        """The name in the report, such as "content conv4_2" or "style conv1_1"."""
+        """The name in the report, its kind first, such as "content conv4_2" or "style conv1_1"."""
+
+    @property
+    def kind(self) -> str:
+        """The first word of the name: "content", "style", "variation", "gamut" or a custom term's."""
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -205,7 +217,12 @@ class ContentTerm:
     @property
     def name(self) -> str:
         """`content` and the layer."""
-        return f"content {self.layer}"
+        return f"{self.kind} {self.layer}"
+
+    @property
+    def kind(self) -> str:
+        """`content`."""
+        return "content"
 
     @property
     def _responses(self) -> Features:
@@ -262,6 +279,11 @@ class PixelTerm:
     weight: float
     circular: bool = False
     counted: tuple[int, int, bool] | None = None
+
+    @property
+    def kind(self) -> str:
+        """The first word of the name."""
+        return kind_of(self.name)
 
     @property
     def layers(self) -> tuple[str, ...]:

@@ -1,32 +1,25 @@
 """What a layer keeps of an image: from white noise, an image with the same responses, or the same style."""
 
 from collections.abc import Iterator
-from functools import partial
 
-import torch
 from typing_extensions import Unpack
 
 from impasto.errors import SettingsError
-from impasto.image.noise import white_noise
 from impasto.image.read import Source, read_picture
-from impasto.image.resize import fit, resized_pixels
+from impasto.image.resize import fit
 from impasto.layers import check_size, deepest, find_layer
 from impasto.network.vgg import load_vgg19
-from impasto.objective.build import content_terms, prior_terms, style_terms
-from impasto.objective.objective import Objective
+from impasto.recipes.reconstruction import ContentReconstruction, StyleReconstruction
 from impasto.results.manifest import new
 from impasto.results.painting import Painting
 from impasto.run.choose_layout import choose_layouts
-from impasto.run.layout import Layout
 from impasto.run.loop import complete, iter_run
-from impasto.run.memory_model import MemoryModel
-from impasto.run.plan import RunPlan
+from impasto.run.plan import RunPlan, layouts_entry
 from impasto.run.progress import Progress
 from impasto.run.scales import Scale, coarse_to_fine
-from impasto.settings.base import RunSettings
 from impasto.settings.keywords import ReconstructContentOptions, ReconstructStyleOptions, with_options
 from impasto.settings.paper import ReconstructContentSettings, ReconstructStyleSettings
-from impasto.shapes import Image
+from impasto.solve.descent import Solver
 from impasto.style.style_images import StyleSources, read_styles
 from impasto.system.device import compute_for_settings
 
@@ -115,55 +108,21 @@ def plan_content(
     picture = read_picture(image)
     canvas = fit(picture.height, picture.width, settings.size)
     check_size(*canvas, [settings.layer], role="image")
+    scales = coarse_to_fine(
+        *canvas,
+        scales=settings.scales,
+        steps=settings.steps_taken,
+        finest=settings.steps_taken,
+        least=find_layer(settings.layer).stride,
+    )
     network, weights = load_vgg19(
-        settings.weights,
-        pooling=settings.pooling,
-        deepest_layer=settings.layer,
-        compute=compute,
+        settings.weights, pooling=settings.pooling, deepest_layer=settings.layer, compute=compute
     )
-    shown = resized_pixels(picture, *canvas, compute.device)
-
-    def objective(scale: Scale, layout: Layout) -> Objective:
-        size = (scale.height, scale.width)
-        content = content_terms(
-            network,
-            resized_pixels(picture, *size, compute.device),
-            {settings.layer: 1.0},
-            weight=1.0,
-            formula="balanced",
-            tile=layout.tile,
-            keep=layout.keep,
-        )
-        return Objective((*content, *prior_terms(size, variation=settings.tv, gamut=0.0)))
-
-    def report(result: Image) -> dict[str, float]:
-        with torch.no_grad():
-            layers = [settings.layer]
-            expected, actual = (network.features(x, layers)[settings.layer] for x in (shown, result))
-        error = float((actual - expected).norm() / expected.norm())
-        return {"relative_error": error, "psnr": psnr(result, shown)}
-
-    plan = RunPlan(
-        canvas=canvas,
-        scales=coarse_to_fine(
-            *canvas,
-            scales=settings.scales,
-            steps=settings.steps_taken,
-            finest=settings.steps_taken,
-            least=find_layer(settings.layer).stride,
-        ),
-        network=network,
-        objective=objective,
-        initial_image=partial(_noise, settings, compute.device),
-        inputs={"content": picture},
-        manifest=new("reconstruct content", settings, {"content": picture}, weights, compute),
-        memory_model=MemoryModel.of(network, (), (settings.layer,), settings.optimizer),
-        style_sizes=lambda scale: (),
-        optimizer=settings.optimizer,
-        tolerance=settings.tolerance,
-        report=report,
-    )
-    return choose_layouts(plan, settings)
+    problem = ContentReconstruction(network, settings, picture)
+    stages = choose_layouts(problem, scales, settings)
+    manifest = new("reconstruct content", settings, problem.inputs, weights, compute)
+    solver = Solver(settings.optimizer, tolerance=settings.tolerance)
+    return RunPlan(problem, stages, manifest | layouts_entry(stages), solver)
 
 
 def plan_style(
@@ -181,10 +140,9 @@ def plan_style(
     paintings = read_styles(image, settings.blend)
     paintings.check(settings.layers)
     first = paintings.pictures[0]
-    canvas = settings.canvas(first.height, first.width)
     last = deepest(settings.layers)
     scales = coarse_to_fine(
-        *canvas,
+        *settings.canvas(first.height, first.width),
         scales=settings.scales,
         steps=settings.steps,
         finest=settings.finest_steps,
@@ -197,47 +155,15 @@ def plan_style(
         measured = fit(picture.height, picture.width, settings.style_size)
         check_size(*measured, settings.layers, role="style image")
     network, weights = load_vgg19(
-        settings.weights,
-        pooling=settings.pooling,
-        deepest_layer=last.name,
-        compute=compute,
+        settings.weights, pooling=settings.pooling, deepest_layer=last.name, compute=compute
     )
-
-    def long(scale: Scale) -> int:
-        return round(settings.style_size * max(scale.height, scale.width) / max(canvas))
-
-    def objective(scale: Scale, layout: Layout) -> Objective:
-        (targets,) = paintings.targets(
-            network, "gram", settings.layers, long=long(scale), least=last.stride, tile=layout.tile
-        )
-        canvas = (scale.height, scale.width)
-        style = style_terms(targets, settings.layers, canvas=canvas, weight=1.0, formula="balanced")
-        prior = prior_terms(canvas, variation=settings.tv, gamut=0.0, circular=settings.tileable)
-        return Objective((*style, *prior))
-
-    plan = RunPlan(
-        canvas=canvas,
-        scales=scales,
-        network=network.with_padding("circular") if settings.tileable else network,
-        objective=objective,
-        initial_image=partial(_noise, settings, compute.device),
-        inputs=paintings.inputs,
-        manifest=new("reconstruct style", settings, paintings.inputs, weights, compute),
-        memory_model=MemoryModel.of(network, settings.layers, (), settings.optimizer),
-        style_sizes=lambda scale: paintings.sizes(long(scale), last.stride),
-        optimizer=settings.optimizer,
-        tolerance=settings.tolerance,
-    )
-    return choose_layouts(plan, settings)
-
-
-def _noise(settings: RunSettings, device: torch.device, scale: Scale) -> Image:
-    return white_noise(scale.height, scale.width, seed=settings.seed, contrast=settings.noise, device=device)
-
-
-def psnr(image: Image, reference: Image) -> float:
-    """Peak signal-to-noise ratio in dB of two images in 0..1: −10 log₁₀ of the mean squared error."""
-    return float(-10 * (image - reference).square().mean().clamp_min(1e-10).log10())
+    painting_network = network.with_padding("circular") if settings.tileable else network
+    long = max(scales[-1].height, scales[-1].width)
+    problem = StyleReconstruction(painting_network, settings, network, paintings, long)
+    stages = choose_layouts(problem, scales, settings)
+    manifest = new("reconstruct style", settings, problem.inputs, weights, compute)
+    solver = Solver(settings.optimizer, tolerance=settings.tolerance)
+    return RunPlan(problem, stages, manifest | layouts_entry(stages), solver)
 
 
 def _check_tileable(scales: tuple[Scale, ...], stride: int, name: str) -> None:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from impasto.errors import CheckpointError
@@ -15,11 +15,10 @@ from impasto.results import manifest as manifests
 from impasto.results.painting import Painting
 from impasto.run import checkpoint
 from impasto.run.checkpoint import Snapshot
-from impasto.run.choose_layout import with_layouts
 from impasto.run.layout import Layout
 from impasto.run.loop import complete
 from impasto.run.plan import RunPlan
-from impasto.run.steering import merged_changes, replay_steering
+from impasto.run.steering import ReplayedSteering, Steering, merged_changes
 from impasto.settings.base import RunSettings
 from impasto.settings.fast import FastSettings
 from impasto.settings.options import from_json
@@ -53,13 +52,14 @@ def rerun(
     Raises:
         ImpastoError: see `plan_rerun`.
     """
-    if manifests.read(path)["command"] == "fast":
+    manifest = manifests.read(path)
+    if manifest["command"] == "fast":
+        _check_extra_terms(manifest, extra_terms, path)
         return rerun_fast(path, content=content, style=style, regions=regions, weights=weights)
-    return complete(
-        plan_rerun(
-            path, content=content, style=style, regions=regions, weights=weights, extra_terms=extra_terms
-        )
+    plan, steering = plan_rerun(
+        path, content=content, style=style, regions=regions, weights=weights, extra_terms=extra_terms
     )
+    return complete(plan, steering=steering)
 
 
 def resume(path: str | os.PathLike[str], *, extra_terms: Sequence[TermFactory] = ()) -> Painting:
@@ -83,8 +83,8 @@ def plan_rerun(
     regions: Sequence[str] = (),
     weights: str = "",
     extra_terms: Sequence[TermFactory] = (),
-) -> RunPlan:
-    """The job that made a picture, ready to run: same settings, device, precision, threads and layouts.
+) -> tuple[RunPlan, Steering | None]:
+    """The run that made a picture: same settings, device, precision, threads and layouts.
 
     On the same machine the pixels come out identical.
 
@@ -92,13 +92,22 @@ def plan_rerun(
         path: a picture that Impasto wrote.
         content, style, regions, weights: where these files lie now, if not where they were; several styles
             and masks in order.
-        extra_terms: the losses of one's own that it was painted with, in order: no file holds them.
+        extra_terms: the custom losses that it was painted with, in order: no file holds them.
+    Returns:
+        the plan, and what repeats the changes of settings during the run; None if there were none.
     Raises:
         CheckpointError: no manifest, other extra terms, an input that is gone or has changed, other weights.
         ImpastoError: as in `plan_stylize`.
     """
     moved = {"content": content, "style": style, "regions": regions, "weights": weights}
-    return _plan(manifests.read(path), path, moved, extra_terms)
+    manifest = manifests.read(path)
+    recorded = _recorded_run(manifest, path, moved, extra_terms)
+    plan = recorded.plan({})
+    _check_inputs(manifest, plan, path)
+    plan = plan.with_layouts(recorded.layouts) if recorded.layouts else plan
+    if not recorded.turns:
+        return plan, None
+    return plan, ReplayedSteering(recorded.turns, lambda also: recorded.plan(also, layouts=plan.layouts))
 
 
 def rerun_fast(
@@ -171,24 +180,38 @@ def plan_resume(
         with _manifest_errors(path):
             manifest, output = saved.facts["manifest"], saved.facts["output"]
             check(saved.facts)
-        plan = _plan(manifest, path, moved, extra_terms, resuming=True, changed=changed, advice=advice)
-        return plan, saved.snapshot(plan.space, plan.network.device), output
+        recorded = _recorded_run(manifest, path, moved, extra_terms)
+        plan = recorded.plan(merged_changes(recorded.turns))
+        if not changed:
+            _check_inputs(manifest, plan, path, advice)
+        plan = plan.with_layouts(recorded.layouts) if recorded.layouts else plan
+        if recorded.turns:  # it has been steered already, and remembers how
+            steered = {"settings": manifest["settings"], "turns": recorded.turns}
+            plan = replace(plan, manifest=plan.manifest | steered)
+        return plan, saved.snapshot(plan.space, plan.problem.network.device), output
 
 
-def _plan(
+@dataclass(frozen=True)
+class _RecordedRun:
+    """A run as a manifest has it, with its inputs found.
+
+    Attributes:
+        plan: plans it, with changes of its settings and more arguments of the recipe.
+        layouts: of its stages; empty in old files.
+        turns: where its settings changed on the way.
+    """
+
+    plan: Callable[..., RunPlan]
+    layouts: list[Layout]
+    turns: Sequence[Mapping[str, Any]]
+
+
+def _recorded_run(
     manifest: Mapping[str, Any],
     path: str | os.PathLike[str],
     moved: Mapping[str, str | Sequence[str]],
     extra_terms: Sequence[TermFactory],
-    *,
-    resuming: bool = False,
-    changed: bool = False,
-    advice: str = ".",
-) -> RunPlan:
-    """The job of a manifest, with its inputs found and, unless they may have changed, compared.
-
-    Where the run turned (see `turns.py`), a new one turns again; one that is resumed has turned already.
-    """
+) -> _RecordedRun:
     with _manifest_errors(path):
         if manifest["command"] not in RECIPES:
             raise CheckpointError(f"{path} was made by {manifest['command']!r}, which cannot be run again.")
@@ -214,19 +237,23 @@ def _plan(
         more |= {"matching": manifest["matching"]} if "matching" in manifest else {}
         layouts = [Layout(**layout) for layout in manifest.get("layouts", ())]
 
-    def prepared(also: Mapping[str, Any], **most: Any) -> RunPlan:
+    def plan(also: Mapping[str, Any], **most: Any) -> RunPlan:
         return recipe(*inputs, replace(settings, **changes, **also), **more, **most)
 
-    turns = manifest.get("turns", ())
-    plan = prepared(merged_changes(turns) if resuming else {})
-    if not changed:
-        for role, picture in plan.inputs.items():
-            manifests.check_input(manifest, role, picture, advice=advice)
-        _check_weights(manifest, plan.manifest, path)
-    plan = with_layouts(plan, layouts) if layouts else plan
-    if turns and resuming:
-        return replace(plan, manifest={**plan.manifest, "settings": manifest["settings"], "turns": turns})
-    return replay_steering(plan, turns, lambda also: prepared(also, layouts=plan.layouts)) if turns else plan
+    return _RecordedRun(plan, layouts, manifest.get("turns", ()))
+
+
+def _check_inputs(
+    manifest: Mapping[str, Any], plan: RunPlan, path: str | os.PathLike[str], advice: str = "."
+) -> None:
+    """Refuse inputs or weights that have changed.
+
+    Args:
+        advice: the end of the message about an input, with other ways out.
+    """
+    for role, picture in plan.problem.inputs.items():
+        manifests.check_input(manifest, role, picture, advice=advice)
+    _check_weights(manifest, plan.manifest, path)
 
 
 @contextmanager

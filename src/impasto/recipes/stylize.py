@@ -8,40 +8,34 @@ from typing import Any
 import torch
 from typing_extensions import Unpack
 
-from impasto.choices import NEIGHBORS
-from impasto.errors import SettingsError
 from impasto.fast.stylizer import cached_stylizer
 from impasto.image.picture import Picture
 from impasto.image.read import Source, read_picture
 from impasto.image.resize import fit, resize
 from impasto.layers import Layer, check_size, deepest
-from impasto.network.vgg import VGG19
 from impasto.objective.custom import TermFactory
-from impasto.objective.terms import IMAGE
 from impasto.results.manifest import new
 from impasto.results.painting import Painting
-from impasto.run.choose_layout import choose_layouts, with_layouts
+from impasto.run.choose_layout import choose_layouts
 from impasto.run.layout import Layout
 from impasto.run.loop import complete, iter_run
-from impasto.run.memory_model import MemoryModel
-from impasto.run.plan import RunPlan
+from impasto.run.plan import RunPlan, Stage, layouts_entry
 from impasto.run.progress import Progress
 from impasto.run.scales import Scale, coarse_to_fine, first_scales, solved_as_pyramid
 from impasto.settings.fast import FastSettings
 from impasto.settings.keywords import StylizeOptions, with_options
 from impasto.settings.parsing import parse_duration
-from impasto.settings.stylize import BUILT_IN_STARTS, PREVIEW, StylizeSettings
+from impasto.settings.stylize import PREVIEW, StylizeSettings
+from impasto.solve.descent import Solver
 from impasto.style.cache import Cache
 from impasto.style.matched_regions import with_regions
-from impasto.style.style_images import StyleImages, StyleSources
-from impasto.style.transfer import StyleTransfer, style_layers
+from impasto.style.style_images import StyleSources
+from impasto.style.style_sizes import style_layers
+from impasto.style.transfer import StyleTransfer, extra_layers
 from impasto.system.device import compute_for_settings
 
 PARAMETERS = ("settings", "preset", "regions", "extra_terms", "cache", "layouts", "matching")
 """What `plan_stylize` takes by name besides settings."""
-
-PALETTE_BYTES = 86.0
-"""Bytes a pixel that photo-palette's colours take at the end; measured at 2048×2048."""
 
 FAST_SIZE = 1024
 """Long side at which the start `stylize_fast` is painted at most, in pixels."""
@@ -147,74 +141,33 @@ def plan_stylize(
     paintings = with_regions(cache.styles(style, asked.blend), photo, asked, regions, cache, matching)
     paintings.check(asked.layers)
     start = _starting_picture(asked, photo, style, regions, cache)
-    layers = [*style_layers(asked), *asked.content_layers]
-    last = deepest(every := [*layers, *_extra_layers(extra_terms)])
+    measured = [*style_layers(asked), *asked.content_layers]
+    last = deepest(every := [*measured, *extra_layers(extra_terms)])
     scales, settings = _scales(photo, asked, last)
-    schedule, canvas = settings.schedule, (scales[-1].height, scales[-1].width)
-    check_size(*canvas, every, role="painting")
+    check_size(scales[-1].height, scales[-1].width, every, role="painting")
     for painting in paintings.pictures:
-        check_size(painting.height, painting.width, layers, role="style image")
+        check_size(painting.height, painting.width, measured, role="style image")
     network, weights = cache.network(settings, last.name, compute)
-    inputs = {"content": photo, **paintings.inputs}
-    if start is not None and asked.init not in BUILT_IN_STARTS:
-        inputs["init"] = start
-    inputs |= paintings.regions.inputs if paintings.regions else {}
-    scene = StyleTransfer(network, cache, photo, paintings, settings, start, extra_terms)
-    plan = RunPlan(
-        canvas=canvas,
-        scales=scales,
-        network=network,
-        objective=scene.objective,
-        initial_image=scene.initial_image,
-        rate=schedule.rate,
+    problem = StyleTransfer(network, cache, photo, paintings, settings, start, extra_terms)
+    manifest = new("stylize", asked, problem.inputs, weights, compute) | problem.manifest_entries(scales)
+    if layouts:
+        stages = tuple(Stage(scale, layout) for scale, layout in zip(scales, layouts, strict=True))
+    else:
+        stages = choose_layouts(problem, scales, settings)
+    schedule = settings.schedule
+    return RunPlan(
+        problem,
+        stages,
+        manifest | layouts_entry(stages),
+        solver=Solver(schedule.optimizer, schedule.rate, settings.tolerance),
         rematch=settings.rematch,
-        detail=schedule.detail if start is not None else 0.0,
-        painting_detail=scene.painting_detail if settings.painting_detail_share else None,
-        noisy=start is photo and settings.noise_share > 0,
-        inputs=inputs,
-        manifest=new("stylize", asked, inputs, weights, compute) | scene.manifest_entries(scales),
-        memory_model=_memory_model(network, settings, paintings, every),
-        style_sizes=lambda scale: paintings.sizes(scene.style_long_side(scale), scene.least_style_side),
-        optimizer=schedule.optimizer,
-        tolerance=settings.tolerance,
-        alpha=photo.alpha,
-        constraint=scene.constraint,
-        finish=scene.finish,
-        content_error=None if paintings.regions and not paintings.matching else settings.content_error,
-        content_weight=settings.content_weight * sum(settings.content_layers.values()),
+        budget=_budget(settings, time.perf_counter() - began),
     )
-    ready = with_layouts(plan, layouts) if layouts else choose_layouts(plan, settings)
-    if settings.budget:
-        ready = replace(
-            ready, budget=max(0.0, parse_duration(settings.budget) - (time.perf_counter() - began))
-        )
-    return ready
 
 
-def _extra_layers(extra_terms: Sequence[TermFactory]) -> list[str]:
-    """The layers that losses of one's own need.
-
-    Raises:
-        SettingsError: two terms of one name.
-    """
-    names = [factory.name for factory in extra_terms]
-    for name in names:
-        if names.count(name) > 1:
-            raise SettingsError(f"{names.count(name)} extra terms are called {name!r}. Name them apart.")
-    return [layer for factory in extra_terms for layer in factory.layers if layer != IMAGE]
-
-
-def _memory_model(
-    network: VGG19, settings: StylizeSettings, paintings: StyleImages, layers: Sequence[str]
-) -> MemoryModel:
-    """What memory and time depend on, besides the size."""
-    model = MemoryModel.of(network, layers, settings.content_layers, settings.schedule.optimizer)
-    return replace(
-        model,
-        rotations=settings.rotations if NEIGHBORS in settings.style_mix else 0,
-        extra_bytes_per_pixel=(paintings.regions.bytes if paintings.regions else 0.0)
-        + (PALETTE_BYTES if settings.colors == "photo-palette" else 0.0),
-    )
+def _budget(settings: StylizeSettings, elapsed: float) -> float | None:
+    """Seconds that are left of the time to paint in, if there is one, after planning took `elapsed`."""
+    return max(0.0, parse_duration(settings.budget) - elapsed) if settings.budget else None
 
 
 def _starting_picture(

@@ -3,7 +3,7 @@
 import math
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import torch
 
@@ -14,7 +14,8 @@ from impasto.objective.response_store import scratch
 from impasto.run import layout
 from impasto.run.layout import LEAST_HISTORY, TILES, Layout
 from impasto.run.memory_model import MemoryModel
-from impasto.run.plan import RunPlan
+from impasto.run.plan import Stage
+from impasto.run.problem import Problem
 from impasto.run.scales import Scale
 from impasto.settings.base import RunSettings
 from impasto.settings.parsing import parse_bytes
@@ -75,40 +76,34 @@ def largest(needs: MemoryModel, wanted: Scale, *, available: int) -> int:
 
 
 FIXED_BYTES = 30_000_000
-"""Bytes that reading, bars and the picture's encoder take besides."""
+"""Bytes that reading, progress bars and the picture's encoder take besides."""
 
 
-def choose_layouts(plan: RunPlan, settings: RunSettings) -> RunPlan:
-    """The job with the quickest layouts that fit the memory; they go into the manifest.
+def choose_layouts(problem: Problem, scales: Sequence[Scale], settings: RunSettings) -> tuple[Stage, ...]:
+    """The scales, each in the quickest layout that fits the memory.
 
     Raises:
         OutOfMemoryError: none fits; it says what is needed, what there is, and the largest size that fits.
     """
-    available = memory_limit(settings.memory, plan.network.device) - used(plan.network.device) - FIXED_BYTES
-    if plan.network.device.type == "cpu":
+    device = problem.network.device
+    available = memory_limit(settings.memory, device) - used(device) - FIXED_BYTES
+    if device.type == "cpu":
         available //= local_world_size()
     available = all_min(available)  # the processes of one run have to choose alike
-    layouts = []
-    for scale in plan.scales:
-        others = plan.style_sizes(scale)
-        layout = choose_layout(
-            plan.memory_model,
+    stages = []
+    for scale in scales:
+        chosen = choose_layout(
+            problem.memory_model,
             scale,
             available=available,
             history=settings.history,
             tile=settings.tile,
-            style_sizes=others,
+            style_sizes=problem.style_sizes(scale),
         )
-        if layout is None:
-            raise _too_large(plan, settings, available)
-        layouts.append(layout)
-    return with_layouts(plan, layouts)
-
-
-def with_layouts(plan: RunPlan, layouts: Sequence[Layout]) -> RunPlan:
-    """The job in those layouts, which go into its manifest."""
-    manifest = {**plan.manifest, "layouts": [asdict(layout) for layout in layouts]}
-    return replace(plan, layouts=tuple(layouts), manifest=manifest)
+        if chosen is None:
+            raise _too_large(problem, scales[-1], settings, available)
+        stages.append(Stage(scale, chosen))
+    return tuple(stages)
 
 
 def memory_limit(text: str, device: torch.device) -> int:
@@ -121,17 +116,16 @@ def memory_limit(text: str, device: torch.device) -> int:
     return min(here, parse_bytes(text)) if text else here
 
 
-def _too_large(plan: RunPlan, settings: RunSettings, available: int) -> OutOfMemoryError:
-    height, width = plan.scales[-1].height, plan.scales[-1].width
-    scale = plan.scales[-1]
+def _too_large(problem: Problem, scale: Scale, settings: RunSettings, available: int) -> OutOfMemoryError:
+    model = problem.memory_model
     least = Layout(settings.tile or layout.TILES[-1], "disk", layout.LEAST_HISTORY)
-    needed = plan.memory_model.bytes(scale, least, plan.style_sizes(scale))
-    longest = largest(plan.memory_model, scale, available=available)
+    needed = model.bytes(scale, least, problem.style_sizes(scale))
+    longest = largest(model, scale, available=available)
     smaller = f"--size {longest}" if longest >= 16 else "a machine with more memory"
-    before = used(plan.network.device) + FIXED_BYTES
+    before = used(problem.network.device) + FIXED_BYTES
     return OutOfMemoryError(
-        f"a picture of {width}×{height} needs {format_bytes(before + needed)} at least, and "
+        f"a picture of {scale.width}×{scale.height} needs {format_bytes(before + needed)} at least, and "
         f"{format_bytes(before + available)} may be used. Use {smaller}"
-        + (", --optimizer adam" if plan.optimizer == "lbfgs" else "")
+        + (", --optimizer adam" if model.optimizer == "lbfgs" else "")
         + (" or a larger --memory." if settings.memory else ".")
     )

@@ -34,13 +34,14 @@ def seconds(plan: RunPlan, per_pixel: float) -> float:
     Args:
         per_pixel: seconds of one value and gradient of a whole image, a pixel (see `calibrate`).
     """
-    total, needs = 0.0, plan.memory_model
-    for scale, layout in zip(plan.scales, plan.layouts, strict=True):
+    total, needs = 0.0, plan.problem.memory_model
+    for stage in plan.stages:
+        scale, layout = stage.scale, stage.layout
         once = needs.evaluations(scale, layout) * scale.height * scale.width / needs.world_size * per_pixel
         # One evaluation at the start; photo and paintings cost a way forth each, about a third.
         total += once * (scale.steps * EVALUATIONS + 1 + 2 / 3)
         searches = 1 + sum(rematch_at(step, scale, plan.rematch) for step in range(scale.steps))
-        compared = needs.compared_places(scale, plan.style_sizes(scale)) / needs.world_size
+        compared = needs.compared_places(scale, plan.problem.style_sizes(scale)) / needs.world_size
         total += searches * compared * SEARCH_PER_EVALUATION * per_pixel
     return total
 
@@ -108,18 +109,16 @@ def estimate(plan: RunPlan, settings: RunSettings, *, again: bool = False) -> Es
     Args:
         again: measure it in any case.
     """
-    device = plan.network.device
-    before = used(device) + FIXED_BYTES
-    scales = list(zip(plan.scales, plan.layouts, strict=True))
+    problem, device = plan.problem, plan.problem.network.device
+    model, before = problem.memory_model, used(device) + FIXED_BYTES
+    peaks = [model.bytes(at.scale, at.layout, problem.style_sizes(at.scale)) for at in plan.stages]
+    on_disk = [model.disk(stage.scale) for stage in plan.stages if stage.layout.keep == "disk"]
     return Estimate(
         layouts=plan.layouts,
-        bytes=before
-        + max(plan.memory_model.bytes(scale, layout, plan.style_sizes(scale)) for scale, layout in scales),
+        bytes=before + max(peaks),
         limit=memory_limit(settings.memory, device),
         seconds=STARTUP + seconds(plan, seconds_per_pixel(plan, again=again)),
-        disk=max(
-            (plan.memory_model.disk(scale) for scale, layout in scales if layout.keep == "disk"), default=0
-        ),
+        disk=max(on_disk, default=0),
     )
 
 
@@ -129,23 +128,23 @@ def seconds_per_pixel(plan: RunPlan, *, again: bool = False) -> float:
     Args:
         again: measure it in any case.
     """
-    network = plan.network
+    network, model = plan.problem.network, plan.problem.memory_model
     key = json.dumps(
         {
             **describe_machine(),
             "device": str(network.device),
             "dtype": str(network.dtype),
             "pooling": network.pooling,
-            "layers": plan.memory_model.layers,
-            "content": plan.memory_model.content_layers,
-            "neighbors": bool(plan.memory_model.rotations),
+            "layers": model.layers,
+            "content": model.content_layers,
+            "neighbors": bool(model.rotations),
             "channels": [len(convolution.bias) for convolution in network.convolutions],
         }
     )
     path = cache_folder() / "speed.json"
     known = _read(path)
     if again or key not in known:
-        known[key] = calibrate(plan.memory_model)
+        known[key] = calibrate(model)
         with suppress(OSError), FileLock(path.with_suffix(".lock")):  # it can be measured again
             _write(path, {**_read(path), key: known[key]})
     return known[key]

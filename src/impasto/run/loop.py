@@ -1,102 +1,90 @@
 """The run: solver steps, scale by scale, as a stream of progress."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from impasto.errors import OutOfMemoryError
 from impasto.image.picture import Picture
 from impasto.image.resize import resize
 from impasto.results.painting import Painting
 from impasto.run.checkpoint import Snapshot
 from impasto.run.clock import Clock
-from impasto.run.plan import ADVICE, RunPlan
+from impasto.run.plan import RunPlan
 from impasto.run.progress import Progress
-from impasto.run.scale_run import ScaleRun, rebalance_steps, rematch_at
-from impasto.run.scales import carry_detail
+from impasto.run.scale_run import ScaleRun
+from impasto.run.steering import Steering
 from impasto.run.trace import thinned, trace_row
 from impasto.shapes import Image
-from impasto.solve import descent
-from impasto.system.distributed import all_min, world_size
-from impasto.system.memory import memory_errors, peak_memory, return_freed_memory
+from impasto.system.distributed import all_min
+from impasto.system.memory import peak_memory, return_freed_memory
 
 
-def iter_run(plan: RunPlan, snapshot: Snapshot | None = None) -> Iterator[Progress]:
+def iter_run(
+    plan: RunPlan, snapshot: Snapshot | None = None, *, steering: Steering | None = None
+) -> Iterator[Progress]:
     """Descend, scale by scale; yields after every solver step.
 
-    When the memory runs out, the run goes on in a layout that takes less (see `next_smaller`), and says so.
+    When memory runs out, the run goes on in a layout that takes less (see `next_smaller`), and says so.
 
     Args:
-        snapshot: where an earlier run of this job stood, to go on from there.
+        snapshot: where an earlier run of this plan stood, to go on from there.
+        steering: changes the plan between steps.
     Raises:
-        OutOfMemoryError: the memory does not suffice for the least layout.
+        OutOfMemoryError: the memory does not suffice for the smallest layout.
         DeviceError: the first loss is not finite, or another process of this run has ended.
     """
-    at = snapshot or Snapshot(layouts=plan.layouts)
-    if any(layout.tile for layout in at.layouts):
+    here = snapshot or Snapshot(layouts=plan.layouts)
+    if any(layout.tile for layout in here.layouts):
         return_freed_memory()
-    clock = Clock(plan.scales, elapsed=at.seconds, budget=plan.budget)
-    layouts, spent, trace, style_factor = list(at.layouts), at.spent, at.trace, at.style_factor
+    clock = Clock(plan.scales, elapsed=here.seconds, budget=plan.budget)
+    if here.descent is not None:
+        clock.resume(here.scale, here.step)
+        yield _progress(plan, here, clock, "")
     below: Image | None = None
-    rebalanced_at = rematched_at = 0
-    for index, scale in list(enumerate(plan.scales))[at.scale :]:
-        state, step = (at.descent, at.step) if index == at.scale else (None, 0)
-        matches = at.matches if state is not None else ()
-        stage, rematched_at = ScaleRun(plan, index, layouts[index], style_factor, matches), 0
-        if state is not None:
-            clock.resume(index, step)
-            yield _progress(plan, at, clock, "")
-        while not is_over(clock, index, step) and not (state and state.finished):
-            try:
-                with memory_errors(f"a picture of {scale.width}×{scale.height}", ADVICE):
-                    state = stage.begin(below) if state is None else stage.steered(state, index, step)
-                    if index == 0 and step in rebalance_steps(scale.steps) and step != rebalanced_at:
-                        state, rebalanced_at = stage.rebalance(state), step
-                    if rematch_at(step, scale, plan.rematch) and step != rematched_at:
-                        state, rematched_at = stage.rematch(state), step
-                    state = descent.step(stage.evaluate, state, tolerance=plan.tolerance)
-            except OutOfMemoryError:
-                if world_size() > 1 or not stage.use_smaller_layout():
-                    raise
-                layouts[index] = stage.layout
-                state = state and descent.with_history(state, stage.layout.history)
+    for index in range(here.scale, len(plan.stages)):
+        scale_run = ScaleRun(plan, here, below)
+        while not is_over(clock, index, scale_run.step) and not scale_run.finished:
+            if not scale_run.advance(steering):
                 continue
-            step, plan = step + 1, stage.job
-            clock.tick(index, step)
-            trace = trace.with_row(trace_row(index, step, clock.seconds, state.evaluation))
-            style_factor = stage.style_factor
-            here = Snapshot(
-                scale=index,
-                step=step,
-                spent=spent,
-                seconds=clock.seconds,
-                layouts=tuple(layouts),
-                descent=state,
-                space=stage.space,
-                trace=trace,
-                style_factor=style_factor,
-                matches=stage.matches,
-            )
-            yield _progress(plan, here, clock, stage.take_note())
-        if state is None:
-            break  # there is no time for this scale, nor for finer ones
-        below = stage.space.whole_image(state.point)
-        spent += state.solver.evaluations
+            plan = scale_run.plan
+            clock.tick(index, scale_run.step)
+            here = _after_step(scale_run, here, clock)
+            yield _progress(plan, here, clock, scale_run.take_note())
+        if here.descent is None or here.space is None:
+            return  # there is no time for this scale, nor for finer ones
+        below = here.space.whole_image(here.descent.point)
+        here = _at_next_scale(here)
+
+
+def _after_step(scale_run: ScaleRun, before: Snapshot, clock: Clock) -> Snapshot:
+    """Where the run stands after a step."""
+    state = scale_run.state
+    assert state is not None, "a step has been taken"
+    row = trace_row(before.scale, scale_run.step, clock.seconds, state.evaluation)
+    here = scale_run.snapshot(before)
+    return replace(here, seconds=clock.seconds, trace=before.trace.with_row(row))
+
+
+def _at_next_scale(here: Snapshot) -> Snapshot:
+    """Where the run stands before the first step of the scale that follows."""
+    assert here.descent is not None, "a step has been taken"
+    spent = here.spent + here.descent.solver.evaluations
+    return replace(here, scale=here.scale + 1, step=0, spent=spent, descent=None, space=None, matches=())
 
 
 def _painting(plan: RunPlan, last: Progress) -> Painting:
     """The picture as it stands at `last`, at the size that was asked for, with its alpha and manifest."""
-    height, width = plan.canvas
+    problem, (height, width) = plan.problem, plan.canvas
     here = last.snapshot()
     assert here.descent is not None, "a step has been taken"
     assert here.space is not None, "in some space"
     image = here.space.whole_image(here.descent.point).detach().float()
-    if plan.detail and not plan.noisy and here.scale < len(plan.scales) - 1:
-        image = carry_detail(image, plan.initial_image(plan.scales[-1]), plan.detail)
-    image = image.cpu()
+    if here.scale < len(plan.stages) - 1:
+        image = problem.enlarged(image, plan.scales[-1])
     picture = Picture(
-        pixels=plan.finish(resize(image.clamp(0, 1), height, width).clamp(0, 1)),
-        alpha=None if plan.alpha is None else resize(plan.alpha, height, width).clamp(0, 1),
+        pixels=problem.finish(image.cpu().clamp(0, 1)),
+        alpha=None if problem.alpha is None else resize(problem.alpha, height, width).clamp(0, 1),
         name="painting",
     )
     result: dict[str, Any] = {
@@ -109,8 +97,7 @@ def _painting(plan: RunPlan, last: Progress) -> Painting:
         "seconds": round(last.seconds, 3),
         "balance": here.style_factor,
     }
-    if plan.report is not None:
-        result |= plan.report(picture.pixels.to(plan.network.device))
+    result |= problem.report(picture.pixels.to(problem.network.device))
     trace = {"columns": ["scale", "step", "seconds", "loss", *last.by_term], "rows": thinned(here.trace)}
     return Painting(picture, {**last.manifest, "result": result, "trace": trace})
 
@@ -121,9 +108,11 @@ def is_over(clock: Clock, index: int, step: int) -> bool:
     return over if clock.budget is None else bool(all_min(over))
 
 
-def complete(plan: RunPlan, snapshot: Snapshot | None = None) -> Painting:
-    """Run a job to its end, from where an earlier run of it stood if that is given."""
-    *_, last = iter_run(plan, snapshot)
+def complete(
+    plan: RunPlan, snapshot: Snapshot | None = None, *, steering: Steering | None = None
+) -> Painting:
+    """Run a plan to its end; arguments and errors as for `iter_run`."""
+    *_, last = iter_run(plan, snapshot, steering=steering)
     return last.painting()
 
 
@@ -132,12 +121,12 @@ def _progress(plan: RunPlan, here: Snapshot, clock: Clock, note: str) -> Progres
     assert state is not None, "a step has been taken"
     assert space is not None, "in some space"
     point = state.point
-    later = range(here.scale + 1, len(plan.scales))
+    later = range(here.scale + 1, len(plan.stages))
     ended = state.finished or is_over(clock, here.scale, here.step)
     last = ended and all(is_over(clock, index, 0) for index in later)
     return Progress(
         scale=here.scale + 1,
-        scales=len(plan.scales),
+        scales=len(plan.stages),
         height=scale.height,
         width=scale.width,
         step=here.step,
@@ -148,8 +137,8 @@ def _progress(plan: RunPlan, here: Snapshot, clock: Clock, note: str) -> Progres
         seconds=clock.seconds,
         eta=0.0 if last else clock.eta,
         precision=plan.manifest["precision"],
-        peak_memory=peak_memory(plan.network.device),
-        image=lambda: plan.finish(space.whole_image(point).detach().float().clamp(0, 1).cpu()),
+        peak_memory=peak_memory(plan.problem.network.device),
+        image=lambda: plan.problem.finish(space.whole_image(point).detach().float().clamp(0, 1).cpu()),
         snapshot=lambda: here,
         manifest=plan.manifest,
         # No closure over the step itself: a cycle would keep its vectors until garbage is collected.

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from impasto.image.picture import Picture
+from impasto.objective.evaluate import sum_by_kind
 from impasto.results.painting import Painting
 from impasto.run.checkpoint import Snapshot
 from impasto.shapes import Image
@@ -50,6 +51,11 @@ class Progress:
     manifest: dict[str, Any]
     _finish: "Callable[[Progress], Painting]" = field(repr=False)
     note: str = ""
+
+    @property
+    def by_kind(self) -> dict[str, float]:
+        """The summands added up by their terms' kind: "content", "style", ..."""
+        return sum_by_kind(self.by_term)
 
     def painting(self) -> Painting:
         """The picture so far at the size that was asked for, with its manifest, as the end of a run gives it.

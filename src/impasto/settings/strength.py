@@ -1,4 +1,9 @@
-"""What strength means: the weights of content and style, and what a run starts from."""
+"""What strength means: weights, the content error to reach, noise at the start, the painting's detail.
+
+Standard library only. Strength alone decides these where neither weight is given and the formula is ours.
+"""
+
+from dataclasses import dataclass
 
 from impasto.choices import Formula
 from impasto.settings.presets import DEFAULT_WEIGHTS
@@ -6,6 +11,11 @@ from impasto.settings.presets import DEFAULT_WEIGHTS
 STEEPNESS = 1.5
 """How fast β/α moves with strength. At 1.5, strength 0.1 leaves the photo nearly as it is, 0.95 is nearly
 texture."""
+
+
+def decides(formula: Formula, alpha: float | None, beta: float | None) -> bool:
+    """Whether strength balances content and style, and not a given weight or another tool's formula."""
+    return formula == "balanced" and alpha is None and beta is None
 
 
 def content_weight(formula: Formula, strength: float) -> float:
@@ -18,26 +28,62 @@ def style_weight(formula: Formula, strength: float) -> float:
     return DEFAULT_WEIGHTS[formula][1] * float((2 * strength) ** STEEPNESS)
 
 
-def content_error(strength: float, recipe: int) -> float | None:
-    """The relative squared error of the photo's features to aim at.
+@dataclass(frozen=True)
+class ContentAim:
+    """How much of the photo's features a run gives up; the style's weight is adjusted until it does.
 
-    √2 s^1.5 in recipe 1, a half at 0.5; 1.2 s in recipe 2; s in recipe 3, where the painting's detail
-    adds some afterwards. None at the ends, where there is nothing to weigh.
+    Attributes:
+        error: relative squared error of the features to reach, above 0.
+        weight: of all content terms together, so that their loss divided by it is the error.
     """
-    if strength in (0, 1):
-        return None
-    if recipe == 1:
-        return 2**0.5 * float(strength**STEEPNESS)
-    return 1.2 * strength if recipe == 2 else strength
+
+    error: float
+    weight: float
+
+    @classmethod
+    def at(cls, strength: float, recipe: int, weight: float) -> "ContentAim | None":
+        """The aim of a strength; None at 0 and 1, where there is nothing to balance.
+
+        The error is √2 s^1.5 in recipe 1, a half at 0.5; 1.2 s in recipe 2; s in recipe 3, where the
+        painting's detail adds some afterwards.
+        """
+        if strength in (0, 1):
+            return None
+        if recipe == 1:
+            return cls(2**0.5 * float(strength**STEEPNESS), weight)
+        return cls(1.2 * strength if recipe == 2 else strength, weight)
+
+    def rebalanced(self, factor: float, content_loss: float) -> float:
+        """The factor on the style's weight that should bring the content to its aim.
+
+        The content's error was seen to grow with the style's weight to the power of 0.5 where half of the
+        features are given up, of 1.5 where hardly any are.
+
+        Args:
+            factor: the one in use.
+            content_loss: weighted loss of all content terms that it has led to, above 0.
+        Returns:
+            1/16 to 4. One adjustment changes the factor fourfold at most, because a loss after a few steps
+            says little about the end.
+        """
+        reached = content_loss / self.weight
+        power = min(1.5, max(0.5, 0.5 * (0.5 / self.error) ** 0.45))
+        change = float((self.error / reached) ** (1 / power))
+        return min(4.0, max(1 / 16, factor * min(4.0, max(0.25, change))))
+
+
+def rebalance_steps(steps: int) -> tuple[int, ...]:
+    """The steps of the coarsest scale after which the style's weight is adjusted; none in a short scale."""
+    return (steps // 4, steps // 2, steps * 3 // 4) if steps >= 20 else ()
 
 
 def painting_detail(strength: float) -> float:
-    """What is taken of the painting's detail, of the share that is said: all from 0.5 on, at 0 nothing."""
+    """The fraction taken of the painting's detail that the settings ask for: all from 0.5 on, none at 0."""
     return min(1.0, 2 * strength)
 
 
 def noise_share(strength: float) -> float:
-    """The share of noise in a start from the photo: none up to 0.9, all at 1.
+    """The fraction of noise in a start from the photo: none up to 0.9, all at 1.
 
     Above 0.9 weights alone do not take the photo away in the steps there are.
     """

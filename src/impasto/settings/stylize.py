@@ -23,6 +23,7 @@ from impasto.settings.effort import RECIPE, Schedule, find_schedule
 from impasto.settings.options import option
 from impasto.settings.parsing import parse_duration, parse_style_loss
 from impasto.settings.presets import DEFAULT_WEIGHTS, PAPER_CONTENT_LAYERS, PAPER_STYLE_LAYERS, preset_values
+from impasto.settings.strength import ContentAim
 
 BUILT_IN_STARTS = ("noise", "content", "fast")
 """Words that `init` may be; anything else is a file."""
@@ -224,12 +225,15 @@ class StylizeSettings(LookSettings, RunSettings):
         return {name: weight / sum(weights.values()) for name, weight in weights.items()}
 
     @property
-    def content_error(self) -> float | None:
-        """The relative squared error of the photo's features that strength asks for.
+    def content_aim(self) -> ContentAim | None:
+        """How much of the photo's features strength asks to give up.
 
-        None where weights are said, or mean what another formula says.
+        None where weights are given, or mean what another formula says.
         """
-        return strength.content_error(self.strength, self.recipe) if self._strength_decides else None
+        if not self._strength_decides:
+            return None
+        weight = self.content_weight * sum(self.content_layers.values())
+        return ContentAim.at(self.strength, self.recipe, weight)
 
     @property
     def painting_detail_share(self) -> float:
@@ -239,16 +243,13 @@ class StylizeSettings(LookSettings, RunSettings):
 
     @property
     def noise_share(self) -> float:
-        """Of the start from the photo: none up to strength 0.9; beyond, hardly anything of it is wanted.
-
-        All at 1. Weights alone do not take the photo away in the steps there are.
-        """
+        """The fraction of noise in a start from the photo: none up to strength 0.9, all at 1."""
         return strength.noise_share(self.strength) if self._strength_decides else 0.0
 
     @property
     def _strength_decides(self) -> bool:
         """Whether strength alone says how content and style are weighed."""
-        return self.formula == "balanced" and self.alpha is None and self.beta is None
+        return strength.decides(self.formula, self.alpha, self.beta)
 
     @property
     def content_weight(self) -> float:

@@ -16,6 +16,22 @@ MOST_RESTARTS = 4
 
 
 @dataclass(frozen=True)
+class Solver:
+    """What takes the steps of a run.
+
+    Attributes:
+        optimizer: L-BFGS or Adam.
+        rate: Adam's step length, in units of the image's 0..1, also where it takes over from L-BFGS.
+        tolerance: L-BFGS is finished when `PATIENCE` steps together lower the loss by less than this fraction
+            of it; 0: never. (Adam's loss goes up and down, so ten steps without gain prove nothing.)
+    """
+
+    optimizer: Optimizer = "lbfgs"
+    rate: float = adam.RATE
+    tolerance: float = 0.0
+
+
+@dataclass(frozen=True)
 class DescentState:
     """Where a run stands.
 
@@ -40,33 +56,28 @@ class DescentState:
     rate: float = adam.RATE
 
 
-def start(
-    evaluate: Evaluate,
-    point: Point,
-    *,
-    method: Optimizer = "lbfgs",
-    history: int = 20,
-    rate: float = adam.RATE,
-) -> DescentState:
-    """A run about to take its first step; evaluates once.
+LBFGS = Solver()
+
+
+def start(evaluate: Evaluate, point: Point, solver: Solver = LBFGS, *, history: int = 20) -> DescentState:
+    """The state before the first step; evaluates once.
 
     Args:
-        history: pairs that L-BFGS remembers.
-        rate: Adam's, also where it takes over from L-BFGS.
+        history: pairs of changes that L-BFGS keeps.
     Raises:
         DeviceError: loss or gradient at the start is not finite, which no solver can mend.
     """
-    solver = (
+    state = (
         lbfgs.start(evaluate, point, history=history)
-        if method == "lbfgs"
-        else adam.start(evaluate, point, rate=rate)
+        if solver.optimizer == "lbfgs"
+        else adam.start(evaluate, point, rate=solver.rate)
     )
-    if solver.outcome == "broken":
+    if state.outcome == "broken":
         raise DeviceError(
-            f"the loss of the first image is {float(solver.evaluation.loss)} or its gradient is not finite. "
+            f"the loss of the first image is {float(state.evaluation.loss)} or its gradient is not finite. "
             "Use --precision float32 or smaller weights."
         )
-    return DescentState(solver, point, solver.evaluation, rate=rate)
+    return DescentState(state, point, state.evaluation, rate=solver.rate)
 
 
 def step(evaluate: Evaluate, descent: DescentState, *, tolerance: float = 0.0) -> DescentState:

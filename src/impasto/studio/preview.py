@@ -49,9 +49,8 @@ def without_paths(text: str, job: JobRequest) -> str:
 def step_facts(step: "Progress") -> dict[str, Any]:
     """A step's facts, as plain numbers."""
     names = ("scale", "scales", "step", "steps", "width", "height", "loss", "seconds", "eta", "evaluations")
-    content = sum(value for name, value in step.by_term.items() if name.startswith("content "))
-    style = sum(value for name, value in step.by_term.items() if name.startswith("style "))
-    return {**{name: getattr(step, name) for name in names}, "content": content, "style": style}
+    losses = {kind: step.by_kind.get(kind, 0.0) for kind in ("content", "style")}
+    return {**{name: getattr(step, name) for name in names}, **losses}
 
 
 def shown_as_jpeg(image: "Image", longest: int = SHOWN) -> bytes:

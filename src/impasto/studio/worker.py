@@ -5,7 +5,7 @@ import signal
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection
@@ -28,6 +28,7 @@ from impasto.studio.preview import (
 if TYPE_CHECKING:
     from impasto.results.painting import Painting
     from impasto.run.checkpoint import Snapshot
+    from impasto.run.layout import Layout
     from impasto.run.plan import RunPlan
     from impasto.run.progress import Progress
     from impasto.settings.stylize import StylizeSettings
@@ -68,7 +69,6 @@ class Worker:
         self.pipe, self.common = pipe, common
         self.wish = ""
         self._order = JobRequest()
-        self._job: RunPlan | None = None
         self.changes: dict[str, Any] = {}
         self._cache: Cache | None = None
         self._download = (-1, -EVERY)  # percent last told, and when
@@ -202,7 +202,7 @@ class Worker:
         if self.wish == "leave":
             self._send(Update("stopped"))
         elif plan is not None and last is not None:
-            self._save(job, self._job or plan, last)
+            self._save(job, last)
         elif first is not None and self.wish == "stop":
             self._send(
                 Update("stopped", "Stopped at the first picture.", files=save_outputs(first, job.folder))
@@ -212,7 +212,7 @@ class Worker:
         else:
             self._send(Update("stopped", "Stopped before there was anything to keep."))
 
-    def _save(self, job: JobRequest, plan: "RunPlan", last: "Progress") -> None:
+    def _save(self, job: JobRequest, last: "Progress") -> None:
         """What is there when the painting ends: its files, and unless it is done, where it stands."""
         from impasto.run import checkpoint
 
@@ -272,41 +272,26 @@ class Worker:
         return plan_stylize(job.content, job.styles, settings, regions=job.regions, cache=self.cache), None
 
     def _steps(self, plan: "RunPlan", snapshot: "Snapshot | None", job: JobRequest) -> "Iterator[Progress]":
-        """The steps of a job that turns when the queue steers it."""
+        """The steps of a job; one that stylizes is steered by its page."""
         from impasto.recipes.stylize import plan_stylize
         from impasto.run.loop import iter_run
-        from impasto.run.steering import changed_settings, merged_changes, steered
+        from impasto.run.steering import merged_changes
+        from impasto.studio.live_steering import LiveSteering
 
-        self._job = plan
         if job.recipe != "stylize":
             return iter_run(plan, snapshot)
+
+        def plan_with(settings: "StylizeSettings", layouts: "Sequence[Layout]") -> "RunPlan":
+            return plan_stylize(
+                job.content, job.styles, settings, regions=job.regions, cache=self.cache, layouts=layouts,
+                matching=plan.manifest.get("matching"),
+            )  # fmt: skip
+
+        def tell(text: str) -> None:
+            self._send(Update(text=text))
+
         settings = self._settings({**job.settings, **merged_changes(plan.manifest.get("turns", ()))})
-
-        def turn(scale: int, step: int) -> "RunPlan | None":
-            nonlocal settings, plan
-            changes = {
-                name: new for name, new in self.changes.items() if getattr(settings, name, None) != new
-            }
-            self.changes = {}
-            if not changes:
-                return None
-            try:
-                now = changed_settings(settings, changes)
-                other = plan_stylize(
-                    job.content, job.styles, now, regions=job.regions, cache=self.cache,
-                    layouts=plan.layouts, matching=plan.manifest.get("matching"),
-                )  # fmt: skip
-            except ImpastoError as error:
-                self._send(Update(text=str(error)))
-                return None
-            settings, plan = now, steered(plan, other, scale, step, changes)
-            self._job = plan
-            words = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in changes.items())
-            self._send(Update(text=f"Going on with {words}."))
-            return plan
-
-        self._job = plan = replace(plan, steer=turn)
-        return iter_run(plan, snapshot)
+        return iter_run(plan, snapshot, steering=LiveSteering(settings, self.changes, plan_with, tell))
 
     def _features(self, job: JobRequest) -> None:
         from impasto.image.write import write_picture

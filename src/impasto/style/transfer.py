@@ -1,6 +1,6 @@
 """Style transfer at any scale: its first image, its objective, what is kept of the photo."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import cast
@@ -10,40 +10,51 @@ from jaxtyping import Float
 from torch import Tensor
 
 from impasto.choices import NEIGHBORS, StyleLoss
+from impasto.errors import SettingsError
 from impasto.image.color import grey, luminance, with_luminance
 from impasto.image.noise import white_noise
 from impasto.image.picture import Picture
-from impasto.layers import LAYERS, deepest
+from impasto.image.resize import resize
 from impasto.network.vgg import VGG19
 from impasto.objective.build import StyleTarget, content_terms, prior_terms, style_terms
 from impasto.objective.constraint import Constraint
 from impasto.objective.custom import TermContext, TermFactory
 from impasto.objective.formulas import CONVENTIONS
 from impasto.objective.guidance_mask import GuidanceMask
-from impasto.objective.matching import match
-from impasto.objective.neighbors import HYPERCOLUMN, PLACES_LAYER, NeighborTerm, grid_step
+from impasto.objective.neighbors import NeighborTerm
 from impasto.objective.objective import Objective
 from impasto.objective.style_loss import GRAM, StyleTerm
+from impasto.objective.terms import IMAGE
 from impasto.run.layout import Layout
-from impasto.run.scales import Scale
-from impasto.settings.stylize import StylizeSettings
-from impasto.shapes import Image
+from impasto.run.memory_model import MemoryModel
+from impasto.run.scales import Scale, carry_detail
+from impasto.settings.strength import ContentAim
+from impasto.settings.stylize import BUILT_IN_STARTS, StylizeSettings
+from impasto.shapes import Image, Mask
 from impasto.style.cache import Cache
-from impasto.style.painting_detail import matched_detail, octave
+from impasto.style.neighbor_style import NeighborStyle
 from impasto.style.palettes import PhotoPalette
 from impasto.style.regions import Regions
 from impasto.style.style_images import StyleImages
+from impasto.style.style_sizes import least_style_side, style_layers, style_long_side, style_sizes
 from impasto.system import distributed
 
-
-def style_layers(settings: StylizeSettings) -> tuple[str, ...]:
-    """The layers at which a painting is measured."""
-    return (*settings.layers, *(HYPERCOLUMN if NEIGHBORS in settings.style_mix else ()))
+PALETTE_BYTES = 86.0
+"""Bytes a pixel that photo-palette's colours take at the end; measured at 2048×2048."""
 
 
 @dataclass(frozen=True, eq=False)
 class StyleTransfer:
-    """What is painted, at any of its scales."""
+    """A photo repainted in the style of paintings: the `Problem` of `stylize`.
+
+    Attributes:
+        network, cache: VGG-19 as deep as any term needs it, and what earlier jobs have left.
+        photo: the content image.
+        paintings: with their shares, recoloured for the photo, and with its regions.
+        settings: resolved.
+        start: the picture that the run starts from; None: white noise.
+        extra_terms: custom losses.
+    """
 
     network: VGG19
     cache: Cache
@@ -53,14 +64,41 @@ class StyleTransfer:
     start: Picture | None
     extra_terms: Sequence[TermFactory] = ()
 
-    @property
-    def least_style_side(self) -> int:
-        """The shortest side of a painting that the deepest style layer can see, in pixels."""
-        return deepest(style_layers(self.settings)).stride
+    @cached_property
+    def inputs(self) -> dict[str, Picture]:
+        """The photo, the paintings, the start if it is a file, and the masks."""
+        inputs = {"content": self.photo, **self.paintings.inputs}
+        if self.start is not None and self.settings.init not in BUILT_IN_STARTS:
+            inputs["init"] = self.start
+        return inputs | (self._regions.inputs if self._regions else {})
 
-    def style_long_side(self, scale: Scale) -> int:
-        """The long side of the paintings for a scale, in pixels."""
-        return max(1, round(max(scale.height, scale.width) * self.settings.style_scale))
+    @property
+    def alpha(self) -> Mask | None:
+        """The photo's."""
+        return self.photo.alpha
+
+    @property
+    def content_aim(self) -> ContentAim | None:
+        """Strength's; None with regions, whose contents give up unlike amounts."""
+        drawn = self._regions and not self.paintings.matching
+        return None if drawn else self.settings.content_aim
+
+    @cached_property
+    def memory_model(self) -> MemoryModel:
+        """Of all terms, the paintings' hypercolumns, the masks, and the palettes."""
+        settings = self.settings
+        layers = [*style_layers(settings), *settings.content_layers, *extra_layers(self.extra_terms)]
+        model = MemoryModel.of(self.network, layers, settings.content_layers, settings.schedule.optimizer)
+        return replace(
+            model,
+            rotations=settings.rotations if NEIGHBORS in settings.style_mix else 0,
+            extra_bytes_per_pixel=(self._regions.bytes if self._regions else 0.0)
+            + (PALETTE_BYTES if settings.colors == "photo-palette" else 0.0),
+        )
+
+    def style_sizes(self, scale: Scale) -> list[tuple[int, int]]:
+        """Height and width of each painting, in pixels."""
+        return style_sizes(self.paintings, self.settings, scale)
 
     def initial_image(self, scale: Scale) -> Image:
         """The image to start from, with what is fixed as it is in the photo."""
@@ -76,6 +114,36 @@ class StyleTransfer:
         return (
             constraint.restore_fixed(image, self._content(scale)) if constraint.fixed is not None else image
         )
+
+    def next_image(
+        self, image: Float[Tensor, "B 3 _ _"], below: Scale, scale: Scale, layout: Layout
+    ) -> Image:
+        """What was reached below, enlarged, with some of the photo's and of the painting's fine detail."""
+        detail, constraint = self._photo_detail, self.constraint(scale)
+        if detail:
+            following = carry_detail(image, self.initial_image(scale), detail)
+        else:
+            following = resize(image, scale.height, scale.width)
+        if self.settings.painting_detail_share:
+            octave = self._neighbors.detail(below, layout, self._areas(below), image)
+            octave = octave * self.settings.painting_detail_share
+            octave = grey(octave) if self._grey else octave
+            following = following + resize(octave, scale.height, scale.width)
+        if constraint.fixed is None:
+            return following
+        return constraint.restore_fixed(following, self.initial_image(scale))
+
+    def enlarged(self, image: Float[Tensor, "B 3 _ _"], scale: Scale) -> Image:
+        """With the photo's fine detail, if the run started from it: that of noise is not to be seen."""
+        noisy = self.start is self.photo and self.settings.noise_share > 0
+        if noisy or not self._photo_detail:
+            return resize(image.cpu().clamp(0, 1), scale.height, scale.width)
+        return carry_detail(image, self.initial_image(scale), self._photo_detail)
+
+    @property
+    def _photo_detail(self) -> float:
+        """How much of the start's fine detail finer scales take up; none of noise."""
+        return self.settings.schedule.detail if self.start is not None else 0.0
 
     def _noise(self, scale: Scale) -> Image:
         settings, device = self.settings, self.network.device
@@ -100,12 +168,12 @@ class StyleTransfer:
             tile=layout.tile,
             keep=layout.keep,
         )
-        areas = self._regions.photo_masks(*canvas, self.network.device) if self._regions else [None]
+        areas = self._areas(scale)
         mix = settings.style_mix
         styles: list[StyleTerm | NeighborTerm] = []
         for name, share in mix.items():
             if name == NEIGHBORS:
-                styles += self._neighbor_terms(scale, layout, areas, share)
+                styles += self._neighbors.terms(scale, layout, areas, share)
             else:
                 styles += self._style_terms(
                     scale, layout, areas, name, share, named=len(mix) > 1 and name != "gram"
@@ -145,8 +213,8 @@ class StyleTransfer:
             self.paintings,
             dict.fromkeys(settings.layers, statistic) if theirs else cast(StyleLoss, name),
             settings.layers,
-            long=self.style_long_side(scale),
-            least=self.least_style_side,
+            long=style_long_side(settings, scale),
+            least=least_style_side(settings),
             blending=settings.blending,
             tile=layout.tile,
         )
@@ -165,99 +233,13 @@ class StyleTransfer:
             formula=settings.formula,
         )
 
-    def _neighbor_terms(
-        self, scale: Scale, layout: Layout, areas: Sequence[GuidanceMask | None], share: float
-    ) -> list[NeighborTerm]:
-        """One term for each region and painting, with that share of the style's weight all together."""
-        weight = self.settings.style_weight * share * sum(self.settings.layers.values())
-        return [
-            replace(term, weight=weight * part * (1.0 if term.area is None else term.area.share))
-            for term, _, part in self._neighbors(scale, layout, areas)
-        ]
-
-    def _neighbors(
-        self, scale: Scale, layout: Layout, areas: Sequence[GuidanceMask | None]
-    ) -> Iterator[tuple[NeighborTerm, int, float]]:
-        """A term of weight 1 for each region and painting, the painting's number, and its share there."""
-        settings, layers = self.settings, self.settings.layers
-        dictionaries = self.cache.dictionaries(
-            self.network,
-            self.paintings,
-            long=self.style_long_side(scale),
-            least=self.least_style_side,
-            rotations=settings.rotations,
-            tile=layout.tile,
-        )
-        for index, area in enumerate(areas):
-            for number, by_region in enumerate(dictionaries):
-                part = self.paintings.neighbor_share(index, number, layers)
-                if not part or (area is not None and not area.share):
-                    continue
-                canvas = (scale.height, scale.width)
-                label = self._neighbor_label(index, number)
-                yield NeighborTerm(by_region[index], canvas, 1.0, area, label), number, part
-
-    def painting_detail(self, scale: Scale, layout: Layout, image: Image) -> Float[Tensor, "1 3 _ _"]:
-        """The paintings' detail for twice a scale's size, by the neighbours of what was reached there.
-
-        Args:
-            image: what was reached, the whole image.
-        Returns:
-            (1, 3, H, W), twice the scale's height and width, times the share of it that is wanted.
-        """
-        device = self.network.device
-        areas = self._regions.photo_masks(scale.height, scale.width, device) if self._regions else [None]
-        every = list(self._neighbors(scale, layout, areas))
-        objective = Objective(tuple(term for term, _, _ in every))
-        matched = match(self.network, objective, image, tile=layout.tile).terms
-        sizes = self.paintings.sizes(self.style_long_side(scale), self.least_style_side)
-        total = image.new_zeros(1, 3, 2 * scale.height, 2 * scale.width)
-        for term, (_, number, part) in zip(matched, every, strict=True):
-            assert isinstance(term, NeighborTerm)
-            height, width = sizes[number]
-            fine = octave(self.paintings.at(number, (2 * height, 2 * width), device), height, width)
-            weights = image.new_full(term.grid, part)
-            if term.area is not None:
-                whole = (slice(0, term.grid[0]), slice(0, term.grid[1]))
-                weights = weights * term.area.at(PLACES_LAYER, *whole)[0, 0]
-            total += matched_detail(term, fine, weights)
-        total = total * self.settings.painting_detail_share
-        return grey(total) if self._grey else total
-
-    def neighbor_grids(self, scales: Sequence[Scale]) -> dict[str, list[dict[str, int]]]:
-        """For the manifest, at each scale: every how many places both ways neighbours are searched.
-
-        1 is all of them. Nothing where no style term has neighbours.
-        """
-        if NEIGHBORS not in self.settings.style_mix:
-            return {}
-        rotations, grid = self.settings.rotations, LAYERS[PLACES_LAYER].grid
-        return {
-            "neighbor_grids": [
-                {
-                    "picture": grid_step(*grid(scale.height, scale.width)),
-                    "painting": max(
-                        grid_step(*grid(*size), rotations)
-                        for size in self.paintings.sizes(self.style_long_side(scale), self.least_style_side)
-                    ),
-                }
-                for scale in scales
-            ]
-        }
-
     def manifest_entries(self, scales: Sequence[Scale]) -> dict[str, object]:
         """What the manifest says besides settings: the neighbours' grids, custom losses, automatic masks."""
         extra = [factory.manifest_entry for factory in self.extra_terms]
         masks = self._regions.manifest_entries if self._regions else {}
         match = self.paintings.matching
         masks = {**masks, "matching": match.manifest_entry} if match else masks
-        return {**self.neighbor_grids(scales), **({"extra_terms": extra} if extra else {}), **masks}
-
-    def _neighbor_label(self, region: int, number: int) -> str:
-        """Which region's and which painting's, where there are several."""
-        names = self._regions.names if self._regions else ("",)
-        painting = f"painting {number + 1}" if len(self.paintings.pictures) > 1 else ""
-        return " ".join(filter(None, (names[region], painting)))
+        return {**self._neighbors.grids(scales), **({"extra_terms": extra} if extra else {}), **masks}
 
     def finish(self, image: Image) -> Image:
         """The picture with the photo's colours, if they are wanted, and with its kept regions."""
@@ -273,6 +255,10 @@ class StyleTransfer:
             image = self._palette.recolor(image, photo)
         return image if kept is None else torch.lerp(image, photo, kept)
 
+    def report(self, image: Image) -> dict[str, float]:
+        """Nothing."""
+        return {}
+
     @cached_property
     def _palette(self) -> PhotoPalette:
         return PhotoPalette.of(self.paintings, self.photo, self.settings.layers)
@@ -285,6 +271,16 @@ class StyleTransfer:
     def _regions(self) -> Regions | None:
         return self.paintings.regions
 
+    def _areas(self, scale: Scale) -> Sequence[GuidanceMask | None]:
+        """Where each region is in the picture; a single None without regions."""
+        if not self._regions:
+            return [None]
+        return self._regions.photo_masks(scale.height, scale.width, self.network.device)
+
+    @cached_property
+    def _neighbors(self) -> NeighborStyle:
+        return NeighborStyle(self.network, self.cache, self.paintings, self.settings)
+
     def _content(self, scale: Scale) -> Image:
         image = self.cache.resized_pixels(self.photo, scale.height, scale.width, self.network.device)
         return grey(image) if self._grey else image
@@ -296,3 +292,16 @@ def _restrict_to_region(target: StyleTarget, area: GuidanceMask | None) -> Style
         return target
     shares = {name: target.shares.get(name, 1.0) * area.share for name in target.means}
     return replace(target, area=area, shares=shares)
+
+
+def extra_layers(extra_terms: Sequence[TermFactory]) -> list[str]:
+    """The layers that custom losses need.
+
+    Raises:
+        SettingsError: two terms of one name.
+    """
+    names = [factory.name for factory in extra_terms]
+    for name in names:
+        if names.count(name) > 1:
+            raise SettingsError(f"{names.count(name)} extra terms are called {name!r}. Name them apart.")
+    return [layer for factory in extra_terms for layer in factory.layers if layer != IMAGE]

@@ -1,0 +1,122 @@
+"""What a painting's nearest neighbours give a picture: terms of the objective, and fine detail."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from jaxtyping import Float
+from torch import Tensor
+
+from impasto.choices import NEIGHBORS
+from impasto.layers import LAYERS
+from impasto.network.vgg import VGG19
+from impasto.objective.guidance_mask import GuidanceMask
+from impasto.objective.matching import match
+from impasto.objective.neighbors import PLACES_LAYER, NeighborTerm, grid_step
+from impasto.objective.objective import Objective
+from impasto.run.layout import Layout
+from impasto.run.scales import Scale
+from impasto.settings.stylize import StylizeSettings
+from impasto.shapes import Image
+from impasto.style.cache import Cache
+from impasto.style.painting_detail import matched_detail, octave
+from impasto.style.style_images import StyleImages
+from impasto.style.style_sizes import least_style_side, style_long_side, style_sizes
+
+
+@dataclass(frozen=True, eq=False)
+class NeighborStyle:
+    """The paintings as sets of places, among which those of a picture find their nearest neighbours."""
+
+    network: VGG19
+    cache: Cache
+    paintings: StyleImages
+    settings: StylizeSettings
+
+    def terms(
+        self, scale: Scale, layout: Layout, areas: Sequence[GuidanceMask | None], share: float
+    ) -> list[NeighborTerm]:
+        """A term for each region and painting.
+
+        Args:
+            areas: of the picture, by region; None: all of it.
+            share: of the style's weight, for all of them together.
+        """
+        weight = self.settings.style_weight * share * sum(self.settings.layers.values())
+        return [
+            replace(term, weight=weight * part * (1.0 if term.area is None else term.area.share))
+            for term, _, part in self._unweighted(scale, layout, areas)
+        ]
+
+    def _unweighted(
+        self, scale: Scale, layout: Layout, areas: Sequence[GuidanceMask | None]
+    ) -> Iterator[tuple[NeighborTerm, int, float]]:
+        """A term of weight 1 for each region and painting, the painting's number, and its share there."""
+        settings, layers = self.settings, self.settings.layers
+        dictionaries = self.cache.dictionaries(
+            self.network,
+            self.paintings,
+            long=style_long_side(settings, scale),
+            least=least_style_side(settings),
+            rotations=settings.rotations,
+            tile=layout.tile,
+        )
+        for index, area in enumerate(areas):
+            for number, by_region in enumerate(dictionaries):
+                part = self.paintings.neighbor_share(index, number, layers)
+                if not part or (area is not None and not area.share):
+                    continue
+                canvas = (scale.height, scale.width)
+                label = self._label(index, number)
+                yield NeighborTerm(by_region[index], canvas, 1.0, area, label), number, part
+
+    def detail(
+        self, scale: Scale, layout: Layout, areas: Sequence[GuidanceMask | None], image: Image
+    ) -> Float[Tensor, "1 3 _ _"]:
+        """The paintings' detail for twice a scale's size, by the neighbours of what was reached there.
+
+        Args:
+            areas: as in `terms`.
+            image: what was reached, the whole image.
+        Returns:
+            (1, 3, H, W), twice the scale's height and width.
+        """
+        device = self.network.device
+        every = list(self._unweighted(scale, layout, areas))
+        objective = Objective(tuple(term for term, _, _ in every))
+        matched = match(self.network, objective, image, tile=layout.tile).terms
+        sizes = style_sizes(self.paintings, self.settings, scale)
+        total = image.new_zeros(1, 3, 2 * scale.height, 2 * scale.width)
+        for term, (_, number, part) in zip(matched, every, strict=True):
+            assert isinstance(term, NeighborTerm)
+            height, width = sizes[number]
+            fine = octave(self.paintings.at(number, (2 * height, 2 * width), device), height, width)
+            weights = image.new_full(term.grid, part)
+            if term.area is not None:
+                whole = (slice(0, term.grid[0]), slice(0, term.grid[1]))
+                weights = weights * term.area.at(PLACES_LAYER, *whole)[0, 0]
+            total += matched_detail(term, fine, weights)
+        return total
+
+    def grids(self, scales: Sequence[Scale]) -> dict[str, list[dict[str, int]]]:
+        """For the manifest: at each scale, every how many places are searched; empty without neighbours."""
+        if NEIGHBORS not in self.settings.style_mix:
+            return {}
+        rotations, grid = self.settings.rotations, LAYERS[PLACES_LAYER].grid
+        return {
+            "neighbor_grids": [
+                {
+                    "picture": grid_step(*grid(scale.height, scale.width)),
+                    "painting": max(
+                        grid_step(*grid(*size), rotations)
+                        for size in style_sizes(self.paintings, self.settings, scale)
+                    ),
+                }
+                for scale in scales
+            ]
+        }
+
+    def _label(self, region: int, number: int) -> str:
+        """Which region's and which painting's, where there are several."""
+        names = self.paintings.regions.names if self.paintings.regions else ("",)
+        painting = f"painting {number + 1}" if len(self.paintings.pictures) > 1 else ""
+        return " ".join(filter(None, (names[region], painting)))
