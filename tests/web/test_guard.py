@@ -378,7 +378,7 @@ def test_controls_are_the_settings() -> None:
     values = [control(field, longest=4096).value for field in PAINTING_OPTIONS]  # type: ignore[attr-defined]
     said = settings(StylizeSettings, PAINTING_OPTIONS, values)
     assert StylizeSettings(**said) == StylizeSettings()
-    with pytest.raises(SettingsError, match="'much'; it must be a number, or left out"):
+    with pytest.raises(SettingsError, match="'much'; it must be a number, or left empty"):
         settings(StylizeSettings, [f for f in PAINTING_OPTIONS if f.name == "tv"], ["much"])
 
 

@@ -1,4 +1,4 @@
-"""The pages of docs/ that are generated from the code: `python -m impasto.cli.reference FOLDER`."""
+"""Write the generated pages of docs/: `python -m impasto.cli.reference FOLDER`."""
 
 import sys
 from pathlib import Path
@@ -31,10 +31,10 @@ PAGES = {
 
 
 def settings_page() -> str:
-    """Every setting of every command, as Markdown tables."""
+    """The settings of every command, as Markdown tables."""
     parts = [
         "# Settings\n\nGenerated from `src/impasto/settings/` by `scripts/docs`. "
-        "An option `--finest-steps` of the command is the field `finest_steps` in Python.\n"
+        "The command's option `--finest-steps` is the field `finest_steps` in Python.\n"
     ]
     for command, settings in PAGES.items():
         parts.append(f"\n## `impasto {command}`, `{settings.__name__}`\n\n")
