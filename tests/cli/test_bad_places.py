@@ -160,7 +160,7 @@ def test_an_error_leaves_what_is_painted(
     at_step(4, failing(error), monkeypatch)
     result = RUNNER.invoke(app, [*run, "--checkpoint", "run", "--checkpoint-every", "100"])
     assert result.exit_code == 1
-    assert "saved what there is in out.png. Go on with: impasto resume run" in result.stderr
+    assert "the picture so far is in out.png. Go on with: impasto resume run" in result.stderr
     assert not is_complete()
     if isinstance(error, DeviceError):
         assert result.stderr.strip().splitlines()[-1] == "Error: the device is gone."

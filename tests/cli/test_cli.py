@@ -141,7 +141,7 @@ def test_ctrl_c_saves_what_there_is_and_exits_130(photo: str, painting: str, sma
     os.kill(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
-    assert b"saved what there is in out.png" in errors
+    assert b"the picture so far is in out.png" in errors
     assert b"Traceback" not in errors
     assert manifests.read("out.png")["result"]["complete"] is False
 

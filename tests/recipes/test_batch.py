@@ -427,7 +427,7 @@ def test_what_is_asked_must_be_whole(photo: str, painting: str, small_file: str)
     for arguments in ([photo], ["--style", painting], [photo, "--list", "l.csv"], []):
         result = typed(small_file, *arguments)
         assert result.exit_code == 2, arguments
-        assert "batch takes CONTENT... and --style, or --list" in result.stderr
+        assert "batch needs either CONTENT... with --style, or --list alone" in result.stderr
 
 
 def test_ranks_share_the_pairs(

@@ -8,7 +8,7 @@ import pytest
 from jaxtyping import config
 
 from impasto.errors import SettingsError
-from impasto.settings.options import choices, format_layers, from_json, option_help, to_json
+from impasto.settings.options import format_layers, from_json, options_of, to_json
 from impasto.settings.parsing import parse_layer_weights
 from impasto.settings.stylize import StylizeSettings
 
@@ -26,8 +26,10 @@ def test_defaults_are_allowed_and_survive_json() -> None:
     [
         ("size", -5, "size is -5 px; it must be from 16 to 100000 px"),
         ("size", 512.5, "size is 512.5; it must be a whole number"),
-        ("size", "512", "size is '512'; it must be a number"),
-        ("size", True, "size is True; it must be a number"),
+        ("size", "512", "size is '512'; it must be a whole number"),
+        ("size", True, "size is True; it must be a whole number"),
+        ("strength", True, "strength is True; it must be a number"),
+        ("preview", "no", "preview is 'no'; it must be true or false"),
         ("strength", 1.5, "strength is 1.5; it must be from 0 to 1"),
         ("strength", math.nan, "strength is nan; it must be a finite number"),
         ("alpha", math.inf, "alpha is inf; it must be a finite number"),
@@ -83,11 +85,13 @@ def test_strength_runs_from_photo_to_texture() -> None:
 
 
 def test_every_field_has_help_and_an_allowed_default() -> None:
-    for field in dataclasses.fields(StylizeSettings):
-        assert field.metadata["help"]
-        assert option_help(field).endswith(".")
-        if choices(field):
-            assert field.default is None or field.default in choices(field)
+    options = options_of(StylizeSettings)
+    assert {option.name for option in options} == {
+        field.name for field in dataclasses.fields(StylizeSettings)
+    }
+    for option in options:
+        assert option.sentence.endswith(".")
+        assert option.check(option.default) == option.default
 
 
 def test_presets_set_what_is_not_said() -> None:

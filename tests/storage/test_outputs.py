@@ -115,7 +115,7 @@ REFUSED: dict[str, tuple[int, str]] = {
     TRAIN + "-o training": (1, "is no painter that Impasto trained"),
     TRAIN + "--preview second.png": (2, OVERWRITES + r"style image 'second\.png'"),
     TRAIN + "--preview photos/a.png": (2, OVERWRITES + "photograph 'photos/a.png'"),
-    TRAIN + "--preview photos/new.png": (2, "would go among the photos in 'photos'"),
+    TRAIN + "--preview photos/new.png": (2, "would lie among the photos in 'photos'"),
     TRAIN + "--checkpoint photos/b.png": (2, OVERWRITES + "photograph"),
     TRAIN + "--checkpoint painter.safetensors": (1, "is no training that Impasto saved"),
     TRAIN + "--start painter.safetensors -o painter.safetensors": (2, OVERWRITES + "painter to start from"),

@@ -213,7 +213,7 @@ def test_the_command_writes_both_masks_and_they_serve_as_regions(
     assert masks[0].labels.shape == (96, 128)
     matched = plan_stylize(*files, quick)
     drawn = plan_stylize(*files, replace(quick, match="none"), regions=["m.png", "m-painting.png"])
-    terms = [plan.objective(plan.scales[0], plan.layouts[0]).terms for plan in (matched, drawn)]
+    terms = [plan.problem.objective(plan.scales[0], plan.layouts[0]).terms for plan in (matched, drawn)]
     assert len(terms[0]) == len(terms[1])
 
 

@@ -23,7 +23,7 @@ from impasto.results import manifest as manifests
 from impasto.settings.stylize import StylizeSettings
 from impasto.web import region_editor
 from impasto.web.artworks import bundled_artworks, folders, met_artworks, search
-from impasto.web.controls import PAINTING_FIELDS, PLAIN, bounded, checked, settings
+from impasto.web.controls import PAINTING_OPTIONS, PLAIN, bounded, checked, settings
 from impasto.web.server import bound
 from served import studio
 
@@ -369,17 +369,17 @@ def test_a_port_that_is_taken_is_not_the_end() -> None:
 
 def test_controls_are_the_settings() -> None:
     """Every setting that is not the machine's is on the page; the plain ones first; defaults are the same."""
-    names = [field.name for field in PAINTING_FIELDS]
+    names = [field.name for field in PAINTING_OPTIONS]
     assert tuple(names[: len(PLAIN)]) == PLAIN
     assert not {"device", "weights", "threads", "memory"} & set(names)
     assert {"alpha", "beta", "layers", "optimizer", "seed", "precision"} <= set(names)
     from impasto.web.controls import control
 
-    values = [control(field, longest=4096).value for field in PAINTING_FIELDS]  # type: ignore[attr-defined]
-    said = settings(StylizeSettings, PAINTING_FIELDS, values)
+    values = [control(field, longest=4096).value for field in PAINTING_OPTIONS]  # type: ignore[attr-defined]
+    said = settings(StylizeSettings, PAINTING_OPTIONS, values)
     assert StylizeSettings(**said) == StylizeSettings()
-    with pytest.raises(SettingsError, match="'much'; it must be a number, or left out"):
-        settings(StylizeSettings, [f for f in PAINTING_FIELDS if f.name == "tv"], ["much"])
+    with pytest.raises(SettingsError, match="'much'; it must be a number, or left empty"):
+        settings(StylizeSettings, [f for f in PAINTING_OPTIONS if f.name == "tv"], ["much"])
 
 
 def test_bounds_of_sizes_written_as_text() -> None:

@@ -23,29 +23,29 @@ def batch(
     settings: StylizeSettings,
     output: Annotated[
         str,
-        typer.Option("-o", "--output", metavar="FOLDER", help="Folder of the results; made if need be."),
+        typer.Option("-o", "--output", metavar="FOLDER", help="Folder for the results; created if missing."),
     ],
     contents: Annotated[
         list[str] | None, typer.Argument(metavar="CONTENT", help="Photographs, or folders of photographs.")
     ] = None,
     style: Annotated[
         list[str] | None,
-        typer.Option(metavar="STYLE", help="A painting, or a folder of paintings; can be given again."),
+        typer.Option(metavar="STYLE", help="A painting, or a folder of paintings; may be repeated."),
     ] = None,
     pairs: Annotated[
         str,
         typer.Option(
             "--list",
             metavar="FILE",
-            help="Instead of both: a text with lines content,style or content,style,output.",
+            help="Instead of both: a text file with lines content,style or content,style,output.",
         ),
     ] = "",
-    format: Annotated[str, typer.Option(help="Ending of the results' files.")] = "png",
+    format: Annotated[str, typer.Option(help="File extension of the results.")] = "png",
     contact_sheet: Annotated[
-        str, typer.Option(metavar="FILE", help="At the end, put the results into one picture.")
+        str, typer.Option(metavar="FILE", help="Write an overview of all results to this file at the end.")
     ] = "",
 ) -> None:
-    """Repaint each CONTENT in each STYLE; what is done already is skipped, what fails is told at the end."""
+    """Repaint each CONTENT in each STYLE; skips finished pictures and lists failures at the end."""
     from impasto.cli.progress_bars import RunBar
     from impasto.image.write import check_output
     from impasto.recipes.batch import iter_batch
@@ -54,19 +54,18 @@ def batch(
     from impasto.system.distributed import wait_for_ranks
 
     written = [output, *([str(Path(contact_sheet).parent)] if contact_sheet else [])]
-    pairs_to_paint = _wanted(contents or [], style or [], pairs, written)
+    pairs_to_paint = _pairs_to_paint(contents or [], style or [], pairs, written)
     rank, count = process_share()
     inputs = [InputFile("the list", pairs), *settings_files(settings)]
     sheet = OutputFile("--contact-sheet", contact_sheet)
-    with_outputs(
-        pairs_to_paint, output, format, inputs=inputs, also=[sheet]
-    )  # refuses what would be overwritten
+    # for its checks alone: iter_batch names the outputs again, but knows neither the list nor the sheet
+    with_outputs(pairs_to_paint, output, format, inputs=inputs, also=[sheet])
     if contact_sheet:
         check_output(contact_sheet)
         if count > 1:
             raise SettingsError(
-                "--contact-sheet does not go with torchrun, where each process knows its own pictures only. "
-                "Run again without torchrun afterwards: nothing is painted twice."
+                "--contact-sheet does not work under torchrun, because each process knows only its own "
+                "pictures. Run again without torchrun afterwards: nothing is painted twice."
             )
     results: list[BatchProgress] = []
     try:
@@ -75,7 +74,7 @@ def batch(
                 bar.batch(progress)
                 if progress.state != "painting":
                     results.append(progress)
-    finally:  # also when stopped, or ended by what concerns all
+    finally:  # also after Ctrl-C, and after an error that ends the whole batch
         _report(results, f"Rank {rank} of {count}: " if count > 1 else "")
     if contact_sheet:
         _write_sheet(results, contact_sheet)
@@ -84,18 +83,27 @@ def batch(
         raise typer.Exit(1)
 
 
-def _wanted(contents: list[str], styles: list[str], pairs: str, written: list[str]) -> "list[Pair]":
+def _pairs_to_paint(contents: list[str], styles: list[str], pairs: str, written: list[str]) -> "list[Pair]":
+    """The pairs on the list, or every photograph with every painting.
+
+    Args:
+        written: folders that this batch writes to, whose pictures are no inputs.
+    Raises:
+        SettingsError: both ways are mixed, or neither is complete.
+    """
     from impasto.recipes.pairs import all_pairs, read_pairs
 
     if pairs and not contents and not styles:
         return read_pairs(pairs)
     if pairs or not (contents and styles):
-        raise SettingsError("batch takes CONTENT... and --style, or --list; one of these, whole.")
+        raise SettingsError(
+            "batch needs either CONTENT... with --style, or --list alone. Give one of the two."
+        )
     return all_pairs(contents, styles, written=written)
 
 
 def _report(results: "list[BatchProgress]", subject: str) -> None:
-    """What failed, a line each, and how many did not."""
+    """Print the failures, a line each, and the number of pictures in each state."""
     for result in results:
         if result.error:
             console.error(f"{result.pair}: {result.error}")
@@ -110,6 +118,6 @@ def _write_sheet(results: "list[BatchProgress]", path: str) -> None:
     from impasto.recipes.contact_sheet import contact_sheet
 
     shown = sorted(results, key=lambda result: result.number)
-    there = [r.pair._replace(output="") if r.error else r.pair for r in shown]
-    write_picture(contact_sheet(there), path)
+    succeeded = [r.pair._replace(output="") if r.error else r.pair for r in shown]
+    write_picture(contact_sheet(succeeded), path)
     console.note(f"Wrote {path}.")

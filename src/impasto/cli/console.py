@@ -1,4 +1,4 @@
-"""What a person sees in the terminal: notes, warnings, errors, tables. The bars are in `bars.py`."""
+"""Messages and tables in the terminal. The bars are in `progress_bars.py`."""
 
 import io
 import sys
@@ -11,7 +11,7 @@ from rich.console import Console
 
 
 class _StandardError:
-    """Standard error as it is now; what cannot be written to it is dropped.
+    """The current standard error; text that cannot be written is dropped.
 
     A log file on a full disk, or a reader that has gone, must not end a run.
     """
@@ -31,8 +31,10 @@ class _StandardError:
 
     @property
     def _stream(self) -> IO[str]:
-        stream = sys.stderr or io.StringIO()  # None if it was closed before the start
-        return cast("IO[str]", getattr(stream, "rich_proxied_file", stream))  # a bar puts itself between
+        stream = sys.stderr or io.StringIO()  # None if it was closed before Python started
+        return cast(
+            "IO[str]", getattr(stream, "rich_proxied_file", stream)
+        )  # rich's bar replaces the stream by a proxy
 
 
 out = Console(highlight=False, soft_wrap=True)
@@ -40,17 +42,17 @@ err = Console(file=cast("IO[str]", _StandardError()), highlight=False, soft_wrap
 
 
 def error(message: str) -> None:
-    """One line on standard error."""
+    """Print an error as one line on standard error."""
     err.print(f"[bold red]Error:[/] {_plain(message)}")
 
 
 def warning(message: str) -> None:
-    """One line on standard error."""
+    """Print a warning as one line on standard error."""
     err.print(f"[yellow]Warning:[/] {_plain(message)}")
 
 
 def note(message: str) -> None:
-    """One line on standard error, for people rather than programs."""
+    """Print a message for people on standard error, so that standard output stays clean for programs."""
     err.print(_plain(message))
 
 
@@ -59,7 +61,7 @@ def _plain(message: str) -> str:
 
 
 def show_warnings() -> None:
-    """Show Python warnings of ours as one line each."""
+    """Show Python warnings as one line each, without file and line number."""
 
     def show(message: Any, *_: Any, **__: Any) -> None:
         warning(str(message))
@@ -68,7 +70,13 @@ def show_warnings() -> None:
 
 
 def table(title: str, rows: Sequence[tuple[str, ...]], headings: tuple[str, ...] = ()) -> None:
-    """A table on standard output."""
+    """Print a table on standard output.
+
+    Args:
+        title: above the table; "": none.
+        rows: the cells, as many in each row.
+        headings: of the columns; empty: none.
+    """
     from rich.table import Table  # slow to load, and `impasto --help` needs none
 
     shown = Table(title=title or None, title_justify="left", show_header=bool(headings), box=None)

@@ -1,4 +1,4 @@
-"""What every command does at its door: errors into exit codes, a bar while weights come down."""
+"""What every command needs at its edges: exit codes for errors, a bar for downloads."""
 
 import functools
 import os
@@ -14,7 +14,10 @@ from impasto.errors import INTERRUPTED, ImpastoError
 
 
 def handle_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Turn our errors into one line and an exit code. What is not ours is a bug and keeps its traceback."""
+    """Turn an ImpastoError into one line and an exit code.
+
+    Any other error is a bug, and keeps its traceback.
+    """
 
     @functools.wraps(command)
     def guarded(*args: Any, **kwargs: Any) -> None:
@@ -26,7 +29,7 @@ def handle_errors(command: Callable[..., None]) -> Callable[..., None]:
         except KeyboardInterrupt:
             console.note("Stopped.")
             raise typer.Exit(INTERRUPTED) from None
-        except BrokenPipeError:  # `impasto … | head`
+        except BrokenPipeError:  # the reader has gone, as in `impasto … | head`
             flush_streams()
             raise typer.Exit(1) from None
 
@@ -34,16 +37,16 @@ def handle_errors(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def tell_refusal(error: OSError) -> None:
-    """Say in one line what the system did not do."""
+    """Print an error of the operating system as one line."""
     flush_streams()
     named = f": {error.filename}" if error.filename else ""
     console.error(f"the system refused to read or write: {error.strerror or error}{named}.")
 
 
 def flush_streams() -> None:
-    """Write what is left of standard output and error; where that fails, drop it.
+    """Flush standard output and error; drop what cannot be written.
 
-    Python would try once more at its end, print the failure and change the exit code.
+    Otherwise Python would try again at exit, print the failure and change the exit code.
     """
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -54,7 +57,7 @@ def flush_streams() -> None:
 
 
 def download_bar(title: str) -> AbstractContextManager[None]:
-    """A bar that shows whatever is downloaded meanwhile."""
+    """Show a bar for downloads in the `with` block; rich's progress bars are loaded only here."""
     from impasto.cli import progress_bars
 
     return progress_bars.download_bar(title)

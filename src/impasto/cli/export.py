@@ -1,4 +1,4 @@
-"""The command that writes a painter as ONNX."""
+"""`impasto export`: a trained painter as an ONNX file."""
 
 from typing import Annotated
 
@@ -11,7 +11,10 @@ from impasto.cli.exit_codes import handle_errors
 @handle_errors
 def export(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="What `impasto train` wrote, or a painter that is shipped.")
+        str,
+        typer.Argument(
+            metavar="MODEL", help="A file that `impasto train` wrote, or the name of a bundled painter."
+        ),
     ],
     output: Annotated[
         str, typer.Option("-o", "--output", help="File to write. Default: MODEL.onnx, beside MODEL.")
@@ -20,7 +23,7 @@ def export(
         str,
         typer.Option(
             metavar="SHARES",
-            help="What each style has to say, as in 1,3; fixed in the file. Default: equally much.",
+            help="The weight of each style, such as 1,3; fixed in the file. Default: equal.",
         ),
     ] = "",
 ) -> None:

@@ -1,5 +1,6 @@
 """`impasto fast`: stylizing in one pass."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +9,7 @@ import typer
 from impasto.cli import console
 from impasto.cli.exit_codes import download_bar, handle_errors
 from impasto.cli.options import with_settings
-from impasto.cli.output import Output
+from impasto.cli.output import Output, with_output
 from impasto.errors import DeviceError, ImageError, SettingsError
 from impasto.settings.fast import FastSettings
 from impasto.storage.outputs import InputFile, OutputFile, check_outputs, make_folder
@@ -16,34 +17,29 @@ from impasto.storage.outputs import InputFile, OutputFile, check_outputs, make_f
 Masks = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="MASK", help="As of stylize: the photo's mask, then each painting's; once for each."
+        metavar="MASK", help="As in stylize: the photo's mask, then each painting's; repeat the option."
     ),
 ]
 
 
 @handle_errors
 @with_settings(FastSettings)
+@with_output("file or folder to write; default: CONTENT-STYLE.png here", fields=("bits", "quality"))
 def fast(
     content: Annotated[
         str, typer.Argument(metavar="CONTENT", help="The photograph to repaint, or a folder of them.")
     ],
     settings: FastSettings,
+    output: Output,
     style: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[STYLE]...", help="The painting; several are blended. None with --model."),
+        typer.Argument(metavar="[STYLE]...", help="The painting; several are blended. Omit with --model."),
     ] = None,
-    output: Annotated[
-        str,
-        typer.Option("-o", "--output", help="File to write, or folder. Default: CONTENT-STYLE.png, here."),
-    ] = "",
     regions: Masks = None,
-    bits: Annotated[int, typer.Option(help="Bits per channel: 8, or 16 for PNG and TIFF.")] = 8,
-    quality: Annotated[int, typer.Option(help="1 to 100, of JPEG, WebP and AVIF.", min=1, max=100)] = 92,
 ) -> None:
-    """Repaint CONTENT in one pass: any painting's style (AdaIN), or a trained painter's (--model)."""
+    """Repaint CONTENT in one pass, in any painting's style (AdaIN) or a trained painter's (--model)."""
     from impasto.cli.run_command import save
     from impasto.fast.stylizer import FastStylizer
-    from impasto.image.write import check_output
     from impasto.recipes.inputs import settings_files, source_files
 
     name = "-".join(Path(path).stem for path in style or [settings.model])
@@ -52,14 +48,14 @@ def fast(
         *source_files("the mask", *(regions or ())),
         *settings_files(settings),
     ]
-    pairs = _pairs(content, name, output, inputs)
+    pairs = _pairs(content, name, output.path, inputs)
     several = Path(content).is_dir()
     with download_bar("fetching VGG-19 and the decoder"):
         painter = FastStylizer(style or (), settings)
     if several:
         make_folder(Path(pairs[0][1]).parent)
     for _, path in pairs:
-        check_output(path, bits=bits, longest=settings.size or None)
+        replace(output, path=path).check_format(settings.size or None)
     failed = 0
     for photo, path in pairs:
         try:
@@ -70,7 +66,7 @@ def fast(
             console.error(str(error))
             failed += 1
             continue
-        save(painting, Output(path, bits, quality))
+        save(painting, replace(output, path=path))
         result = painting.manifest["result"]
         console.note(f"Painted {path} ({result['width']}×{result['height']}, {result['seconds']:.1f} s).")
     if failed:
@@ -79,7 +75,11 @@ def fast(
 
 
 def _pairs(content: str, name: str, output: str, inputs: list[InputFile]) -> list[tuple[str, str]]:
-    """Photographs, and where each painting goes, which is over none of the inputs."""
+    """The photographs, each with the path of its painting.
+
+    Raises:
+        SettingsError: a painting would overwrite an input, or lie among the photographs.
+    """
     from impasto.image.folders import picture_files
     from impasto.recipes.pairs import with_outputs
 
@@ -89,7 +89,9 @@ def _pairs(content: str, name: str, output: str, inputs: list[InputFile]) -> lis
         return [(content, output)]
     folder = Path(output or f"{Path(content).name}-{name}")
     if Path(content).resolve() == folder.resolve():
-        raise SettingsError(f"the paintings would go among the photos in '{content}'. Name another folder.")
+        raise SettingsError(
+            f"the paintings would be written among the photos in '{content}'. Name another folder with -o."
+        )
     photos = picture_files([content])
     named = [(photo, photo, f"{Path(photo).stem}-{name}.png") for photo in photos]
     pairs = with_outputs(named, folder, "png", inputs=inputs)

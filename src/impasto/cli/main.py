@@ -37,7 +37,7 @@ app.add_typer(reconstruct_app, name="reconstruct")
 
 
 def main() -> None:
-    """Entry point of the command."""
+    """Run the command; the entry point of the script `impasto`."""
     console.show_warnings()
     if sys.argv[1:] in ([], ["--help"]):
         # The first page at once: rich's help loads a Markdown parser, a third of the whole time.
@@ -50,8 +50,8 @@ def main() -> None:
     except ImportError as error:
         reason = (str(error).strip() or repr(error)).splitlines()[-1]  # NumPy's is a page
         console.error(
-            f"a part of Impasto could not be loaded ({reason}). Allow this process more memory, or install "
-            "Impasto anew."
+            f"a part of Impasto could not be loaded ({reason}). Give this process more memory, or reinstall "
+            "Impasto."
         )
         sys.exit(1)
     finally:
@@ -76,7 +76,7 @@ def _root(
 
 @handle_errors
 def doctor() -> None:
-    """Say what this machine has: versions, device, threads, bfloat16, cache, weights."""
+    """Report on this machine: versions, device, threads, bfloat16, cache, weights."""
     from impasto.recipes.doctor import machine_report
 
     console.table("", [(name, str(value)) for name, value in machine_report().items()])

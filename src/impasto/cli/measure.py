@@ -21,7 +21,7 @@ _ROWS = {
     "sifid": "SIFID, against the painting",
     "histogram": "colour histogram, against the painting's",
     "speckle": "speckle, in 1/255",
-    "crispness": "crispness; below 0.8: blurred",
+    "crispness": "crispness (below 0.8: blurred)",
 }
 
 
@@ -30,11 +30,11 @@ _ROWS = {
 def measure(
     photo: Annotated[str, typer.Argument(metavar="PHOTO", help="The photograph.")],
     painting: Annotated[str, typer.Argument(metavar="PAINTING", help="The painting.")],
-    out: Annotated[list[str], typer.Argument(metavar="OUT...", help="What was made of them.")],
+    out: Annotated[list[str], typer.Argument(metavar="OUT...", help="A picture made from the two.")],
     settings: MeasureSettings,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure OUT by networks and statistics that did not paint it: content, style, colours, speckle."""
+    """Measure the content, style, colours and speckle of OUT, with networks that did not paint it."""
     from impasto.recipes.measure import measure as compute
 
     with download_bar("fetching the judging networks"):

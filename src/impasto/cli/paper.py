@@ -1,4 +1,4 @@
-"""The paper's own commands: reconstructions, the literal loss, Figures 1 and 2, a layer's features."""
+"""The commands about the paper: reconstructions, the literal loss, Figures 1 and 2, a layer's features."""
 
 import dataclasses
 import json
@@ -11,7 +11,7 @@ from impasto.cli import console
 from impasto.cli.exit_codes import download_bar, handle_errors
 from impasto.cli.options import with_settings
 from impasto.cli.output import Output, with_output
-from impasto.cli.run_command import prepared_and_painted
+from impasto.cli.run_command import plan_and_paint
 from impasto.settings.paper import (
     FeaturesSettings,
     FigureSettings,
@@ -19,28 +19,27 @@ from impasto.settings.paper import (
     ReconstructContentSettings,
     ReconstructStyleSettings,
 )
-from impasto.storage.outputs import OutputFile, check_outputs
 
 reconstruct_app = typer.Typer(
-    help="What the network's layers keep of an image: its content, or its style.", no_args_is_help=True
+    help="Show what the network's layers keep of an image: its content, or its style.", no_args_is_help=True
 )
 
 
 @reconstruct_app.command("content")
 @handle_errors
 @with_settings(ReconstructContentSettings)
-@with_output("File to write. Default: IMAGE-LAYER.png, here.")
+@with_output("file to write; default: IMAGE-LAYER.png in the current folder")
 def reconstruct_content(
     image: Annotated[str, typer.Argument(metavar="IMAGE", help="The image to reconstruct.")],
     settings: ReconstructContentSettings,
     output: Output,
 ) -> None:
-    """From white noise, find the image that a layer cannot tell from IMAGE: what the layer keeps of it."""
+    """Turn white noise into an image with the same responses as IMAGE at one layer: what that layer keeps."""
     from impasto.recipes.inputs import settings_files, source_files
     from impasto.recipes.reconstruct import plan_content
 
     default = f"{Path(image).stem}-{settings.layer}.png"
-    prepared_and_painted(
+    plan_and_paint(
         lambda: plan_content(image, settings),
         output.named(default),
         [*source_files("the image", image), *settings_files(settings)],
@@ -51,7 +50,7 @@ def reconstruct_content(
 @reconstruct_app.command("style")
 @handle_errors
 @with_settings(ReconstructStyleSettings)
-@with_output("File to write. Default: IMAGE-texture.png, here.")
+@with_output("file to write; default: IMAGE-texture.png in the current folder")
 def reconstruct_style(
     image: Annotated[
         list[str], typer.Argument(metavar="IMAGE...", help="The painting or texture; several are blended.")
@@ -59,12 +58,12 @@ def reconstruct_style(
     settings: ReconstructStyleSettings,
     output: Output,
 ) -> None:
-    """From white noise, find an image with the style of IMAGE: a texture, of any size."""
+    """Turn white noise into an image with the style of IMAGE: a texture, of any size."""
     from impasto.recipes.inputs import settings_files, source_files
     from impasto.recipes.reconstruct import plan_style
 
     default = "-".join(Path(path).stem for path in image) + "-texture.png"
-    prepared_and_painted(
+    plan_and_paint(
         lambda: plan_style(image, settings),
         output.named(default),
         [*source_files("the style image", *image), *settings_files(settings)],
@@ -77,11 +76,11 @@ def reconstruct_style(
 def loss(
     content: Annotated[str, typer.Argument(metavar="CONTENT", help="The photograph.")],
     style: Annotated[str, typer.Argument(metavar="STYLE", help="The painting.")],
-    image: Annotated[str, typer.Argument(metavar="IMAGE", help="The image whose loss is wanted.")],
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help="The image to measure.")],
     settings: LossSettings,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Print every term of the paper's literal loss of IMAGE, at its own size."""
+    """Print every term of the paper's literal loss for IMAGE, at its own size."""
     from impasto.recipes.loss import paper_loss
 
     with download_bar("fetching VGG-19"):
@@ -103,48 +102,44 @@ def loss(
 
 @handle_errors
 @with_settings(FigureSettings)
+@with_output("file to write: PNG, PDF or SVG; default: figure-1.png or figure-2.png here", fields=())
 def figure(
     number: Annotated[int, typer.Argument(metavar="1|2", help="Which figure of the paper.", min=1, max=2)],
     content: Annotated[str, typer.Argument(metavar="CONTENT", help="The photograph.")],
     style: Annotated[str, typer.Argument(metavar="STYLE", help="The painting.")],
     settings: FigureSettings,
-    output: Annotated[
-        str,
-        typer.Option("-o", "--output", help="PNG, PDF or SVG. Default: figure-1.png or -2, here."),
-    ] = "",
-    panels: Annotated[str, typer.Option(help="A folder that keeps every panel.")] = "",
+    output: Output,
+    panels: Annotated[str, typer.Option(help="A folder in which every panel is saved.")] = "",
 ) -> None:
-    """Redo Figure 1 or 2 of the paper from your images; stopped, it goes on where it was."""
+    """Redo Figure 1 or 2 of the paper with your images; a second call goes on where the first stopped."""
     from impasto.cli.progress_bars import RunBar
     from impasto.recipes.figure import iter_figure
 
-    output = output or f"figure-{number}.png"
+    path = output.named(f"figure-{number}.png").path
     with download_bar("fetching VGG-19"), RunBar() as bar:
-        for progress in iter_figure(number, content, style, output, settings, panels=panels):
+        for progress in iter_figure(number, content, style, path, settings, panels=panels):
             bar.figure(progress)
-    console.note(f"Wrote {output}.")
+    console.note(f"Wrote {path}.")
 
 
 @handle_errors
 @with_settings(FeaturesSettings)
+@with_output("file to write; default: IMAGE-LAYER-features.png in the current folder", fields=())
 def features(
     image: Annotated[str, typer.Argument(metavar="IMAGE", help="The image to look at.")],
     settings: FeaturesSettings,
-    output: Annotated[
-        str, typer.Option("-o", "--output", help="File to write. Default: IMAGE-LAYER-features.png, here.")
-    ] = "",
+    output: Output,
 ) -> None:
     """Show what a layer's filters respond to, strongest first, or its Gram matrix."""
-    from impasto.image.write import check_output, write_picture
+    from impasto.image.write import write_picture
     from impasto.recipes.features import features as show
     from impasto.recipes.inputs import settings_files, source_files
 
     kind = "gram" if settings.gram else "features"
-    output = output or f"{Path(image).stem}-{settings.layer}-{kind}.png"
-    check_outputs([OutputFile("-o", output)], [*source_files("the image", image), *settings_files(settings)])
-    check_output(output)
+    output = output.named(f"{Path(image).stem}-{settings.layer}-{kind}.png")
+    output.check([*source_files("the image", image), *settings_files(settings)])
     with download_bar("fetching VGG-19"):
         sheet = show(image, settings)
-    write_picture(sheet.picture, output)
+    write_picture(sheet.picture, output.path)
     named = ", ".join(f"{c} ({s:.2f})" for c, s in zip(sheet.channels, sheet.mean_responses, strict=True))
-    console.note(f"Wrote {output}. Channels with their mean responses, across, then down: {named}.")
+    console.note(f"Wrote {output.path}. Channels and their mean responses, row by row: {named}.")

@@ -1,4 +1,4 @@
-"""Progress bars: of a download, a painting, a figure. Loaded only when one is needed: rich's are slow to."""
+"""Progress bars of downloads, paintings and figures. Imported only when needed: rich's bars load slowly."""
 
 import math
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def download_bar(title: str) -> Iterator[None]:
-    """A bar that appears when the first bytes of a download arrive."""
+    """Show a bar for downloads in the `with` block, from the first bytes on."""
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -58,7 +58,12 @@ def download_bar(title: str) -> Iterator[None]:
 
 
 class RunBar:
-    """One bar over a run, from its first step on: how far it is, and the facts of the newest step."""
+    """A bar for a whole run, shown from its first step on, with the facts of the newest step.
+
+    Args:
+        console: where it is drawn.
+        quiet: draw nothing; for all processes of a run but the first.
+    """
 
     def __init__(self, console: Console = err, *, quiet: bool = False) -> None:
         self.quiet = quiet
@@ -89,23 +94,23 @@ class RunBar:
             progress.panel - 1 + (fraction_done(step) if step else 1.0),
             progress.panels,
             f"panel {progress.panel}/{progress.panels}",
-            f"{progress.name} · {painting_facts(step)}" if step else f"{progress.name} was there",
+            f"{progress.name} · {painting_facts(step)}" if step else f"{progress.name} was finished before",
             step.note if step else "",
         )
 
     def training(self, progress: "TrainProgress") -> None:
-        """Show the newest step of a training."""
-        judged = "" if math.isnan(progress.held_out) else f" · photos not trained on {progress.held_out:.4g}"
+        """Show the newest training step."""
+        judged = "" if math.isnan(progress.held_out) else f" · held-out photos {progress.held_out:.4g}"
         facts = f"loss {progress.loss:.4g}{judged} · {format_duration(progress.eta)} left at most"
-        broken = f" · {progress.broken} broken" if progress.broken else ""
+        broken = f" · {progress.broken} unreadable" if progress.broken else ""
         self._show(
             progress.step, progress.steps, f"step {progress.step}/{progress.steps}", facts + broken, ""
         )
 
     def batch(self, progress: "BatchProgress") -> None:
-        """Show the newest step of a batch's newest picture, and say which are finished."""
+        """Show the newest step of a batch's newest picture, and a line for each finished one."""
         if self.task is None and progress.state != "painting":
-            return  # the weights may be yet to come, with a bar of their own
+            return  # the download of the weights may come next, and needs the terminal for its own bar
         step, name = progress.step, Path(progress.pair.output).name
         painting = step if progress.state == "painting" else None
         self._show(
@@ -130,12 +135,12 @@ class RunBar:
 
 
 def fraction_done(step: "Step") -> float:
-    """How much of a run is done, 0..1, as its clock has it."""
+    """The fraction of a run's time that has passed, 0..1, by its own estimate."""
     return step.seconds / (step.seconds + step.eta) if step.seconds + step.eta else 0.0
 
 
 def painting_facts(step: "Step") -> str:
-    """One line about a step."""
+    """A step's scale, count, loss, speed and remaining time, as one line."""
     rate = step.evaluations / step.seconds if step.seconds else 0.0
     return (
         f"scale {step.scale}/{step.scales} · step {step.step}/{step.steps} · loss {step.loss:.4g} · "

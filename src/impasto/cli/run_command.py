@@ -1,4 +1,4 @@
-"""Running a job in front of a person: bar, files on the way, Ctrl-C, errors, saving."""
+"""Running a plan for a person: progress bar, intermediate files, Ctrl-C, errors, saving."""
 
 import os
 import signal
@@ -12,7 +12,6 @@ import typer
 from impasto.cli import console
 from impasto.cli.exit_codes import download_bar
 from impasto.cli.output import Output
-from impasto.cli.progress_bars import RunBar
 from impasto.cli.run_files import RunFiles
 from impasto.errors import INTERRUPTED, ImpastoError
 from impasto.storage.outputs import InputFile
@@ -25,24 +24,28 @@ if TYPE_CHECKING:
     from impasto.run.steering import Steering
 
 
-def prepared_and_painted(
-    prepare: "Callable[[], RunPlan]",
+def plan_and_paint(
+    make_plan: "Callable[[], RunPlan]",
     output: Output,
     inputs: Sequence[InputFile],
     longest: int | None = None,
 ) -> None:
-    """Check the output, prepare the job with a bar for the download, run it with one for the painting.
+    """Check the output, make the plan under a download bar, and run it under a progress bar.
 
     Args:
-        inputs: every file that is read.
-        longest: side of the picture in pixels, if it is known.
+        make_plan: makes the plan, and downloads weights if they are missing.
+        output: the files to write.
+        inputs: every file that the command reads.
+        longest: longest side of the picture in pixels, if known.
+    Raises:
+        ImpastoError: the output, an input or a setting cannot be used.
     """
     from impasto.system.distributed import join_process_group
 
     output.check(inputs, longest)
     join_process_group()
     with download_bar("fetching VGG-19"):
-        plan = prepare()
+        plan = make_plan()
     paint(plan, output)
 
 
@@ -52,11 +55,12 @@ def paint(
     snapshot: "Snapshot | None" = None,
     steering: "Steering | None" = None,
 ) -> None:
-    """Run a job under a progress bar and save it; Ctrl-C saves what there is and exits with 130.
+    """Run a plan under a progress bar and save the painting.
 
-    So does an error, which then goes on. Of several processes that work on one picture, the first shows and
-    saves.
+    Ctrl-C saves the picture so far and exits with 130. An error saves it too, and is then raised. If several
+    processes share the picture, the first one shows the bar and saves.
     """
+    from impasto.cli.progress_bars import RunBar
     from impasto.run.loop import iter_run
     from impasto.system.distributed import rank, world_size
 
@@ -80,7 +84,7 @@ def paint(
                 _salvage(plan, last, output, files)
             raise
     if stopped and (last is None or world_size() > 1):
-        console.note("Stopped; nothing new was written." + _way_on(output))
+        console.note("Stopped; nothing new was written." + _resume_hint(output))
         raise typer.Exit(INTERRUPTED)
     assert last is not None, "every run has a first step"
     if stopped:
@@ -95,10 +99,10 @@ def paint(
 
 @contextmanager
 def _remembered_interrupts() -> Iterator[Callable[[], bool]]:
-    """Gives a function that says whether Ctrl-C was pressed.
+    """Yield a function that tells whether Ctrl-C was pressed.
 
-    It raises KeyboardInterrupt as always. But one that is raised in a callback from C (libvips calls some
-    while a preview is written) is printed and lost, and the run would go on.
+    Ctrl-C still raises KeyboardInterrupt. But if the exception is raised in a callback from C (libvips makes
+    some while it writes a preview), Python prints it and drops it, and the run would go on.
     """
     signals: list[int] = []
 
@@ -106,7 +110,7 @@ def _remembered_interrupts() -> Iterator[Callable[[], bool]]:
         signals.append(number)
         raise KeyboardInterrupt
 
-    # Only the main thread may, and a process started in the background ignores Ctrl-C on purpose.
+    # Only the main thread may set a handler, and a background process ignores Ctrl-C on purpose.
     main = threading.current_thread() is threading.main_thread()
     if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield lambda: False
@@ -119,7 +123,11 @@ def _remembered_interrupts() -> Iterator[Callable[[], bool]]:
 
 
 def save(painting: "Painting", output: Output) -> None:
-    """Save; if the place has gone bad since it was checked, save elsewhere and say where: nothing is lost."""
+    """Save the painting; if its file can no longer be written, save it elsewhere and name that file.
+
+    Raises:
+        ImageError: naming the file that holds the painting instead.
+    """
     from impasto.storage.rescue import save_or_rescue
 
     save_or_rescue(
@@ -131,7 +139,7 @@ def save(painting: "Painting", output: Output) -> None:
 
 
 def _salvage(plan: "RunPlan", last: "Progress", output: Output, files: RunFiles) -> None:
-    """Save what was painted before an error ended the run; whatever goes wrong here is only warned of."""
+    """Save the picture so far after an error; failures here are only warnings."""
     try:
         files.checkpoint(last)
         painting = last.painting()
@@ -139,16 +147,16 @@ def _salvage(plan: "RunPlan", last: "Progress", output: Output, files: RunFiles)
     except ImpastoError as error:
         console.warning(str(error))
     except Exception as error:  # noqa: BLE001 - the error that ended the run is the one to show
-        console.warning(f"what was painted so far could not be saved ({error!r}).")
+        console.warning(f"the picture so far could not be saved ({error!r}).")
     else:
-        console.note(f"Ended by an error; saved what there is in {output.path}.{_way_on(output)}")
+        console.note(f"Ended by an error; the picture so far is in {output.path}.{_resume_hint(output)}")
 
 
 def _report(result: "dict[str, Any]", output: Output, stopped: bool) -> None:
     console.note(
-        f"{'Stopped; saved what there is in' if stopped else 'Painted'} {output.path} "
+        f"{'Stopped; the picture so far is in' if stopped else 'Painted'} {output.path} "
         f"({result['width']}×{result['height']}, {result['evaluations']} evaluations, "
-        f"{result['seconds']:.0f} s)." + (_way_on(output) if stopped else "")
+        f"{result['seconds']:.0f} s)." + (_resume_hint(output) if stopped else "")
     )
     if "relative_error" in result:
         console.note(
@@ -156,6 +164,6 @@ def _report(result: "dict[str, Any]", output: Output, stopped: bool) -> None:
         )
 
 
-def _way_on(output: Output) -> str:
-    there = output.checkpoint and os.path.isfile(output.checkpoint)
-    return f" Go on with: impasto resume {output.checkpoint}" if there else ""
+def _resume_hint(output: Output) -> str:
+    exists = output.checkpoint and os.path.isfile(output.checkpoint)
+    return f" Go on with: impasto resume {output.checkpoint}" if exists else ""

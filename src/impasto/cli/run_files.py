@@ -1,4 +1,4 @@
-"""What a run writes before its end: the trace, previews, checkpoints."""
+"""The files that a run writes before its end: trace, previews, checkpoints."""
 
 import json
 import os
@@ -18,22 +18,23 @@ if TYPE_CHECKING:
 
 
 class Attempts:
-    """Writes that may fail, as the work goes on and they are tried again: only the first failure is told."""
+    """Writes that may fail, because they are tried again later; only the first failure is reported."""
 
     def __init__(self) -> None:
         self._failing: set[str] = set()
 
     def write(self, what: str, write: Callable[[], None]) -> None:
-        """Write, or warn.
+        """Write a file; warn if that fails for the first time since it last worked.
 
         Args:
-            what: a name for the file; its failures are told once until it is written again.
+            what: a name for the file, such as "the trace".
+            write: does it.
         """
         try:
             write()
         except (ImageError, CheckpointError, WeightsError, OSError) as error:
             if what not in self._failing:
-                console.warning(f"{error} The work goes on, and {what} will be tried again.")
+                console.warning(f"{error} The run goes on, and will try to write {what} again.")
             self._failing.add(what)
             return
         if what in self._failing:
@@ -42,18 +43,23 @@ class Attempts:
 
 
 class RunFiles:
-    """The files that a run writes on the way, wanted or not."""
+    """Writes the trace, previews and checkpoints of a run, as far as `output` asks for them.
+
+    Args:
+        plan: the run.
+        output: which files, and how often.
+    """
 
     def __init__(self, plan: "RunPlan", output: Output) -> None:
-        self.job, self.output = plan, output
+        self.plan, self.output = plan, output
         self._attempts = Attempts()
-        self._rows: list[str] = []  # of the trace, that are not written yet
+        self._rows: list[str] = []  # lines of the trace that are not in the file yet
 
     def begin(self) -> None:
-        """Write a first checkpoint and an empty trace: a place that is bad already is an error.
+        """Write a first checkpoint and an empty trace, so that an unwritable place is an error at once.
 
         Raises:
-            CheckpointError, ImageError: they cannot be written.
+            CheckpointError, ImageError: a file cannot be written.
         """
         from impasto.system.distributed import rank
 
@@ -67,10 +73,11 @@ class RunFiles:
                 raise self._trace_error(error) from error
 
     def after(self, step: "Progress", count: int) -> None:
-        """Write what is due after a step; what cannot be written is warned of, and the run goes on.
+        """Write the files that are due after a step; a failure is a warning, and the run goes on.
 
         Args:
-            count: steps in this run of the command so far.
+            step: the newest step.
+            count: steps since this command started, which is not the run's own count after a resume.
         """
         from impasto.system.distributed import rank
 
@@ -79,7 +86,7 @@ class RunFiles:
             self._rows.append(_row(step))
             self._attempts.write("the trace", self._write_rows)
         if output.preview_every and count % output.preview_every == 0:
-            painting = step.painting()  # together with the other processes
+            painting = step.painting()  # every process must take part: it gathers the bands
             if rank() == 0:
                 options = {"bits": output.bits, "quality": output.quality}
                 self._attempts.write("the preview", lambda: painting.save(output.path, **options))
@@ -87,15 +94,15 @@ class RunFiles:
             self.checkpoint(step)
 
     def checkpoint(self, step: "Progress") -> None:
-        """Write a checkpoint, if they are wanted; a failure is warned of."""
+        """Write a checkpoint if there is a file for it; a failure is a warning."""
         if self.output.checkpoint:
             self._attempts.write("the checkpoint", lambda: self._checkpoint(step))
 
     def _checkpoint(self, step: "Progress | None") -> None:
-        """Write a checkpoint; None is a run that has not begun."""
+        """Write a checkpoint; None: before the first step."""
         from impasto.run import checkpoint
 
-        manifest = step.manifest if step else self.job.manifest
+        manifest = step.manifest if step else self.plan.manifest
         inputs = {
             role: {**entry, "path": os.path.abspath(entry["path"])}
             if entry["sha256"] and not entry["path"].startswith(AUTO)
@@ -109,11 +116,11 @@ class RunFiles:
             "manifest": {**manifest, "settings": settings, "inputs": inputs},
             "output": {**asdict(self.output), "path": os.path.abspath(self.output.path)},
         }
-        snapshot = step.snapshot() if step else checkpoint.Snapshot(layouts=self.job.layouts)
+        snapshot = step.snapshot() if step else checkpoint.Snapshot(layouts=self.plan.layouts)
         checkpoint.save(self.output.checkpoint, snapshot, facts)
 
     def _write_rows(self) -> None:
-        """Add the rows that are not in the file yet, all of them or none."""
+        """Append the new rows to the file, all of them or none."""
         data = "".join(self._rows).encode()
         try:
             with open(self.output.trace, "ab", buffering=0) as file:
@@ -122,7 +129,7 @@ class RunFiles:
                     while data:
                         data = data[file.write(data) :]
                 except OSError:
-                    with suppress(OSError):  # half a row would spoil the next; a pipe cannot take it back
+                    with suppress(OSError):  # half a row would spoil the next; a pipe cannot be truncated
                         file.truncate(before)
                     raise
         except OSError as error:
@@ -134,7 +141,7 @@ class RunFiles:
 
 
 def _row(step: "Progress") -> str:
-    """A line of JSON: one step's facts."""
+    """One step as a line of JSON."""
     facts = {
         "scale": step.scale,
         "scales": step.scales,

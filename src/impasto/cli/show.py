@@ -1,4 +1,4 @@
-"""The command that shows what a painting says of itself."""
+"""`impasto show`: how a painting was made, from the manifest in its file."""
 
 import json
 from typing import Annotated, Any
@@ -13,11 +13,11 @@ from impasto.cli.exit_codes import handle_errors
 def show(
     picture: Annotated[str, typer.Argument(metavar="PICTURE", help="A picture that Impasto painted.")],
     curves: Annotated[
-        str, typer.Option(metavar="FILE", help="Draw the losses, step by step: PNG, PDF or SVG.")
+        str, typer.Option(metavar="FILE", help="Plot the losses of every step: PNG, PDF or SVG.")
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole manifest as JSON.")] = False,
 ) -> None:
-    """Say how PICTURE was painted, from the manifest inside it."""
+    """Show how PICTURE was painted, from the manifest in its file."""
     from impasto.recipes.show import loss_curves, manifest
 
     contents = manifest(picture)

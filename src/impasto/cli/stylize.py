@@ -1,4 +1,4 @@
-"""`impasto stylize`, and what belongs to it: plan, rerun, resume."""
+"""`impasto stylize` and the commands that belong to it: plan, rerun, resume."""
 
 import dataclasses
 import json
@@ -11,31 +11,32 @@ from impasto.cli import console
 from impasto.cli.exit_codes import download_bar, handle_errors
 from impasto.cli.options import with_settings
 from impasto.cli.output import Output, with_output
-from impasto.cli.run_command import prepared_and_painted
+from impasto.cli.run_command import plan_and_paint
 from impasto.settings.stylize import StylizeSettings
 
 Masks = Annotated[
     list[str] | None,
     typer.Option(
         metavar="MASK",
-        help="A mask of the photo, then, if they are not used whole, one of each painting: once for each. "
-        "Areas of one colour take their style from areas of the same colour. auto:subject instead: "
-        "the first painting for the photo's subject, the second for the rest.",
+        help="A mask of the photo, then, optionally, one of each painting; repeat the option. An area takes "
+        "its style from areas of the same colour. Or auto:subject: the first painting for the photo's "
+        "subject, the second for the rest.",
     ),
 ]
 Moved = Annotated[
-    list[str] | None, typer.Option(metavar="MASK", help="Where the masks are now; once for each, in order.")
+    list[str] | None,
+    typer.Option(metavar="MASK", help="Where the masks are now; repeat the option, in the same order."),
 ]
 
 
 @handle_errors
 @with_settings(StylizeSettings, presets=True)
-@with_output("File to write; its extension says the format. Default: CONTENT-STYLE.png, here.")
+@with_output("file to write; its extension sets the format; default: CONTENT-STYLE.png here")
 def stylize(
     content: Annotated[str, typer.Argument(metavar="CONTENT", help="The photograph to repaint.")],
     style: Annotated[
         list[str],
-        typer.Argument(metavar="STYLE...", help="The painting to take the style from; several are blended."),
+        typer.Argument(metavar="STYLE...", help="The painting whose style to use; several are blended."),
     ],
     settings: StylizeSettings,
     output: Output,
@@ -47,7 +48,7 @@ def stylize(
 
     default = "-".join(Path(path).stem for path in (content, *style))
     default += "-preview.png" if settings.preview else ".png"
-    prepared_and_painted(
+    plan_and_paint(
         lambda: plan_stylize(content, style, settings, regions=regions or ()),
         output.named(default),
         [
@@ -61,18 +62,18 @@ def stylize(
 
 
 @handle_errors
-@with_output("File to write. Default: PICTURE-rerun beside it.")
+@with_output("file to write; default: PICTURE-rerun, beside PICTURE")
 def rerun(
     picture: Annotated[str, typer.Argument(metavar="PICTURE", help="A picture that Impasto painted.")],
     output: Output,
     content: Annotated[str, typer.Option(help="Where the content image is now.")] = "",
     style: Annotated[
-        list[str] | None, typer.Option(help="Where the style image is now; once for each if several.")
+        list[str] | None, typer.Option(help="Where the style image is now; repeat for several.")
     ] = None,
     regions: Moved = None,
     weights: Annotated[str, typer.Option(help="Where the network's weights are now.")] = "",
 ) -> None:
-    """Paint PICTURE again from the manifest inside it; the same machine gives the same pixels."""
+    """Paint PICTURE again from the manifest in its file; the same machine gives the same pixels."""
     from impasto.cli.run_command import paint, save
     from impasto.recipes.inputs import manifest_files, settings_files, source_files
     from impasto.recipes.rerun import plan_rerun, rerun_fast
@@ -104,21 +105,26 @@ def rerun(
 
 @handle_errors
 def resume(
-    checkpoint: Annotated[str, typer.Argument(metavar="CHECKPOINT", help="What --checkpoint wrote.")],
+    checkpoint: Annotated[
+        str, typer.Argument(metavar="CHECKPOINT", help="The file that --checkpoint wrote.")
+    ],
     output: Annotated[
-        str, typer.Option("-o", "--output", help="File to write. Default: what the run was to write.")
+        str,
+        typer.Option(
+            "-o", "--output", help="File to write. Default: the file that the run was started with."
+        ),
     ] = "",
     content: Annotated[str, typer.Option(help="Where the content image is now.")] = "",
     style: Annotated[
-        list[str] | None, typer.Option(help="Where the style image is now; once for each if several.")
+        list[str] | None, typer.Option(help="Where the style image is now; repeat for several.")
     ] = None,
     regions: Moved = None,
     weights: Annotated[str, typer.Option(help="Where the network's weights are now.")] = "",
     changed: Annotated[
-        bool, typer.Option("--changed", help="Go on although a picture or the weights have changed.")
+        bool, typer.Option("--changed", help="Go on even if a picture or the weights have changed.")
     ] = False,
 ) -> None:
-    """Go on with a run that was stopped, from its CHECKPOINT; the pixels are those of a run that was not."""
+    """Go on with a stopped run from its CHECKPOINT; the pixels are those of an uninterrupted run."""
     from impasto.cli.run_command import paint
     from impasto.recipes.inputs import manifest_files, settings_files
     from impasto.recipes.rerun import plan_resume
@@ -153,10 +159,13 @@ def plan(
     regions: Masks = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     again: Annotated[
-        bool, typer.Option("--again", help="Measure this machine's speed again; it is remembered.")
+        bool,
+        typer.Option(
+            "--again", help="Measure this machine's speed again instead of using the stored figure."
+        ),
     ] = False,
 ) -> None:
-    """Say how much memory and time `stylize` would take here, and in which layout it would fit."""
+    """Estimate the memory and time that `stylize` needs on this machine, and the layout it would use."""
     from impasto.formatting import format_bytes, format_duration
     from impasto.recipes.stylize import plan_stylize
     from impasto.run.estimate import estimate
@@ -172,14 +181,14 @@ def plan(
         for stage in plan.stages
     ]
     rows += [
-        ("memory", format_bytes(needs.bytes), f"of {format_bytes(needs.limit)} that may be used"),
+        ("memory", format_bytes(needs.bytes), f"of {format_bytes(needs.limit)} available"),
         ("time", format_duration(needs.seconds), "if no scale ends early"),
-        *([("budget", format_duration(plan.budget), "as many steps as fit into it")] if plan.budget else []),
+        *([("budget", format_duration(plan.budget), "takes as many steps as fit")] if plan.budget else []),
     ]
     if match := plan.manifest.get("matching"):
         rows.append(
             ("regions", "none" if match["doubts"] else str(match["clusters"]), match["doubts"] or "match")
         )
     if needs.disk:
-        rows.append(("disk", format_bytes(needs.disk), "for the time of the run"))
+        rows.append(("disk", format_bytes(needs.disk), "during the run"))
     console.table("", rows)

@@ -26,24 +26,29 @@ if TYPE_CHECKING:
 def train(
     style: Annotated[
         list[str],
-        typer.Argument(metavar="STYLE...", help="The painting; several become one painter's styles."),
+        typer.Argument(metavar="STYLE...", help="The painting; several make a painter of several styles."),
     ],
     settings: TrainSettings,
-    images: Annotated[str, typer.Option(metavar="FOLDER", help="Photographs to train on; some hundreds do.")],
+    images: Annotated[
+        str, typer.Option(metavar="FOLDER", help="Photographs to train on; a few hundred are enough.")
+    ],
     output: Annotated[
-        str, typer.Option("-o", "--output", help="File of the painter. Default: STYLE.safetensors, here.")
+        str, typer.Option("-o", "--output", help="The painter's file. Default: STYLE.safetensors here.")
     ] = "",
     preview: Annotated[
-        str, typer.Option(metavar="FILE", help="A picture of photos and what becomes of them, at every look.")
+        str, typer.Option(metavar="FILE", help="A picture of repainted photos, updated at every evaluation.")
     ] = "",
     checkpoint: Annotated[
-        str, typer.Option(metavar="FILE", help="At every look, all that is needed to go on after a stop.")
+        str, typer.Option(metavar="FILE", help="A file to resume from, updated at every evaluation.")
     ] = "",
     resume: Annotated[
-        str, typer.Option(metavar="FILE", help="Go on from such a file; the painter comes out the same.")
+        str,
+        typer.Option(
+            metavar="FILE", help="Go on from a checkpoint; the painter is the same as without a stop."
+        ),
     ] = "",
 ) -> None:
-    """Train a painter that paints in the style of STYLE in one pass (impasto fast --model FILE)."""
+    """Train a network that paints in the style of STYLE in one pass (impasto fast --model FILE)."""
     from impasto.cli.progress_bars import RunBar
     from impasto.recipes.train import iter_train
     from impasto.system.distributed import join_process_group, rank
@@ -75,13 +80,17 @@ def train(
     files.finish(last)
     _report(last, files.output, stopped)
     if stopped:
-        console.note(f"Go on with: --resume {checkpoint}" if checkpoint else "There is no --checkpoint.")
+        console.note(
+            f"Go on with: --resume {checkpoint}"
+            if checkpoint
+            else "It cannot go on later, because there is no --checkpoint."
+        )
         raise typer.Exit(INTERRUPTED)
 
 
 @contextmanager
 def _between_steps() -> Iterator[list[int]]:
-    """Ctrl-C waits for the end of the step, so that what is saved is whole; a second one does not wait."""
+    """Let the first Ctrl-C wait for the end of a step, so that saved files are whole; the second does not."""
     requests: list[int] = []
 
     def stop(number: int, _: object) -> None:
@@ -98,7 +107,7 @@ def _between_steps() -> Iterator[list[int]]:
 
 @dataclass(frozen=True)
 class _TrainFiles:
-    """What a training writes: the painter, a picture of what it can do, all that is needed to go on."""
+    """The files that training writes: the painter, a preview, and a checkpoint."""
 
     output: str
     preview: str
@@ -106,7 +115,11 @@ class _TrainFiles:
     attempts: Attempts = field(default_factory=Attempts)
 
     def check(self, style: list[str], images: str, resume: str, settings: TrainSettings) -> None:
-        """Refuse, before anything is computed, files that would destroy something or cannot be written."""
+        """Refuse, before the training, files that would overwrite an input or cannot be written.
+
+        Raises:
+            ImageError, SettingsError: which file, why, and what to do.
+        """
         from impasto.fast.training_photos import pictures_in
         from impasto.image.write import check_output
         from impasto.recipes.inputs import settings_files, source_files
@@ -127,8 +140,8 @@ class _TrainFiles:
         check_outputs(outputs, inputs)
         if self.preview and Path(self.preview).resolve().is_relative_to(Path(images).resolve()):
             raise SettingsError(
-                f"--preview '{self.preview}' would go among the photos in '{images}', and be taken for one "
-                "of them the next time. Choose another folder for it."
+                f"--preview '{self.preview}' would lie among the photos in '{images}', and the next training "
+                "would use it as one. Choose another folder for it."
             )
         for path in filter(None, (self.output, self.checkpoint)):
             check_writable(path)
@@ -136,15 +149,15 @@ class _TrainFiles:
             check_output(self.preview)
 
     def write(self, progress: "TrainProgress") -> None:
-        """Write all of them; what cannot be written is warned of, and tried again at the next look."""
+        """Write all files; after a failure, warn and try again at the next evaluation."""
         self.attempts.write("the painter", lambda: progress.model().save(self.output))
         self._write_others(progress)
 
     def finish(self, last: "TrainProgress") -> None:
-        """Write all of them; the painter elsewhere, if its place has gone bad.
+        """Write all files; save the painter elsewhere if its own place cannot be written.
 
         Raises:
-            WeightsError: saying where the painter is instead.
+            WeightsError: naming the file that holds the painter instead.
         """
         from impasto.storage.rescue import save_or_rescue
 
@@ -152,7 +165,7 @@ class _TrainFiles:
         save_or_rescue(last.model().save, self.output, what="painter")
 
     def salvage(self, last: "TrainProgress") -> None:
-        """Save the painter so far when an error ends the training."""
+        """Save the current painter when an error ends the training."""
         from impasto.storage.rescue import save_or_rescue
 
         try:
@@ -160,7 +173,7 @@ class _TrainFiles:
         except Exception as error:  # noqa: BLE001 - the error that ended the training is the one to show
             console.warning(str(error))
         else:
-            console.note(f"Ended by an error; the painter so far is in {self.output}.")
+            console.note(f"Ended by an error; the current painter is in {self.output}.")
 
     def _write_others(self, progress: "TrainProgress") -> None:
         if self.preview:
@@ -178,8 +191,8 @@ def _write_preview(progress: "TrainProgress", path: str) -> None:
 
 def _report(last: "TrainProgress", output: str, stopped: bool) -> None:
     if last.broken:
-        console.note(f"{last.broken} of the photos are broken and were passed over.")
+        console.note(f"{last.broken} of the photos could not be read and were skipped.")
     console.note(
-        f"{'Stopped; the painter so far is in' if stopped else 'Trained'} {output} ({last.step} steps, "
+        f"{'Stopped; the current painter is in' if stopped else 'Trained'} {output} ({last.step} steps, "
         f"{last.seconds:.0f} s, loss {last.loss:.3g}). Paint with: impasto fast PHOTO --model {output}"
     )

@@ -1,4 +1,4 @@
-"""The command that opens the studio."""
+"""`impasto web`: the studio in a browser."""
 
 import os
 import subprocess
@@ -11,6 +11,7 @@ import typer
 from impasto.cli import console
 from impasto.cli.exit_codes import handle_errors
 from impasto.errors import SettingsError
+from impasto.settings.base import WEIGHTS_HELP
 from impasto.settings.parsing import parse_bytes
 from impasto.studio.messages import Limits
 
@@ -18,44 +19,42 @@ from impasto.studio.messages import Limits
 @handle_errors
 def web(
     host: Annotated[
-        str, typer.Option(help="Where to listen; 0.0.0.0: for other machines as well.")
+        str, typer.Option(help="Address to listen on; 0.0.0.0: open to other machines.")
     ] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="The port, or the next free one; 0: any that is free.")
+        int, typer.Option(min=0, max=65535, help="Port; if taken, the next free one. 0: any free port.")
     ] = 7860,
     name: Annotated[
         list[str] | None,
-        typer.Option("--name", help="A name under which other machines reach it; once for each."),
+        typer.Option("--name", help="A host name that other machines use for it; may be repeated."),
     ] = None,
     device: Annotated[
         list[str] | None,
-        typer.Option(help="Where to compute; once for each of several, which paint at the same time."),
+        typer.Option(help="Where to compute; repeat it to paint on several devices at once."),
     ] = None,
-    weights: Annotated[str, typer.Option(help="A file with the network's weights; default: the cache.")] = "",
+    weights: Annotated[str, typer.Option(help=f"{WEIGHTS_HELP.capitalize()}.")] = "",
     threads: Annotated[
-        int, typer.Option(min=0, max=4096, help="Processor threads of each device; 0: one per core.")
+        int, typer.Option(min=0, max=4096, help="Processor threads per device; 0: one per core.")
     ] = 0,
     memory: Annotated[str, typer.Option(help="The most memory that a painting may use, such as 8GB.")] = "",
     longest: Annotated[
-        int, typer.Option(min=64, help="Long side of what may be painted, in px.")
+        int, typer.Option(min=64, help="Largest long side of a painting, in px.")
     ] = Limits.size,
-    upload: Annotated[str, typer.Option(help="The largest file that may be uploaded.")] = "64MB",
-    waiting: Annotated[
-        int, typer.Option(min=1, help="How many pictures may wait in the queue.")
-    ] = Limits.waiting,
-    browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
+    upload: Annotated[str, typer.Option(help="Largest file that may be uploaded.")] = "64MB",
+    waiting: Annotated[int, typer.Option(min=1, help="Longest queue of waiting pictures.")] = Limits.waiting,
+    browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
 ) -> None:
-    """Open the studio: a page to paint in, here or for your network."""
+    """Open the studio, a page to paint on, for this machine or your network."""
     try:
         from impasto.web.server import serve
     except ModuleNotFoundError as error:
         raise SettingsError(
-            f"the studio needs {error.name}, which is not installed. Use pip install 'impasto[web]'."
+            f"the studio needs {error.name}, which is not installed. Run: pip install 'impasto[web]'"
         ) from error
     from impasto.studio.job_queue import JobQueue
 
     if not weights:
-        _fetch_what_is_missing()
+        _fetch_missing_weights()
     limits = Limits(upload=parse_bytes(upload), size=longest, waiting=waiting)
     common = {"weights": weights, "threads": threads, "memory": memory}
 
@@ -67,8 +66,11 @@ def web(
     serve(JobQueue(device or ["auto"], common, limits), host, port, tuple(name or ()), on_ready=ready)
 
 
-def _fetch_what_is_missing() -> None:
-    """The network's weights, with a bar, before anybody waits; in a process of its own, which loads torch."""
+def _fetch_missing_weights() -> None:
+    """Fetch missing weights, with a bar, before the page opens.
+
+    A process of its own does it, because it loads torch, which the server never needs.
+    """
     from impasto.network.weight_records import RECORDS, cache_folder
 
     missing = [

@@ -1,4 +1,4 @@
-"""`impasto weights`: list, fetch, verify."""
+"""`impasto weights`: list, fetch and verify the networks' weights."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from impasto.network.weight_records import ArchiveRecord
     from impasto.network.weights import WeightStatus
 
-weights_app = typer.Typer(help="The network's weights: list, fetch, verify.", no_args_is_help=True)
+weights_app = typer.Typer(help="List, fetch or verify the networks' weights.", no_args_is_help=True)
 
 
 @weights_app.command("list")
@@ -30,10 +30,12 @@ def weights_list() -> None:
 def weights_fetch(
     name: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME]...", help="Which, as listed. Default: all that painting needs."),
+        typer.Argument(
+            metavar="[NAME]...", help="Names as listed. Default: all weights that painting needs."
+        ),
     ] = None,
 ) -> None:
-    """Fetch the weights into the cache, unless good ones are there."""
+    """Fetch weights into the cache, unless intact copies are there."""
     from impasto.network.weights import MASK_RECORDS, MEASURE_RECORDS, RECORDS, fetch
 
     known = {**RECORDS, **MEASURE_RECORDS, **MASK_RECORDS}
@@ -48,7 +50,7 @@ def weights_fetch(
 @weights_app.command("verify")
 @handle_errors
 def weights_verify() -> None:
-    """Check the bytes of the weights in the cache; exit 1 if any are damaged, or needed and absent."""
+    """Verify the weights in the cache; exit with 1 if any are damaged, or needed for painting and absent."""
     from impasto.network.weights import MASK_RECORDS, MEASURE_RECORDS, RECORDS
 
     statuses = _statuses([*RECORDS.values(), *MEASURE_RECORDS.values(), *MASK_RECORDS.values()])
@@ -57,7 +59,7 @@ def weights_verify() -> None:
 
 
 def _statuses(records: "Iterable[ArchiveRecord]") -> "list[WeightStatus]":
-    """What the cache holds of these records, which is also shown."""
+    """Print which of these weights the cache holds, and return the same."""
     from impasto.network.weights import verify
 
     statuses = verify(records)

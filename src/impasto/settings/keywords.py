@@ -5,7 +5,7 @@ The types say to editors and mypy what the settings classes say; a test holds th
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 from typing import TypedDict, TypeVar
 
@@ -23,6 +23,7 @@ from impasto.choices import (
     StyleLoss,
 )
 from impasto.errors import SettingsError
+from impasto.settings.options import options_of
 
 _Settings = TypeVar("_Settings")
 
@@ -47,7 +48,7 @@ def with_options(
         SettingsError: a keyword that is no setting, naming the nearest; both settings and a preset; a value
             that the class refuses.
     """
-    known = [field.name for field in fields(settings_class)]  # type: ignore[arg-type]
+    known = [option.name for option in options_of(settings_class)]
     for name in options:
         if name not in known:
             raise SettingsError(_unknown(settings_class, name, [*known, *parameters]))
@@ -66,9 +67,7 @@ def with_options(
 
 def _unknown(settings_class: type, name: str, known: Sequence[str]) -> str:
     """The message about a keyword that there is not."""
-    aliases = {
-        field.metadata["alias"]: field.name for field in fields(settings_class) if field.metadata.get("alias")
-    }
+    aliases = {option.alias: option.name for option in options_of(settings_class) if option.alias}
     near = [aliases[name]] if name in aliases else difflib.get_close_matches(name, known, n=1)
     advice = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(known)}."
     return f"{name!r} is no keyword here, and no field of {settings_class.__name__}. {advice}"

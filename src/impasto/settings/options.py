@@ -10,96 +10,166 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 from impasto.errors import SettingsError
 from impasto.settings.parsing import parse_layer_weights
 
+_LAYERS = Mapping[str, float]
 
-def option(
-    default: Any,
-    help: str,
-    *,
-    unit: str = "",
-    low: float | None = None,
-    high: float | None = None,
-    advanced: bool = False,
-    alias: str = "",
-    label: str = "",
-    machine_only: bool = False,
-) -> Any:
-    """A settings field: its default, what it does, and what is allowed.
+# The Python types that a setting of each type accepts, and what an error calls them.
+_ACCEPTED: dict[Any, tuple[tuple[type, ...], str]] = {
+    bool: ((bool,), "true or false"),
+    int: ((int,), "a whole number"),
+    float: ((int, float), "a number"),
+    str: ((str,), "text"),
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Option:
+    """A setting, as the command, the page, the keywords and the documentation read it.
+
+    Attributes:
+        name: the field's name.
+        type: bool, int, float, str, a `Literal` of choices, or `Mapping[str, float]` for layers with weights.
+        default: the value if the setting is omitted; None: other settings decide.
+        help: one line in plain words, without a capital and a full stop.
+        unit: what a number counts.
+        low, high: bounds, both included; None: no bound.
+        advanced: whether a first-time user may ignore it.
+        alias: another name for the command's option, taken from other tools.
+        label: the name on the page; if omitted, the field's name.
+        machine_only: whether it concerns this machine or names its files; the page may not set it then.
+    """
+
+    name: str = ""
+    type: Any = str
+    default: Any
+    help: str
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+    advanced: bool = False
+    alias: str = ""
+    label: str = ""
+    machine_only: bool = False
+
+    @property
+    def is_layers(self) -> bool:
+        """Whether a value is a mapping of layers to weights, which people type as text."""
+        return bool(self.type == _LAYERS)
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The only values allowed; empty if the setting is not a choice."""
+        return get_args(self.type) if get_origin(self.type) is Literal else ()
+
+    @property
+    def typed_default(self) -> Any:
+        """The default as a person would type it: layers as text, anything else as it is."""
+        return format_layers(self.default) if self.is_layers else self.default
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """The command's names for the option, other tools' name last."""
+        return tuple(f"--{name.replace('_', '-')}" for name in (self.name, self.alias) if name)
+
+    @property
+    def title(self) -> str:
+        """The page's name for the setting."""
+        return self.label or self.name.replace("_", " ").capitalize()
+
+    @property
+    def sentence(self) -> str:
+        """The help as a sentence, with the unit."""
+        unit = f", in {self.unit}" if self.unit else ""
+        return f"{self.help[0].upper()}{self.help[1:]}{unit}."
+
+    def parse(self, value: Any) -> Any:
+        """Turn typed text into a number or layers, where the setting has those; errors use the page's name.
+
+        Raises:
+            SettingsError: the text is neither.
+        """
+        if self.is_layers:
+            return parse_layer_weights(value, self.title)
+        if self.type not in (int, float):
+            return value
+        try:
+            number = float(value)
+        except ValueError:
+            raise SettingsError(f"{self.title} is {value!r}; it must be a number, or left empty.") from None
+        return int(number) if self.type is int and number.is_integer() else number
+
+    def check(self, value: Any) -> Any:
+        """Return the value if it is allowed; layers come back as a dictionary of weights.
+
+        Raises:
+            SettingsError: the type or range is wrong, or it is not among the choices; with what is allowed.
+        """
+        name = self.name.replace("_", "-")
+        if self.is_layers:
+            return parse_layer_weights(value, name)
+        if value is None and self.default is None:
+            return None
+        if self.choices:
+            if value not in self.choices:
+                raise SettingsError(f"{name} is {value!r}; it must be one of {', '.join(self.choices)}.")
+            return value
+        accepted, expected = _ACCEPTED[self.type]
+        # Python counts True and False as ints; nobody means them as numbers
+        fits = isinstance(value, accepted) and (self.type is bool or not isinstance(value, bool))
+        if not fits:
+            raise SettingsError(f"{name} is {value!r}; it must be {expected}.")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise SettingsError(f"{name} is {value}; it must be a finite number.")
+        low, high = self.low, self.high
+        if (low is not None and value < low) or (high is not None and value > high):
+            unit = f" {self.unit}" if self.unit else ""
+            span = f"at least {low}" if high is None else f"from {low} to {high}"
+            raise SettingsError(f"{name} is {value}{unit}; it must be {span}{unit}.")
+        return value
+
+
+def option(default: Any, help: str, **facts: Any) -> Any:
+    """Declare a settings field.
 
     Args:
-        default: the value when nothing is said; it gives the field its meaning in every door.
-        help: one line in plain words.
-        unit: what a number counts.
-        low, high: bounds, both included.
-        advanced: whether a first-time user may ignore it.
-        alias: another name for the option, as other tools have it.
-        label: what a page calls it; if left out, its name.
-        machine_only: it is about this machine or names its files: no page may set it.
+        default, help: as in `Option`.
+        facts: other attributes of `Option`; its name and type are the field's.
     """
-    facts = {
-        "help": help,
-        "unit": unit,
-        "low": low,
-        "high": high,
-        "advanced": advanced,
-        "alias": alias,
-        "label": label,
-        "machine_only": machine_only,
-    }
+    metadata = {"option": Option(default=default, help=help, **facts)}
     if isinstance(default, Mapping):
-        return dataclasses.field(default_factory=lambda: dict(default), metadata=facts)
-    return dataclasses.field(default=default, metadata=facts)
+        return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def options_of(settings_class: type) -> tuple[Option, ...]:
+    """The options of a settings class: those it declares first, then those it shares with other classes."""
+    declared = inspect.get_annotations(settings_class)
+    fields = sorted(dataclasses.fields(settings_class), key=lambda field: field.name not in declared)
+    return tuple(
+        dataclasses.replace(field.metadata["option"], name=field.name, type=_without_none(field.type))
+        for field in fields
+    )
+
+
+def _without_none(annotation: Any) -> Any:
+    """The type of a field's values, without the None of a setting that may be omitted."""
+    if get_origin(annotation) in (UnionType, Union):
+        return next(kind for kind in get_args(annotation) if kind is not type(None))
+    return annotation
 
 
 def check(settings: Any) -> None:
-    """Hold each field of a settings object against its declared kind, range and choices; parse layers.
+    """Check every field of a settings object, and replace layers given as text by weights.
 
     Raises:
         SettingsError: naming the field, its value and what is allowed.
     """
-    for field in dataclasses.fields(settings):
-        value = getattr(settings, field.name)
-        name = field.name.replace("_", "-")
-        if field.type == Mapping[str, float]:
-            object.__setattr__(settings, field.name, parse_layer_weights(value, name))
-            continue
-        if value is None and field.default is None:
-            continue
-        if choices(field) and value not in choices(field):
-            raise SettingsError(f"{name} is {value!r}; it must be one of {', '.join(choices(field))}.")
-        if kind(field) is bool:
-            continue
-        wants_number = kind(field) in (int, float)
-        if isinstance(value, bool) or not isinstance(value, (int, float) if wants_number else str):
-            raise SettingsError(f"{name} is {value!r}; it must be {'a number' if wants_number else 'text'}.")
-        if kind(field) is int and not isinstance(value, int):
-            raise SettingsError(f"{name} is {value!r}; it must be a whole number.")
-        if isinstance(value, (int, float)):
-            _check_range(name, value, field.metadata)
-
-
-def choices(field: "dataclasses.Field[Any]") -> tuple[str, ...]:
-    """The only values a field may have, or nothing if it is not a choice."""
-    return get_args(kind(field)) if get_origin(kind(field)) is Literal else ()
-
-
-def kind(field: "dataclasses.Field[Any]") -> Any:
-    """A field's type, without the None of one that may be left out."""
-    kinds = [kind for kind in get_args(field.type) if kind is not type(None)]
-    return kinds[0] if get_origin(field.type) is UnionType or get_origin(field.type) is Union else field.type
-
-
-def _check_range(name: str, value: float, facts: Mapping[str, Any]) -> None:
-    low, high = facts["low"], facts["high"]
-    unit = f" {facts['unit']}" if facts["unit"] else ""
-    if not math.isfinite(value):
-        raise SettingsError(f"{name} is {value}; it must be a finite number.")
-    if (low is not None and value < low) or (high is not None and value > high):
-        span = f"at least {low}" if high is None else f"from {low} to {high}"
-        raise SettingsError(f"{name} is {value}{unit}; it must be {span}{unit}.")
+    for known in options_of(type(settings)):
+        # the class is frozen: this runs in its __post_init__, before anybody has seen the object
+        object.__setattr__(settings, known.name, known.check(getattr(settings, known.name)))
 
 
 def to_json(settings: Any) -> dict[str, Any]:
-    """Field names and values, as they go into a manifest."""
+    """Field names and values, as the manifest holds them."""
     return dataclasses.asdict(settings)
 
 
@@ -114,8 +184,7 @@ def from_json(settings_class: type[SettingsClass], values: Mapping[str, Any]) ->
     Raises:
         SettingsError: a setting that this version does not know, or a value it does not allow.
     """
-    known = {field.name for field in dataclasses.fields(settings_class)}  # type: ignore[arg-type]
-    unknown = sorted(set(values) - known)
+    unknown = sorted(set(values) - {known.name for known in options_of(settings_class)})
     if unknown:
         raise SettingsError(
             f"the manifest has settings that this version of Impasto does not know: {', '.join(unknown)}. "
@@ -124,30 +193,10 @@ def from_json(settings_class: type[SettingsClass], values: Mapping[str, Any]) ->
     return settings_class(**{**getattr(settings_class, "BEFORE", {}), **values})
 
 
-def fields_in_order(settings_class: type) -> list["dataclasses.Field[Any]"]:
-    """A settings class's own fields first, then those it shares with others."""
-    declared = inspect.get_annotations(settings_class)
-    return sorted(dataclasses.fields(settings_class), key=lambda field: field.name not in declared)
+def format_layers(weights: Mapping[str, float]) -> str:
+    """Write layers as they are typed: names alone where they share 1 equally.
 
-
-def option_names(field: "dataclasses.Field[Any]") -> list[str]:
-    """What the option of a field is called, other tools' name for it last."""
-    return [f"--{name.replace('_', '-')}" for name in (field.name, field.metadata["alias"]) if name]
-
-
-def option_help(field: "dataclasses.Field[Any]") -> str:
-    """A field's help as one sentence: what it does, and its unit."""
-    facts = field.metadata
-    text = str(facts["help"][0].upper() + facts["help"][1:])
-    if facts["unit"]:
-        text += f", in {facts['unit']}"
-    return text + "."
-
-
-def format_layers(weights: dict[str, float]) -> str:
-    """Layers as they are typed: names alone where they share 1 equally.
-
-    >>> as_text({"conv1_1": 0.5, "conv2_1": 0.5})
+    >>> format_layers({"conv1_1": 0.5, "conv2_1": 0.5})
     'conv1_1,conv2_1'
     """
     names = ",".join(weights)

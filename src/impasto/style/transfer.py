@@ -79,7 +79,7 @@ class StyleTransfer:
 
     @property
     def content_aim(self) -> ContentAim | None:
-        """Strength's; None with regions, whose contents give up unlike amounts."""
+        """Strength's; None with drawn regions, because areas that are kept change what can be reached."""
         drawn = self._regions and not self.paintings.matching
         return None if drawn else self.settings.content_aim
 

@@ -1,6 +1,5 @@
 """The controls of the page, made of the fields of the settings; and the settings, made of their values."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,8 +7,7 @@ import gradio as gr
 
 from impasto.choices import NEIGHBORS, STYLE_STATISTICS
 from impasto.errors import SettingsError
-from impasto.settings.options import choices, fields_in_order, format_layers, kind, option_help
-from impasto.settings.parsing import parse_layer_weights
+from impasto.settings.options import Option, options_of
 from impasto.settings.stylize import BUILT_IN_STARTS, StylizeSettings
 
 PLAIN = ("strength", "effort", "size", "colors", "style_scale")
@@ -33,101 +31,84 @@ WORDS = {
 STYLE_LOSSES = ("gram=1,neighbors=1", NEIGHBORS, *STYLE_STATISTICS)
 """What the page offers of the ways to say what a style is; any other can be typed."""
 
-Field = dataclasses.Field[Any]
 
-
-def offered(settings_class: type) -> list[Field]:
-    """The fields that a page may set, in the order of the command's options."""
+def offered(settings_class: type) -> list[Option]:
+    """The settings that the page may change, in the order of the command's options."""
     return [
-        field
-        for field in fields_in_order(settings_class)
-        if not field.metadata["machine_only"] and field.name not in ELSEWHERE
+        option
+        for option in options_of(settings_class)
+        if not option.machine_only and option.name not in ELSEWHERE
     ]
 
 
-def label(field: Field) -> str:
-    """What the page calls a setting."""
-    return str(field.metadata["label"] or field.name.replace("_", " ").capitalize())
-
-
-def control(field: Field, *, longest: int) -> gr.components.Component:
-    """A setting as a control: with its default, its bounds, its choices and its help.
+def control(option: Option, *, longest: int) -> gr.components.Component:
+    """A setting as a control, with its default, bounds, choices and help.
 
     Args:
-        longest: what a `size` may be at most, in pixels.
+        option: the setting.
+        longest: the largest `size` that this studio accepts, in pixels.
     """
-    facts = field.metadata
-    default: Any = field.default
+    default, decided = option.typed_default, option.default is not None
     about: dict[str, Any] = {
-        "label": label(field),
-        "info": option_help(field),
-        "elem_id": f"set-{field.name}",
+        "label": option.title,
+        "info": option.sentence,
+        "elem_id": f"set-{option.name}",
     }
-    if field.default_factory is not dataclasses.MISSING:
-        return gr.Textbox(format_layers(field.default_factory()), **about)
-    if field.name in WORDS:
-        return gr.Radio(list(WORDS[field.name].items()), value=default, **about)
-    if field.name == "style_loss":
+    if option.name in WORDS:
+        return gr.Radio(list(WORDS[option.name].items()), value=default, **about)
+    if option.name == "style_loss":
         return gr.Dropdown(["", *STYLE_LOSSES], value="", allow_custom_value=True, **about)
-    if field.name == "init":
+    if option.name == "init":
         return gr.Dropdown(list(BUILT_IN_STARTS), value=default, **about)
-    if choices(field):
-        return gr.Dropdown(list(choices(field)), value=default, **about)
-    if field.type is bool:
+    if option.choices:
+        return gr.Dropdown(list(option.choices), value=default, **about)
+    if option.type is bool:
         return gr.Checkbox(default, **about)
-    if field.name == "size" and field.type is int:
+    if option.name == "size" and option.type is int:
         return gr.Slider(64, longest, value=default, step=32, **about)
-    if field.type is float and facts["high"] is not None:
-        step = 0.05 if facts["high"] <= 8 else 0
-        return gr.Slider(facts["low"], facts["high"], value=default, step=step, **about)
-    if field.type in (int, float):
-        precision = 0 if field.type is int else None
-        return gr.Number(default, minimum=facts["low"], precision=precision, **about)
-    return gr.Textbox(default or "", **about)  # also of numbers left out: an empty gr.Number sends 0
+    if decided and option.type is float and option.low is not None and option.high is not None:
+        step = 0.05 if option.high <= 8 else 0
+        return gr.Slider(option.low, option.high, value=default, step=step, **about)
+    if decided and option.type in (int, float):
+        precision = 0 if option.type is int else None
+        return gr.Number(default, minimum=option.low, precision=precision, **about)
+    # Optional numbers are text boxes as well: Gradio sends 0 for an empty gr.Number.
+    return gr.Textbox(default or "", **about)
 
 
-def settings(settings_class: type, fields: Sequence[Field], values: Sequence[Any]) -> dict[str, Any]:
-    """What the controls say, by name; left out is what is as it would be anyway.
+def settings(settings_class: type, options: Sequence[Option], values: Sequence[Any]) -> dict[str, Any]:
+    """The controls' values by setting, without empty optional ones.
 
     Raises:
         SettingsError: a value that the settings do not allow.
     """
-    chosen = {}
-    for field, value in zip(fields, values, strict=True):
-        if value is None or (value == "" and field.default in ("", None)):
-            continue
-        if field.default_factory is not dataclasses.MISSING:
-            value = parse_layer_weights(value, label(field))
-        chosen[field.name] = _number(field, value) if kind(field) in (int, float) else value
+    chosen = {
+        option.name: option.parse(value)
+        for option, value in zip(options, values, strict=True)
+        if value is not None and (value != "" or option.default not in ("", None))
+    }
     settings_class(**chosen)
     return chosen
 
 
-def _number(field: Field, value: Any) -> float:
-    try:
-        number = float(value)
-    except ValueError:
-        raise SettingsError(f"{label(field)} is {value!r}; it must be a number, or left out.") from None
-    return int(number) if kind(field) is int and number.is_integer() else number
-
-
 def checked(settings_class: type, values: Mapping[str, Any], *, longest: int) -> dict[str, Any]:
-    """Settings that a program sent.
+    """Settings that a program sent, once they are found to be allowed.
 
+    Args:
+        settings_class: the class that checks them.
+        values: by setting.
+        longest: the largest `size` that this studio accepts, in pixels.
     Raises:
-        SettingsError: one that no page may set, one that there is not, or a bad value.
+        SettingsError: an unknown setting, one that the page may not change, or a value that is not allowed.
     """
-    names = [field.name for field in dataclasses.fields(settings_class) if not field.metadata["machine_only"]]
+    names = [option.name for option in options_of(settings_class) if not option.machine_only]
     if unknown := sorted(set(values) - set(names)):
-        raise SettingsError(f"{', '.join(unknown)} cannot be set here. There are {', '.join(sorted(names))}.")
+        raise SettingsError(
+            f"{', '.join(unknown)} cannot be set here. Choose from {', '.join(sorted(names))}."
+        )
     bounded(values, longest)
-    parsed = {
-        field.name: parse_layer_weights(values[field.name], field.name)
-        for field in dataclasses.fields(settings_class)
-        if field.name in values and field.default_factory is not dataclasses.MISSING
-    }
-    settings_class(**{**values, **parsed})
-    return {**values, **parsed}
+    settings_class(**values)
+    return dict(values)
 
 
 def bounded(values: Mapping[str, Any], longest: int) -> None:
@@ -148,8 +129,8 @@ def bounded(values: Mapping[str, Any], longest: int) -> None:
         )
 
 
-PAINTING_FIELDS: list[Field] = sorted(
+PAINTING_OPTIONS: list[Option] = sorted(
     offered(StylizeSettings),
-    key=lambda field: PLAIN.index(field.name) if field.name in PLAIN else len(PLAIN),
+    key=lambda option: PLAIN.index(option.name) if option.name in PLAIN else len(PLAIN),
 )
-"""Of a painting, the plain ones first."""
+"""The settings of a painting, the plain ones first."""

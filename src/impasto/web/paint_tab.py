@@ -14,7 +14,7 @@ from impasto.studio.job_queue import JobQueue
 from impasto.studio.messages import JobRequest
 from impasto.web import html
 from impasto.web.artworks import Artwork, bundled_artworks, met_artworks, search
-from impasto.web.controls import PAINTING_FIELDS, PLAIN, bounded, control, settings
+from impasto.web.controls import PAINTING_OPTIONS, PLAIN, bounded, control, settings
 from impasto.web.job_panel import JobPanel, page_of
 from impasto.web.notices import show_errors
 from impasto.web.region_editor import editor_value, fill_editors, region_editors, strokes
@@ -101,7 +101,9 @@ class PaintTab:
                     _captioned(met_artworks()[:SHOWN]), label="The museum", columns=4, height=300,
                     allow_preview=False, interactive=False, elem_id="museum", buttons=[],
                 )  # fmt: skip
-        controls = [control(field, longest=self.queue.limits.size) for field in PAINTING_FIELDS[: len(PLAIN)]]
+        controls = [
+            control(option, longest=self.queue.limits.size) for option in PAINTING_OPTIONS[: len(PLAIN)]
+        ]
         self.forecast = gr.HTML(html.forecast(""), elem_id="forecast")
         with gr.Accordion("More paintings", open=False):
             shares = [gr.Slider(0, 4, 1, step=0.1, label="Share of the first painting", elem_id="share-1")]
@@ -116,7 +118,7 @@ class PaintTab:
             self.editors = region_editors()
         with gr.Accordion("Advanced settings", open=False):
             controls += [
-                control(field, longest=self.queue.limits.size) for field in PAINTING_FIELDS[len(PLAIN) :]
+                control(option, longest=self.queue.limits.size) for option in PAINTING_OPTIONS[len(PLAIN) :]
             ]
         return Inputs(
             photo,
@@ -173,7 +175,7 @@ class PaintTab:
         chosen = [(path, share) for path, share in zip(paintings, shares, strict=True) if path]
         if not chosen:
             checked_upload(None, "painting", limits)
-        chosen_settings = settings(StylizeSettings, PAINTING_FIELDS, controls)
+        chosen_settings = settings(StylizeSettings, PAINTING_OPTIONS, controls)
         bounded(chosen_settings, limits.size)
         if len(chosen) > 1:
             chosen_settings["blend"] = _blend([share for _, share in chosen])
