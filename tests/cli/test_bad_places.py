@@ -131,7 +131,7 @@ def test_a_run_goes_on_without_its_previews(run: list[str], monkeypatch: pytest.
     result = RUNNER.invoke(app, [*run, "--preview-every", "1"])
     assert result.exit_code == 0, result.output
     assert tried == ["out.png"] * (STEPS + 1)
-    assert result.stderr.count("cannot write: No space left on device. The work goes on") == 1
+    assert result.stderr.count("cannot write: No space left on device. The run goes on") == 1
     assert is_complete()
 
 
@@ -186,7 +186,7 @@ def test_an_error_in_saving_hides_no_error(run: list[str], monkeypatch: pytest.M
     result = RUNNER.invoke(app, run)
     assert result.exit_code == 1
     assert result.stderr.strip().splitlines()[-1] == "Error: the device is gone."
-    assert "what was painted so far could not be saved (RuntimeError('a bug'))" in result.stderr
+    assert "the picture so far could not be saved (RuntimeError('a bug'))" in result.stderr
 
 
 def test_a_rescue_tries_several_folders_and_endings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

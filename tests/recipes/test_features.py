@@ -69,7 +69,7 @@ def test_the_command(photo: str, small_file: str) -> None:
     own = ["--size", "48", "--weights", small_file]
     result = CliRunner().invoke(app, ["features", photo, "--layer", "conv1_2", *own])
     assert result.exit_code == 0, result.output
-    assert "across, then down: " in result.stderr
+    assert "responses, row by row: " in result.stderr
     assert read_picture("photo-conv1_2-features.png").width > 96
     result = CliRunner().invoke(app, ["features", photo, "--layer", "conv1_2", "--gram", *own])
     assert result.exit_code == 0, result.output

@@ -1,8 +1,10 @@
 """What the studio's server does not let in, and what programs may call."""
 
+import asyncio
 import io
 import json
 import os
+import re
 import socket
 import struct
 import tempfile
@@ -11,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import gradio as gr
 import httpx
 import psutil
 import pytest
@@ -21,9 +24,12 @@ from gradio_client.exceptions import AppError
 from impasto.errors import SettingsError
 from impasto.results import manifest as manifests
 from impasto.settings.stylize import StylizeSettings
+from impasto.studio.job_queue import JobQueue
+from impasto.studio.messages import JobStatus
 from impasto.web import region_editor
 from impasto.web.artworks import bundled_artworks, folders, met_artworks, search
 from impasto.web.controls import PAINTING_OPTIONS, PLAIN, bounded, checked, settings
+from impasto.web.job_panel import JobPanel
 from impasto.web.server import bound
 from served import studio
 
@@ -380,6 +386,31 @@ def test_controls_are_the_settings() -> None:
     assert StylizeSettings(**said) == StylizeSettings()
     with pytest.raises(SettingsError, match="'much'; it must be a number, or left empty"):
         settings(StylizeSettings, [f for f in PAINTING_OPTIONS if f.name == "tv"], ["much"])
+
+
+def test_a_job_begun_while_the_last_ones_end_is_shown_is_followed() -> None:
+    """The new job's own follower leaves, as the old one is still there; so the old one has to stay."""
+
+    class Queue(JobQueue):
+        def __init__(self) -> None:  # without workers
+            self.status = JobStatus(state="stopped", version=1)
+
+        def view(self, page: str) -> JobStatus:
+            return self.status
+
+    async def watch() -> list[str]:
+        with gr.Blocks():
+            panel = JobPanel(queue, "paint", "Paint", lambda visitor: 0)
+        old = panel.follow("page")
+        shown = [await anext(old)]
+        queue.status = JobStatus(state="finished", version=2)
+        shown += [update async for update in panel.follow("page")]
+        shown += [update async for update in old]
+        return [str(update[1]) for update in shown]
+
+    queue = Queue()
+    states = [re.findall('data-state="(.*?)"', sentence) for sentence in asyncio.run(watch())]
+    assert states == [["stopped"], ["finished"]]
 
 
 def test_bounds_of_sizes_written_as_text() -> None:

@@ -128,19 +128,24 @@ def number(page: Page, name: str, value: float) -> None:
     box.press("Tab")
 
 
-def click(page: Page, button: str) -> None:
-    """No sooner than a person could: for 0.1 s after an event has ended, Gradio's page may lose the next."""
-    page.wait_for_timeout(700)
-    page.click(button)
+def click_once_enabled(page: Page, button: str) -> None:
+    """Click within a millisecond of the button's being enabled: the last event is still open then."""
+    page.evaluate(
+        """id => new Promise(done => { const timer = setInterval(() => {
+            const button = document.querySelector(id);
+            if (!button.disabled) { clearInterval(timer); button.click(); done(); }
+        }, 1) })""",
+        button,
+    )
 
 
 def started(page: Page) -> None:
-    click(page, "#paint-go")
+    page.click("#paint-go")
     until(page, lambda: state(page) == "working" and page.locator("#paint-stage img").count() == 1)
 
 
 def go_on(page: Page) -> None:
-    click(page, "#paint-resume")
+    click_once_enabled(page, "#paint-resume")
     until(page, lambda: state(page) == "working")
 
 
@@ -172,8 +177,7 @@ def test_paint_watch_steer_stop_resume_and_download(
     before = page.inner_text("#paint-status")
     go_on(page)
     page.click("#paint-pause")
-    until(page, lambda: state(page) == "paused")
-    go_on(page)
+    go_on(page)  # the instant it is paused
     page.wait_for_timeout(500)
     page.click("#paint-stop")
     until(page, lambda: state(page) == "stopped")
@@ -217,7 +221,7 @@ def test_paintings_from_the_shelf_and_the_museum(
     page.locator("#museum button.thumbnail-item").first.click()
     until(page, lambda: page.get_attribute("#painting img", "src") != first)
     number(page, "size", 64)
-    click(page, "#paint-go")
+    page.click("#paint-go")
     until(page, lambda: state(page) == "finished")
 
 
@@ -277,7 +281,7 @@ def test_a_region_is_drawn_with_the_brush(
         page.mouse.move(x - 30 + 12 * stroke, y + 8 * (stroke % 3 - 1))
     page.mouse.up()
     page.wait_for_timeout(1000)
-    click(page, "#paint-go")
+    page.click("#paint-go")
     until(page, lambda: state(page) in ("finished", "failed"))
     assert state(page) == "finished", page.inner_text("#paint-status")
     manifest = manifests.read(download(page, "png", tmp_path))
@@ -308,11 +312,11 @@ def test_the_papers_tab(visit: Callable[..., Page], pictures: tuple[str, str]) -
     page = visit()
     page.get_by_role("tab", name="Paper").click()
     upload(page, "paper-picture", pictures[0])
-    click(page, "#paper-go")
+    page.click("#paper-go")
     until(page, lambda: state(page, "paper") == "finished")
     reconstruction = page.get_attribute("#paper-stage img", "src")
     page.get_by_label("What a layer's filters respond to (features)").check()
-    click(page, "#paper-go")
+    page.click("#paper-go")
     until(
         page,
         lambda: (
@@ -330,7 +334,7 @@ def test_a_second_page_waits_its_turn_and_a_closed_one_gives_way(
     choose(first, pictures)
     started(first)
     choose(second, pictures, steps=5)
-    click(second, "#paint-go")
+    second.click("#paint-go")
     until(second, lambda: state(second) == "waiting")
     assert "Waiting: it is next." in second.inner_text("#paint-status")
     first.close()
@@ -349,7 +353,7 @@ def test_an_easel_that_dies_takes_no_page_along(
     until(page, lambda: state(page) == "failed")
     assert "want of memory" in page.inner_text("#paint-status")
     number(page, "steps", 5)
-    click(page, "#paint-go")
+    page.click("#paint-go")
     until(page, lambda: state(page) == "finished")
 
 
@@ -357,11 +361,10 @@ def test_many_clicks_leave_one_order(visit: Callable[..., Page], pictures: tuple
     page, other = visit(), visit()
     choose(page, pictures)
     choose(other, pictures, steps=5)
-    page.wait_for_timeout(700)
     page.evaluate("for (let n = 0; n < 30; n++) document.querySelector('#paint-go').click()")
     until(page, lambda: state(page) == "working")
     page.evaluate("for (let n = 0; n < 30; n++) document.querySelector('#paint-go').click()")
-    click(other, "#paint-go")
+    other.click("#paint-go")
     until(other, lambda: state(other) == "waiting")
     assert "Waiting: it is next." in other.inner_text("#paint-status")
     page.click("#paint-stop")
@@ -411,7 +414,7 @@ def test_a_bad_value_and_a_missing_picture_are_said(
     visit: Callable[..., Page], pictures: tuple[str, str]
 ) -> None:
     page = visit()
-    click(page, "#paint-go")
+    page.click("#paint-go")
     page.get_by_text("There is no photo. Drop one, or pick one.").first.wait_for()
     upload(page, "photo", pictures[0])
     upload(page, "painting", pictures[1])
@@ -420,7 +423,7 @@ def test_a_bad_value_and_a_missing_picture_are_said(
     page.keyboard.press("Tab")
     page.get_by_text("conv9_9").nth(0).wait_for()
     until(page, lambda: "conv9_9" in page.inner_text("#forecast"))
-    click(page, "#paint-go")
+    page.click("#paint-go")
     page.locator(".toast-body", has_text="conv9_9").first.wait_for()
     assert state(page) == "nothing"
 

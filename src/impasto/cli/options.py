@@ -31,7 +31,7 @@ def with_settings(settings_class: type, *, presets: bool = False) -> Callable[[C
 
     def decorate(command: Command) -> Command:
         def wrapper(context: Any, **values: Any) -> None:  # typer passes a base class of typer.Context
-            chosen = {option.name: values.pop(option.name) for option in options}
+            chosen = {option.name: option.parse(values.pop(option.name)) for option in options}
             if presets and (name := values.pop("preset")):
                 if _is_typed(context, "effort"):
                     raise SettingsError(PRESET_AND_EFFORT.format(name=name, effort=chosen["effort"]))

@@ -81,21 +81,27 @@ class Option:
         unit = f", in {self.unit}" if self.unit else ""
         return f"{self.help[0].upper()}{self.help[1:]}{unit}."
 
-    def parse(self, value: Any) -> Any:
-        """Turn typed text into a number or layers, where the setting has those; errors use the page's name.
+    def parse(self, value: Any, name: str = "") -> Any:
+        """Turn what was typed into a value of the setting's type: text into a number or layers, 8.0 into 8.
 
+        Args:
+            value: text, or a value that needs no parsing.
+            name: what an error calls the setting; if omitted, the command's name for it.
         Raises:
-            SettingsError: the text is neither.
+            SettingsError: the text is no number, or does not name layers.
         """
+        name = name or self.name.replace("_", "-")
         if self.is_layers:
-            return parse_layer_weights(value, self.title)
-        if self.type not in (int, float):
-            return value
-        try:
-            number = float(value)
-        except ValueError:
-            raise SettingsError(f"{self.title} is {value!r}; it must be a number, or left empty.") from None
-        return int(number) if self.type is int and number.is_integer() else number
+            return parse_layer_weights(value, name)
+        if self.type in (int, float) and isinstance(value, str):
+            try:
+                value = float(value)
+            except ValueError:
+                raise SettingsError(f"{name} is {value!r}; it must be a number, or left empty.") from None
+        # Python's integers stay as they are: a seed of 63 bits does not fit a float
+        if self.type is int and isinstance(value, float) and value.is_integer():
+            return int(value)
+        return value
 
     def check(self, value: Any) -> Any:
         """Return the value if it is allowed; layers come back as a dictionary of weights.

@@ -83,7 +83,7 @@ def settings(settings_class: type, options: Sequence[Option], values: Sequence[A
         SettingsError: a value that the settings do not allow.
     """
     chosen = {
-        option.name: option.parse(value)
+        option.name: option.parse(value, option.title)
         for option, value in zip(options, values, strict=True)
         if value is not None and (value != "" or option.default not in ("", None))
     }
@@ -101,14 +101,18 @@ def checked(settings_class: type, values: Mapping[str, Any], *, longest: int) ->
     Raises:
         SettingsError: an unknown setting, one that the page may not change, or a value that is not allowed.
     """
-    names = [option.name for option in options_of(settings_class) if not option.machine_only]
-    if unknown := sorted(set(values) - set(names)):
+    known = {option.name: option for option in options_of(settings_class) if not option.machine_only}
+    if unknown := sorted(set(values) - set(known)):
         raise SettingsError(
-            f"{', '.join(unknown)} cannot be set here. Choose from {', '.join(sorted(names))}."
+            f"{', '.join(unknown)} cannot be set here. Choose from {', '.join(sorted(known))}."
         )
     bounded(values, longest)
-    settings_class(**values)
-    return dict(values)
+    # A program sends JSON, which has numbers of its own: only layers may be text.
+    parsed = {
+        name: known[name].parse(value) if known[name].is_layers else value for name, value in values.items()
+    }
+    settings_class(**parsed)
+    return parsed
 
 
 def bounded(values: Mapping[str, Any], longest: int) -> None:

@@ -22,6 +22,14 @@ EVERY = 0.4
 CURVE_EVERY = 1.5
 """Seconds between two drawings of the curve, at least."""
 
+QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+"""Arguments of an event that programs cannot call and that draws no progress of its own."""
+
+FOLLOWING: dict[str, Any] = {**QUIET, "concurrency_limit": None, "trigger_mode": "multiple"}
+"""Arguments of a click that begins a job and follows it. By default ("once") Gradio's page ignores a click
+while the event of the previous one is open, and it stays open for some 0.1 s after the buttons are enabled
+again. The queue ignores a second job anyway while the first one runs."""
+
 
 def page_of(request: gr.Request, tab: str) -> str:
     """What the queue calls a visitor's tab.
@@ -92,15 +100,11 @@ class JobPanel:
         Args:
             then: what is done when the job rests: function, inputs, outputs.
         """
-        quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
-        self.pause.click(self._pause, None, None, **quiet)
-        self.stop.click(self._stop, None, None, **quiet)
-        resumed = self.resume.click(
-            self._resume, None, self.outputs, api_visibility="private", show_progress="hidden",
-            concurrency_limit=None,
-        )  # fmt: skip
+        self.pause.click(self._pause, None, None, queue=False, **QUIET)
+        self.stop.click(self._stop, None, None, queue=False, **QUIET)
+        resumed = self.resume.click(self._resume, None, self.outputs, **FOLLOWING)
         for function, inputs, outputs in then:
-            resumed.then(function, inputs, outputs, api_visibility="private", show_progress="hidden")
+            resumed.then(function, inputs, outputs, **QUIET)
 
     async def order(self, request: gr.Request, job: JobRequest) -> AsyncIterator[list[Any]]:
         """Have it painted, and show how it becomes."""
@@ -139,7 +143,9 @@ class JobPanel:
                 fresh = view.picture is not picture or view.is_settled
                 yield self.updates(view, fresh=fresh, draw=draw, speak=spoken != announced)
                 picture, announced = view.picture, spoken
-            if view.is_settled:
+            # Look again before leaving: while the last update was sent, a click may have begun another job,
+            # whose own follower left at once because this one was still here.
+            if view.is_settled and self.queue.view(page).version == view.version:
                 return
             await asyncio.sleep(EVERY)
 

@@ -15,7 +15,7 @@ from impasto.studio.messages import JobRequest
 from impasto.web import html
 from impasto.web.artworks import Artwork, bundled_artworks, met_artworks, search
 from impasto.web.controls import PAINTING_OPTIONS, PLAIN, bounded, control, settings
-from impasto.web.job_panel import JobPanel, page_of
+from impasto.web.job_panel import FOLLOWING, QUIET, JobPanel, page_of
 from impasto.web.notices import show_errors
 from impasto.web.region_editor import editor_value, fill_editors, region_editors, strokes
 from impasto.web.upload import checked_upload, upload
@@ -28,8 +28,6 @@ SHOWN = 24
 
 SEEN = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif")
 """Endings of photos that browsers show."""
-
-QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +130,7 @@ class PaintTab:
     def _wire(self) -> None:
         live, inputs = self.live, self.inputs
         after = (self._compared, [inputs.photo, self.kept], [self.compare, self.history, self.kept])
-        painted = live.go.click(self._paint, inputs.all, live.outputs, concurrency_limit=None, **QUIET)
+        painted = live.go.click(self._paint, inputs.all, live.outputs, **FOLLOWING)
         painted.then(*after, **QUIET)
         live.wire(after)
         self.shelf.select(_picked(bundled_artworks()), None, inputs.paintings[0], **QUIET)

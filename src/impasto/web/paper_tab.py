@@ -9,9 +9,9 @@ import gradio as gr
 from impasto.layers import LAYERS
 from impasto.studio.job_queue import JobQueue
 from impasto.studio.messages import JobRequest, Recipe
-from impasto.web.job_panel import JobPanel, page_of
+from impasto.web.job_panel import FOLLOWING, JobPanel, page_of
 from impasto.web.notices import show_errors
-from impasto.web.paint_tab import QUIET, Inputs
+from impasto.web.paint_tab import Inputs
 from impasto.web.upload import checked_upload, upload
 
 KINDS: dict[str, Recipe] = {
@@ -54,7 +54,7 @@ class PaperTab:
                 )
         given = [self.kind, self.picture, self.layer, self.size, inputs.photo, inputs.paintings[0]]
         outputs = [*self.live.outputs, self.panels]
-        self.live.go.click(self._begin, given, outputs, concurrency_limit=None, **QUIET)
+        self.live.go.click(self._begin, given, outputs, **FOLLOWING)
         self.live.wire((self._panels, [], [self.panels]))
 
     def _order(
