@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+import impasto
 from impasto.errors import BusyError, ImageError, ImpastoError, SettingsError
 from impasto.image.picture import Picture
 from impasto.image.read import read_picture
