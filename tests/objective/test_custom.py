@@ -245,3 +245,18 @@ def test_a_batch_paints_over_a_picture_with_one(
     (result,) = impasto.batch([(photo, painting, "out.png")], tmp_path, settings)
     assert result.state == "painted"
     assert not torch.equal(read_picture(target).pixels, before)
+
+
+def test_a_batch_takes_terms_and_skips_what_was_painted_with_the_same(
+    photo: str, painting: str, quick: impasto.StylizeSettings, tmp_path: Path
+) -> None:
+    settings = replace(quick, steps=2, finest_steps=2)
+    pairs = [(photo, painting, "out.png")]
+    states = [
+        impasto.batch(pairs, tmp_path, settings, extra_terms=[golden(weight)])[0].state
+        for weight in (2000.0, 2000.0, 49.0)
+    ]
+    assert states == ["painted", "skipped", "painted"]
+    alone = impasto.stylize(photo, painting, settings, extra_terms=[golden(49.0)])
+    alone.save(tmp_path / "alone.png")
+    assert torch.equal(read_picture(tmp_path / "out.png").pixels, read_picture(tmp_path / "alone.png").pixels)

@@ -94,3 +94,15 @@ def test_bfloat16_features_lose_no_more_than_their_bits(pooling: Pooling) -> Non
     )
     assert ours_near > autograds_near - 1e-3
     assert ours_near > 0.95
+
+
+def test_summands_by_kind_are_those_of_the_terms_of_each_kind() -> None:
+    """A kind is read off a name, all that a checkpoint has of a term: it begins with the kind."""
+    terms = objective((24, 32), "max", False)
+    image = 2 * scene(24, 32).double() - 0.5  # out of range, for the gamut term
+    evaluation = evaluator(small_network(dtype=torch.float64), terms)(image)
+    expected = dict.fromkeys(("content", "style", "variation", "gamut"), 0.0)
+    for term, value in zip(terms.terms, evaluation.values.tolist(), strict=True):
+        expected[term.kind] += value
+    assert min(expected.values()) > 0
+    assert evaluation.by_kind == pytest.approx(expected, rel=1e-12)

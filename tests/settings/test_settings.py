@@ -10,6 +10,7 @@ from jaxtyping import config
 from impasto.errors import SettingsError
 from impasto.settings.options import format_layers, from_json, options_of, to_json
 from impasto.settings.parsing import parse_layer_weights
+from impasto.settings.strength import ContentAim
 from impasto.settings.stylize import StylizeSettings
 
 
@@ -114,3 +115,17 @@ def test_statistics_of_a_style_share_its_weight() -> None:
     assert StylizeSettings(style_loss="gram, neighbors=0").style_mix == {"gram": 1.0}
     assert StylizeSettings(formula="paper").style_mix == {"gram": 1.0}
     assert StylizeSettings(recipe=1).style_mix == {"gram": 1.0}
+
+
+def test_the_style_weighs_more_until_the_content_gives_up_enough() -> None:
+    """At its aim nothing changes; one adjustment is fourfold at most, all of them together 1/16 to 4."""
+    aim = ContentAim(0.5, weight=3.0)
+    assert aim.rebalanced(1.25, content_loss=0.5 * 3.0) == 1.25
+    assert aim.rebalanced(0.5, content_loss=0.4 * 3.0) == pytest.approx(0.5 * (0.5 / 0.4) ** 2)
+    assert aim.rebalanced(0.5, content_loss=1e-9) == 2.0
+    assert aim.rebalanced(2.0, content_loss=1e-9) == 4.0
+    assert aim.rebalanced(1.0, content_loss=1e9) == 0.25
+    assert aim.rebalanced(0.1, content_loss=1e9) == 1 / 16
+    assert StylizeSettings(strength=0.5).content_aim == ContentAim(0.5, weight=1.0)
+    assert StylizeSettings(strength=0.5, alpha=1.0).content_aim is None
+    assert StylizeSettings(strength=1.0).content_aim is None

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+import impasto
 from impasto.choices import REGION_COLORS
 from impasto.errors import BusyError, ImageError, ImpastoError, SettingsError
 from impasto.image.color_mask import format_color, read_color_mask

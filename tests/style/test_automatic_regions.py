@@ -17,6 +17,7 @@ from impasto.image.picture import Picture
 from impasto.image.read import read_picture
 from impasto.masks import automatic
 from impasto.masks.subject import SubjectMap, subject_mask
+from impasto.objective.custom import custom_term
 from impasto.recipes.rerun import plan_rerun, rerun_fast
 from impasto.results import manifest
 from impasto.style.regions import NO_STYLE, read_regions
@@ -144,6 +145,8 @@ def test_rerun_of_one_pass_needs_no_net_either(
     first.save(tmp_path / "out.png")
     monkeypatch.setattr(automatic, "find_subject", None)
     assert torch.equal(rerun_fast(tmp_path / "out.png").picture.pixels, first.picture.pixels)
+    with pytest.raises(CheckpointError, match=r"extra terms .*: none; given: 'dark'"):
+        impasto.rerun(tmp_path / "out.png", extra_terms=[custom_term("dark", lambda image: image.sum())])
 
 
 def test_a_run_that_is_resumed_needs_no_net_either(

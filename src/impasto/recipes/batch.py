@@ -2,7 +2,7 @@
 
 import functools
 import hashlib
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -14,12 +14,14 @@ from impasto.image.folders import AnyPath
 from impasto.image.read import read_picture
 from impasto.image.write import check_output
 from impasto.network.weights import expected_digest
+from impasto.objective.custom import TermFactory
 from impasto.recipes.inputs import settings_files
 from impasto.recipes.pairs import Pair, process_share, style_by_style, with_outputs
 from impasto.recipes.stylize import plan_stylize
 from impasto.results import manifest as manifests
 from impasto.results.painting import Painting
 from impasto.run.loop import iter_run
+from impasto.run.plan import RunPlan
 from impasto.run.progress import Progress
 from impasto.settings.keywords import StylizeOptions, with_options
 from impasto.settings.options import from_json, to_json
@@ -28,6 +30,9 @@ from impasto.storage.outputs import make_folder
 from impasto.storage.rescue import save_or_rescue
 from impasto.style.cache import Cache
 from impasto.system.device import compute_for_settings
+
+PARAMETERS = ("preset", "format", "extra_terms", "cache")
+"""What `iter_batch` takes by name besides settings."""
 
 State: TypeAlias = Literal["painting", "painted", "skipped", "failed"]
 
@@ -81,6 +86,7 @@ def batch(
     *,
     preset: str = "",
     format: str = "png",
+    extra_terms: Sequence[TermFactory] = (),
     cache: Cache | None = None,
     **options: Unpack[StylizeOptions],
 ) -> list[BatchResult]:
@@ -96,6 +102,8 @@ def batch(
         folder: of the results; made if it is not there.
         settings, preset, options: as in `stylize`, the same for all.
         format: of results whose output does not say, without its dot.
+        extra_terms: custom losses for all pairs, as in `stylize`. A finished picture is told by their names,
+            layers and weights: after a change of a measure alone, choose another name or another folder.
         cache: what earlier jobs have left; default a new one.
     Returns:
         one for each pair of this process's share, in the order of the pairs.
@@ -107,7 +115,16 @@ def batch(
         >>> for result in batch(all_pairs(["photos"], ["painting.jpg"]), "out", size=1024):  # doctest: +SKIP
         ...     print(result.pair, result.state, result.error)
     """
-    stream = iter_batch(pairs, folder, settings, preset=preset, format=format, cache=cache, **options)
+    stream = iter_batch(
+        pairs,
+        folder,
+        settings,
+        preset=preset,
+        format=format,
+        extra_terms=extra_terms,
+        cache=cache,
+        **options,
+    )
     ended = sorted((at for at in stream if at.state != "painting"), key=lambda at: at.number)
     return [BatchResult(at.pair, at.state, at.error) for at in ended if at.state != "painting"]
 
@@ -119,6 +136,7 @@ def iter_batch(
     *,
     preset: str = "",
     format: str = "png",
+    extra_terms: Sequence[TermFactory] = (),
     cache: Cache | None = None,
     **options: Unpack[StylizeOptions],
 ) -> Iterator[BatchProgress]:
@@ -127,19 +145,29 @@ def iter_batch(
     What concerns all pairs is checked at the call; painting begins with the first `next`.
 
     Args:
-        pairs, folder, settings, preset, format, cache, options: as in `batch`.
+        pairs, folder, settings, preset, format, extra_terms, cache, options: as in `batch`.
     Raises:
         ImpastoError: as `batch`.
     """
-    settings = with_options(
-        StylizeSettings, settings, options, preset=preset, parameters=["preset", "format", "cache"]
-    )
+    settings = with_options(StylizeSettings, settings, options, preset=preset, parameters=PARAMETERS)
     whole = with_outputs(pairs, folder, format, inputs=settings_files(settings))
     _check_all(Path(folder), settings, format)
-    return _steps(whole, settings, cache or Cache())
+    plan = functools.partial(plan_stylize, settings=settings, extra_terms=extra_terms, cache=cache or Cache())
+    return _steps(whole, settings, [factory.manifest_entry for factory in extra_terms], plan)
 
 
-def _steps(whole: Sequence[Pair], settings: StylizeSettings, cache: Cache) -> Iterator[BatchProgress]:
+def _steps(
+    whole: Sequence[Pair],
+    settings: StylizeSettings,
+    extra_entries: Sequence[Mapping[str, Any]],
+    plan: Callable[..., RunPlan],
+) -> Iterator[BatchProgress]:
+    """Paint this process's share.
+
+    Args:
+        extra_entries: of the custom losses, as a manifest has them.
+        plan: plans a pair, from its content and style.
+    """
     rank, count = process_share()
     share = style_by_style(whole)[rank::count]
     sha256 = functools.cache(_sha256)
@@ -147,12 +175,12 @@ def _steps(whole: Sequence[Pair], settings: StylizeSettings, cache: Cache) -> It
     for before, index in enumerate(share):
         pair, step, error = whole[index], None, ""
         tell = functools.partial(BatchProgress, pair, index + 1, pairs=len(share))
-        if _is_there(pair, settings, sha256, weights):
+        if _is_there(pair, settings, extra_entries, sha256, weights):
             yield tell(before + 1, state="skipped")
             continue
         try:
             painting, step = yield from _paint(
-                pair, settings, cache, functools.partial(tell, before, state="painting")
+                pair, settings.size, plan, functools.partial(tell, before, state="painting")
             )
         except (ImageError, DeviceError) as failure:
             error = str(failure)
@@ -166,15 +194,14 @@ def _steps(whole: Sequence[Pair], settings: StylizeSettings, cache: Cache) -> It
 
 def _paint(
     pair: Pair,
-    settings: StylizeSettings,
-    cache: Cache,
+    longest: int,
+    plan: Callable[..., RunPlan],
     tell: Callable[..., BatchProgress],
 ) -> Generator[BatchProgress, None, tuple[Painting, Progress]]:
     """One painting and its last step; apart, so that the pictures read for it leave the memory with it."""
     make_folder(Path(pair.output).parent)
-    check_output(pair.output, longest=settings.size)
-    plan = plan_stylize(pair.content, pair.style, settings, cache=cache)
-    steps = iter_run(plan)
+    check_output(pair.output, longest=longest)
+    steps = iter_run(plan(pair.content, pair.style))
     last = next(steps)  # every run has a first step
     yield tell(step=last)
     for last in steps:
@@ -194,6 +221,7 @@ def _check_all(folder: Path, settings: StylizeSettings, format: str) -> None:
 def _is_there(
     pair: Pair,
     settings: StylizeSettings,
+    extra_entries: Sequence[Mapping[str, Any]],
     sha256: Callable[[str], str | None],
     weights: Callable[[], str],
 ) -> bool:
@@ -213,7 +241,7 @@ def _is_there(
         hashes = {role: entry["sha256"] for role, entry in manifest["inputs"].items()}
         same = (
             manifest["command"] == "stylize"
-            and "extra_terms" not in manifest
+            and manifest.get("extra_terms", []) == list(extra_entries)
             and manifest["result"]["complete"] is True
             and _what(from_json(StylizeSettings, manifest["settings"])) == _what(settings)
             and hashes == {role: sha256(path) for role, path in files.items()}

@@ -16,6 +16,7 @@ from impasto.objective.evaluate import measure
 from impasto.objective.objective import Objective
 from impasto.settings.keywords import LossOptions, with_options
 from impasto.settings.paper import LossSettings
+from impasto.shapes import Image
 from impasto.system.device import Compute, choose_compute
 
 
@@ -68,13 +69,12 @@ def paper_loss(
         SettingsError, ImageError, WeightsError, DeviceError.
     """
     settings = with_options(LossSettings, settings, options)
-    shares, held = settings.layers, settings.content_layers
     pictures = {
         role: read_picture(source, role=f"{role} image" if role != "image" else role)
         for role, source in (("content", content), ("style", style), ("image", image))
     }
     canvas = pictures["image"].height, pictures["image"].width
-    names = [*shares, *held]
+    names = [*settings.layers, *settings.content_layers]
     check_size(*canvas, names, role="image")
     check_size(pictures["style"].height, pictures["style"].width, names, role="style image")
 
@@ -91,22 +91,26 @@ def paper_loss(
         role: resize(picture.pixels.to(compute.device), *(style_size if role == "style" else canvas))
         for role, picture in pictures.items()
     }
-    contents, styles = (dict.fromkeys(layers, 1.0) for layers in (held, shares))
+    return _report(canvas, _values(network, pixels, settings), settings)
+
+
+def _values(
+    network: VGG19, pixels: Mapping[str, Image], settings: LossSettings
+) -> dict[tuple[str, str], float]:
+    """The literal content losses and E_l, by kind and layer, without any weight."""
+    contents, styles = (dict.fromkeys(layers, 1.0) for layers in (settings.content_layers, settings.layers))
+    height, width = pixels["image"].shape[2:]
     objective = Objective(
         (
             *content_terms(network, pixels["content"], contents, weight=1.0, formula="paper"),
             *style_terms_from_images(
-                network, [(pixels["style"], 1.0)], styles, canvas=canvas, weight=1.0, formula="paper"
+                network, [(pixels["style"], 1.0)], styles, canvas=(height, width), weight=1.0, formula="paper"
             ),
         )
     )
     with torch.no_grad():
         values = objective.score(measure(network, objective, pixels["image"])).tolist()
-    by_layer = {
-        (term.name.split()[0], term.layers[0]): value
-        for term, value in zip(objective.terms, values, strict=True)
-    }
-    return _report(canvas, by_layer, settings)
+    return {(term.kind, term.layers[0]): value for term, value in zip(objective.terms, values, strict=True)}
 
 
 def _report(
@@ -114,6 +118,7 @@ def _report(
     by_layer: Mapping[tuple[str, str], float],
     settings: LossSettings,
 ) -> PaperLoss:
+    """The parts with their weights, and their sums."""
     alpha, beta, shares = settings.alpha, settings.beta, settings.layers
     content = {name: value for (kind, name), value in by_layer.items() if kind == "content"}
     style = {name: value for (kind, name), value in by_layer.items() if kind == "style"}
