@@ -1,4 +1,4 @@
-"""The settings of finding a mask. Standard library only."""
+"""The settings of `impasto mask`. Standard library only."""
 
 from dataclasses import dataclass
 
@@ -8,14 +8,14 @@ from impasto.settings.options import check, option
 
 @dataclass(frozen=True, kw_only=True)
 class MaskSettings:
-    """How a photo is divided in two.
+    """How to divide a photo into two areas.
 
     Raises:
-        SettingsError: a kind that there is not.
+        SettingsError: an unknown kind.
     """
 
     kind: MaskKind = option(
-        "subject", "what is white: the subject, found by a network, or what is light (luminance)"
+        "subject", "what to make white: the subject, found by a network, or the light parts (luminance)"
     )
 
     def __post_init__(self) -> None:
