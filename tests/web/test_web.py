@@ -332,7 +332,7 @@ def test_an_easel_that_dies_takes_no_page_along(
     (easel,) = [child for child in server[1].children() if "spawn_main" in " ".join(child.cmdline())]
     os.kill(easel.pid, signal.SIGKILL)
     until(page, lambda: state(page) == "failed")
-    assert "want of memory" in page.inner_text("#paint-status")
+    assert "memory ran out" in page.inner_text("#paint-status")
     number(page, "steps", 5)
     page.click("#paint-go")
     until(page, lambda: state(page) == "finished")
