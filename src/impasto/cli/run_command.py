@@ -74,6 +74,7 @@ def paint(plan: "RunPlan", output: Output, snapshot: "Snapshot | None" = None) -
         except KeyboardInterrupt:
             stopped = True
         except Exception:
+            # several processes could not gather their bands: the one that failed would not take part
             if last is not None and world_size() == 1:
                 _salvage(plan, last, output, files)
             raise

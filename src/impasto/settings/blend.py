@@ -55,6 +55,7 @@ def parse_blend(text: str, count: int | None = None) -> tuple[BlendShare, ...]:
 
 
 def _share(part: str) -> BlendShare:
+    # "fine" and "coarse" may stand alone, with neither weight nor @
     weight, _, layers = part.rpartition("@") if "@" in part or part in ("fine", "coarse") else (part, "", "")
     number = _weight(weight, "blend: one share") if weight or not layers else 1.0
     if not layers:

@@ -86,6 +86,7 @@ class ReconstructStyleSettings(RunSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        # for its errors; the shape of the style image is not known yet
         self.canvas(1, 1)
         parse_blend(self.blend)
 

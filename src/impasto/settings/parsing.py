@@ -70,6 +70,7 @@ def _weight(value: Any, what: str) -> float:
     try:
         number = float(value)
     except (TypeError, ValueError):
+        # fails the check below, and so gets the same message
         number = math.nan
     if not (math.isfinite(number) and number >= 0):
         raise SettingsError(f"{what} is {value}; it must be a number, 0 or more.")
@@ -85,6 +86,7 @@ def parse_bytes(text: str) -> int:
     >>> parse_bytes("1.5GB"), parse_bytes("512 MiB")
     (1500000000, 536870912)
     """
+    # as in IEC 80000-13: GB is a power of 1000, GiB of 1024; the B may be omitted
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?\s*", text, re.IGNORECASE)
     if match is None:
         raise SettingsError(f"memory is {text!r}; give a size, for instance 8GB or 500MB.")
@@ -105,5 +107,6 @@ def parse_duration(text: str) -> float:
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|m|min|h)?\s*", text, re.IGNORECASE)
     if match is None or float(match[1]) == 0:
         raise SettingsError(f"budget is {text!r}; give a time above 0, for instance 10s or 2m.")
+    # "m" and "min" are the same unit
     unit = (match[2] or "s").lower()[0]
     return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[unit]

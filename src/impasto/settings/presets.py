@@ -51,7 +51,9 @@ PRESETS: dict[str, Mapping[str, object]] = {
     "crowsonkb": {
         **_tool_settings("crowsonkb", scales=0, steps=1000, finest_steps=500, optimizer="adam"),
         "layers": {
-            name: weight / 341 for name, weight in zip(PAPER_STYLE_LAYERS, (256, 64, 16, 4, 1), strict=True)
+            # the tool's weights sum to 341, and it divides by the sum
+            name: weight / 341
+            for name, weight in zip(PAPER_STYLE_LAYERS, (256, 64, 16, 4, 1), strict=True)
         },
     },
 }

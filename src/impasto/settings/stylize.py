@@ -158,6 +158,7 @@ class StylizeSettings(LookSettings, RunSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        # These calls are for their errors alone: better now than after the weights are loaded.
         find_schedule(self.recipe, self.effort)
         parse_blend(self.blend)
         if self.budget:
@@ -167,6 +168,7 @@ class StylizeSettings(LookSettings, RunSettings):
                 f"style-loss is {self.style_loss!r} and formula is {self.formula!r}, which has no weight for "
                 "neighbors. Use formula balanced, or another style-loss."
             )
+        # quarter turns keep the grid of pixels; a third of a turn would need interpolation
         if self.rotations == 3:
             raise SettingsError("rotations is 3; it must be 1, 2 or 4.")
         if self.content_weight == 0 and not (self.style_weight and any(self.layers.values())):
@@ -186,6 +188,7 @@ class StylizeSettings(LookSettings, RunSettings):
         """
         if "effort" in changes:
             raise SettingsError(PRESET_AND_EFFORT.format(name=name, effort=changes["effort"]))
+        # later entries win: what the user gives overrides the preset
         return cls(**{**preset_values(name), **changes})  # type: ignore[arg-type]
 
     def resolved(self) -> "StylizeSettings":
@@ -235,6 +238,7 @@ class StylizeSettings(LookSettings, RunSettings):
     @property
     def _strength_decides(self) -> bool:
         """Whether strength alone decides the weights of content and style."""
+        # a single given weight is enough: the run must not rebalance it behind the user's back
         return self.formula == "balanced" and self.alpha is None and self.beta is None
 
     @property

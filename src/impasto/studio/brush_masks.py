@@ -67,4 +67,5 @@ def _plain(color: str) -> Image:
 
 
 def _has_black(mask: Image) -> bool:
+    # every brush colour has a bright channel, so that only unpainted pixels are this dark
     return float((mask.amax(1) < 0.1).float().mean()) >= LEAST

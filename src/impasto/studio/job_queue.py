@@ -166,6 +166,7 @@ class JobQueue:
         try:
             return answer.result(timeout)
         except FutureTimeoutError:
+            # a worker skips questions that nobody waits for any more
             answer.cancel()
             raise TimeoutError from None
 

@@ -51,6 +51,7 @@ def main(pipe: Connection, common: Mapping[str, Any], niceness: int) -> None:
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C reaches all processes; the queue handles it and closes the pipe
+    # Windows has no nice
     with suppress(OSError, AttributeError):
         os.nice(niceness)
     worker = Worker(pipe, common)
@@ -130,12 +131,14 @@ class Worker:
     def _settings(self, values: Mapping[str, Any]) -> "StylizeSettings":
         from impasto.settings.stylize import StylizeSettings
 
+        # the common settings come last, so that no job can replace them
         return StylizeSettings(**{**values, **self.common})
 
     def _estimate(self, job: JobRequest) -> JobEstimate:
         from impasto.recipes.stylize import plan_stylize
         from impasto.run.estimate import estimate
 
+        # the start hardly changes the cost, and "fast" would paint a picture to begin with
         settings = self._settings({**job.settings, "init": "content"})
         plan = plan_stylize(job.content, job.styles, settings, cache=self.cache)
         needs, (height, width) = estimate(plan, settings), plan.canvas

@@ -79,12 +79,14 @@ class WorkerHandle:
         self.thread.start()
 
     def _begin(self) -> None:
+        # not "fork": the server has threads, and CUDA does not survive a fork
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(
             target=worker.main, args=(theirs, dict(self.common), NICENESS), daemon=True, name="impasto-easel"
         )
         self.process.start()
+        # the process holds the only other end, so that reading fails as soon as it dies
         theirs.close()
         self.pipe.send(("warm",))
 

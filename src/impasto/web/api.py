@@ -56,6 +56,7 @@ def endpoints(queue: JobQueue) -> None:
         """Estimate a painting: width and height in pixels, seconds, bytes of memory."""
         with show_errors():
             try:
+                # in a thread, because it may wait for the end of a step, and the event loop must not
                 needs = await asyncio.to_thread(queue.estimate, order(photo, painting, settings))
             except TimeoutError:
                 raise BusyError("the studio is busy with a long step. Ask again later.") from None

@@ -58,6 +58,7 @@ def control(option: Option, *, longest: int) -> gr.components.Component:
     if option.name == "style_loss":
         return gr.Dropdown(["", *STYLE_LOSSES], value="", allow_custom_value=True, **about)
     if option.name == "init":
+        # no custom value: a file name would let visitors read files of the server
         return gr.Dropdown(list(BUILT_IN_STARTS), value=default, **about)
     if option.choices:
         return gr.Dropdown(list(option.choices), value=default, **about)

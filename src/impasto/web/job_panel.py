@@ -100,6 +100,7 @@ class JobPanel:
         Args:
             then: called when a resumed job has ended or paused: function, inputs, outputs.
         """
+        # not queued by Gradio: they must act at once, however many events are running
         self.pause.click(self._pause, None, None, queue=False, **QUIET)
         self.stop.click(self._stop, None, None, queue=False, **QUIET)
         resumed = self.resume.click(self._resume, None, self.outputs, **FOLLOWING)
@@ -140,6 +141,7 @@ class JobPanel:
         visitor = page.partition(":")[0]
         while True:
             view = self.queue.view(page)
+            # a slow browser gets fewer updates, but always the last one
             if view.version != seen and (view.is_settled or self.backlog(visitor) < BACKLOG):
                 seen = view.version
                 now = loop.time()

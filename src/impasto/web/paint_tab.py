@@ -190,6 +190,7 @@ class PaintTab:
         photo, paintings, controls = values[0], values[1 : 1 + MOST], values[1 + MOST :]
         if not photo or not any(paintings):
             return html.forecast("")
+        # shares and strokes hardly change time and memory, and strokes would have to be written to files
         shares = [1.0] * MOST
         try:
             request = self._request([photo, *paintings, *shares, *controls, None, None, False])
@@ -207,6 +208,7 @@ class PaintTab:
         files = [file for file in view.files if file.endswith(".png")]
         if not files or view.state not in ("finished", "stopped") or not photo:
             return gr.skip(), gr.skip(), kept
+        # the last 32, so that the page of a long visit stays light
         kept = [*kept, files[0]][-32:] if files[0] not in kept else kept
         sides = (photo, files[0]) if Path(photo).suffix.lower() in SEEN else None
         return sides, kept, kept

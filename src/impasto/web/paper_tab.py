@@ -75,6 +75,7 @@ class PaperTab:
             )
         file = checked_upload(picture, "picture", limits)
         if recipe == "style":
+            # as in Fig. 1 of the paper, whose style reconstructions add conv1_1, conv2_1, … one by one
             index = LAYERS[layer].index
             firsts = [
                 known for known in LAYERS.values() if known.name.endswith("_1") and known.index <= index
