@@ -145,7 +145,7 @@ def strength_too_large(inputs: Inputs) -> list[str]:
     return paint(inputs, "--strength", "1.5")
 
 
-@case(2, r"nothing to paint towards")
+@case(2, r"there is nothing to paint")
 def all_weights_zero(inputs: Inputs) -> list[str]:
     return paint(inputs, "--alpha", "0", "--beta", "0")
 

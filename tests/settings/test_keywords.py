@@ -46,7 +46,7 @@ def test_options_change_settings_a_preset_or_the_defaults() -> None:
     assert with_options(StylizeSettings, None, {"seed": 3}, preset="gatys2015") == StylizeSettings.preset(
         "gatys2015", seed=3
     )
-    with pytest.raises(SettingsError, match="two beginnings"):
+    with pytest.raises(SettingsError, match="settings are given as well"):
         with_options(StylizeSettings, paper, {}, preset="gatys2015")
     with pytest.raises(SettingsError, match="do not go together"):
         with_options(StylizeSettings, None, {"effort": "draft"}, preset="gatys2015")
@@ -65,7 +65,7 @@ def test_a_misspelled_keyword_is_told_the_nearest(wrong: str, near: str) -> None
 
 def test_what_is_like_no_keyword_is_told_them_all() -> None:
     with pytest.raises(
-        SettingsError, match=r"'quux' is no keyword here, .* There are: size, device, threads"
+        SettingsError, match=r"'quux' is no keyword here, .* Choose from size, device, threads"
     ):
         impasto.measure("photo.jpg", "painting.jpg", "out.png", quux=1)  # type: ignore[call-arg]
 

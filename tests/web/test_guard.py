@@ -217,7 +217,7 @@ def test_two_gigabytes_are_refused_before_they_are_sent(server: tuple[str, psuti
         raw.sendall((head + "Content-Type: multipart/form-data; boundary=x\r\n\r\n").encode())
         answer = b"".join(iter(lambda: raw.recv(4096), b"")).decode()  # until it hangs up
     assert answer.startswith("HTTP/1.1 413")
-    assert "the file is too large; at most 8 MB are taken" in answer
+    assert "the file is too large; the limit is 8 MB" in answer
 
 
 def test_nor_without_a_length(server: tuple[str, psutil.Process]) -> None:
@@ -367,9 +367,9 @@ def test_a_port_that_is_taken_is_not_the_end() -> None:
         taken = first.getsockname()[1]
         with bound("127.0.0.1", taken) as second:
             assert second.getsockname()[1] > taken
-        with pytest.raises(SettingsError, match=f"cannot listen at 127\\.0\\.0\\.1:{taken}"):
+        with pytest.raises(SettingsError, match=f"cannot listen on 127\\.0\\.0\\.1:{taken}"):
             bound("127.0.0.1", taken, tries=1)
-    with pytest.raises(SettingsError, match=r"cannot listen at 192\.0\.2\.1"):
+    with pytest.raises(SettingsError, match=r"cannot listen on 192\.0\.2\.1"):
         bound("192.0.2.1", 0)
 
 

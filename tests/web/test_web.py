@@ -336,7 +336,7 @@ def test_a_second_page_waits_its_turn_and_a_closed_one_gives_way(
     choose(second, pictures, steps=5)
     second.click("#paint-go")
     until(second, lambda: state(second) == "waiting")
-    assert "Waiting: it is next." in second.inner_text("#paint-status")
+    assert "Waiting: next in line." in second.inner_text("#paint-status")
     first.close()
     until(second, lambda: state(second) == "finished")
     assert second.locator("#paint-stage img").count() == 1
@@ -351,7 +351,7 @@ def test_an_easel_that_dies_takes_no_page_along(
     (easel,) = [child for child in server[1].children() if "spawn_main" in " ".join(child.cmdline())]
     os.kill(easel.pid, signal.SIGKILL)
     until(page, lambda: state(page) == "failed")
-    assert "want of memory" in page.inner_text("#paint-status")
+    assert "memory ran out" in page.inner_text("#paint-status")
     number(page, "steps", 5)
     page.click("#paint-go")
     until(page, lambda: state(page) == "finished")
@@ -366,7 +366,7 @@ def test_many_clicks_leave_one_order(visit: Callable[..., Page], pictures: tuple
     page.evaluate("for (let n = 0; n < 30; n++) document.querySelector('#paint-go').click()")
     other.click("#paint-go")
     until(other, lambda: state(other) == "waiting")
-    assert "Waiting: it is next." in other.inner_text("#paint-status")
+    assert "Waiting: next in line." in other.inner_text("#paint-status")
     page.click("#paint-stop")
     until(other, lambda: state(other) == "finished")
     until(page, lambda: state(page) == "stopped")

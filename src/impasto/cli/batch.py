@@ -72,6 +72,7 @@ def batch(
         with download_bar("fetching VGG-19"), RunBar() as bar:
             for progress in iter_batch(pairs_to_paint, output, settings, format=format):
                 bar.batch(progress)
+                # the steps of a picture are for the bar alone; its last progress is its result
                 if progress.state != "painting":
                     results.append(progress)
     finally:  # also after Ctrl-C, and after an error that ends the whole batch

@@ -61,6 +61,7 @@ def fast(
         try:
             painting = painter.stylize(photo, regions=regions or [])
         except (ImageError, DeviceError) as error:
+            # in a folder, one bad photo must not keep the others from being painted
             if not several:
                 raise
             console.error(str(error))

@@ -53,6 +53,7 @@ def replace_parameter(
     command: Command, name: str, generated: Iterable[inspect.Parameter], wrapper: Command
 ) -> Command:
     """Give `wrapper` the name, help and parameters of `command`, with `generated` in place of one of them."""
+    # keyword-only parameters may follow in any order, and typer passes everything by name anyway
     kept = [p for p in inspect.signature(command).parameters.values() if p.name != name]
     signature = inspect.Signature([*(p.replace(kind=_KEYWORD) for p in kept), *generated])
     functools.update_wrapper(wrapper, command)
@@ -86,6 +87,7 @@ def parameter(option: Option, *flags: str) -> inspect.Parameter:
 def _is_typed(context: Any, name: str) -> bool:
     """Whether the option was typed, rather than left at its default."""
     source = context.get_parameter_source(name)
+    # DEFAULT_MAP is a default as well
     return source is not None and not source.name.startswith("DEFAULT")
 
 

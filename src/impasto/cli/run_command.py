@@ -80,6 +80,7 @@ def paint(
         except KeyboardInterrupt:
             stopped = True
         except Exception:
+            # several processes could not gather their bands: the one that failed would not take part
             if last is not None and world_size() == 1:
                 _salvage(plan, last, output, files)
             raise

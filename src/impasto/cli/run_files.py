@@ -103,6 +103,7 @@ class RunFiles:
         from impasto.run import checkpoint
 
         manifest = step.manifest if step else self.plan.manifest
+        # absolute paths, because the run may be resumed from another folder
         inputs = {
             role: {**entry, "path": os.path.abspath(entry["path"])}
             if entry["sha256"] and not entry["path"].startswith(AUTO)

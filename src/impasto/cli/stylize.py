@@ -132,6 +132,7 @@ def resume(
 
     moved = {"content": content, "style": style or (), "regions": regions or (), "weights": weights}
 
+    # the checkpoint records the options of the output; only the path can change
     def planned(recorded: dict[str, Any]) -> Output:
         return Output(**{**recorded, "checkpoint": checkpoint, "path": output or recorded["path"]})
 

@@ -65,6 +65,7 @@ def train(
             for progress in run:
                 last = progress
                 bar.training(progress)
+                # every process has the same network, so the first writes for all
                 if progress.evaluated and rank() == 0:
                     files.write(progress)
                 if stopped := bool(stop_requests):

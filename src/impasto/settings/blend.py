@@ -1,4 +1,4 @@
-"""Shares of several paintings in one style, as they are typed."""
+"""Weights of several paintings in one style, as they are typed."""
 
 import dataclasses
 
@@ -9,38 +9,39 @@ from impasto.settings.parsing import _weight
 
 @dataclasses.dataclass(frozen=True)
 class BlendShare:
-    """How much one painting of several has to say.
+    """The weight of one painting among several.
 
     Attributes:
-        weight: against the others'.
-        layers: where it has a say; None: in every layer.
+        weight: relative to the others'.
+        layers: the layers in which the painting counts; None: all.
     """
 
     weight: float
     layers: frozenset[str] | None = None
 
     def at(self, name: str) -> float:
-        """The weight at one layer."""
+        """The weight at a layer; 0 where the painting does not count."""
         return self.weight if self.layers is None or name in self.layers else 0.0
 
 
 FINE_BLOCKS = 3
-"""Blocks of the network whose layers see strokes; deeper ones see shapes."""
+"""The first blocks of VGG-19, whose layers see strokes; deeper layers see shapes."""
 
 
 def parse_blend(text: str, count: int | None = None) -> tuple[BlendShare, ...]:
-    """What several paintings have to say, in their order; equally much if nothing is said.
+    """The weights of several paintings, in their order; equal if the text is empty.
 
     Args:
-        text: a weight for each painting, with commas between them; with @ and layers where it has a say
-            in these alone: `fine` (conv1_1 to conv3_4), `coarse` (the deeper ones), or names with plus signs.
-        count: how many there must be, if that is known.
+        text: a weight for each painting, separated by commas. WEIGHT@LAYERS limits a painting to some layers:
+            `fine` (conv1_1 to conv3_4), `coarse` (the deeper ones), or names joined by plus signs.
+        count: the number of paintings, if known.
     Raises:
-        SettingsError: what is no number or below 0, all of them 0, an unknown layer, or another count.
+        SettingsError: a weight that is no number or below 0, no weight above 0, an unknown layer, or not one
+            weight per painting.
 
-    >>> [share.weight for share in blend_shares("1,3")]
+    >>> [share.weight for share in parse_blend("1,3")]
     [1.0, 3.0]
-    >>> blend_shares("fine,coarse")[0].at("conv5_1"), blend_shares("2@conv1_1+conv2_1,1")[0].at("conv1_1")
+    >>> parse_blend("fine,coarse")[0].at("conv5_1"), parse_blend("2@conv1_1+conv2_1,1")[0].at("conv1_1")
     (0.0, 2.0)
     """
     if not text:
@@ -54,6 +55,7 @@ def parse_blend(text: str, count: int | None = None) -> tuple[BlendShare, ...]:
 
 
 def _share(part: str) -> BlendShare:
+    # "fine" and "coarse" may stand alone, with neither weight nor @
     weight, _, layers = part.rpartition("@") if "@" in part or part in ("fine", "coarse") else (part, "", "")
     number = _weight(weight, "blend: one share") if weight or not layers else 1.0
     if not layers:

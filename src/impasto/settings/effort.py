@@ -1,4 +1,4 @@
-"""What an effort means: scales, steps, solver and space, by recipe. Standard library only."""
+"""The schedule of each effort and recipe: scales, steps, solver. Standard library only."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -7,23 +7,23 @@ from impasto.choices import Effort, Optimizer, SolverSpace
 from impasto.errors import SettingsError
 
 RECIPE = 3
-"""The newest recipe: what settings that are left out mean. Files from before recipes have 1."""
+"""The newest recipe, a generation of defaults. Files that are older than recipes have recipe 1."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How a painting is solved: the settings that effort decides where they are left out.
+    """The settings that the effort decides if they are omitted.
 
     Attributes:
-        space: what the solver moves.
+        space: the solver's variables: pixels, or the levels of a pyramid.
         optimizer: the solver.
-        rate: Adam's step length, in units of the image's 0..1.
-        coarsest: long side of the coarsest scale, about, in pixels.
-        steps, finest_steps: at the coarsest and at the finest scale.
-        detail: how much of the photo's fine detail each finer scale takes up.
+        rate: Adam's step length, for pixel values in 0..1.
+        coarsest: approximate long side of the coarsest scale, in pixels.
+        steps, finest_steps: solver steps at the coarsest and at the finest scale.
+        detail: fraction of the photo's fine detail added at each finer scale, 0..1.
         tv: weight of smoothness in the balanced formula.
-        style_loss: what a style is, as it is typed.
-        painting_detail: how much of the painting's fine detail each finer scale takes up.
+        style_loss: statistics of the style, as text.
+        painting_detail: amount of the painting's fine detail added at each finer scale, 0..2.
     """
 
     space: SolverSpace
@@ -39,15 +39,15 @@ class Schedule:
 
 
 _PYRAMID = Schedule("pyramid", "lbfgs", 0.004, 128, 100, 40, 0.3, 0.0)
-"""Recipe 2's, chosen by looking at eight pairs of many kinds, and by the measures (docs/decisions.md)."""
+"""Recipe 2, chosen by eye on eight varied pairs and by the measures (docs/decisions.md)."""
 
 _DRAFT = Schedule("pixels", "lbfgs", 0.02, 128, 40, 4, 0.7, 2.0)
-"""In so few steps a pyramid's fine levels stay behind, and colours glow; pixels are quicker there."""
+"""The draft works on pixels: in so few steps a pyramid's fine levels lag behind, and colours glow."""
 
 _NEIGHBORS = replace(
     _PYRAMID, steps=80, finest_steps=22, style_loss="gram=1,neighbors=1", painting_detail=0.8
 )
-"""Recipe 3's. The painting's own detail saves the steps that would grow it (docs/decisions.md)."""
+"""Recipe 3. Detail copied from the painting saves the steps that would grow it (docs/decisions.md)."""
 
 RECIPES: Mapping[int, Mapping[Effort, Schedule]] = {
     1: {"good": Schedule("pixels", "lbfgs", 0.02, 128, 50, 10, 1.0, 2.0)},
@@ -65,7 +65,7 @@ RECIPES: Mapping[int, Mapping[Effort, Schedule]] = {
 
 
 def find_schedule(recipe: int, effort: Effort) -> Schedule:
-    """The schedule of an effort.
+    """The schedule of an effort in a recipe.
 
     Raises:
         SettingsError: the recipe has no such effort.
@@ -74,6 +74,6 @@ def find_schedule(recipe: int, effort: Effort) -> Schedule:
     if effort not in efforts:
         raise SettingsError(
             f"recipe {recipe} has no effort {effort!r}, only {', '.join(efforts)}. "
-            "Leave the recipe or the effort out."
+            "Leave out the recipe or the effort."
         )
     return efforts[effort]

@@ -1,4 +1,4 @@
-"""The settings of painters that paint in one pass, and of their training. Standard library only."""
+"""The settings of stylizing in one pass and of training networks for it. Standard library only."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -25,66 +25,73 @@ class FastSettings(LookSettings, ComputeSettings):
     """How to repaint a picture in one pass (Huang and Belongie 2017; or a trained painter).
 
     Raises:
-        SettingsError: a value that is out of range, of another kind, or not a number; it names the setting.
+        SettingsError: a value of the wrong type or out of range; the message names the setting.
     """
 
-    size: int = option(512, "long side of the picture; 0: the photo's own", unit="px", low=0, high=100_000)
-    strength: float = option(1.0, "how far from the photo towards the painting", low=0, high=1)
+    size: int = option(512, "long side of the picture; 0: that of the photo", unit="px", low=0, high=100_000)
+    strength: float = option(1.0, "0 gives the photo, 1 the full style of the painting", low=0, high=1)
     model: str = option(
-        "", "a painter instead of paintings: a file that `impasto train` wrote, or a shipped one's name"
+        "",
+        "a trained painter instead of paintings: a file from `impasto train`, or a bundled painter's name",
     )
     tile: int = option(
-        0, "compute in tiles of this side: less memory, more time; 0: as fits", unit="px", low=0,
+        0, "side of tiles to compute in: less memory, more time; 0: automatic", unit="px", low=0,
         high=100_000, advanced=True,
     )  # fmt: skip
     memory: str = option("", MEMORY_HELP, advanced=True, machine_only=True)
     decoder: str = option(
-        "", "a file with the decoder's weights; default: the cache", advanced=True, machine_only=True
+        "",
+        "a file with the decoder's weights; if omitted, the one in the cache",
+        advanced=True,
+        machine_only=True,
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        # the calls here are for their errors alone
         parse_blend(self.blend)
         if self.memory:
             parse_bytes(self.memory)
 
     @property
     def pooling(self) -> Pooling:
-        """The decoder was trained with this one."""
+        """Max pooling, with which the decoder was trained (Huang and Belongie 2017)."""
         return "max"
 
     @classmethod
     def like(cls, settings: StylizeSettings, size: int) -> "FastSettings":
-        """For a picture of that size in the look of another recipe's settings."""
+        """The same look as a `StylizeSettings`, in one pass, at another size (long side, in pixels)."""
+        # look and machine only: the solver's settings mean nothing in one pass
         same = [field.name for kind in (LookSettings, ComputeSettings) for field in fields(kind)]
         return cls(size=size, **{name: getattr(settings, name) for name in (*same, "memory")})
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings(ComputeSettings):
-    """How to train a painter (Johnson, Alahi and Fei-Fei 2016) on a folder of photographs.
+    """How to train a painter network (Johnson, Alahi and Fei-Fei 2016) on a folder of photographs.
 
     Raises:
-        SettingsError: a value that is out of range, of another kind, or not a number; it names the setting.
+        SettingsError: a value of the wrong type or out of range; the message names the setting.
     """
 
     steps: int = option(1100, "training steps", low=1, high=10_000_000)
-    size: int = option(192, "side of the squares cut out of the photos", unit="px", low=32, high=2048)
+    size: int = option(192, "side of the squares cut from the photos", unit="px", low=32, high=2048)
     style_size: int = option(
-        384, "long side of the paintings: smaller, and the strokes are finer", unit="px", low=32, high=8192
+        384, "long side of the paintings; smaller makes the strokes finer", unit="px", low=32, high=8192
     )
     strength: float = option(0.4, "0 keeps the photo, 1 leaves only the painting's texture", low=0, high=1)
     start: str = option(
         "",
-        "a painter to start from, of any style: a file or a shipped one's name; fewer --steps do then",
+        "a painter to start from, of any style: a file, or a bundled painter's name; needs fewer --steps",
     )
-    batch: int = option(2, "photos in a step, over all processes", low=1, high=4096)
-    rate: float = option(2e-3, "of Adam, at its height; it falls to a hundredth in the end", low=0, high=1)
-    check_every: int = option(
-        100, "steps between two looks at photos that are not trained on", low=1, high=1_000_000
-    )
+    batch: int = option(2, "photos per step, over all processes", low=1, high=4096)
+    rate: float = option(2e-3, "Adam's peak learning rate; it decays to 1 %", low=0, high=1)
+    check_every: int = option(100, "steps between evaluations on held-out photos", low=1, high=1_000_000)
     patience: int = option(
-        8, "end after so many looks without a better one; 0: never before the last step", low=0, high=1000
+        8,
+        "stop after this many evaluations without improvement; 0: only after the last step",
+        low=0,
+        high=1000,
     )
     tv: float = option(2.0, "weight of smoothness (total variation)", low=0, advanced=True)
     layers: Mapping[str, float] = option(
@@ -93,7 +100,7 @@ class TrainSettings(ComputeSettings):
     content_layers: Mapping[str, float] = option(
         dict.fromkeys(PAPER_CONTENT_LAYERS, 1.0), CONTENT_LAYERS_HELP, advanced=True
     )
-    style_loss: StyleLoss = option("gram", f"what a style is: {STATISTICS_HELP}", advanced=True)
+    style_loss: StyleLoss = option("gram", f"statistic of the style: {STATISTICS_HELP}", advanced=True)
     width: int = option(24, "filters of the painter's first layer", low=4, high=256, advanced=True)
     blocks: int = option(5, "residual blocks of the painter", low=1, high=64, advanced=True)
     seed: int = option(0, "seed of the painter's first weights and of the order of the photos",

@@ -1,6 +1,6 @@
 """Settings as keywords: `stylize(photo, painting, size=1024)`. Standard library and typing_extensions only.
 
-The types say to editors and mypy what the settings classes say; a test holds them to each other.
+The classes below repeat the settings' fields for editors and mypy; a test compares them with the settings.
 """
 
 import difflib
@@ -36,17 +36,17 @@ def with_options(
     preset: str = "",
     parameters: Sequence[str] = (),
 ) -> _Settings:
-    """Settings with changes: of those given, of a preset, or of the defaults.
+    """Apply keywords to given settings, to a preset, or to the defaults.
 
     Args:
-        settings_class: which kind; one with presets has a class method `preset`.
-        settings: what to change; None: the preset or the defaults.
+        settings_class: the class of the result; a preset needs its class method `preset`.
+        settings: the settings to change; None: the preset or the defaults.
         options: values by field.
         preset: name of a preset; "": none.
-        parameters: other names that the caller's caller takes, for the message about a misspelled one.
+        parameters: other parameters of the public function, for the advice about a misspelled keyword.
     Raises:
-        SettingsError: a keyword that is no setting, naming the nearest; both settings and a preset; a value
-            that the class refuses.
+        SettingsError: an unknown keyword, with the nearest known one; both settings and a preset; a value
+            that is not allowed.
     """
     known = [option.name for option in options_of(settings_class)]
     for name in options:
@@ -54,7 +54,7 @@ def with_options(
             raise SettingsError(_unknown(settings_class, name, [*known, *parameters]))
     if settings is not None and preset:
         raise SettingsError(
-            f"preset is {preset!r}, and settings are given as well: two beginnings. Use one of them, such as "
+            f"preset is {preset!r}, and settings are given as well. Use one of the two, such as "
             f"settings={settings_class.__name__}.preset({preset!r})."
         )
     if settings is not None:
@@ -66,29 +66,35 @@ def with_options(
 
 
 def _unknown(settings_class: type, name: str, known: Sequence[str]) -> str:
-    """The message about a keyword that there is not."""
+    """The message about an unknown keyword."""
     aliases = {option.alias: option.name for option in options_of(settings_class) if option.alias}
+    # other tools' names, such as style_weight for beta, are too far from ours for difflib
     near = [aliases[name]] if name in aliases else difflib.get_close_matches(name, known, n=1)
-    advice = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(known)}."
+    advice = f"Did you mean {near[0]!r}?" if near else f"Choose from {', '.join(known)}."
     return f"{name!r} is no keyword here, and no field of {settings_class.__name__}. {advice}"
 
 
-class MachineOptions(TypedDict, total=False):
-    """Keywords of `MachineSettings`, all of which may be left out."""
+class NetworkOptions(TypedDict, total=False):
+    """Keywords of `NetworkSettings`, all optional."""
 
     device: str
-    threads: int
     weights: str
 
 
+class MachineOptions(NetworkOptions, total=False):
+    """Keywords of `MachineSettings`, all optional."""
+
+    threads: int
+
+
 class ComputeOptions(MachineOptions, total=False):
-    """Keywords of `ComputeSettings`, all of which may be left out."""
+    """Keywords of `ComputeSettings`, all optional."""
 
     precision: Precision
 
 
 class LookOptions(TypedDict, total=False):
-    """Keywords of `LookSettings`, all of which may be left out."""
+    """Keywords of `LookSettings`, all optional."""
 
     style_scale: float
     colors: Colors
@@ -98,7 +104,7 @@ class LookOptions(TypedDict, total=False):
 
 
 class RunOptions(ComputeOptions, total=False):
-    """Keywords of `RunSettings`, all of which may be left out."""
+    """Keywords of `RunSettings`, all optional."""
 
     seed: int
     noise: float
@@ -109,7 +115,7 @@ class RunOptions(ComputeOptions, total=False):
 
 
 class StylizeOptions(LookOptions, RunOptions, total=False):
-    """Keywords of `StylizeSettings`, all of which may be left out."""
+    """Keywords of `StylizeSettings`, all optional."""
 
     size: int
     strength: float
@@ -143,7 +149,7 @@ class StylizeOptions(LookOptions, RunOptions, total=False):
 
 
 class FastOptions(LookOptions, ComputeOptions, total=False):
-    """Keywords of `FastSettings`, all of which may be left out."""
+    """Keywords of `FastSettings`, all optional."""
 
     size: int
     strength: float
@@ -154,7 +160,7 @@ class FastOptions(LookOptions, ComputeOptions, total=False):
 
 
 class TrainOptions(ComputeOptions, total=False):
-    """Keywords of `TrainSettings`, all of which may be left out."""
+    """Keywords of `TrainSettings`, all optional."""
 
     steps: int
     size: int
@@ -176,7 +182,7 @@ class TrainOptions(ComputeOptions, total=False):
 
 
 class ReconstructContentOptions(RunOptions, total=False):
-    """Keywords of `ReconstructContentSettings`, all of which may be left out."""
+    """Keywords of `ReconstructContentSettings`, all optional."""
 
     layer: str
     size: int
@@ -188,7 +194,7 @@ class ReconstructContentOptions(RunOptions, total=False):
 
 
 class ReconstructStyleOptions(RunOptions, total=False):
-    """Keywords of `ReconstructStyleSettings`, all of which may be left out."""
+    """Keywords of `ReconstructStyleSettings`, all optional."""
 
     layers: Mapping[str, float]
     size: str
@@ -204,15 +210,15 @@ class ReconstructStyleOptions(RunOptions, total=False):
 
 
 class FigureOptions(MachineOptions, total=False):
-    """Keywords of `FigureSettings`, all of which may be left out."""
+    """Keywords of `FigureSettings`, all optional."""
 
     size: int
     steps: int
     seed: int
 
 
-class FeaturesOptions(TypedDict, total=False):
-    """Keywords of `FeaturesSettings`, all of which may be left out."""
+class FeaturesOptions(NetworkOptions, total=False):
+    """Keywords of `FeaturesSettings`, all optional."""
 
     layer: str
     size: int
@@ -220,24 +226,20 @@ class FeaturesOptions(TypedDict, total=False):
     most: int
     channels: str
     pooling: Pooling
-    device: str
-    weights: str
 
 
-class LossOptions(TypedDict, total=False):
-    """Keywords of `LossSettings`, all of which may be left out."""
+class LossOptions(NetworkOptions, total=False):
+    """Keywords of `LossSettings`, all optional."""
 
     layers: Mapping[str, float]
     content_layers: Mapping[str, float]
     alpha: float
     beta: float
     pooling: Pooling
-    device: str
-    weights: str
 
 
 class MeasureOptions(TypedDict, total=False):
-    """Keywords of `MeasureSettings`, all of which may be left out."""
+    """Keywords of `MeasureSettings`, all optional."""
 
     size: int
     device: str

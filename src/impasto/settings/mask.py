@@ -1,4 +1,4 @@
-"""The settings of finding a mask. Standard library only."""
+"""The settings of `impasto mask`. Standard library only."""
 
 from dataclasses import dataclass
 from typing import get_args
@@ -10,7 +10,7 @@ from impasto.settings.options import check, option
 
 @dataclass(frozen=True, kw_only=True)
 class MaskSettings:
-    """How a photo is divided.
+    """How to divide a photo into areas.
 
     Raises:
         SettingsError: an unknown kind; `like:` without a painting.
@@ -18,8 +18,8 @@ class MaskSettings:
 
     kind: str = option(
         "subject",
-        "what is divided: subject (white; found by a network), luminance (white: light), or like:PAINTING, "
-        "areas that photo and painting share, in colours",
+        "what to make white: the subject, found by a network, or the light parts (luminance); or "
+        "like:PAINTING, the areas that photo and painting share, in colours",
     )
 
     def __post_init__(self) -> None:

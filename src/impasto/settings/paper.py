@@ -1,4 +1,4 @@
-"""The settings of what shows the paper: reconstructions, figures, features, losses. Standard library only."""
+"""The settings of the commands about the paper. Standard library only."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,27 +9,26 @@ from impasto.layers import find_layer
 from impasto.settings.base import (
     BLEND_HELP,
     CONTENT_LAYERS_HELP,
-    DEVICE_HELP,
     POOLING_HELP,
     STYLE_LAYERS_HELP,
-    WEIGHTS_HELP,
     MachineSettings,
+    NetworkSettings,
     RunSettings,
 )
 from impasto.settings.blend import parse_blend
-from impasto.settings.options import check, option
+from impasto.settings.options import option
 from impasto.settings.presets import PAPER_CONTENT_LAYERS, PAPER_RATIO, PAPER_STYLE_LAYERS
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReconstructContentSettings(RunSettings):
-    """How to find the image that a layer cannot tell from another (Gatys et al. 2015, Fig. 1, below).
+    """How to reconstruct an image from its responses at one layer (Gatys et al. 2015, Fig. 1, below).
 
     Raises:
         SettingsError: as in `RunSettings`.
     """
 
-    layer: str = option("conv4_2", "the layer whose responses are matched")
+    layer: str = option("conv4_2", "layer whose responses to match")
     size: int = option(256, "long side of the picture", unit="px", low=16, high=100_000)
     steps: int = option(
         0, "solver steps at each scale; 0: from 180 in the first block of layers down to 36 in the fifth",
@@ -43,7 +42,7 @@ class ReconstructContentSettings(RunSettings):
     optimizer: Optimizer = option("lbfgs", "the solver", advanced=True)
     pooling: Pooling = option("average", POOLING_HELP, advanced=True)
     precision: Precision = option(
-        "float32", "type of the features; bfloat16 is quicker where the processor has it, and less exact",
+        "float32", "number type of the features; bfloat16 is quicker where supported, but less exact",
         advanced=True,
     )  # fmt: skip
 
@@ -53,26 +52,26 @@ class ReconstructContentSettings(RunSettings):
 
     @property
     def steps_taken(self) -> int:
-        """The steps asked for, or as many as fit into half a minute at 256 px on two cores."""
+        """Solver steps at each scale: as given, or as many as take half a minute at 256 px on two cores."""
         return self.steps or 180 // find_layer(self.layer).block
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReconstructStyleSettings(RunSettings):
-    """How to find an image with the style of another (Gatys et al. 2015, Fig. 1, above): a texture.
+    """How to make a texture with the style of an image (Gatys et al. 2015, Fig. 1, above).
 
     Raises:
-        SettingsError: as in `RunSettings`; a size that is not `PX` or `WxH`.
+        SettingsError: as in `RunSettings`; a size that is neither `PX` nor `WxH`.
     """
 
     layers: Mapping[str, float] = option(dict.fromkeys(PAPER_STYLE_LAYERS, 0.2), STYLE_LAYERS_HELP)
-    size: str = option("256", "of the picture: its long side, or WIDTHxHEIGHT", unit="px")
+    size: str = option("256", "long side of the picture, or WIDTHxHEIGHT", unit="px")
     style_size: int = option(
-        256, "long side at which the style image is measured: smaller, and the texture is finer",
+        256, "long side at which the style image is measured; smaller makes the texture finer",
         unit="px", low=16, high=100_000,
     )  # fmt: skip
     blend: str = option("", BLEND_HELP)
-    tileable: bool = option(False, "make the picture wrap around, so that copies of it join without a seam")
+    tileable: bool = option(False, "make copies of the picture join without a seam")
     steps: int = option(60, "solver steps at the coarsest scale", low=1, high=100_000)
     finest_steps: int = option(
         25, "solver steps at the finest scale, if there is more than one", low=1, high=100_000, advanced=True
@@ -87,11 +86,15 @@ class ReconstructStyleSettings(RunSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        # for its errors; the shape of the style image is not known yet
         self.canvas(1, 1)
         parse_blend(self.blend)
 
     def canvas(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width in pixels of the picture, for a style image of that height and width.
+        """Height and width of the picture, in pixels.
+
+        Args:
+            height, width: of the style image, in pixels; only their ratio counts.
 
         Raises:
             SettingsError: `size` is neither `PX` nor `WxH`, or a side is below 16.
@@ -100,7 +103,7 @@ class ReconstructStyleSettings(RunSettings):
         if len(sides) != self.size.lower().count("x") + 1 or len(sides) > 2 or min(sides) < 16:
             raise SettingsError(
                 f"size is {self.size!r}; it must be the long side (256) or width and height (384x256), "
-                "16 px or more each."
+                "each at least 16 px."
             )
         if len(sides) == 2:
             return sides[1], sides[0]
@@ -122,42 +125,40 @@ class FigureSettings(MachineSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FeaturesSettings:
-    """Which responses to show, and how.
+class FeaturesSettings(NetworkSettings):
+    """Which responses of a layer to show, and how.
 
     Raises:
         SettingsError: as in `RunSettings`; channels that are not whole numbers.
     """
 
-    layer: str = option("conv3_1", "the layer to look at")
-    size: int = option(512, "long side at which the image is seen", unit="px", low=16, high=100_000)
-    gram: bool = option(False, "show the Gram matrix, the layer's style, instead of the responses")
-    most: int = option(64, "how many channels to show, strongest first; 0: all", low=0, high=512)
-    channels: str = option("", "the channels to show, counted from 0: 3,17,42")
+    layer: str = option("conv3_1", "layer to look at")
+    size: int = option(512, "long side at which the network sees the image", unit="px", low=16, high=100_000)
+    gram: bool = option(False, "show the layer's Gram matrix, its style, instead of the responses")
+    most: int = option(64, "number of channels to show, strongest first; 0: all", low=0, high=512)
+    channels: str = option("", "channels to show, counted from 0: 3,17,42")
     pooling: Pooling = option("average", POOLING_HELP, advanced=True)
-    device: str = option("auto", DEVICE_HELP, advanced=True, machine_only=True)
-    weights: str = option("", WEIGHTS_HELP, advanced=True, machine_only=True)
 
     def __post_init__(self) -> None:
-        check(self)
+        super().__post_init__()
         object.__setattr__(self, "layer", find_layer(self.layer).name)
         if not all(part.strip().isdecimal() for part in self.channels.split(",") if self.channels):
             raise SettingsError(
-                f"channels is {self.channels!r}; it must be whole numbers with commas, such as 3,17."
+                f"channels is {self.channels!r}; it must be whole numbers separated by commas, such as 3,17."
             )
 
     @property
     def chosen(self) -> tuple[int, ...]:
-        """The channels asked for, or none."""
+        """The channels asked for; empty: choose the strongest."""
         return tuple(int(part) for part in self.channels.split(",")) if self.channels else ()
 
 
 @dataclass(frozen=True, kw_only=True)
-class LossSettings:
+class LossSettings(NetworkSettings):
     """How to measure the paper's literal loss.
 
     Raises:
-        SettingsError: as in `StylizeSettings`.
+        SettingsError: as in `RunSettings`.
     """
 
     layers: Mapping[str, float] = option(dict.fromkeys(PAPER_STYLE_LAYERS, 0.2), STYLE_LAYERS_HELP)
@@ -167,8 +168,3 @@ class LossSettings:
     alpha: float = option(PAPER_RATIO, "weight of content", low=0)
     beta: float = option(1.0, "weight of style", low=0)
     pooling: Pooling = option("average", POOLING_HELP)
-    device: str = option("auto", DEVICE_HELP)
-    weights: str = option("", WEIGHTS_HELP)
-
-    def __post_init__(self) -> None:
-        check(self)

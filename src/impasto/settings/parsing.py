@@ -1,4 +1,4 @@
-"""Values as they are typed: layers with weights, sizes in bytes, durations."""
+"""Parsers of typed values: layers with weights, sizes in bytes, durations."""
 
 import math
 import re
@@ -11,12 +11,15 @@ from impasto.layers import find_layer
 
 
 def parse_layer_weights(value: str | Iterable[str] | Mapping[str, float], name: str) -> dict[str, float]:
-    """Weights by layer, from a mapping, from names (which share 1 equally), or from text.
+    """Weights by layer, from a mapping, names or text; layers without weights get an equal share of 1.
 
+    Args:
+        value: such as "conv1_1,conv2_1=0.1".
+        name: the setting, for errors.
     Raises:
-        SettingsError: an unknown layer, one named twice, a weight that is no number, below 0, or none at all.
+        SettingsError: no layer, an unknown one, one named twice, or a weight that is no number or below 0.
 
-    >>> layer_weights("conv1_1,conv2_1=0.1", "layers")
+    >>> parse_layer_weights("conv1_1,conv2_1=0.1", "layers")
     {'conv1_1': 0.5, 'conv2_1': 0.1}
     """
     pairs = list(value.items()) if isinstance(value, Mapping) else _split(value)
@@ -32,7 +35,7 @@ def parse_layer_weights(value: str | Iterable[str] | Mapping[str, float], name: 
 
 
 def parse_style_loss(text: str) -> dict[str, float]:
-    """Weights by statistic, from names alone, which count 1, or with weights.
+    """Weights by statistic; a name alone has weight 1, and weight 0 drops a statistic.
 
     Raises:
         SettingsError: an unknown statistic, one named twice, a weight that is no number, or none above 0.
@@ -67,6 +70,7 @@ def _weight(value: Any, what: str) -> float:
     try:
         number = float(value)
     except (TypeError, ValueError):
+        # fails the check below, and so gets the same message
         number = math.nan
     if not (math.isfinite(number) and number >= 0):
         raise SettingsError(f"{what} is {value}; it must be a number, 0 or more.")
@@ -74,14 +78,15 @@ def _weight(value: Any, what: str) -> float:
 
 
 def parse_bytes(text: str) -> int:
-    """A size of memory.
+    """Bytes in a size such as 8GB (powers of 1000) or 512MiB (powers of 1024).
 
     Raises:
-        SettingsError: it is none.
+        SettingsError: the text is no size.
 
-    >>> size_in_bytes("1.5GB"), size_in_bytes("512 MiB")
+    >>> parse_bytes("1.5GB"), parse_bytes("512 MiB")
     (1500000000, 536870912)
     """
+    # as in IEC 80000-13: GB is a power of 1000, GiB of 1024; the B may be omitted
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?\s*", text, re.IGNORECASE)
     if match is None:
         raise SettingsError(f"memory is {text!r}; give a size, for instance 8GB or 500MB.")
@@ -91,16 +96,17 @@ def parse_bytes(text: str) -> int:
 
 
 def parse_duration(text: str) -> float:
-    """A span of time.
+    """Seconds in a duration such as 90, 10s, 2.5m or 1h.
 
     Raises:
-        SettingsError: it is none.
+        SettingsError: the text is no duration, or 0.
 
-    >>> in_seconds("90"), in_seconds("2.5m"), in_seconds("1h")
+    >>> parse_duration("90"), parse_duration("2.5m"), parse_duration("1h")
     (90.0, 150.0, 3600.0)
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|m|min|h)?\s*", text, re.IGNORECASE)
     if match is None or float(match[1]) == 0:
         raise SettingsError(f"budget is {text!r}; give a time above 0, for instance 10s or 2m.")
+    # "m" and "min" are the same unit
     unit = (match[2] or "s").lower()[0]
     return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[unit]

@@ -1,4 +1,4 @@
-"""Settings under one name, and the weights that each formula has by default."""
+"""Presets: named groups of settings; and the default weights of each formula."""
 
 from collections.abc import Mapping
 
@@ -16,7 +16,7 @@ PAPER_RATIO = 1e-3
 
 
 def _tool_settings(formula: Formula, *, layer_weight: float = 1.0, **others: object) -> dict[str, object]:
-    """What the tools have in common: one size, max pooling, as many steps as are said."""
+    """The settings that the other tools share: one size, max pooling, a fixed number of steps."""
     return {
         "recipe": 1,
         "formula": formula,
@@ -51,20 +51,22 @@ PRESETS: dict[str, Mapping[str, object]] = {
     "crowsonkb": {
         **_tool_settings("crowsonkb", scales=0, steps=1000, finest_steps=500, optimizer="adam"),
         "layers": {
-            name: weight / 341 for name, weight in zip(PAPER_STYLE_LAYERS, (256, 64, 16, 4, 1), strict=True)
+            # the tool's weights sum to 341, and it divides by the sum
+            name: weight / 341
+            for name, weight in zip(PAPER_STYLE_LAYERS, (256, 64, 16, 4, 1), strict=True)
         },
     },
 }
-"""gatys2015: the paper's choices to the letter: white noise, one scale, average pooling, conv4_2, conv1_1 …
-conv5_1 with w_l = 1/5, L-BFGS, the literal formulas and α/β. The others: other tools' defaults; their weights
-mean what they mean there. docs/presets.md says what each cannot reproduce."""
+"""gatys2015 follows the paper: white noise, one scale, average pooling, conv4_2, conv1_1 … conv5_1 with
+w_l = 1/5, L-BFGS, the literal formulas and α/β. The others are other tools' defaults, with weights as those
+tools define them. docs/presets.md lists what each cannot reproduce."""
 
 
 def preset_values(name: str) -> Mapping[str, object]:
-    """What a preset sets.
+    """The values of a preset, by field.
 
     Raises:
-        SettingsError: no preset of that name.
+        SettingsError: an unknown name.
     """
     if name not in PRESETS:
         raise SettingsError(f"there is no preset {name!r}; known: {', '.join(PRESETS)}.")
@@ -81,5 +83,5 @@ DEFAULT_WEIGHTS: dict[Formula, tuple[float, float, float, float]] = {
     "gordicaleksa": (1e5, 3e4, 1.0, 0.0),
     "crowsonkb": (0.015, 1.0, 2.0, 0.0),
 }
-"""By formula: weights of content, style, smoothness and gamut at strength 0.5, if none are given. Of the
-balanced formula chosen by eye over the pairs of docs/gallery.md; of the others their tools' defaults."""
+"""Default weights of content, style, smoothness and gamut at strength 0.5, by formula. Those of the balanced
+formula were chosen by eye on the pairs of docs/gallery.md; the others are their tools' defaults."""

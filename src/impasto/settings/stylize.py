@@ -1,6 +1,7 @@
 """The settings of `impasto stylize`. Standard library only.
 
-The options of the command, the table in the docs and the JSON in the manifest come from these fields.
+The command's options, the page's controls, the table in docs/settings.md and the JSON in the manifest are all
+generated from these fields.
 """
 
 from collections.abc import Mapping
@@ -26,16 +27,16 @@ from impasto.settings.presets import DEFAULT_WEIGHTS, PAPER_CONTENT_LAYERS, PAPE
 from impasto.settings.strength import ContentAim
 
 BUILT_IN_STARTS = ("noise", "content", "fast")
-"""Words that `init` may be; anything else is a file."""
+"""Words that `init` accepts; anything else is the name of a file."""
 
 PRESET_AND_EFFORT = (
-    "preset {name} and effort {effort} do not go together: the preset says by itself which steps are taken. "
-    "Leave one of them out."
+    "preset {name} and effort {effort} do not go together: the preset decides the steps by itself. Leave out "
+    "one of them."
 )
-"""The error of naming both."""
+"""The error message if both are given."""
 
 NEIGHBORS_WEIGHT = 0.2
-"""What `neighbors=1` counts beside `gram=1`: as much as one of the five style layers."""
+"""Weight of `neighbors=1` beside `gram=1`: as much as one of the five style layers."""
 
 PREVIEW = 256
 """Long side of a preview, in pixels."""
@@ -46,10 +47,10 @@ class StylizeSettings(LookSettings, RunSettings):
     """How to repaint one picture in the style of another.
 
     Raises:
-        SettingsError: a value that is out of range, of another kind, or not a number; it names the setting.
+        SettingsError: a value of the wrong type or out of range; the message names the setting.
     """
 
-    # What a field meant in files that were written before there was such a field.
+    # The meaning of a missing field, for files that are older than the field.
     BEFORE: ClassVar[Mapping[str, object]] = {"recipe": 1, "match": "none"}
 
     size: int = option(
@@ -58,27 +59,23 @@ class StylizeSettings(LookSettings, RunSettings):
     strength: float = option(
         0.5, "0 keeps the photo, 1 leaves only the painting's texture", low=0, high=1, label="Strength"
     )
-    effort: Effort = option(
-        "good", "how much time the painting is given: draft, good or best", label="Effort"
-    )
-    preview: bool = option(
-        False, "stop at 256 px, where the run to the full size would be then: strokes as large in the picture"
-    )
+    effort: Effort = option("good", "time to spend on the painting", label="Effort")
+    preview: bool = option(False, "stop at 256 px, to see early what the full size will look like")
     budget: str = option(
         "",
-        "time to paint in, such as 10s or 2m: as many steps as there is time for; if left out, --steps",
-        label="Time to paint in",
+        "time to paint, such as 10s or 2m; takes as many steps as fit; if omitted, --steps decides",
+        label="Time to paint",
     )
     init: str = option(
-        "content", "what to start from: noise, content (the photo), fast (half photo, half what `impasto "
-        "fast` paints), or an image file", label="What to start from",
+        "content", "the image to start from: noise, content (the photo), fast (half photo, half the result "
+        "of `impasto fast`), or an image file", label="Image to start from",
     )  # fmt: skip
     layers: Mapping[str, float] = option(
         dict.fromkeys(PAPER_STYLE_LAYERS, 0.2), STYLE_LAYERS_HELP, label="Style layers"
     )
     blending: Blending = option(
         "targets",
-        "several paintings: one style between theirs, or all of them at once (losses)",
+        "how to combine several paintings: one style between theirs (targets), or all of theirs (losses)",
         advanced=True,
     )
     match: Matching = option(
@@ -86,139 +83,147 @@ class StylizeSettings(LookSettings, RunSettings):
         "resemble; none: from everywhere", advanced=True, label="Matching areas",
     )  # fmt: skip
     style_loss: str | None = option(
-        None, f"what a style is: {STATISTICS_HELP}, neighbors (the "
-        "painting's most similar places), or several with weights relative to each other, such as "
-        "gram=1,neighbors=1; if left out, the effort's", advanced=True, label="What a style is",
+        None, f"statistic of the style: {STATISTICS_HELP}, neighbors (the painting's most similar places), "
+        "or several with relative weights, such as gram=1,neighbors=1; if omitted, the effort decides",
+        advanced=True, label="Statistic of the style",
     )  # fmt: skip
     rematch: int = option(
-        50, "steps after which neighbors searches again for the painting's most similar places; 0: only at "
-        "the start of each scale", low=0, high=100_000, advanced=True,
+        50, "steps between two searches of neighbors for the most similar places; 0: only at the start of "
+        "each scale", low=0, high=100_000, advanced=True,
     )  # fmt: skip
     rotations: int = option(
-        1, "copies of the painting that neighbors searches, turned by equal parts of a full turn: 1, 2 or 4",
+        1, "rotated copies of the painting that neighbors searches, at equal angles: 1, 2 or 4",
         low=1, high=4, advanced=True,
     )  # fmt: skip
     content_layers: Mapping[str, float] = option(
         dict.fromkeys(PAPER_CONTENT_LAYERS, 1.0), CONTENT_LAYERS_HELP, advanced=True
     )
     steps: int | None = option(
-        None, "solver steps at the coarsest scale; if left out, the effort's", low=1, high=100_000
+        None, "solver steps at the coarsest scale; if omitted, the effort decides", low=1, high=100_000
     )
     finest_steps: int | None = option(
-        None, "solver steps at the finest scale, if there is more than one; if left out, the effort's",
+        None, "solver steps at the finest scale, if there are several; if omitted, the effort decides",
         low=1, high=100_000, advanced=True,
     )  # fmt: skip
     scales: int = option(
-        0, "sizes from coarse to fine, doubling; 1 works at the full size only, 0 starts at --coarsest",
+        0, "number of sizes, each twice the one before; 1: the full size only; 0: start at --coarsest",
         low=0, high=12, advanced=True,
     )  # fmt: skip
     coarsest: int | None = option(
-        None, "long side of the coarsest scale, about; if left out, the effort's",
+        None, "approximate long side of the coarsest scale; if omitted, the effort decides",
         unit="px", low=16, high=100_000, advanced=True,
     )  # fmt: skip
-    optimizer: Optimizer | None = option(None, "the solver; if left out, the effort's", advanced=True)
+    optimizer: Optimizer | None = option(None, "the solver; if omitted, the effort decides", advanced=True)
     rate: float | None = option(
-        None, "step length of Adam, in units of the image's 0..1; if left out, the effort's",
+        None, "Adam's step length, for pixel values in 0..1; if omitted, the effort decides",
         low=1e-6, high=1, advanced=True,
     )  # fmt: skip
     space: SolverSpace | None = option(
-        None, "what the solver moves: pixels, or the levels of a Laplacian pyramid, which calms flat parts; "
-        "if left out, the effort's", advanced=True,
+        None, "variables of the solver: pixels, or the levels of a Laplacian pyramid, which keeps flat areas "
+        "calm; if omitted, the effort decides", advanced=True,
     )  # fmt: skip
     detail: float | None = option(
-        None, "how much of the photo's fine detail each finer scale takes up; if left out, the effort's",
+        None, "fraction of the photo's fine detail added at each finer scale; if omitted, the effort decides",
         low=0, high=1, advanced=True, label="Detail of the photo",
     )  # fmt: skip
     painting_detail: float | None = option(
-        None, "how much of the painting's fine detail each finer scale takes up, from the places that the "
-        "picture resembles; less below strength 0.5; if left out, the effort's", low=0, high=2, advanced=True,
-        label="Detail of the painting",
+        None, "amount of the painting's fine detail added at each finer scale, from the places that the "
+        "picture resembles; less below strength 0.5; if omitted, the effort decides",
+        low=0, high=2, advanced=True, label="Detail of the painting",
     )  # fmt: skip
     recipe: int = option(
-        RECIPE, "which generation of defaults to use: 1, that of version 0.1's first pictures; 2, the first "
-        "with a pyramid; 3, today's",
+        RECIPE, "generation of defaults: 1, that of the first pictures; 2, the first with a pyramid; 3, the "
+        "current one",
         low=1, high=RECIPE, advanced=True,
     )  # fmt: skip
     formula: Formula = option(
-        "balanced", "what the weights multiply; balanced: they mean the same at any size; paper: the literal "
-        "formulas; others: those of other tools (docs/presets.md)", advanced=True,
+        "balanced", "what the weights multiply; balanced: weights mean the same at any size; paper: the "
+        "literal formulas; others: those of other tools (docs/presets.md)", advanced=True,
     )  # fmt: skip
     alpha: float | None = option(
-        None, "weight of content; follows from strength if left out", low=0, advanced=True,
-        alias="content_weight", label="Content's weight α",
+        None, "weight of content; if omitted, strength decides", low=0, advanced=True,
+        alias="content_weight", label="Weight of content α",
     )  # fmt: skip
     beta: float | None = option(
         None,
-        "weight of style; follows from strength if left out",
+        "weight of style; if omitted, strength decides",
         low=0,
         advanced=True,
         alias="style_weight",
-        label="Style's weight β",
+        label="Weight of style β",
     )
     tv: float | None = option(
-        None, "weight of smoothness (total variation); if left out, the effort's, or the formula's own",
+        None, "weight of smoothness (total variation); if omitted, the effort or the formula decides",
         low=0, advanced=True, alias="tv_weight", label="Smoothness",
     )  # fmt: skip
     gamut: float | None = option(
-        None, "weight against colours that no screen shows; if left out, 100, in other formulas 0",
-        low=0, advanced=True, label="Colours within what screens show",
+        None, "penalty on colours out of range; if omitted, 100, or 0 in formulas other than balanced",
+        low=0, advanced=True, label="Keep colours in range",
     )  # fmt: skip
     pooling: Pooling = option("max", POOLING_HELP, advanced=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        # These calls are for their errors alone: better now than after the weights are loaded.
         find_schedule(self.recipe, self.effort)
         parse_blend(self.blend)
         if self.budget:
             parse_duration(self.budget)
         if NEIGHBORS in self.style_mix and self.formula != "balanced":
             raise SettingsError(
-                f"style-loss is {self.style_loss!r} and formula is {self.formula!r}: neighbors has no weight "
-                "in that formula. Use formula balanced, or another style-loss."
+                f"style-loss is {self.style_loss!r} and formula is {self.formula!r}, which has no weight for "
+                "neighbors. Use formula balanced, or another style-loss."
             )
         if self.match != "none" and self.formula != "balanced":
             raise SettingsError(
                 f"match is {self.match!r} and formula is {self.formula!r}, which is another tool's or the "
-                "paper's and knows no matching. Leave out --match, or use formula balanced."
+                "paper's and has no matching. Leave out --match, or use formula balanced."
             )
         if self.match != "none" and self.keep:
             raise SettingsError(
                 f"match is {self.match!r} and keep is {self.keep!r}: both divide the photo. Leave out "
                 "--match or --keep."
             )
+        # quarter turns keep the grid of pixels; a third of a turn would need interpolation
         if self.rotations == 3:
             raise SettingsError("rotations is 3; it must be 1, 2 or 4.")
         if self.content_weight == 0 and not (self.style_weight and any(self.layers.values())):
-            raise SettingsError("there is nothing to paint towards: content and style both have weight 0.")
+            raise SettingsError(
+                "content and style both have weight 0: there is nothing to paint. Raise one of the weights."
+            )
 
     @classmethod
     def preset(cls, name: str, **changes: object) -> "StylizeSettings":
-        """The settings of that name, with changes.
+        """The settings of a preset, with changes.
 
+        Args:
+            name: one of `PRESETS`.
+            changes: values by field, which override the preset's.
         Raises:
-            SettingsError: no preset of that name; an effort, which a preset leaves nothing to decide.
+            SettingsError: an unknown preset; an effort, because a preset decides the steps by itself.
         """
         if "effort" in changes:
             raise SettingsError(PRESET_AND_EFFORT.format(name=name, effort=changes["effort"]))
+        # later entries win: what the user gives overrides the preset
         return cls(**{**preset_values(name), **changes})  # type: ignore[arg-type]
 
     def resolved(self) -> "StylizeSettings":
-        """The same, with every number that effort decides."""
+        """A copy in which the values that effort decides are filled in."""
         values = {name: value for name, value in asdict(self.schedule).items() if name != "tv"}
         return replace(self, **values)
 
     @property
     def schedule(self) -> Schedule:
-        """How to solve, as given or as effort has it."""
+        """The solver, its steps and scales: as given, else as the effort decides."""
         default = find_schedule(self.recipe, self.effort)
         if self.formula != "balanced":
-            default = replace(default, style_loss="gram")  # or the statistic of the tool that it is of
+            default = replace(default, style_loss="gram")  # other formulas define no weight for neighbors
         given = {name: getattr(self, name) for name in asdict(default)}
         return replace(default, **{name: value for name, value in given.items() if value is not None})
 
     @property
     def style_mix(self) -> dict[str, float]:
-        """The share of each statistic in the style's weight, from what is given or what effort has."""
+        """Each statistic's fraction of the style weight; the fractions sum to 1."""
         weights = parse_style_loss(self.schedule.style_loss)
         if NEIGHBORS in weights:
             weights[NEIGHBORS] *= NEIGHBORS_WEIGHT
@@ -226,9 +231,9 @@ class StylizeSettings(LookSettings, RunSettings):
 
     @property
     def content_aim(self) -> ContentAim | None:
-        """How much of the photo's features strength asks to give up.
+        """How much of the photo's features to give up, from strength.
 
-        None where weights are given, or mean what another formula says.
+        None if weights are given, or another formula defines them.
         """
         if not self._strength_decides:
             return None
@@ -237,33 +242,37 @@ class StylizeSettings(LookSettings, RunSettings):
 
     @property
     def painting_detail_share(self) -> float:
-        """How much of the painting's fine detail finer scales take up: less below strength 0.5, at 0 none."""
+        """Amount of the painting's detail that finer scales add: less below strength 0.5, none at 0."""
         share = self.schedule.painting_detail
         return share * strength.painting_detail(self.strength) if self._strength_decides else share
 
     @property
     def noise_share(self) -> float:
-        """The fraction of noise in a start from the photo: none up to strength 0.9, all at 1."""
+        """Fraction of white noise in a start from the photo: 0 up to strength 0.9, 1 at strength 1.
+
+        Near strength 1 the weights alone do not remove the photo within the steps taken.
+        """
         return strength.noise_share(self.strength) if self._strength_decides else 0.0
 
     @property
     def _strength_decides(self) -> bool:
-        """Whether strength alone says how content and style are weighed."""
+        """Whether strength alone decides the weights of content and style."""
+        # a single given weight is enough: the run must not rebalance it behind the user's back
         return strength.decides(self.formula, self.alpha, self.beta)
 
     @property
     def content_weight(self) -> float:
-        """The paper's α: as given, else the formula's own, more or less by strength."""
+        """The paper's α: as given, else the formula's, adjusted by strength."""
         return strength.content_weight(self.formula, self.strength) if self.alpha is None else self.alpha
 
     @property
     def style_weight(self) -> float:
-        """The paper's β: as given, else the formula's own, more or less by strength."""
+        """The paper's β: as given, else the formula's, adjusted by strength."""
         return strength.style_weight(self.formula, self.strength) if self.beta is None else self.beta
 
     @property
     def variation_weight(self) -> float:
-        """Of smoothness, as given or the formula's own."""
+        """Weight of total variation: as given, else the formula's, else the effort's."""
         if self.tv is not None:
             return self.tv
         if self.formula != "balanced":
@@ -272,5 +281,5 @@ class StylizeSettings(LookSettings, RunSettings):
 
     @property
     def gamut_weight(self) -> float:
-        """Of the overshoot of colours, as given or the formula's own."""
+        """Weight of the penalty on colours out of range: as given, else the formula's."""
         return DEFAULT_WEIGHTS[self.formula][3] if self.gamut is None else self.gamut

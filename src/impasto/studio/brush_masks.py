@@ -1,4 +1,4 @@
-"""Masks of what was painted with a brush."""
+"""Masks from brush strokes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,24 +13,25 @@ from impasto.shapes import Image
 from impasto.studio.messages import BRUSH_COLORS
 
 LEAST = 0.001
-"""Share of a picture below which strokes are none."""
+"""Fraction of a picture; strokes that cover less are taken for accidents."""
 
 
 def masks_from_strokes(
     strokes: Sequence[str], paintings: int, keep_unpainted: bool, folder: str
 ) -> tuple[tuple[str, ...], str]:
-    """Files for `--regions`, and colours for `--keep`, of strokes on a photo and perhaps on its painting.
+    """Turn strokes on a photo, and perhaps on its painting, into masks.
 
-    With one painting, areas of one colour belong together, and so does what is unpainted. With several, the
-    first colour is for the first painting, the second for the second, and what is unpainted stays a photo.
+    With one painting, areas of the same colour belong together, and so do the unpainted areas. With several,
+    the first colour stands for the first painting, the second for the second, and so on; unpainted areas stay
+    a photo.
 
     Args:
-        strokes: pictures whose alpha says where was painted: of the photo, of the painting.
-        paintings: how many there are.
-        keep_unpainted: whether the photo's unpainted part stays as it is.
-        folder: where the masks are written.
+        strokes: paths of pictures whose alpha marks the strokes: of the photo, then of the painting.
+        paintings: number of paintings.
+        keep_unpainted: whether unpainted areas of the photo stay unchanged.
+        folder: for the masks.
     Returns:
-        nothing of both if nothing was painted on the photo.
+        the values of the settings `regions` and `keep`; both empty if the photo has no strokes.
     """
     drawn = [_mask(path) for path in strokes]
     if not drawn or drawn[0] is None:
@@ -49,7 +50,7 @@ def masks_from_strokes(
 
 
 def _mask(path: str) -> Image | None:
-    """Strokes over black, or None if there are hardly any."""
+    """Strokes over black, (1, 3, H, W), or None if there are hardly any."""
     if not path:
         return None
     picture = read_picture(path, role="strokes")
@@ -59,11 +60,12 @@ def _mask(path: str) -> Image | None:
 
 
 def _plain(color: str) -> Image:
-    """A mask of one colour; it is resized to its painting."""
+    """A mask of one colour, (1, 3, 64, 64); it is resized to its painting later."""
     return (
         (torch.tensor(read_color(color)) / 255).float()[None, :, None, None].expand(1, 3, 64, 64).contiguous()
     )
 
 
 def _has_black(mask: Image) -> bool:
+    # every brush colour has a bright channel, so that only unpainted pixels are this dark
     return float((mask.amax(1) < 0.1).float().mean()) >= LEAST

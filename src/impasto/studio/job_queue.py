@@ -1,4 +1,4 @@
-"""The queue: takes jobs, keeps their queue, and hands each to the next free worker."""
+"""The queue: accepts jobs, keeps them in order, and hands each to the next free worker."""
 
 import os
 import shutil
@@ -17,12 +17,12 @@ from impasto.studio.worker_handle import PATIENCE, PageState, WorkerHandle
 
 
 class JobQueue:
-    """Orders of many pages, painted one at a time by each worker. All methods may be called from any thread.
+    """Jobs of many pages. Each worker paints one at a time. All methods are safe to call from any thread.
 
     Args:
-        devices: one worker for each, as in the setting `device`.
-        common: settings of every job that no page may choose: weights, threads, memory.
-        limits: what is taken on.
+        devices: one worker for each; values of the setting `device`.
+        common: settings of every job that pages may not change: weights, threads, memory.
+        limits: on uploads, sizes, the queue and the time for a job.
     """
 
     def __init__(
@@ -41,13 +41,13 @@ class JobQueue:
         self._workers = [WorkerHandle(self, {**(common or {}), "device": device}) for device in devices]
 
     def submit(self, page: str, job: JobRequest) -> None:
-        """Put a job into the queue. A page has one job: a second one while it waits or works is no more.
+        """Put a job into the queue. A page's second job is ignored while its first is queued or running.
 
-        Its files are kept for it, whatever becomes of the uploads.
+        The job gets copies of its files, because Gradio removes uploads after a while.
 
         Raises:
             BusyError: the queue is full, or too many pages are open.
-            ImageError: a file is no longer there.
+            ImageError: an input file no longer exists.
         """
         with self._changed:
             page_state = self._page(page)
@@ -58,7 +58,7 @@ class JobQueue:
                 self._put(page, page_state, job, JobStatus())
 
     def resume(self, page: str) -> None:
-        """Put a paused or stopped order into the queue again, to go on where it stood.
+        """Put a paused or stopped job back into the queue, to go on from its checkpoint.
 
         Raises:
             BusyError: the queue is full.
@@ -79,8 +79,8 @@ class JobQueue:
     def _check_queue(self) -> None:
         if len(self._queue) >= self.limits.waiting:
             raise BusyError(
-                f"{len(self._queue)} pictures are waiting already, and no more than "
-                f"{self.limits.waiting} may. Try again in a few minutes."
+                f"{len(self._queue)} pictures are waiting already; the limit is {self.limits.waiting}. "
+                "Try again in a few minutes."
             )
 
     def _put(self, page: str, page_state: PageState, job: JobRequest, shown: JobStatus) -> None:
@@ -91,15 +91,15 @@ class JobQueue:
         self._renumber()
 
     def pause(self, page: str) -> None:
-        """Let the page's order rest; the worker is free for the next one."""
+        """Pause the page's job and free the worker for the next one."""
         self._command(page, "pause")
 
     def stop(self, page: str) -> None:
-        """End the page's order; what is there is kept."""
+        """Stop the page's job and keep the picture so far."""
         self._command(page, "stop")
 
     def steer(self, page: str, changes: Mapping[str, Any]) -> None:
-        """Change settings of the page's order while it waits, is painted, or rests (`run/steering.py`)."""
+        """Change settings of the page's job while it is queued, running or paused (`run/steering.py`)."""
         with self._changed:
             page_state = self._pages.get(page)
             if (
@@ -110,7 +110,7 @@ class JobQueue:
                 return
             shares = str(changes.get("blend", "")).count(",") + 1
             if "blend" in changes and shares != len(page_state.job.styles):
-                return  # of other paintings than it was begun with
+                return  # the page's paintings have changed since the job began; their shares do not fit it
             if page in self._queue and not page_state.job.checkpoint:
                 settings = {**page_state.job.settings, **changes}
                 page_state.job = replace(page_state.job, settings=settings)
@@ -120,7 +120,7 @@ class JobQueue:
             self._changed.notify_all()
 
     def close_page(self, page: str) -> None:
-        """The page is closed: its job ends, and what was kept for it is removed."""
+        """End the job of a page that has been closed, and remove its files."""
         with self._changed:
             page_state = self._pages.pop(page, None)
             if page_state is None:
@@ -135,22 +135,29 @@ class JobQueue:
         shutil.rmtree(page_state.folder, ignore_errors=True)
 
     def view(self, page: str) -> JobStatus:
-        """What the page shows now."""
+        """The current state of the page's job."""
         with self._changed:
             page_state = self._pages.get(page)
             return page_state.status if page_state else JobStatus()
 
     def folder(self, page: str) -> str:
-        """Where files of the page's visitor may be put; it goes with the page."""
+        """The folder for files of the page; removed with the page.
+
+        Raises:
+            BusyError: too many pages are open.
+        """
         with self._changed:
             return self._page(page).folder
 
     def estimate(self, job: JobRequest, timeout: float = 20.0) -> JobEstimate:
-        """What a job would take; waits for the end of the step that a worker is at.
+        """Estimate a job; waits until a worker ends its current step.
 
+        Args:
+            job: as for `submit`.
+            timeout: seconds to wait.
         Raises:
-            ImpastoError: as the job itself would.
-            TimeoutError: the workers are busy with a long step.
+            ImpastoError: the same error as the job itself.
+            TimeoutError: every worker is still busy with a step.
         """
         answer: JobEstimate = self._ask(job, timeout)
         return answer
@@ -175,11 +182,12 @@ class JobQueue:
         try:
             return answer.result(timeout)
         except FutureTimeoutError:
+            # a worker skips questions that nobody waits for any more
             answer.cancel()
             raise TimeoutError from None
 
     def close(self) -> None:
-        """End everything, and remove what was kept."""
+        """End all workers, and remove all files."""
         with self._changed:
             self.closed = True
             self._changed.notify_all()
@@ -195,7 +203,11 @@ class JobQueue:
         return self._pages[page]
 
     def _forget_oldest(self) -> None:
-        """Make room for another page: the oldest at rest goes."""
+        """Close the oldest page without a running job, to make room for another.
+
+        Raises:
+            BusyError: every page has a queued or running job.
+        """
         for page, page_state in self._pages.items():
             if page_state.status.is_settled:
                 self.close_page(page)
@@ -211,7 +223,7 @@ class JobQueue:
                 self._queue.remove(page)
                 going_on = page_state.job is not None and bool(page_state.job.checkpoint)
                 state: JobState = "paused" if going_on else "nothing"
-                text = "Paused." if going_on else "Taken back."
+                text = "Paused." if going_on else "Cancelled."
                 before = page_state.status
                 page_state.status = replace(
                     before, state=state, text=text, position=0, version=before.version + 1
@@ -222,7 +234,7 @@ class JobQueue:
             self._changed.notify_all()
 
     def _renumber(self) -> None:
-        """Tell every page that waits its place."""
+        """Update the position of every waiting page."""
         for position, page in enumerate(self._queue, start=1):
             page_state = self._pages[page]
             if page_state.status.position != position:
@@ -262,7 +274,7 @@ class JobQueue:
             return page_state
 
     def update(self, page_state: PageState, news: Update) -> None:
-        """Note what a worker says of a job."""
+        """Apply a worker's news to the state that the page shows."""
         with self._changed:
             view, step = page_state.status, news.step
             curve = view.curve
@@ -276,10 +288,13 @@ class JobQueue:
 
 
 def copy_inputs(job: JobRequest, folder: str) -> JobRequest:
-    """The job with its files in its own folder: uploads are removed after a while.
+    """A copy of the job whose input files are in its own folder.
 
+    Args:
+        job: the files may be anywhere.
+        folder: exists and is empty.
     Raises:
-        ImageError: one is no longer there.
+        ImageError: a file no longer exists.
     """
 
     def kept(path: str, number: int) -> str:
@@ -288,7 +303,7 @@ def copy_inputs(job: JobRequest, folder: str) -> JobRequest:
         target = Path(folder) / f"input-{number}" / Path(path).name
         target.parent.mkdir()
         try:
-            os.link(path, target)
+            os.link(path, target)  # costs nothing; a copy is only needed on another disk
         except OSError:
             try:
                 shutil.copyfile(path, target)
@@ -306,9 +321,9 @@ def copy_inputs(job: JobRequest, folder: str) -> JobRequest:
 
 
 ROWS = 240
-"""Of the curve that a page draws, at most."""
+"""Most points of the curve that a page draws."""
 
 
 def thinned(curve: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Every other row but the last, once there are too many."""
+    """Drop every other row, but not the last, once there are more than `ROWS`."""
     return curve if len(curve) <= ROWS else (*curve[:-1:2], curve[-1])

@@ -1,4 +1,4 @@
-"""What passes between a page, the queue and the worker: plain things, which can be pickled."""
+"""Messages between a page, the queue and a worker: plain data that can be pickled."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,28 +10,29 @@ Recipe: TypeAlias = Literal["stylize", "content", "style", "features", "figure",
 """What can be ordered: a painting; what a layer keeps of a picture; its responses; a figure; masks."""
 
 JobState: TypeAlias = Literal["nothing", "waiting", "working", "paused", "stopped", "finished", "failed"]
-"""Of a page's order."""
+"""The states of a page's job."""
 
 BRUSH_COLORS = REGION_COLORS[:3]
 """Colours to paint regions with; black is what is left unpainted."""
 
 FORMATS = ("painting.png", "painting.jpg", "painting.tif")
-"""The files of a finished painting; the last has 16 bits."""
+"""The files of a finished painting; TIFF has 16 bits per channel."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobRequest:
-    """What a page wants.
+    """A job that a page requests.
 
     Attributes:
-        recipe: what kind of picture.
-        content, styles: files that the page's visitor uploaded or picked.
-        regions: masks; or strokes: what was painted with a brush on the photo, and on the painting.
-        keep_unpainted: whether what has no strokes stays a photo.
-        settings: by name, of the recipe's settings class.
-        folder: where the results go; the queue's own.
-        number: of the figure.
-        checkpoint: of the same order when it was paused or stopped, to go on from there.
+        recipe: the kind of job.
+        content, styles: paths of pictures that the visitor uploaded or picked.
+        regions: paths of masks, first the photo's.
+        strokes: instead of masks, brush strokes on the photo and on the painting.
+        keep_unpainted: whether the photo stays unchanged where it has no strokes.
+        settings: values by field of the recipe's settings class.
+        folder: for the results; chosen by the queue.
+        number: of the paper's figure: 1 or 2.
+        checkpoint: the file from which a paused or stopped job goes on; "": start anew.
     """
 
     recipe: Recipe = "stylize"
@@ -61,14 +62,14 @@ class FoundMasks:
 
 @dataclass(frozen=True)
 class Update:
-    """What a worker says of the job that it works on. Fields that are empty are as they were.
+    """News of a worker about its job. Empty fields mean no change.
 
     Attributes:
-        state: "working", or how it ended.
-        text: what a person reads.
-        picture: JPEG.
-        step: one solver step's facts: scale, scales, step, steps, loss, by_term, seconds, eta, evaluations.
-        files: what has been written.
+        state: "working", or the state in which the job ended.
+        text: a sentence for the visitor.
+        picture: the current picture, as JPEG.
+        step: facts of the newest solver step, as in `preview.step_facts`.
+        files: paths of the files written.
     """
 
     state: JobState = "working"
@@ -80,15 +81,15 @@ class Update:
 
 @dataclass(frozen=True)
 class JobStatus:
-    """What a page shows of its job.
+    """The state of a page's job.
 
     Attributes:
         state: of the job.
-        position: in the queue: 0, it is being painted; 1, it is next.
-        text, picture, step: the newest of the news.
-        curve: seconds, loss and content's and style's parts of it, of the steps so far.
-        files: what has been written.
-        version: goes up with every change.
+        position: in the queue, from 1; 0: not waiting.
+        text, picture, step: the newest of each, as in `Update`.
+        curve: for each step so far, seconds, loss, and the parts of content and style in it.
+        files: paths of the files written.
+        version: increases with every change.
     """
 
     state: JobState = "nothing"
@@ -102,13 +103,20 @@ class JobStatus:
 
     @property
     def is_settled(self) -> bool:
-        """Whether nothing will change by itself any more."""
+        """Whether the job is neither queued nor running."""
         return self.state not in ("waiting", "working")
 
 
 @dataclass(frozen=True)
 class JobEstimate:
-    """What a job would take: pixels across and down, bytes of memory, of how many, and seconds."""
+    """The estimate of a job.
+
+    Attributes:
+        width, height: of the picture, in pixels.
+        bytes: of memory needed.
+        limit: bytes of memory available.
+        seconds: of painting.
+    """
 
     width: int
     height: int
@@ -119,15 +127,15 @@ class JobEstimate:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a studio takes on.
+    """The limits of a studio.
 
     Attributes:
-        upload: bytes of one file.
-        pixels: of one picture that is read.
-        size: long side of what is painted, in pixels.
+        upload: bytes of an uploaded file.
+        pixels: of an uploaded picture.
+        size: long side of a painting, in pixels.
         waiting: jobs in the queue.
-        pages: visitors at once whose pictures are kept.
-        seconds: of painting for one job; it is stopped then, and keeps what is there.
+        pages: visitors whose pictures are kept at the same time.
+        seconds: of painting per job; then it is stopped, and its picture is kept.
     """
 
     upload: int = 64_000_000

@@ -1,4 +1,4 @@
-"""What a worker shows of a painting, and what it keeps of it."""
+"""The pictures and facts that a worker sends, and the files that it saves."""
 
 import traceback
 from collections.abc import Callable
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from impasto.shapes import Image
 
 SHOWN = 768
-"""Long side of what is shown while it is painted, at most, in pixels."""
+"""Largest long side of the pictures shown while painting, in pixels."""
 
 
 def blank(side: int) -> "Picture":
-    """A grey square, to warm up with."""
+    """A grey square of that side in pixels, for warming up."""
     import torch
 
     from impasto.image.picture import Picture
@@ -29,32 +29,32 @@ def blank(side: int) -> "Picture":
 
 
 def result_or_error(ask: Callable[[], Any], job: JobRequest) -> Any:
-    """The answer, or what is wrong, as the queue gets it."""
+    """The result of a call, or an ImpastoError, to send to the queue; the error names no folders."""
     try:
         return ask()
     except ImpastoError as error:
         return type(error)(without_paths(str(error), job))
-    except Exception:  # noqa: BLE001 — whoever asks gets an answer, and the worker goes on
+    except Exception:  # noqa: BLE001 — the page gets an answer, and the worker goes on
         traceback.print_exc()
-        return ImpastoError("what it takes cannot be said here")
+        return ImpastoError("the painting cannot be estimated, because of an error in Impasto")
 
 
 def without_paths(text: str, job: JobRequest) -> str:
-    """The text with the names of a job's files in place of where they are on this machine."""
+    """The text with file names in place of paths: visitors should not learn the server's folders."""
     for path in (*job.strokes, *job.regions, *job.styles, job.content, job.checkpoint):
         text = text.replace(path, Path(path).name) if path else text
     return text.replace(f"{job.folder}/", "") if job.folder else text
 
 
 def step_facts(step: "Progress") -> dict[str, Any]:
-    """A step's facts, as plain numbers."""
+    """Facts of a solver step as plain numbers, and the loss of content and of style."""
     names = ("scale", "scales", "step", "steps", "width", "height", "loss", "seconds", "eta", "evaluations")
     losses = {kind: step.by_kind.get(kind, 0.0) for kind in ("content", "style")}
     return {**{name: getattr(step, name) for name in names}, **losses}
 
 
 def shown_as_jpeg(image: "Image", longest: int = SHOWN) -> bytes:
-    """A picture as JPEG, no larger than is looked at."""
+    """A picture of shape (1, 3, H, W) as JPEG, reduced to a long side of at most `longest` pixels."""
     from impasto.image.encode import encode_picture
     from impasto.image.picture import Picture
     from impasto.image.resize import fit, resize
@@ -66,7 +66,11 @@ def shown_as_jpeg(image: "Image", longest: int = SHOWN) -> bytes:
 
 
 def save_outputs(painting: "Painting", folder: str) -> tuple[str, ...]:
-    """The painting in every format; its manifest names files, not where they lay on this machine."""
+    """Save the painting in every format; its manifest has the inputs' names, without their folders.
+
+    Returns:
+        the paths, in the order of `FORMATS`.
+    """
     inputs = {
         role: {**entry, "path": Path(entry["path"]).name}
         for role, entry in painting.manifest["inputs"].items()

@@ -1,4 +1,4 @@
-"""The process that paints: one job at a time, listening between two steps."""
+"""The worker process: paints one job at a time, and listens to the queue between two steps."""
 
 import os
 import signal
@@ -35,21 +35,24 @@ if TYPE_CHECKING:
     from impasto.style.cache import Cache
 
 EVERY = 0.4
-"""Seconds between two pictures that are shown, at least."""
+"""Fewest seconds between two pictures sent to the page."""
 
 FIRST = 384
-"""Long side of the first picture, in pixels: one pass through the network."""
+"""Long side of the first picture, in pixels, which one pass through a network paints."""
 
 
 def main(pipe: Connection, common: Mapping[str, Any], niceness: int) -> None:
-    """Serve a desk until it hangs up.
+    """Serve the queue until it closes the pipe.
 
     Args:
         pipe: to the queue.
         common: settings of every job: device, weights, threads, memory.
-        niceness: added to the process's, so that the queue and its pages stay quick.
+        niceness: added to that of the process, so that the server stays responsive.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the queue's: it hangs up
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches all processes; the queue handles it and closes the pipe
+    # Windows has no nice
     with suppress(OSError, AttributeError):
         os.nice(niceness)
     worker = Worker(pipe, common)
@@ -59,7 +62,7 @@ def main(pipe: Connection, common: Mapping[str, Any], niceness: int) -> None:
 
 
 class Worker:
-    """Paints what the queue says, and answers it.
+    """Paints the queue's jobs and answers its questions.
 
     Args:
         pipe, common: as in `main`.
@@ -75,7 +78,7 @@ class Worker:
 
     @property
     def cache(self) -> "Cache":
-        """What one job leaves for the next."""
+        """Features and networks that one job leaves for the next."""
         if self._cache is None:
             from impasto.style.cache import Cache
 
@@ -83,14 +86,14 @@ class Worker:
         return self._cache
 
     def serve(self, what: str, *more: Any) -> None:
-        """Do one thing that the queue wants, and tell it of downloads meanwhile."""
+        """Handle one message of the queue, and report downloads in the meantime."""
         from impasto.network.download import report_downloads
 
         with report_downloads(self._tell_download):
             self._serve(what, *more)
 
     def _tell_download(self, done: int, total: int) -> None:
-        # At most a hundred messages: without a job nobody reads the pipe, and a full one would block.
+        # At most a hundred messages: without a job nobody reads the pipe, and writing to a full one blocks.
         percent = 100 * done // total
         now = time.monotonic()
         if percent != self._download[0] and (now - self._download[1] >= EVERY or done == total):
@@ -113,7 +116,7 @@ class Worker:
             self.wish = what
 
     def _warm(self) -> str:
-        """Have everything loaded that a first picture needs."""
+        """Load everything that a first picture needs."""
         from impasto.fast.one_pass import LEAST
         from impasto.fast.stylizer import cached_stylizer
         from impasto.recipes.stylize import plan_stylize
@@ -128,6 +131,7 @@ class Worker:
     def _settings(self, values: Mapping[str, Any]) -> "StylizeSettings":
         from impasto.settings.stylize import StylizeSettings
 
+        # the common settings come last, so that no job can replace them
         return StylizeSettings(**{**values, **self.common})
 
     def _answer(self, job: JobRequest) -> "JobEstimate | FoundMasks":
@@ -141,13 +145,14 @@ class Worker:
         from impasto.recipes.stylize import plan_stylize
         from impasto.run.estimate import estimate
 
+        # the start hardly changes the cost, and "fast" would paint a picture to begin with
         settings = self._settings({**job.settings, "init": "content"})
         plan = plan_stylize(job.content, job.styles, settings, cache=self.cache)
         needs, (height, width) = estimate(plan, settings), plan.canvas
         return JobEstimate(width, height, needs.bytes, needs.limit, needs.seconds)
 
     def _paint(self, job: JobRequest) -> None:
-        """Work on a job to its end, whatever that is; nothing that happens in it ends the worker."""
+        """Work on a job to its end. No error in a job ends the worker, except a closed pipe."""
         self.wish, self.changes, self._order = "", {}, job
         try:
             job = self._with_regions(job)
@@ -157,10 +162,10 @@ class Worker:
         except (EOFError, BrokenPipeError, ConnectionResetError):
             raise
         except MemoryError:
-            self._send(Update("failed", "The memory does not suffice. Choose a smaller size."))
-        except Exception as error:  # noqa: BLE001 — a fault of ours must not take other people's jobs along
+            self._send(Update("failed", "There is not enough memory. Choose a smaller size."))
+        except Exception as error:  # noqa: BLE001 — a bug must not end other visitors' jobs
             traceback.print_exc()
-            self._send(Update("failed", f"This is a fault of Impasto's ({type(error).__name__}), not yours."))
+            self._send(Update("failed", f"Something went wrong in Impasto ({type(error).__name__})."))
 
     def _with_regions(self, job: JobRequest) -> JobRequest:
         """The job with masks in place of brush strokes."""
@@ -176,13 +181,13 @@ class Worker:
         self.pipe.send(("news", replace(news, text=without_paths(news.text, self._order))))
 
     def _next_command(self) -> str:
-        """What the queue wishes since it was last asked."""
+        """Handle the queue's messages that have arrived, and return the newest command."""
         while self.pipe.poll():
             self.serve(*self.pipe.recv())
         return self.wish
 
     def _run(self, job: JobRequest) -> None:
-        """Paint by descent, step by step, as long as the queue wants."""
+        """Paint step by step, until the end or a command of the queue."""
         last: Progress | None = None
         first: Painting | None = None
         if job.recipe == "stylize" and not job.checkpoint:
@@ -210,7 +215,7 @@ class Worker:
         elif self.wish == "pause":
             self._send(Update("paused", "Paused before it began."))
         else:
-            self._send(Update("stopped", "Stopped before there was anything to keep."))
+            self._send(Update("stopped", "Stopped before there was a picture."))
 
     def _save(self, job: JobRequest, last: "Progress") -> None:
         """What is there when the painting ends: its files, and unless it is done, where it stands."""
@@ -227,12 +232,12 @@ class Worker:
             return
         painting = last.painting()
         files = save_outputs(painting, tempfile.mkdtemp(dir=job.folder))  # an earlier stop's are kept
-        text = "Stopped; this is what is there." if not done else "Done."
+        text = "Done." if done else "Stopped; this is the picture so far."
         picture = shown_as_jpeg(painting.picture.pixels)
         self._send(Update("finished" if done else "stopped", text, picture, step_facts(last), files))
 
     def _first_picture(self, job: JobRequest) -> "Painting | None":
-        """A picture in one pass, to look at while the real one begins; None if that is not to be had."""
+        """Paint a first picture in one pass, shown while the real painting begins; None if that fails."""
         from impasto.fast.stylizer import cached_stylizer
         from impasto.settings.fast import FastSettings
 
@@ -243,10 +248,10 @@ class Worker:
                 job.content, regions=job.regions
             )
         except ImpastoError:
-            return None  # what is wrong with the job, the real painting says
+            return None  # the real painting reports the same error
         self._send(
             Update(
-                text="A first picture; the real one begins.", picture=shown_as_jpeg(painting.picture.pixels)
+                text="A first picture, painted in one pass.", picture=shown_as_jpeg(painting.picture.pixels)
             )
         )
         return painting

@@ -1,4 +1,4 @@
-"""The queue's end of one process that paints; a process that dies is replaced by another."""
+"""The queue's handle of a worker process; a process that dies is replaced by another."""
 
 import multiprocessing
 import threading
@@ -15,24 +15,24 @@ from impasto.studio import worker
 from impasto.studio.messages import FoundMasks, JobEstimate, JobRequest, JobStatus, Update
 
 NICENESS = 5
-"""Of the workers' processes."""
+"""The niceness of worker processes, so that the server and its pages stay responsive."""
 
 PATIENCE = 30.0
-"""Seconds that a worker has to end a step when its job is withdrawn; then it is ended."""
+"""Seconds that a worker may take to end a step of a cancelled job before it is killed."""
 
 
 @dataclass
 class PageState:
-    """One page: its job, and what is to be shown of it.
+    """A page and its job.
 
     Attributes:
-        folder: where its files are.
-        job: the newest.
-        status: what is shown.
-        command: what the worker is to do with the job: "pause", "stop", "leave".
-        changes: settings that the worker has not heard of.
-        applied: everything that has been steered in this order: a resumed one hears it again.
-        spent: seconds of painting.
+        folder: for the page's files.
+        job: the newest job.
+        status: the state that the page shows.
+        command: for the worker: "pause", "stop", "leave" or "".
+        changes: settings that the worker has not received yet.
+        applied: all settings changed since the job began; a resumed job receives them again.
+        spent: seconds of painting so far.
     """
 
     folder: str
@@ -46,7 +46,7 @@ class PageState:
 
 @runtime_checkable
 class TaskSource(Protocol):
-    """Where a process gets what it does: the queue."""
+    """The queue, as a worker's handle sees it."""
 
     closed: bool
 
@@ -59,7 +59,7 @@ class TaskSource(Protocol):
         """What a page wants of its job, what it changes, and what is to be foreseen."""
 
     def update(self, page_state: PageState, news: Update) -> None:
-        """Note what is said of a job."""
+        """Apply a worker's news to the state that the page shows."""
 
 
 class WorkerHandle:
@@ -79,29 +79,31 @@ class WorkerHandle:
         self.thread.start()
 
     def _begin(self) -> None:
+        # not "fork": the server has threads, and CUDA does not survive a fork
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(
             target=worker.main, args=(theirs, dict(self.common), NICENESS), daemon=True, name="impasto-easel"
         )
         self.process.start()
+        # the process holds the only other end, so that reading fails as soon as it dies
         theirs.close()
         self.pipe.send(("warm",))
 
     def _serve(self) -> None:
         while (thing := self.queue.next_task()) is not None:
             page_state = thing if isinstance(thing, PageState) else None
-            if not self.process.is_alive():  # it died of itself: what comes next has nothing to do with that
+            if not self.process.is_alive():  # it died while idle: the next task is not to blame
                 self._replace(None)
             try:
                 if isinstance(thing, PageState):
                     self._paint(thing)
-                    page_state = None  # it has ended, whatever happens to the questions
+                    page_state = None  # the job has ended; an error from here on is about estimates
                 else:
                     self._ask(*thing)
                 while self._asked:
                     self._listen(None)
-            except Exception as error:  # noqa: BLE001 — without this thread nothing would be painted any more
+            except Exception as error:  # noqa: BLE001 — the thread must survive, or nothing more is painted
                 if not isinstance(error, (EOFError, OSError)):
                     traceback.print_exc()
                 self._replace(page_state)
@@ -118,7 +120,7 @@ class WorkerHandle:
             self.pipe.send(("foresee", self._count, job))
 
     def _paint(self, page_state: PageState) -> None:
-        """Hand a job to the process, and what it says to the page, until it ends."""
+        """Send a job to the process, and its news to the page, until the job ends."""
         began, before, sent, wished = time.monotonic(), page_state.spent, "", 0.0
         self.pipe.send(("paint", page_state.job))
         while True:
@@ -137,7 +139,7 @@ class WorkerHandle:
                 return
 
     def _listen(self, page_state: PageState | None) -> bool:
-        """Hear one thing from the process; whether it has ended the job."""
+        """Receive one message from the process; return whether it has ended the job."""
         what, content = self.pipe.recv()
         if what == "foreseen":
             number, forecast = content
@@ -148,7 +150,7 @@ class WorkerHandle:
         return False
 
     def _replace(self, page_state: PageState | None) -> None:
-        """Begin another process, and say what has become of the one that died."""
+        """Start another process, and report why the last one died."""
         self.process.join(timeout=5.0)
         reason = describe_exit(self.process.exitcode)
         if self.process.is_alive():
@@ -161,18 +163,18 @@ class WorkerHandle:
         while not self.queue.closed:
             try:
                 self._begin()
-            except OSError:  # no memory, no processes: not for ever
+            except OSError:  # too little memory or too many processes; this may pass
                 time.sleep(2.0)
             else:
                 return
 
 
 def describe_exit(code: int | None) -> str:
-    """What an exit code says, for a person."""
+    """The meaning of a process's exit code, as a sentence; negative codes are signals."""
     if code == -9:
         return (
-            "The painting was ended by the system, most likely for want of memory. Choose a smaller size "
-            "and try again."
+            "The system ended the painting, most likely because memory ran out. Choose a smaller size and "
+            "try again."
         )
     return f"The painting ended unexpectedly (exit code {code}). Try again, perhaps with a smaller size."
 

@@ -1,4 +1,4 @@
-"""What programs may call: endpoints for `gradio_client` and plain HTTP."""
+"""Endpoints for programs, called with `gradio_client` or plain HTTP."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,22 +18,22 @@ from impasto.web.upload import checked_upload, upload
 
 
 def endpoints(queue: JobQueue) -> None:
-    """Make `/paint` and `/plan`."""
+    """Add the endpoints `/paint` and `/plan` to the page that is being built."""
 
-    def order(photo: str | None, painting: str | None, said: Any) -> JobRequest:
-        if not isinstance(said or {}, dict):
-            raise SettingsError(f'settings are {said!r}; they must be an object such as {{"size": 256}}.')
+    def order(photo: str | None, painting: str | None, values: Any) -> JobRequest:
+        if not isinstance(values or {}, dict):
+            raise SettingsError(f'settings are {values!r}; they must be an object such as {{"size": 256}}.')
         return JobRequest(
             content=checked_upload(photo, "photo", queue.limits),
             styles=(checked_upload(painting, "painting", queue.limits),),
-            settings=controls.checked(StylizeSettings, said or {}, longest=queue.limits.size),
+            settings=controls.checked(StylizeSettings, values or {}, longest=queue.limits.size),
         )
 
     async def paint(
         photo: str, painting: str, settings: Any, request: gr.Request
     ) -> AsyncIterator[tuple[str | None, dict[str, Any]]]:
-        """Repaint a photo in the style of a painting; yields where it stands, at the end with the file."""
-        page = f"{page_of(request, 'program')}:{uuid4().hex}"  # each call is a visitor of its own
+        """Repaint a photo in the style of a painting; yields the progress, and at the end the file."""
+        page = f"{page_of(request, 'program')}:{uuid4().hex}"  # so that two calls of one program are two jobs
         with show_errors():
             queue.submit(page, order(photo, painting, settings))
         try:
@@ -53,12 +53,13 @@ def endpoints(queue: JobQueue) -> None:
             queue.close_page(page)
 
     async def plan(photo: str, painting: str, settings: Any) -> dict[str, Any]:
-        """What painting it would take: pixels, seconds, bytes of memory."""
+        """Estimate a painting: width and height in pixels, seconds, bytes of memory."""
         with show_errors():
             try:
+                # in a thread, because it may wait for the end of a step, and the event loop must not
                 needs = await asyncio.to_thread(queue.estimate, order(photo, painting, settings))
             except TimeoutError:
-                raise BusyError("the studio is at a long step. Ask again.") from None
+                raise BusyError("the studio is busy with a long step. Ask again later.") from None
         return {
             "width": needs.width,
             "height": needs.height,
@@ -68,13 +69,13 @@ def endpoints(queue: JobQueue) -> None:
 
     with gr.Column(visible=False):
         given = [upload("Photo", "api-photo"), upload("Painting", "api-painting")]
-        wanted, said = gr.JSON(label="settings"), gr.JSON(label="facts")
+        settings, result = gr.JSON(label="settings"), gr.JSON(label="facts")
         file = gr.File(label="painting")
         go, ask = gr.Button("paint"), gr.Button("plan")
-        go.click(paint, [*given, wanted], [file, said], api_name="paint", concurrency_limit=None)
-        ask.click(plan, [*given, wanted], said, api_name="plan", concurrency_limit=4)
+        go.click(paint, [*given, settings], [file, result], api_name="paint", concurrency_limit=None)
+        ask.click(plan, [*given, settings], result, api_name="plan", concurrency_limit=4)
 
 
 def facts(view: JobStatus) -> dict[str, Any]:
-    """Where a job stands, as JSON."""
+    """The state of a job, as JSON."""
     return {"state": view.state, "place": view.position, "text": view.text, **(view.step or {})}

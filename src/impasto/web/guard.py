@@ -1,11 +1,9 @@
-"""What the server lets in: requests of this page alone, of bounded size."""
+"""A guard before the server, which accepts only requests of bounded size from the studio's own page."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from ipaddress import ip_address
 from typing import Any, TypeAlias
 from urllib.parse import unquote, urlsplit
-
-import gradio as gr
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -13,13 +11,13 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
 
 SLACK = 1_000_000
-"""Bytes of a request besides the file that it uploads, and of a request that uploads none."""
+"""Most bytes of a request without a file, and of an upload in addition to its file."""
 
 UPLOADS = ("/upload", "/component_server", "/upload/", "/component_server/")
-"""Ends of the paths of requests that bring files."""
+"""Ends of the paths of requests that upload files."""
 
 FORWARDING = ("/file=http", "/file/http", "/proxy=", "/stream/http")
-"""Parts of paths with which Gradio would fetch something from elsewhere."""
+"""Parts of paths that would make Gradio fetch a file from another server."""
 
 HEADERS = {
     b"x-content-type-options": b"nosniff",
@@ -30,20 +28,19 @@ HEADERS = {
 
 
 class TooLarge(Exception):
-    """A request has more bytes than are taken."""
+    """A request has more bytes than its limit."""
 
 
 class Guard:
-    """Lets in only what the page itself asks: this host, this origin, bodies of bounded size.
+    """ASGI middleware that accepts only known hosts, the page's own origin and bodies of bounded size.
 
-    A page of another origin can send requests to a server on this machine, or reach it under a name of its
-    own (DNS rebinding); it cannot hide its origin or its host.
+    A page of another origin can send requests to a server on this machine, or reach it under a host name of
+    its own (DNS rebinding). But it cannot forge the headers that name its origin and the host.
 
     Args:
-        app: what is guarded.
-        hosts: names under which the server may be reached, besides this machine's addresses: rebinding needs
-            a name.
-        most: bytes of a request that uploads a file.
+        app: the application to guard.
+        hosts: accepted host names. Addresses are always accepted, because rebinding needs a name.
+        most: most bytes of a request that uploads a file.
     """
 
     def __init__(self, app: App, hosts: tuple[str, ...], most: int) -> None:
@@ -51,7 +48,7 @@ class Guard:
         self.hosts = {"localhost", *(host.lower() for host in hosts)}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """One connection, as ASGI has it."""
+        """Answer one connection (ASGI)."""
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
@@ -79,7 +76,9 @@ class Guard:
                 known = {name.lower() for name, _ in message["headers"]}
                 more = [(name, value) for name, value in HEADERS.items() if name not in known]
                 if not whole and scope["method"] not in ("GET", "HEAD"):
-                    more.append((b"connection", b"close"))  # else the rest would be read, to no use
+                    more.append(
+                        (b"connection", b"close")
+                    )  # else the server would read the rest of a refused body
                 message["headers"] = [*message["headers"], *more]
             await send(message)
 
@@ -90,10 +89,10 @@ class Guard:
                 await _refuse(send, 413, self._too_large())
 
     def _refusal(self, headers: dict[bytes, str], path: str, most: int) -> tuple[int, str] | None:
-        """Status and words, if a request is not let in."""
+        """Status and message if the request is refused, else None."""
         host = headers.get(b"host", "")
         if not self._known(host):
-            return 403, f"this studio is not reached under the name {host!r}"
+            return 403, f"this studio is not known as {host!r}; allow the name with impasto web --name"
         origin = headers.get(b"origin")
         if origin is not None and origin.partition("://")[2] != host:
             return 403, f"a page of {origin} may not use this studio"
@@ -107,7 +106,7 @@ class Guard:
         return None
 
     def _known(self, host: str) -> bool:
-        """Whether the server may be reached under this name and port: an address, or a name that was said."""
+        """Whether a Host header is an address or an accepted name."""
         try:
             name = urlsplit(f"//{host}").hostname or ""
             if name in self.hosts:
@@ -119,7 +118,7 @@ class Guard:
 
     def _too_large(self) -> str:
         most = (self.most - SLACK) // 1_000_000
-        return f"the file is too large; at most {most} MB are taken. Make it smaller."
+        return f"the file is too large; the limit is {most} MB. Make it smaller."
 
 
 async def _refuse(send: Send, status: int, words: str, *, websocket: bool = False) -> None:
@@ -129,7 +128,3 @@ async def _refuse(send: Send, status: int, words: str, *, websocket: bool = Fals
     headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": words.encode()})
-
-
-async def _nothing(*_: Any, **__: Any) -> str:
-    raise gr.Error("only uploads are read here", print_exception=False)

@@ -1,4 +1,4 @@
-"""What the page shows of a job, as HTML and data."""
+"""A job's picture, state and losses, as HTML and data for the page."""
 
 import base64
 from collections.abc import Sequence
@@ -8,11 +8,12 @@ from typing import Any
 from impasto.formatting import format_bytes, format_duration
 from impasto.studio.messages import JobEstimate, JobStatus
 
-SPEAK = """() => document.querySelectorAll('[id$=-said]').forEach(one => {
-    one.setAttribute('role', 'status');
-    one.setAttribute('aria-live', 'polite');
+SPEAK = """() => document.querySelectorAll('[id$=-said]').forEach(element => {
+    element.setAttribute('role', 'status');
+    element.setAttribute('aria-live', 'polite');
 })"""
-"""Makes the sentences what screen readers speak when they change: the place stays, its words are replaced."""
+"""Makes screen readers speak the state sentences when they change. Only elements that stay are spoken,
+so the role goes to Gradio's element, not to the HTML that is replaced inside it."""
 
 STYLE = """
 .impasto-stage { margin: 0; min-height: 12rem; display: flex; align-items: center; justify-content: center;
@@ -32,13 +33,13 @@ STYLE = """
 .gradio-container .caption-label { max-width: 100%; }
 @media (max-width: 640px) { .gradio-container { padding: .5rem !important; } }
 """
-"""The page's own rules; colours are the theme's, so that light and dark follow the visitor's choice."""
+"""The page's CSS. Colours come from the theme, so that light and dark follow the visitor's choice."""
 
 NOTHING = "The painting will appear here."
 
 
 def stage(view: JobStatus) -> str:
-    """The picture as it is."""
+    """The current picture, or a placeholder."""
     if not view.picture:
         return f'<figure class="impasto-stage" data-picture="0"><p>{escape(NOTHING)}</p></figure>'
     data = base64.b64encode(view.picture).decode()
@@ -50,7 +51,7 @@ def stage(view: JobStatus) -> str:
 
 
 def status(view: JobStatus) -> str:
-    """Where it stands, as a bar and in figures."""
+    """The progress, as a bar and in figures."""
     step = view.step or {}
     share = 1.0 if view.state == "finished" else _share(step)
     loss = "" if "loss" not in step else f' data-loss="{step["loss"]:.6g}"'
@@ -63,18 +64,18 @@ def status(view: JobStatus) -> str:
 
 
 def sentence(view: JobStatus) -> str:
-    """The state in a sentence, as HTML."""
+    """The state as a sentence, in HTML."""
     return f'<p class="said" data-state="{view.state}">{escape(announcement(view))}</p>'
 
 
 def announcement(view: JobStatus) -> str:
-    """The state in a sentence."""
+    """The state as a sentence."""
     if view.state == "waiting":
         before = view.position - 1
         return (
-            "Waiting: it is next."
+            "Waiting: next in line."
             if before == 0
-            else f"Waiting: {before} {'is' if before == 1 else 'are'} before it."
+            else f"Waiting: {before} {'job' if before == 1 else 'jobs'} ahead."
         )
     if view.text:
         return view.text
@@ -82,7 +83,7 @@ def announcement(view: JobStatus) -> str:
 
 
 def facts(view: JobStatus) -> str:
-    """Size, step and time to go."""
+    """Size, step and remaining time, as text."""
     if not view.step:
         return ""
     step = view.step
@@ -101,7 +102,7 @@ def _share(step: Any) -> float:
 
 
 def curve(view: JobStatus) -> dict[str, Sequence[Any]]:
-    """The losses so far: columns of a table with a row for each part and step."""
+    """The losses so far, as columns of a table with a row for each step and part of the loss."""
     columns: dict[str, list[Any]] = {"seconds": [], "loss": [], "part": []}
     for seconds, _, content, style in view.curve:
         for part, value in (("content", content), ("style", style)):
@@ -113,19 +114,19 @@ def curve(view: JobStatus) -> dict[str, Sequence[Any]]:
 
 
 def forecast(needs: "JobEstimate | str") -> str:
-    """What a painting would take, or why it cannot be."""
+    """The estimate of a painting, or the reason why it cannot be painted, as HTML."""
     if isinstance(needs, str):
         kind = "bad" if needs else "none"
         return f'<p class="impasto-forecast"><span class="{kind}" role="alert">{escape(needs)}</span></p>'
     size, memory = f"{needs.width}×{needs.height} pixels", format_bytes(needs.bytes)
     words = (
-        f"{size}; about {span(needs.seconds)} and {memory} of memory ({format_bytes(needs.limit)} are free)."
+        f"{size}; about {span(needs.seconds)} and {memory} of memory ({format_bytes(needs.limit)} available)."
     )
     return f'<p class="impasto-forecast" data-seconds="{needs.seconds:.1f}">{escape(words)}</p>'
 
 
 def span(seconds: float) -> str:
-    """A time to wait, roughly.
+    """A duration in rough words; `seconds` may be any number.
 
     >>> span(42), span(200)
     ('45 seconds', '3 minutes')

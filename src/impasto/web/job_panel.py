@@ -1,4 +1,4 @@
-"""A job on the page while it is worked on: picture, words, curve, and the buttons that act on it."""
+"""The panel of a job: picture, state, loss curve, and the buttons that act on it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -14,13 +14,13 @@ from impasto.web import html
 from impasto.web.notices import show_errors
 
 BACKLOG = 4
-"""Messages that a browser has not taken yet; with more it gets no updates until it has."""
+"""Messages that a slow browser may leave unread; with more, it gets no updates until it catches up."""
 
 EVERY = 0.4
-"""Seconds between two updates of a page, at least."""
+"""Fewest seconds between two updates of a page."""
 
 CURVE_EVERY = 1.5
-"""Seconds between two drawings of the curve, at least."""
+"""Fewest seconds between two drawings of the curve."""
 
 QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 """Arguments of an event that programs cannot call and that draws no progress of its own."""
@@ -32,10 +32,10 @@ again. The queue ignores a second job anyway while the first one runs."""
 
 
 def page_of(request: gr.Request, tab: str) -> str:
-    """What the queue calls a visitor's tab.
+    """The queue's name for a tab of a visitor.
 
     Raises:
-        gr.Error: nobody in particular asks.
+        gr.Error: the request has no session.
     """
     if not request.session_hash:
         raise gr.Error("this needs a session", print_exception=False)
@@ -43,13 +43,13 @@ def page_of(request: gr.Request, tab: str) -> str:
 
 
 class JobPanel:
-    """What a tab shows of its job. Made where it is to stand on the page.
+    """A tab's view of its job; its components are created where the constructor is called.
 
     Args:
-        queue: which paints.
-        tab: its name.
-        what: what is made, in a word.
-        backlog: gives how many messages a visitor's browser has not taken yet.
+        queue: paints the job.
+        tab: the tab's name.
+        what: the text of the button that begins.
+        backlog: returns the number of messages that a visitor's browser has not read yet.
     """
 
     def __init__(self, queue: JobQueue, tab: str, what: str, backlog: Callable[[str], int]) -> None:
@@ -58,7 +58,7 @@ class JobPanel:
         nothing = JobStatus()
         self.stage = gr.HTML(html.stage(nothing), elem_id=f"{tab}-stage")
         with gr.Column(elem_id=f"{tab}-status", elem_classes="impasto-where"):
-            # by itself, and changed only when it says something new: screen readers speak it
+            # apart from the figures, and updated only if its text changes: screen readers speak every update
             self.said = gr.HTML(html.sentence(nothing), elem_id=f"{tab}-said", elem_classes="impasto-said")
             self.status = gr.HTML(html.status(nothing))
         with gr.Row():
@@ -88,33 +88,41 @@ class JobPanel:
 
     @property
     def outputs(self) -> list[gr.components.Component]:
-        """What `follow` updates."""
+        """The components that `follow` updates."""
         return [
             self.stage, self.said, self.status, self.go, self.pause, self.resume, self.stop,
             *self.downloads, self.curve,
         ]  # fmt: skip
 
     def wire(self, *then: tuple[Callable[..., Any], list[Any], list[Any]]) -> None:
-        """Pause, stop and resume.
+        """Connect the buttons Pause, Stop and Resume.
 
         Args:
-            then: what is done when the job rests: function, inputs, outputs.
+            then: called when a resumed job has ended or paused: function, inputs, outputs.
         """
+        # not queued by Gradio: they must act at once, however many events are running
         self.pause.click(self._pause, None, None, queue=False, **QUIET)
         self.stop.click(self._stop, None, None, queue=False, **QUIET)
         resumed = self.resume.click(self._resume, None, self.outputs, **FOLLOWING)
         for function, inputs, outputs in then:
             resumed.then(function, inputs, outputs, **QUIET)
 
-    async def order(self, request: gr.Request, job: JobRequest) -> AsyncIterator[list[Any]]:
-        """Have it painted, and show how it becomes."""
+    async def begin(self, request: gr.Request, job: JobRequest) -> AsyncIterator[list[Any]]:
+        """Begin a job, and yield the outputs as it proceeds.
+
+        Raises:
+            BusyError, ImageError: as in `JobQueue.submit`.
+        """
         page = page_of(request, self.tab)
         self.queue.submit(page, job)
         async for update in self.follow(page):
             yield update
 
     async def follow(self, page: str) -> AsyncIterator[list[Any]]:
-        """What to show, as it changes, until the job rests; once for a page, however often it asks."""
+        """Yield the outputs whenever they change, until the job has ended or paused.
+
+        A page has one follower: a second one yields nothing.
+        """
         if page in self._followed:
             return
         self._followed.add(page)
@@ -122,7 +130,7 @@ class JobPanel:
             async for update in self._changes(page):
                 yield update
         except (GeneratorExit, asyncio.CancelledError):
-            self.queue.close_page(page)  # nobody is there any more
+            self.queue.close_page(page)  # the visitor has closed the page
             raise
         finally:
             self._followed.discard(page)
@@ -133,6 +141,7 @@ class JobPanel:
         visitor = page.partition(":")[0]
         while True:
             view = self.queue.view(page)
+            # a slow browser gets fewer updates, but always the last one
             if view.version != seen and (view.is_settled or self.backlog(visitor) < BACKLOG):
                 seen = view.version
                 now = loop.time()
@@ -152,7 +161,7 @@ class JobPanel:
     def updates(
         self, view: JobStatus, *, fresh: bool = True, draw: bool = True, speak: bool = True
     ) -> list[Any]:
-        """The outputs for a view."""
+        """The values of `outputs` for a state; picture, curve and sentence only if they have changed."""
         busy = not view.is_settled
         going_on = view.state == "paused" or (view.state == "stopped" and view.step is not None)
         files = {Path(file).suffix: file for file in reversed(view.files)} if view.is_settled else {}

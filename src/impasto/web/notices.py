@@ -1,4 +1,4 @@
-"""What is wrong, as a message on the page."""
+"""Errors as messages on the page."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from impasto.errors import ImpastoError
 
 @contextmanager
 def show_errors() -> Iterator[None]:
-    """What a visitor can mend becomes a message on the page.
+    """Show an error that the visitor can correct as a message on the page.
 
     Raises:
         gr.Error: in place of an ImpastoError.

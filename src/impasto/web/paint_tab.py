@@ -1,4 +1,4 @@
-"""The tab to paint in."""
+"""The "Paint" tab."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -21,18 +21,18 @@ from impasto.web.region_editor import editor_value, fill_editors, region_editors
 from impasto.web.upload import checked_upload, upload
 
 MOST = 3
-"""Paintings that can be blended on the page."""
+"""Most paintings that can be blended on the page."""
 
 SHOWN = 24
-"""Paintings of the museum that are shown at once."""
+"""Most paintings of the museum shown at once."""
 
 SEEN = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif")
-"""Endings of photos that browsers show."""
+"""Extensions of photos that browsers can show."""
 
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """What the visitor chooses, in the order in which handlers get it."""
+    """The controls of the tab, in the order in which handlers receive their values."""
 
     photo: gr.Image
     paintings: list[gr.Image]
@@ -43,12 +43,12 @@ class Inputs:
 
     @property
     def all(self) -> list[gr.components.Component]:
-        """Every one."""
+        """All controls."""
         return [self.photo, *self.paintings, *self.shares, *self.controls, *self.strokes, self.keep_unpainted]
 
 
 class PaintTab:
-    """Photo, painting, controls, and the painting as it becomes.
+    """Photo, painting and controls, and the picture while it is painted.
 
     Args:
         queue, backlog: as in `JobPanel`.
@@ -157,13 +157,14 @@ class PaintTab:
         for share in inputs.shares:
             share.release(self._steer_shares, [*inputs.paintings, *inputs.shares], None, queue=False, **QUIET)
 
-    def _order(self, values: Sequence[Any], folder: str = "") -> JobRequest:
-        """The job that the page's values mean.
+    def _request(self, values: Sequence[Any], folder: str = "") -> JobRequest:
+        """The job for the values of the controls.
 
         Args:
-            folder: where strokes are written, if there may be any.
+            values: in the order of `Inputs.all`.
+            folder: where brush strokes are written.
         Raises:
-            ImpastoError: what is missing or wrong.
+            ImpastoError: a picture is missing, or a value is not allowed.
         """
         limits, rest = self.queue.limits, list(values)
         photo, paintings = rest[0], rest[1 : 1 + MOST]
@@ -192,30 +193,32 @@ class PaintTab:
     async def _paint(self, request: gr.Request, *values: Any) -> AsyncIterator[list[Any]]:
         with show_errors():
             folder = self.queue.folder(page_of(request, "paint"))
-            async for update in self.live.order(request, self._order(values, folder)):
+            async for update in self.live.begin(request, self._request(values, folder)):
                 yield update
 
     async def _estimate(self, *values: Any) -> str:
         photo, paintings, controls = values[0], values[1 : 1 + MOST], values[1 + MOST :]
         if not photo or not any(paintings):
             return html.forecast("")
+        # shares and strokes hardly change time and memory, and strokes would have to be written to files
         shares = [1.0] * MOST
         try:
-            order = self._order([photo, *paintings, *shares, *controls, None, None, False])
-            return html.forecast(await asyncio.to_thread(self.queue.estimate, order))
+            request = self._request([photo, *paintings, *shares, *controls, None, None, False])
+            return html.forecast(await asyncio.to_thread(self.queue.estimate, request))
         except ImpastoError as error:
             return html.forecast(str(error))
         except TimeoutError:
-            return html.forecast("What it takes can be said when the painting before yours gives way.")
+            return html.forecast("The estimate follows when the current step ends.")
 
     def _compared(
         self, photo: str | None, kept: list[Any], request: gr.Request
     ) -> tuple[Any, Any, list[Any]]:
-        """Photo and painting side by side, and the painting among those of this visit."""
+        """Compare photo and painting side by side, and add the painting to those of this visit."""
         view = self.queue.view(page_of(request, "paint"))
         files = [file for file in view.files if file.endswith(".png")]
         if not files or view.state not in ("finished", "stopped") or not photo:
             return gr.skip(), gr.skip(), kept
+        # the last 32, so that the page of a long visit stays light
         kept = [*kept, files[0]][-32:] if files[0] not in kept else kept
         sides = (photo, files[0]) if Path(photo).suffix.lower() in SEEN else None
         return sides, kept, kept
@@ -255,7 +258,7 @@ def _blend(shares: Sequence[float]) -> str:
 
 
 def _settled(control: Any) -> Any:
-    """When a control has a new value for good: sliders when they are let go of."""
+    """The event of a control's final value: for a slider, when the visitor lets go of it."""
     return control.release if isinstance(control, gr.Slider) else control.change
 
 

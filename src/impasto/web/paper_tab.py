@@ -1,4 +1,4 @@
-"""The tab of the paper: what layers keep and respond to, and its figures."""
+"""The "Paper" tab: what layers keep and respond to, and the paper's figures."""
 
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -16,7 +16,7 @@ from impasto.web.upload import checked_upload, upload
 
 KINDS: dict[str, Recipe] = {
     "What a layer keeps of a picture (content)": "content",
-    "What the layers up to it keep of its style (texture)": "style",
+    "What the layers up to it keep of the style (texture)": "style",
     "What a layer's filters respond to (features)": "features",
     "Figure 1: every layer, content and style": "figure",
     "Figure 2: layers against α/β": "figure",
@@ -24,18 +24,18 @@ KINDS: dict[str, Recipe] = {
 
 EXPLAINED = (
     "Gatys, Ecker and Bethge, *A Neural Algorithm of Artistic Style* (2015), with your own pictures. "
-    "The figures take the photo and the painting of the other tab; their panels appear one after another."
+    "The figures use the photo and the painting of the other tab; their panels appear one by one."
 )
 
 SIZES = (96, 128, 192, 256, 384, 512)
 
 
 class PaperTab:
-    """One picture, one layer, and what is found of it.
+    """Controls for one picture and one layer, and the result.
 
     Args:
         queue, backlog: as in `JobPanel`.
-        inputs: of the tab to paint in, whose pictures the figures take.
+        inputs: of the "Paint" tab, whose pictures the figures use.
     """
 
     def __init__(self, queue: JobQueue, inputs: Inputs, backlog: Callable[[str], int]) -> None:
@@ -57,13 +57,13 @@ class PaperTab:
         self.live.go.click(self._begin, given, outputs, **FOLLOWING)
         self.live.wire((self._panels, [], [self.panels]))
 
-    def _order(
+    def _request(
         self, kind: str, picture: str | None, layer: str, size: int, photo: str | None, painting: str | None
     ) -> JobRequest:
-        """The job that the page's values mean.
+        """The job for the values of the controls.
 
         Raises:
-            ImpastoError: what is missing or wrong.
+            ImpastoError: a picture is missing or cannot be used.
         """
         recipe, limits = KINDS[kind], self.queue.limits
         if recipe == "figure":
@@ -75,6 +75,7 @@ class PaperTab:
             )
         file = checked_upload(picture, "picture", limits)
         if recipe == "style":
+            # as in Fig. 1 of the paper, whose style reconstructions add conv1_1, conv2_1, … one by one
             index = LAYERS[layer].index
             firsts = [
                 known for known in LAYERS.values() if known.name.endswith("_1") and known.index <= index
@@ -86,7 +87,7 @@ class PaperTab:
     async def _begin(self, request: gr.Request, *values: Any) -> AsyncIterator[list[Any]]:
         shown: list[str] = []
         with show_errors():
-            async for update in self.live.order(request, self._order(*values)):
+            async for update in self.live.begin(request, self._request(*values)):
                 files = self.queue.view(page_of(request, "paper")).files
                 panels = [file for file in files if Path(file).parent.name == "panels"]
                 yield [*update, _named(panels) if panels != shown else gr.skip()]

@@ -1,4 +1,4 @@
-"""The server of the studio: where it listens, and the application that it serves."""
+"""The studio's server: its application and the address that it listens on."""
 
 import os
 import socket
@@ -10,16 +10,16 @@ from typing import Any
 import gradio as gr
 import uvicorn
 from fastapi import FastAPI
-from gradio import processing_utils
 
 from impasto.errors import SettingsError
 from impasto.studio.job_queue import JobQueue
 from impasto.web import html
 from impasto.web.artworks import folders
-from impasto.web.guard import SLACK, Guard, _nothing
+from impasto.web.gradio_internals import allow_events, check_uploads, forbid_downloads
+from impasto.web.guard import SLACK, Guard
 from impasto.web.page import build
 
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # looked at when gradio is loaded
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
@@ -27,21 +27,21 @@ def application(queue: JobQueue, hosts: tuple[str, ...] = ()) -> FastAPI:
     """The page behind its guard, as an ASGI application.
 
     Args:
-        hosts: names under which it may be reached, besides addresses and localhost.
+        queue: paints the jobs; closed when the application ends.
+        hosts: accepted host names, besides addresses and localhost.
     """
-    # a file that a request names may be an address, which Gradio would fetch, whole, and without a setting
-    processing_utils.async_ssrf_protected_download = _nothing
+    forbid_downloads()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> Any:
         yield
         queue.close()
 
-    os.environ["GRADIO_TEMP_DIR"] = os.path.join(queue.root, "uploads")  # goes with the queue
+    os.environ["GRADIO_TEMP_DIR"] = os.path.join(queue.root, "uploads")  # removed together with the queue
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     page = build(queue)
     page.queue(max_size=8 * queue.limits.pages, default_concurrency_limit=8, api_open=False)
-    page._queue.max_thread_count = 4 * queue.limits.pages  # followers only look; none may starve the others
+    allow_events(page, 4 * queue.limits.pages)  # most follow a job, which is waiting, not work
     page.state_session_capacity = 4 * queue.limits.pages
     font = ["system-ui", "sans-serif"]
     gr.mount_gradio_app(
@@ -57,8 +57,7 @@ def application(queue: JobQueue, hosts: tuple[str, ...] = ()) -> FastAPI:
         footer_links=[],
         run_history=False,
     )
-    # Gradio asks whether a file that a request names was uploaded only of pages that its own `launch` started
-    page.has_launched = page.is_running = True
+    check_uploads(page)
     app.add_middleware(Guard, hosts=hosts, most=queue.limits.upload + SLACK)
     return app
 
@@ -69,11 +68,12 @@ def serve(
     """Serve the page until it is interrupted.
 
     Args:
-        host, port: where to listen; port 0 is any that is free, and of others the next free one is taken.
-        hosts: names under which it may be reached.
-        on_ready: called with the address.
+        queue: paints the jobs.
+        host, port: the address to listen on. Port 0 means any free port; a taken port, the next free one.
+        hosts: accepted host names.
+        on_ready: called with the page's address, in a thread of its own.
     Raises:
-        SettingsError: no port is free there, or the host is not this machine's.
+        SettingsError: no free port, or the host is not this machine's.
     """
     try:
         listener = bound(host, port)
@@ -89,10 +89,10 @@ def serve(
 
 
 def bound(host: str, port: int, tries: int = 20) -> socket.socket:
-    """A socket that listens there, or at one of the next ports.
+    """A socket that listens on the port, or on one of the next `tries` ports.
 
     Raises:
-        SettingsError: no port is free there, or the host is not this machine's.
+        SettingsError: no free port, or the host is not this machine's.
     """
     problem = ""
     for number in range(port, port + (tries if port else 1)):
@@ -106,4 +106,4 @@ def bound(host: str, port: int, tries: int = 20) -> socket.socket:
             listener.close()
             continue
         return listener
-    raise SettingsError(f"cannot listen at {host}:{port} ({problem}). Choose another --port or --host.")
+    raise SettingsError(f"cannot listen on {host}:{port} ({problem}). Choose another --port or --host.")

@@ -1,26 +1,26 @@
-"""Pictures that visitors bring: taken as they are, and looked at before anything is done with them."""
+"""Uploaded pictures: kept as files, and checked before they are used."""
 
 import os
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.utils import get_upload_folder
 
 from impasto.errors import ImageError
 from impasto.image.header import read_header
 from impasto.studio.messages import Limits
+from impasto.web.gradio_internals import replace_methods, upload_folder
 
 KINDS = [".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".avif", ".gif", ".heic", ".heif"]
-"""Endings that a file may have; what it is, its bytes say."""
+"""File extensions that are accepted; the content decides the format."""
 
 
 def upload(what: str, identity: str) -> gr.Image:
-    """A place to drop a picture, or to pick it. Handlers get the file as it is.
+    """A component for uploading a picture. Handlers get the path of the unchanged file.
 
     Args:
-        what: what it is for.
-        identity: of the element.
+        what: its label, such as "Photo".
+        identity: the id of its element.
     """
     component = gr.Image(
         label=what,
@@ -32,31 +32,35 @@ def upload(what: str, identity: str) -> gr.Image:
         placeholder=f"Drop the {what.lower()} here, or click to pick it",
         interactive=True,
     )
-    # Gradio's own step opens the file with Pillow, which has other limits and formats than ours. (A subclass
-    # would do, but Gradio writes a stub file beside the module of every subclass.)
-    vars(component)["preprocess"] = as_file
+    # Gradio's own preprocessing opens the file with Pillow, whose limits and formats are not ours.
+    replace_methods(component, preprocess=as_file)
     return component
 
 
 def as_file(payload: Any) -> str | None:
-    """Where the file is.
+    """The path of an uploaded file; None: nothing was uploaded.
 
     Raises:
-        gr.Error: it was not uploaded here. Gradio should have made sure of that; twice is safe.
+        gr.Error: the file is not in the upload folder. Gradio checks this as well, but a mistake there would
+            let visitors read any file.
     """
     if payload is None:
         return None
     path = Path(os.path.realpath(payload.path))
-    if not path.is_relative_to(os.path.realpath(get_upload_folder())):
+    if not path.is_relative_to(os.path.realpath(upload_folder())):
         raise gr.Error("this file was not uploaded here", print_exception=False)
     return str(path)
 
 
 def checked_upload(path: str | None, what: str, limits: Limits) -> str:
-    """A file that may be read.
+    """Return the path if the file is a picture within the limits.
 
+    Args:
+        path: the file; None or "": nothing was uploaded.
+        what: what the picture is for, in errors.
+        limits: of the studio.
     Raises:
-        ImageError: there is none, it is no picture, or it is larger than is taken on.
+        ImageError: no file, no picture, or too many bytes or pixels.
     """
     if not path:
         raise ImageError(f"There is no {what}. Drop one, or pick one.")
@@ -67,7 +71,7 @@ def checked_upload(path: str | None, what: str, limits: Limits) -> str:
         raise ImageError(f"{what} '{name}' is no longer here. Drop it again.") from None
     if size > limits.upload:
         raise ImageError(
-            f"{what} '{name}' has {size / 1e6:.0f} MB; at most {limits.upload / 1e6:.0f} MB are taken. "
+            f"{what} '{name}' has {size / 1e6:.0f} MB; the limit is {limits.upload / 1e6:.0f} MB. "
             "Make it smaller first."
         )
     try:
