@@ -176,6 +176,18 @@ def test_a_picture_is_its_own_neighbour() -> None:
     assert torch.equal(neighbors_of, torch.arange(196, dtype=torch.int32).view(14, 14))
 
 
+def test_places_are_compared_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts that do not divide the rows, against all places at once."""
+    network, image = small_network(dtype=torch.float64, pooling="max"), scene(48, 40).double()
+    (dictionary,) = build_dictionaries(network, stripes(*PAINTING).double())
+    objective = match(network, Objective((NeighborTerm(dictionary, (48, 40), 1.0),)), image)
+    whole = evaluator(network, objective)(image)
+    monkeypatch.setattr(neighbors, "PLACES_AT_A_TIME", 7)
+    parts = evaluator(network, objective)(image)
+    torch.testing.assert_close(parts.loss, whole.loss, rtol=1e-12, atol=0)
+    assert distance(parts.gradient, whole.gradient) < 1e-12
+
+
 def test_no_neighbour_lies_on_the_border_of_the_painting() -> None:
     """Unless the painting is a torus, which has none, or an area lies there alone."""
     network, painting = small_network(dtype=torch.float64, pooling="max"), stripes(320, 256).double()

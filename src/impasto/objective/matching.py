@@ -165,7 +165,7 @@ def _core(features: Features, name: str, tile: Tile) -> Float[Tensor, "B N _ _"]
 
 
 def search_bytes(places: int, numbers: int, size: int) -> int:
-    """The memory of a search besides the dictionary: its unit vectors, cosines, and candidates in float32.
+    """The memory of a search besides dictionaries and unit vectors: its cosines, and candidates in float32.
 
     Args:
         places: the number of places in the dictionary.
@@ -175,7 +175,7 @@ def search_bytes(places: int, numbers: int, size: int) -> int:
         bytes.
     """
     at_a_time = places * (size + 4) + 3 * CANDIDATES * numbers * 4
-    return places * numbers * size + PLACES_AT_A_TIME * at_a_time
+    return PLACES_AT_A_TIME * at_a_time
 
 
 def match(network: VGG19, objective: Objective, image: Image, *, tile: int = 0) -> Objective:

@@ -7,7 +7,7 @@ alone, and not in the cosine that is minimised.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -31,6 +31,10 @@ STRIDE = 4
 
 PLACES_LAYER = "conv3_1"
 """A layer whose grid is the grid of places."""
+
+PLACES_AT_A_TIME = 4096
+"""Places whose responses are compared in float32 at a time: of conv4_2, 8 MB each for F and T. All at once
+took 0.4 GB at 1024×683 px."""
 
 MOST_PLACES = 1 << 16
 """The most places that are compared of a picture, and of a painting: those of 1024×1024 pixels. Of larger
@@ -169,8 +173,14 @@ class NeighborPart:
 
     def measure(self, features: Features) -> Float[Tensor, "2 _ _"]:
         """The layer's share of F·T and F·F at its places, and 0 elsewhere."""
-        here = wide(at_places(features, self.layer, self._size))[0].permute(1, 2, 0).flatten(0, 1)
-        products = torch.stack([(here * self._targets).sum(1), here.square().sum(1)])
+        here = self._at_places(features)
+        products = torch.cat(
+            [
+                torch.stack([(rows * targets).sum(1), rows.square().sum(1)])
+                for _, rows, targets in self._chunks(here)
+            ],
+            1,
+        )
         total = products.new_zeros(self.term.total_shape)
         total[:, self.rows, self.columns] = products.div_(self._scale).view(2, *self._size)
         return total
@@ -179,11 +189,12 @@ class NeighborPart:
         self, features: Features, derivative: Float[Tensor, "2 _ _"], gradient: Tensor | None
     ) -> Features:
         """See `TermPart`: the derivative of F·T along d is d T, and that of F·F along e is 2 e F."""
-        size = self._size
-        here = wide(at_places(features, self.layer, size))[0].permute(1, 2, 0).flatten(0, 1)
+        here = self._at_places(features)
         of_product, of_square = derivative[:, self.rows, self.columns].flatten(1)[..., None] / self._scale
-        added = (self._targets * of_product).addcmul_(here, 2 * of_square)
-        grid = added.to(features.dtype).view(1, *size, -1).permute(0, 3, 1, 2)
+        added = torch.empty_like(here)
+        for part, rows, targets in self._chunks(here):
+            added[part] = (targets * of_product[part]).addcmul_(rows, 2 * of_square[part])
+        grid = added.view(1, *self._size, -1).permute(0, 3, 1, 2)
         added = at_places_adjoint(grid, features, self.layer)
         return added if gradient is None else gradient.add_(added)
 
@@ -195,14 +206,20 @@ class NeighborPart:
     def _scale(self) -> float:
         return self.term.dictionary.rms[self.layer] ** 2
 
-    @property
-    def _targets(self) -> Float[Tensor, "Q N"]:
-        """T at each place of the part."""
+    def _at_places(self, features: Features) -> Float[Tensor, "Q N"]:
+        """The layer's responses at each place, in the type of the features."""
+        return at_places(features, self.layer, self._size)[0].permute(1, 2, 0).flatten(0, 1)
+
+    def _chunks(self, here: Float[Tensor, "Q N"]) -> Iterator[tuple[slice, Tensor, Tensor]]:
+        """Some rows of `here` at a time and their targets T, in float32 at least; bounds the memory."""
         matches = self.term.matches
         assert matches is not None, "the neighbours have been searched"
         # -1 reads some row, which then counts with weight 0.
         indices = matches.view(self.term.grid)[self.rows, self.columns].flatten().clamp(min=0)
-        return wide(self.term.dictionary.columns[self.layer].index_select(0, indices))
+        columns = self.term.dictionary.columns[self.layer]
+        for begin in range(0, len(here), PLACES_AT_A_TIME):
+            part = slice(begin, begin + PLACES_AT_A_TIME)
+            yield part, wide(here[part]), wide(columns.index_select(0, indices[part]))
 
 
 def at_places(features: Features, layer: str, size: tuple[int, int]) -> Float[Tensor, "B N _ _"]:

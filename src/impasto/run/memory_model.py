@@ -11,7 +11,7 @@ from impasto.layers import FIRST, LAYERS, Layer, deepest, find_layer
 from impasto.network.vgg import VGG19
 from impasto.objective.bands import Band
 from impasto.objective.matching import search_bytes
-from impasto.objective.neighbors import HYPERCOLUMN, PLACES_LAYER, grid_step
+from impasto.objective.neighbors import HYPERCOLUMN, PLACES_LAYER, STRIDE, grid_step
 from impasto.objective.tiles import Span, spans
 from impasto.run.layout import Layout
 from impasto.run.scales import Scale
@@ -72,9 +72,8 @@ class MemoryModel:
         for height, width in style_sizes:
             forth = self._forward_bytes() * self._windows(height, width, layout.tile)[0]
             measured.append(12 * height * width + forth + target)
-        held = sum(self._dictionary(*size)[0] for size in style_sizes)
-        search = max((self._dictionary(*size)[1] for size in style_sizes), default=0)
-        setup = picture + max(measured) + held + search
+        held = sum(self._dictionary_bytes(*size) for size in style_sizes)
+        setup = picture + held + max(*measured, target + self._search_bytes(window, style_sizes))
         pairs = min(layout.history, scale.steps) if self.optimizer == "lbfgs" else 0
         vectors = (VECTORS + 2 * pairs) * band
         if scale.level_steps:
@@ -82,7 +81,7 @@ class MemoryModel:
             vectors = vectors * 4 / 3 + 2 * picture
         if layout.tile or self.world_size > 1:
             vectors += 2 * band  # gradients of tiles are added up; borrowed rows
-        step = vectors + held + target + self._backward_bytes() * window
+        step = vectors + held + target + (self._backward_bytes() + self._place_bytes()) * window
         return int(max(setup, step) + self.extra_bytes_per_pixel * scale.height * scale.width) + SCRATCH
 
     def compared_places(self, scale: Scale, style_sizes: Sequence[tuple[int, int]]) -> int:
@@ -99,14 +98,47 @@ class MemoryModel:
         step = grid_step(rows, columns, copies)
         return copies * -(-rows // step) * -(-columns // step)
 
-    def _dictionary(self, height: int, width: int) -> tuple[int, int]:
-        """Bytes of a painting's hypercolumns, and of a search among them."""
+    def _dictionary_bytes(self, height: int, width: int) -> int:
+        """The bytes of a painting's hypercolumns, and of those for half its size, which are still held."""
         if not self.rotations:
-            return 0, 0
-        numbers = sum(self.network.channels(name) for name in HYPERCOLUMN)
-        size = torch.finfo(self.network.dtype).bits // 8
-        places = self._places(height, width, self.rotations)
-        return places * numbers * size, search_bytes(places, numbers, size)
+            return 0
+        halves = (max(1, height // 2), max(1, width // 2))
+        return self._column_bytes * sum(
+            self._places(*size, self.rotations) for size in ((height, width), halves)
+        )
+
+    def _search_bytes(self, window: int, style_sizes: Sequence[tuple[int, int]]) -> float:
+        """The bytes that a search takes besides dictionaries.
+
+        Args:
+            window: the pixels of the largest window, whose hypercolumns are searched for together.
+        """
+        if not self.rotations:
+            return 0.0
+        places = [self._places(*size, self.rotations) for size in style_sizes]
+        numbers, size = self._column_numbers, self._column_bytes // self._column_numbers
+        directions = sum(places) * self._column_bytes
+        searched = window / STRIDE**2 * self._column_bytes
+        return (
+            searched + self._forward_bytes() * window + directions + search_bytes(max(places), numbers, size)
+        )
+
+    @property
+    def _column_numbers(self) -> int:
+        """The numbers in a hypercolumn."""
+        return sum(self.network.channels(name) for name in HYPERCOLUMN)
+
+    @property
+    def _column_bytes(self) -> int:
+        """The bytes of a hypercolumn."""
+        return self._column_numbers * torch.finfo(self.network.dtype).bits // 8
+
+    def _place_bytes(self) -> float:
+        """The bytes per pixel of a window that a layer's responses take, once more, on the grid of places."""
+        if not self.rotations:
+            return 0.0
+        widest = max(self.network.channels(name) for name in HYPERCOLUMN)
+        return 3 * widest * torch.finfo(self.network.dtype).bits / 8 / STRIDE**2
 
     def evaluations(self, scale: Scale, layout: Layout) -> float:
         """What one evaluation costs, in evaluations of the whole image: halos, and the way forth twice."""

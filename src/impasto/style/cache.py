@@ -147,10 +147,12 @@ class Cache:
         rotations: int,
         tile: int = 0,
     ) -> list[list[Dictionary]]:
-        """As `StyleImages.dictionaries`, measured once."""
+        """As `StyleImages.dictionaries`; those of the last two sizes are kept."""
         self._keep_targets_of(network, paintings)
         key = (long, least, rotations, tile)
         if key not in self._dictionaries:
+            # Two are in use where a scale begins. All of a 4096 px run took 1 GB.
+            self._dictionaries = dict(list(self._dictionaries.items())[-1:])
             self._dictionaries[key] = paintings.dictionaries(
                 network, long=long, least=least, rotations=rotations, tile=tile
             )
