@@ -131,8 +131,8 @@ def number(page: Page, name: str, value: float) -> None:
 def click(page: Page, button: str) -> None:
     """Click no sooner than a person could.
 
-    An event that begins just as the server closes the stream of the last one's updates can stay without updates
-    (once in some 30 such clicks; by Gradio's code, the browser still takes the closing stream for an open one).
+    An event that begins just as the server closes the last one's stream of updates can stay without updates:
+    once in some 30 such clicks. By Gradio's code, the browser still takes the closing stream for an open one.
     """
     page.wait_for_timeout(700)
     page.click(button)
