@@ -162,7 +162,7 @@ def test_a_tileable_texture_has_no_seam(painting: str, small_file: str) -> None:
     ("size", "message"),
     [
         ("big", "size is 'big'; it must be the long side"),
-        ("12", "16 px or more each"),
+        ("12", "each at least 16 px"),
         ("64x", "it must be the long side"),
         ("64x64x64", "it must be the long side"),
         ("-64", "it must be the long side"),
