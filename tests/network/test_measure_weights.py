@@ -171,7 +171,7 @@ def test_the_page_fetches_none_of_them(tmp_path: Path, monkeypatch: pytest.Monke
     for record in weights.RECORDS.values():
         (tmp_path / record.file_name).write_bytes(b"")
     monkeypatch.setattr(web.subprocess, "run", None)
-    web._fetch_what_is_missing()
+    web._fetch_missing_weights()
 
 
 def test_they_are_listed_and_may_be_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -278,7 +278,7 @@ def test_the_command_plan(
         "96×72",
         "80 steps",
         "the whole image at once",
-        "that may be used",
+        "available",
         "if no scale ends early",
     ):
         assert words in shown.output

@@ -183,7 +183,8 @@ def test_rerun_and_resume_need_no_clustering_and_tiles_change_nothing(
     assert tiled.manifest["matching"] == entry
     torch.testing.assert_close(tiled.picture.pixels, first.picture.pixels, rtol=0, atol=2e-3)
     monkeypatch.setattr(matched_regions, "match_regions", refuse)
-    again = complete(plan_rerun(tmp_path / "out.png"))
+    plan, _ = plan_rerun(tmp_path / "out.png")
+    again = complete(plan)
     assert torch.equal(again.picture.pixels, first.picture.pixels)
     assert again.manifest["matching"] == entry
     plan, snapshot, _ = plan_resume(tmp_path / "c")
