@@ -80,9 +80,8 @@ class Clock:
         if step == 0 and index == 0:
             return False
         steps = 1 if step else BEGINNING
-        elapsed = (
-            self.last - self.began
-        )  # time spent between steps by whoever reads the stream counts from the next step
+        # Time that the reader of the stream spends between steps counts from the next step on.
+        elapsed = self.last - self.began
         return elapsed + steps * self.per_pixel * here.height * here.width > self._until(index)
 
     def _until(self, index: int) -> float:
