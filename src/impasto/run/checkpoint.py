@@ -1,4 +1,4 @@
-"""A run's state as a file: saved whole or not at all, read by version, exact to the last bit."""
+"""Checkpoints: the state of a run in a file, exact to the last bit, and written whole or not at all."""
 
 import dataclasses
 import os
@@ -41,7 +41,7 @@ KINDS = {
     "adam": adam.AdamState,
     "evaluation": Evaluation,
 }
-"""What a checkpoint may hold, besides tensors, numbers and text."""
+"""Classes that a checkpoint may hold besides tensors, numbers and text, by their names in the file."""
 
 FILE_KEYS = {
     "point": "image",
@@ -50,26 +50,27 @@ FILE_KEYS = {
     "evaluation": "here",
     "style_factor": "balance",
 }
-"""Keys in the file of fields that have another name now."""
+"""Keys in the file of fields that have been renamed since the format was published."""
 
 _FIELDS = {key: name for name, key in FILE_KEYS.items()}
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Where a run stands, between two steps.
+    """The state of a run between two steps.
 
     Attributes:
-        scale: which size, from 0.
-        step: solver steps taken at this size.
-        spent: evaluations at earlier sizes.
-        seconds: that the run has taken so far.
-        layouts: of all scales, as they are now.
-        descent: the solver's state; None before the first step of all.
-        space: what the solver's points are, and which part of them this process holds.
+        scale: index of the scale, from 0.
+        step: solver steps taken at this scale.
+        spent: evaluations of value and gradient at earlier scales.
+        seconds: duration of the run so far.
+        layouts: the layout of every scale, as it is now.
+        descent: the solver's state; None before the first step of a scale.
+        space: the variables that the solver moves, and this process's part of them; None with `descent`.
         trace: a row for every step so far: scale and step from 1, seconds, the loss and its summands.
-        style_factor: what the style's weight is multiplied by.
-        matches: of each term on nearest neighbours, those last searched for, of the whole picture.
+        style_factor: factor on the style's weight.
+        matches: for each term on nearest neighbours, the last result of its search, of the whole picture.
+            They are saved because the picture that was searched for no longer exists when the run resumes.
     """
 
     scale: int = 0
@@ -85,15 +86,17 @@ class Snapshot:
 
 
 def save(path: str | os.PathLike[str], snapshot: Snapshot, facts: Mapping[str, Any]) -> None:
-    """Write a checkpoint, whole or not at all: a tensor file, see `tensor_file`.
+    """Write a checkpoint, whole or not at all. It is a tensor file (see `storage/tensor_file.py`).
 
-    Where several processes work on one picture all of them call this; their bands are gathered tensor by
-    tensor, and the first process writes.
+    If several processes share a picture, all must call this. Their bands are gathered tensor by tensor, and
+    the first process writes.
 
     Args:
-        facts: whatever else is needed to go on, as JSON.
+        path: the file to write.
+        snapshot: the state of the run.
+        facts: whatever else is needed to resume, as JSON.
     Raises:
-        CheckpointError: it cannot be written there.
+        CheckpointError: the file cannot be written.
     """
     tensors: list[Tensor] = []
     tree, matches = _to_json(snapshot.descent, tensors), _to_json(snapshot.matches, tensors)
@@ -111,36 +114,38 @@ def save(path: str | os.PathLike[str], snapshot: Snapshot, facts: Mapping[str, A
     gathered = {str(index): _gathered(tensor, snapshot.space) for index, tensor in enumerate(tensors)}
     if rank() != 0:
         for tensor in gathered.values():
-            tensor.make()  # gives this process's rows to the first
+            tensor.make()  # sends this process's rows to the first process
         return
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{target.name}.part")
     left = dict(gathered)
 
-    def made(name: str) -> Tensor:
+    def make(name: str) -> Tensor:
         return left.pop(name).make()
 
-    lazy = {name: replace(tensor, make=partial(made, name)) for name, tensor in gathered.items()}
+    # Tensors are gathered while the file is written, so at most one is held whole.
+    lazy = {name: replace(tensor, make=partial(make, name)) for name, tensor in gathered.items()}
     try:
         write_tensors(path, KIND, lazy, {"run": facts_of_run, "facts": dict(facts)}, temporary=temporary)
     except CheckpointError as error:
         for tensor in left.values():
-            tensor.make()  # the other processes are sending, and would wait for ever
+            tensor.make()  # the other processes are sending, and would wait forever
         raise CheckpointError(f"the checkpoint {error}") from error
 
 
 def _gathered(tensor: Tensor, space: Space | None) -> LazyTensor:
-    """Everybody's parts of a point together; any other tensor, of fewer dimensions, as it is."""
+    """Describe a tensor as the file holds it: a point joined from all processes, anything else unchanged."""
+    # Points have at least two dimensions, (1, n) or (1, 3, H, W); matches have one.
     if tensor.dim() < 2 or space is None:
         return LazyTensor(tuple(tensor.shape), tensor.dtype, lambda: tensor)
     return LazyTensor(space.whole_shape(tensor), tensor.dtype, lambda: space.gather(tensor))
 
 
 def check(path: str | os.PathLike[str]) -> None:
-    """Refuse a place where no checkpoint could be written.
+    """Check that a checkpoint could be written to a path.
 
     Raises:
-        CheckpointError: saying why.
+        CheckpointError: it could not; the message says why.
     """
     try:
         check_writable(os.fspath(path))
@@ -149,10 +154,10 @@ def check(path: str | os.PathLike[str]) -> None:
 
 
 class Checkpoint:
-    """A checkpoint that is open and verified.
+    """An open and verified checkpoint.
 
     Attributes:
-        facts: what was saved besides the state.
+        facts: the facts saved with the state, as JSON.
     """
 
     def __init__(self, file: TensorReader) -> None:
@@ -162,16 +167,17 @@ class Checkpoint:
             self.facts: dict[str, Any] = file.facts["facts"]
 
     def snapshot(self, space: Callable[[int], Space], device: torch.device) -> Snapshot:
-        """Read the state; of points only the part that this process holds.
+        """Read the state. Of each point, only the part that this process holds is read.
 
         Args:
-            space: gives the solver's space at a scale, from 0.
+            space: gives the solver's space at a scale (from 0).
+            device: where the tensors go.
         Raises:
-            CheckpointError: the content does not fit together, or to the space.
+            CheckpointError: the content is inconsistent, or does not fit the space.
         """
         here: Space | None = None
 
-        @cache  # a tensor that the state holds twice
+        @cache  # the state refers to some tensors twice, which stay one tensor in memory
         def tensor(name: str) -> Tensor:
             shape = self._file.shape(name)
             if len(shape) < 2:
@@ -186,7 +192,7 @@ class Checkpoint:
         with self._file.parsing(IndexError):
             if self._run["descent"] is not None:
                 here = space(self._run["scale"])
-            # These are younger than the format.
+            # Files written before these keys existed mean the defaults.
             state = {"trace": [], "balance": 1.0, "matches": [], **self._run}
             fields = {_FIELDS.get(key, key): _from_json(value, tensor) for key, value in state.items()}
             fields["trace"] = _trace(fields["trace"])
@@ -195,17 +201,17 @@ class Checkpoint:
 
 @contextmanager
 def opened(path: str | os.PathLike[str]) -> Iterator[Checkpoint]:
-    """Open a checkpoint and verify all of it, once for its facts and its state.
+    """Open a checkpoint and verify all of it once, for both its facts and its state.
 
     Raises:
-        CheckpointError: no such file, damaged, foreign, or of a later version.
+        CheckpointError: the file does not exist, is damaged, is no checkpoint, or has a later format.
     """
     with open_tensors(path, KIND) as file:
         yield Checkpoint(file)
 
 
 def _to_json(value: Any, tensors: list[Tensor]) -> Any:
-    """The value as JSON; tensors are numbered, the same one once, and added to the list."""
+    """Convert a value to JSON. Each distinct tensor is appended to the list, and its index stands for it."""
     if isinstance(value, Tensor):
         index = next((i for i, known in enumerate(tensors) if known is value), len(tensors))
         if index == len(tensors):
@@ -224,7 +230,7 @@ def _to_json(value: Any, tensors: list[Tensor]) -> Any:
 
 
 def _from_json(value: Any, tensor: Callable[[str], Tensor]) -> Any:
-    """The inverse of `_to_json`; `tensor` reads one by its name."""
+    """Invert `_to_json`; `tensor` reads a tensor by its name."""
     if isinstance(value, list):
         return tuple(_from_json(item, tensor) for item in value)
     if not isinstance(value, dict):
@@ -240,14 +246,14 @@ def _from_json(value: Any, tensor: Callable[[str], Tensor]) -> Any:
 
 
 def _trace(rows: Any) -> Trace:
-    """The rows of a file, if they are rows."""
+    """Check the rows of a file, and make a trace of them."""
     if not _has_type(rows, tuple[tuple[float, ...], ...]):
         raise TypeError("Snapshot.trace is not rows of numbers")
     return Trace(rows)
 
 
 def _checked(value: _T) -> _T:
-    """A dataclass instance, if its fields are of the types that are declared."""
+    """Return a dataclass instance after checking its fields against their declared types."""
     for name, hint in get_type_hints(type(value)).items():
         if not _has_type(getattr(value, name), hint):
             raise TypeError(f"{type(value).__name__}.{name} is not {hint}")
@@ -255,13 +261,14 @@ def _checked(value: _T) -> _T:
 
 
 def _has_type(value: Any, hint: Any) -> bool:
+    """Whether a value has the type that an annotation declares."""
     kind, inner = get_origin(hint), get_args(hint)
-    if kind is tuple:  # tuple[X, ...]: the only one that is used
+    if kind is tuple:  # the fields use only tuple[X, ...]
         return isinstance(value, tuple) and all(_has_type(item, inner[0]) for item in value)
     if kind in (Union, UnionType):
         return any(_has_type(value, option) for option in inner)
     if kind is Literal:
         return value in inner
     if hint in (int, float):
-        return type(value) is int or type(value) is hint  # not bool, and JSON has no 1.0 apart from 1
+        return type(value) is int or type(value) is hint  # excludes bool; JSON may write 1.0 as 1
     return isinstance(value, hint)

@@ -1,4 +1,4 @@
-"""Chooses the quickest layout that fits into the memory."""
+"""Choosing the fastest layout that fits the memory."""
 
 import math
 import shutil
@@ -32,14 +32,17 @@ def choose_layout(
     tile: int = 0,
     style_sizes: Sequence[tuple[int, int]] = (),
 ) -> Layout | None:
-    """The quickest layout that fits; None if none does.
+    """Return the fastest layout that fits, or None if none does.
 
     Args:
-        available: bytes that may be taken beyond what the process has.
-        history: pairs that L-BFGS is to remember, if they fit.
-        tile: the side of tiles, if it is not to be chosen.
+        needs: predicts memory and time.
+        scale: the size to be painted.
+        available: bytes that the process may allocate in addition to what it holds.
+        history: past steps L-BFGS keeps, if they fit; fewer are tried.
+        tile: side of the tiles in pixels; 0: choose one.
         style_sizes: see `MemoryModel.bytes`.
     """
+    # Free space for twice the responses, so that the disk is never filled to the brim.
     disk = shutil.disk_usage(scratch()).free > 2 * needs.disk(scale)
     histories = [history, *(pairs for pairs in (10, 5, LEAST_HISTORY) if pairs < history)]
     if needs.optimizer != "lbfgs":
@@ -52,21 +55,29 @@ def choose_layout(
         for index, pairs in enumerate(histories):
             layout = Layout(side, keep, pairs)
             if needs.bytes(scale, layout, style_sizes) <= available:
-                # A shorter history costs some steps; by how many is docs/performance.md's guess.
+                # Guesses: each shorter history costs 8 % more steps, and computing the photo's responses
+                # again costs 30 % more time.
                 cost = needs.evaluations(scale, layout) * 1.08**index * (1.3 if keep == "again" else 1.0)
                 fitting.append((cost, index, layout))
                 break
-    return min(fitting, key=lambda found: found[:2])[2] if fitting else None
+    # At equal cost, the longer history.
+    return min(fitting, key=lambda candidate: candidate[:2])[2] if fitting else None
 
 
-def largest(needs: MemoryModel, wanted: Scale, *, available: int) -> int:
-    """The longest side, in pixels, of a picture of that shape and space that fits; 0 if none does."""
-    low, high = 0, max(wanted.height, wanted.width)
+def largest(needs: MemoryModel, too_large: Scale, *, available: int) -> int:
+    """Return the longest side, in pixels, at which a picture of this shape fits; 0 if it never does.
+
+    Args:
+        needs: predicts memory.
+        too_large: a scale that does not fit.
+        available: bytes that the process may allocate in addition to what it holds.
+    """
+    low, high = 0, max(too_large.height, too_large.width)  # bisection: low fits, high does not
     while high - low > 1:
         middle = (low + high) // 2
-        shrink = middle / max(wanted.height, wanted.width)
-        size = (max(1, math.floor(wanted.height * shrink)), max(1, math.floor(wanted.width * shrink)))
-        scale = replace(wanted, height=size[0], width=size[1], steps=LEAST_HISTORY)
+        shrink = middle / max(too_large.height, too_large.width)
+        size = (max(1, math.floor(too_large.height * shrink)), max(1, math.floor(too_large.width * shrink)))
+        scale = replace(too_large, height=size[0], width=size[1], steps=LEAST_HISTORY)
         fits = (
             choose_layout(needs, scale, available=available, history=LEAST_HISTORY, style_sizes=[size])
             is not None
@@ -76,20 +87,25 @@ def largest(needs: MemoryModel, wanted: Scale, *, available: int) -> int:
 
 
 FIXED_BYTES = 30_000_000
-"""Bytes that reading, progress bars and the picture's encoder take besides."""
+"""Bytes that reading, progress bars and the picture's encoder take in addition."""
 
 
 def choose_layouts(problem: Problem, scales: Sequence[Scale], settings: RunSettings) -> tuple[Stage, ...]:
-    """The scales, each in the quickest layout that fits the memory.
+    """Choose the fastest layout that fits the memory, for each scale.
 
+    Args:
+        problem: what is painted.
+        scales: coarse to fine.
+        settings: `memory`, `history` and `tile` are read.
     Raises:
-        OutOfMemoryError: none fits; it says what is needed, what there is, and the largest size that fits.
+        OutOfMemoryError: none fits. The message names the memory needed, the memory available, and the
+            largest size that fits.
     """
     device = problem.network.device
     available = memory_limit(settings.memory, device) - used(device) - FIXED_BYTES
     if device.type == "cpu":
-        available //= local_world_size()
-    available = all_min(available)  # the processes of one run have to choose alike
+        available //= local_world_size()  # the processes on this machine share its memory
+    available = all_min(available)  # the processes of a run must choose the same layout
     stages = []
     for scale in scales:
         chosen = choose_layout(
@@ -107,16 +123,20 @@ def choose_layouts(problem: Problem, scales: Sequence[Scale], settings: RunSetti
 
 
 def memory_limit(text: str, device: torch.device) -> int:
-    """Bytes that this process may have: as said, and never more than there is.
+    """Return the bytes that this process may use in all: those in `text`, at most those of the device.
 
     Args:
-        text: a size such as 8GB, or "" for all there is.
+        text: a size such as "8GB", or "" for everything the device has.
+        device: the CPU or a GPU.
+    Raises:
+        SettingsError: the text is no size.
     """
-    here = limit(device)
-    return min(here, parse_bytes(text)) if text else here
+    most = limit(device)
+    return min(most, parse_bytes(text)) if text else most
 
 
 def _too_large(problem: Problem, scale: Scale, settings: RunSettings, available: int) -> OutOfMemoryError:
+    """Make the error for a picture that does not fit, with the largest size that does."""
     model = problem.memory_model
     least = Layout(settings.tile or layout.TILES[-1], "disk", layout.LEAST_HISTORY)
     needed = model.bytes(scale, least, problem.style_sizes(scale))

@@ -1,4 +1,4 @@
-"""How long a run has taken, how long it will, and how long it may."""
+"""A run's clock: the time taken, the time remaining, and when the budget ends a scale."""
 
 import time
 from collections.abc import Callable
@@ -7,17 +7,22 @@ from impasto.run.scales import Scale
 
 
 class Clock:
-    """Seconds gone, and seconds to go if a pixel costs as much in each later step as it has at this scale.
+    """Measures the time of a run, estimates the remaining time, and keeps to a budget.
 
-    With a budget, scales take as many steps as there is time for: each has the share of the time that its
-    planned steps would take, and what a coarser scale has left over. A scale for which there is no time is
-    not begun. The coarsest takes one step whatever the time.
+    The estimate assumes that a pixel costs as much in every later step as it does at this scale.
+
+    With a budget, scales take as many steps as there is time for. Each scale gets the share of the time that
+    its planned steps would take, and the time that coarser scales left over. A scale without time is not
+    begun, except the coarsest, which takes at least one step.
 
     Args:
         scales: the plan, coarse to fine.
-        now: gives the time in seconds.
+        now: returns the time in seconds.
         elapsed: seconds that the run took before it was stopped and resumed.
-        budget: seconds that it may take in all; None: the steps that are planned.
+        budget: seconds for the whole run; None: take the planned steps.
+    Attributes:
+        eta: estimated seconds remaining.
+        per_pixel: seconds of a step per pixel at the newest scale.
     """
 
     def __init__(
@@ -35,11 +40,14 @@ class Clock:
 
     @property
     def seconds(self) -> float:
-        """Since the run began."""
+        """Seconds since the run began."""
         return self.now() - self.began
 
     def resume(self, index: int, step: int) -> None:
-        """The run goes on after step `step` at scale `index`; what is gone says how long the rest takes."""
+        """Continue after step `step` (from 1) at scale `index` (from 0).
+
+        The time so far predicts the time remaining.
+        """
         work = [scale.steps * scale.height * scale.width for scale in self.scales]
         here = self.scales[index]
         done = sum(work[:index]) + step * here.height * here.width
@@ -47,12 +55,13 @@ class Clock:
         self.per_pixel = self.seconds / done
 
     def tick(self, index: int, step: int) -> None:
-        """Step `step` (from 1) at scale `index` (from 0) is done."""
+        """Note that step `step` (from 1) at scale `index` (from 0) is done."""
         now = self.now()
         if index != self.index:
             self.index, self.before, self.scale_began = index, step - 1, self.last
         self.last = now
         here = self.scales[index]
+        # Averaged over this scale alone: a coarser scale says little about the cost of this one.
         per_step = (now - self.scale_began) / (step - self.before)
         pixels = here.height * here.width
         later = sum(s.steps * s.height * s.width for s in self.scales[index + 1 :]) / pixels
@@ -62,7 +71,7 @@ class Clock:
             self.eta = max(0.0, self.budget - self.seconds)
 
     def is_over(self, index: int, step: int) -> bool:
-        """Whether scale `index` ends after `step` steps: they are all taken, or its time is up."""
+        """Whether scale `index` ends after `step` steps: all are taken, or its time is up."""
         here = self.scales[index]
         if self.budget is None:
             return step >= here.steps
@@ -71,17 +80,18 @@ class Clock:
         if step == 0 and index == 0:
             return False
         steps = 1 if step else BEGINNING
-        elapsed = self.last - self.began  # the reader's time counts from the next step on
+        # Time that the reader of the stream spends between steps counts from the next step on.
+        elapsed = self.last - self.began
         return elapsed + steps * self.per_pixel * here.height * here.width > self._until(index)
 
     def _until(self, index: int) -> float:
         """When scale `index` should be done, in seconds since the run began.
 
-        The time of scales that could hardly be begun is the coarser ones'.
+        The time of scales that could hardly be begun is given to the coarser ones.
         """
         assert self.budget is not None
         pixels = [scale.height * scale.width for scale in self.scales]
-        work = [scale.steps * each for scale, each in zip(self.scales, pixels, strict=True)]
+        work = [scale.steps * count for scale, count in zip(self.scales, pixels, strict=True)]
         count = len(work)
         while count > index + 1:
             share = self.budget * work[count - 1] / sum(work[:count])
@@ -92,7 +102,7 @@ class Clock:
 
 
 MORE = 10
-"""How many times the planned steps are taken at most when there is time."""
+"""With a budget, a scale takes at most this many times its planned steps."""
 
 BEGINNING = 4
-"""Steps that the beginning of a scale takes the time of, the first step included."""
+"""Time to begin a scale, in steps, the first step included."""

@@ -1,4 +1,4 @@
-"""How much memory and time a run will take."""
+"""Estimating the memory and time of a run before it starts."""
 
 import json
 import math
@@ -29,16 +29,18 @@ from impasto.system.memory import used
 
 
 def seconds(plan: RunPlan, per_pixel: float) -> float:
-    """How long the scales of a run will take, if none ends early.
+    """Estimate the seconds that the scales of a run take if none ends early.
 
     Args:
-        per_pixel: seconds of one value and gradient of a whole image, a pixel (see `calibrate`).
+        plan: the run.
+        per_pixel: seconds of one evaluation of value and gradient, per pixel (see `calibrate`).
     """
     total, needs = 0.0, plan.problem.memory_model
     for stage in plan.stages:
         scale, layout = stage.scale, stage.layout
         once = needs.evaluations(scale, layout) * scale.height * scale.width / needs.world_size * per_pixel
-        # One evaluation at the start; photo and paintings cost a way forth each, about a third.
+        # Each scale evaluates once at the start, and measures photo and paintings in forward passes, each of
+        # which takes about a third of an evaluation.
         total += once * (scale.steps * EVALUATIONS + 1 + 2 / 3)
         searches = 1 + sum(rematch_at(step, scale, plan.rematch) for step in range(scale.steps))
         compared = needs.compared_places(scale, plan.problem.style_sizes(scale)) / needs.world_size
@@ -47,11 +49,16 @@ def seconds(plan: RunPlan, per_pixel: float) -> float:
 
 
 EVALUATIONS = 1.02
-"""Evaluations that a step of L-BFGS takes on average."""
+"""Evaluations per step of L-BFGS, on average. The line search rarely needs a second one."""
 
 
 def calibrate(needs: MemoryModel, side: int = 320) -> float:
-    """Seconds of one value and gradient a pixel, on this machine, now: the second of two."""
+    """Measure the seconds of one evaluation of value and gradient per pixel, on this machine.
+
+    Args:
+        needs: the network and the layers of the run.
+        side: height and width of the image that is evaluated, in pixels.
+    """
     noise = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
     image = noise.to(needs.network.device)
     equal = dict.fromkeys(needs.layers, 1.0)
@@ -66,10 +73,11 @@ def calibrate(needs: MemoryModel, side: int = 320) -> float:
         (dictionary,) = build_dictionaries(needs.network, image)
         term = NeighborTerm(dictionary, (side, side), 1.0)
         places = torch.arange(math.prod(term.grid), dtype=torch.int32, device=image.device)
-        near = (replace(term, matches=places % dictionary.places),)  # any will do: the time is the same
+        near = (replace(term, matches=places % dictionary.places),)  # any matches take the same time
     evaluate = evaluator(
         needs.network, Objective((*contents, *styles, *near)), band=Band(side, side, (0, side))
     )
+    # The first evaluation pays for allocations and caches, so the second is timed.
     float(evaluate(image).loss)
     began = time.perf_counter()
     float(evaluate(image).loss)
@@ -77,21 +85,21 @@ def calibrate(needs: MemoryModel, side: int = 320) -> float:
 
 
 SEARCH_PER_EVALUATION = 0.006
-"""Seconds of a search for each pair of places, per seconds of an evaluation for each pixel: a search of 2.4 s
-and an evaluation of 0.5 s were measured at 512×384 px on two bfloat16 cores."""
+"""Time of a search per pair of places, divided by the time of an evaluation per pixel. At 512×384 px on two
+bfloat16 cores, a search took 2.4 s and an evaluation 0.5 s."""
 
 STARTUP = 4.0
-"""Seconds to load the program and the weights and to write the picture, about."""
+"""Seconds, roughly, to load the program and the weights and to write the picture."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a job will need here.
+    """What a run will need on this machine.
 
     Attributes:
-        layouts: of its scales, coarse to fine.
-        bytes: the peak of this process, in all.
-        limit: what it may have.
+        layouts: the layout of each scale, coarse to fine.
+        bytes: peak memory of this process.
+        limit: bytes of memory that this process may use.
         seconds: from start to end.
         disk: bytes of temporary files.
     """
@@ -104,10 +112,12 @@ class Estimate:
 
 
 def estimate(plan: RunPlan, settings: RunSettings, *, again: bool = False) -> Estimate:
-    """What the job will need; measures the machine's speed if it is not known (about a second).
+    """Estimate what a run will need. An unknown speed of the machine is measured first (about a second).
 
     Args:
-        again: measure it in any case.
+        plan: the run.
+        settings: `memory` is read.
+        again: measure the speed even if it is known.
     """
     problem, device = plan.problem, plan.problem.network.device
     model, before = problem.memory_model, used(device) + FIXED_BYTES
@@ -123,10 +133,13 @@ def estimate(plan: RunPlan, settings: RunSettings, *, again: bool = False) -> Es
 
 
 def seconds_per_pixel(plan: RunPlan, *, again: bool = False) -> float:
-    """Seconds of a value and gradient a pixel, measured once for a machine, a network and its settings.
+    """Return the seconds of one evaluation per pixel, from the cache or by measuring.
+
+    It is measured once per machine, network and set of layers.
 
     Args:
-        again: measure it in any case.
+        plan: the run.
+        again: measure it even if it is in the cache.
     """
     network, model = plan.problem.network, plan.problem.memory_model
     key = json.dumps(
@@ -145,20 +158,22 @@ def seconds_per_pixel(plan: RunPlan, *, again: bool = False) -> float:
     known = _read(path)
     if again or key not in known:
         known[key] = calibrate(model)
-        with suppress(OSError), FileLock(path.with_suffix(".lock")):  # it can be measured again
+        with suppress(OSError), FileLock(path.with_suffix(".lock")):  # without a cache, it is measured anew
             _write(path, {**_read(path), key: known[key]})
     return known[key]
 
 
 def _read(path: Path) -> dict[str, float]:
+    """Read the cached speeds by key; none if the file is missing or damaged."""
     try:
         known = json.loads(path.read_text())
         return {str(key): float(value) for key, value in known.items()}
     except (OSError, ValueError, AttributeError, TypeError):
-        return {}  # it can be measured again
+        return {}  # the speed is simply measured again
 
 
 def _write(path: Path, known: dict[str, float]) -> None:
+    """Write the speeds to the cache. The caller holds the lock."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path, temporary=path.with_suffix(".part")) as file:  # the caller holds the lock
+    with atomic_write(path, temporary=path.with_suffix(".part")) as file:
         file.write(json.dumps(known, indent=1).encode())

@@ -1,4 +1,4 @@
-"""Layouts: how one scale is worked on, from the quickest to the one that takes the least memory."""
+"""Layouts: ways to compute a scale, from the fastest to the one that needs the least memory."""
 
 from dataclasses import dataclass, replace
 
@@ -6,20 +6,20 @@ from impasto.choices import ResponseStorage
 from impasto.run.scales import Scale
 
 TILES = (0, 1536, 1280, 1024, 768, 512, 384, 256, 192, 128)
-"""Sides of tiles that are considered, in pixels; 0 is the whole image at once."""
+"""Sides of tiles to choose from, in pixels; 0 is the whole image at once."""
 
 LEAST_HISTORY = 3
-"""L-BFGS with fewer pairs is hardly better than gradient descent."""
+"""Fewest past steps L-BFGS keeps. With fewer, it is hardly better than gradient descent."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How one scale is worked on.
+    """How a scale is computed. Manifests and checkpoints hold these fields by name.
 
     Attributes:
-        tile: longest side of a tile in pixels; 0: whole.
-        keep: where the photo's responses are meanwhile.
-        history: pairs that L-BFGS remembers.
+        tile: longest side of a tile in pixels; 0: the whole image at once.
+        keep: where the photo's responses are kept between evaluations.
+        history: past steps L-BFGS keeps.
     """
 
     tile: int = 0
@@ -32,10 +32,14 @@ class Layout:
 
 
 def next_smaller(layout: Layout, scale: Scale) -> Layout | None:
-    """The next layout that takes less memory; None after the least."""
+    """Return the next layout that needs less memory, or None after the smallest.
+
+    Tiles are halved first, and the responses leave the memory. Then the history is halved.
+    """
     long = max(scale.height, scale.width)
     sides = [side for side in TILES if 0 < side < (layout.tile or long)]
     if sides:
+        # Half the side or less, so that a run that ran out of memory reaches a layout that fits in few tries.
         half = [side for side in sides if side <= (layout.tile or long) / 2] or sides[-1:]
         keep: ResponseStorage = "disk" if layout.keep == "memory" else layout.keep
         return replace(layout, tile=half[0], keep=keep, history=min(layout.history, 10))

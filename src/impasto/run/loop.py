@@ -23,18 +23,21 @@ from impasto.system.memory import peak_memory, return_freed_memory
 def iter_run(
     plan: RunPlan, snapshot: Snapshot | None = None, *, steering: Steering | None = None
 ) -> Iterator[Progress]:
-    """Descend, scale by scale; yields after every solver step.
+    """Run a plan scale by scale, and yield after every solver step.
 
-    When memory runs out, the run goes on in a layout that takes less (see `next_smaller`), and says so.
+    If memory runs out, the run continues in a layout that needs less (see `next_smaller`), and says so in
+    `Progress.note`.
 
     Args:
-        snapshot: where an earlier run of this plan stood, to go on from there.
+        plan: the problem and how to solve it.
+        snapshot: the state of an earlier run of this plan, to continue from.
         steering: changes the plan between steps.
     Raises:
         OutOfMemoryError: the memory does not suffice for the smallest layout.
         DeviceError: the first loss is not finite, or another process of this run has ended.
     """
     here = snapshot or Snapshot(layouts=plan.layouts)
+    # Tiles have many sizes, and the allocator kept up to 300 MB of them (docs/performance.md).
     if any(layout.tile for layout in here.layouts):
         return_freed_memory()
     clock = Clock(plan.scales, elapsed=here.seconds, budget=plan.budget)
@@ -47,7 +50,7 @@ def iter_run(
         while not is_over(clock, index, scale_run.step) and not scale_run.finished:
             if not scale_run.advance(steering):
                 continue
-            plan = scale_run.plan
+            plan = scale_run.plan  # steering may have changed it
             clock.tick(index, scale_run.step)
             here = _after_step(scale_run, here, clock)
             yield _progress(plan, here, clock, scale_run.take_note())
@@ -58,7 +61,7 @@ def iter_run(
 
 
 def _after_step(scale_run: ScaleRun, before: Snapshot, clock: Clock) -> Snapshot:
-    """Where the run stands after a step."""
+    """Return the state of the run after a step."""
     state = scale_run.state
     assert state is not None, "a step has been taken"
     row = trace_row(before.scale, scale_run.step, clock.seconds, state.evaluation)
@@ -67,18 +70,18 @@ def _after_step(scale_run: ScaleRun, before: Snapshot, clock: Clock) -> Snapshot
 
 
 def _at_next_scale(here: Snapshot) -> Snapshot:
-    """Where the run stands before the first step of the scale that follows."""
+    """Return the state of the run before the first step of the next scale."""
     assert here.descent is not None, "a step has been taken"
     spent = here.spent + here.descent.solver.evaluations
     return replace(here, scale=here.scale + 1, step=0, spent=spent, descent=None, space=None, matches=())
 
 
 def _painting(plan: RunPlan, last: Progress) -> Painting:
-    """The picture as it stands at `last`, at the size that was asked for, with its alpha and manifest."""
+    """Make the painting from a step: at the final size, with its alpha and manifest."""
     problem, (height, width) = plan.problem, plan.canvas
     here = last.snapshot()
     assert here.descent is not None, "a step has been taken"
-    assert here.space is not None, "in some space"
+    assert here.space is not None, "a descent has a space"
     image = here.space.whole_image(here.descent.point).detach().float()
     if here.scale < len(plan.stages) - 1:
         image = problem.enlarged(image, plan.scales[-1])
@@ -103,23 +106,34 @@ def _painting(plan: RunPlan, last: Progress) -> Painting:
 
 
 def is_over(clock: Clock, index: int, step: int) -> bool:
-    """Whether a scale ends here, for all processes alike: by the clock, when all of theirs say so."""
+    """Whether the scale ends now, for all processes alike.
+
+    With a budget, it ends when the clocks of all processes agree.
+    """
     over = clock.is_over(index, step)
+    # Without a budget steps are counted, and all processes count alike.
     return over if clock.budget is None else bool(all_min(over))
 
 
 def complete(
     plan: RunPlan, snapshot: Snapshot | None = None, *, steering: Steering | None = None
 ) -> Painting:
-    """Run a plan to its end; arguments and errors as for `iter_run`."""
+    """Run a plan to its end.
+
+    Args:
+        plan, snapshot, steering: as in `iter_run`.
+    Raises:
+        OutOfMemoryError, DeviceError: as `iter_run`.
+    """
     *_, last = iter_run(plan, snapshot, steering=steering)
     return last.painting()
 
 
 def _progress(plan: RunPlan, here: Snapshot, clock: Clock, note: str) -> Progress:
+    """Describe the newest step."""
     scale, state, space = plan.scales[here.scale], here.descent, here.space
     assert state is not None, "a step has been taken"
-    assert space is not None, "in some space"
+    assert space is not None, "a descent has a space"
     point = state.point
     later = range(here.scale + 1, len(plan.stages))
     ended = state.finished or is_over(clock, here.scale, here.step)

@@ -1,4 +1,4 @@
-"""Everything a run needs, read and checked: a problem, and how it is solved."""
+"""A run's plan: a problem, and how it is solved."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -13,7 +13,7 @@ from impasto.solve.space import Space
 
 @dataclass(frozen=True)
 class Stage:
-    """One scale of a run, and how it is worked on."""
+    """One scale of a run, and the layout it is computed in."""
 
     scale: Scale
     layout: Layout
@@ -21,16 +21,18 @@ class Stage:
 
 @dataclass(frozen=True)
 class RunPlan:
-    """Everything a run needs, read and checked: no input can be missing any more.
+    """Everything a run needs. All inputs have been read and checked, so none can be missing later.
 
     Attributes:
         problem: what is painted.
         stages: coarse to fine; the last one has the size of the picture.
-        manifest: what is known before the run. It has the stages' layouts (see `layouts_entry`).
-        solver: what takes the steps.
-        rematch: steps after which nearest neighbours are searched again, if there are any; 0: never.
-        budget: seconds that the run may take; scales then take as many steps as there is time for. None: the
-            steps that are planned.
+        manifest: the part of the manifest known before the run, including the stages' layouts (see
+            `layouts_entry`).
+        solver: takes the steps.
+        rematch: steps between two searches for nearest neighbours, if a term needs them; 0: search only at
+            the start of a scale.
+        budget: seconds for the whole run, in which each scale takes as many steps as fit (see `Clock`). None:
+            take the planned steps.
     """
 
     problem: Problem
@@ -42,29 +44,32 @@ class RunPlan:
 
     @property
     def scales(self) -> tuple[Scale, ...]:
-        """The stages' scales."""
+        """The scale of each stage."""
         return tuple(stage.scale for stage in self.stages)
 
     @property
     def layouts(self) -> tuple[Layout, ...]:
-        """The stages' layouts."""
+        """The layout of each stage."""
         return tuple(stage.layout for stage in self.stages)
 
     @property
     def canvas(self) -> tuple[int, int]:
-        """Height and width of the picture to be made, in pixels."""
+        """Height and width of the finished picture, in pixels."""
         return self.scales[-1].height, self.scales[-1].width
 
     def space(self, index: int) -> Space:
-        """What the solver moves at a scale (from 0): this process's part of it."""
+        """Return the solver's space at a scale (from 0), with this process's part of it."""
         return space_of(self.problem, self.scales[index])
 
     def with_layouts(self, layouts: Sequence[Layout]) -> "RunPlan":
-        """The same, worked on in other layouts, which its manifest names."""
+        """Return the plan with other layouts, in its stages and in its manifest."""
         stages = tuple(Stage(scale, layout) for scale, layout in zip(self.scales, layouts, strict=True))
         return replace(self, stages=stages, manifest=self.manifest | layouts_entry(stages))
 
 
 def layouts_entry(stages: Sequence[Stage]) -> dict[str, Any]:
-    """What a manifest says of layouts: the order of sums, and so the last bits, depend on them."""
+    """Return the manifest's entry for the layouts.
+
+    A rerun needs them, because the order of sums, and with it the last bits, depends on the layout.
+    """
     return {"layouts": [asdict(stage.layout) for stage in stages]}

@@ -1,4 +1,4 @@
-"""What a run paints: the protocol between the run and `StyleTransfer` or a reconstruction."""
+"""The protocol between a run and what it paints: `StyleTransfer` or a reconstruction."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
@@ -21,68 +21,73 @@ from impasto.solve.space import Space
 
 @runtime_checkable
 class Problem(Protocol):
-    """What is painted, at any scale: where it starts, what it aims at, what may not move.
+    """What is painted, at any scale: the first image, the objective, and what must not change.
 
-    It knows neither the scales of a run nor its solver. Images are (1, 3, H, W), those of a scale on the
-    network's device.
+    A problem knows neither the scales of a run nor its solver. Images are (1, 3, H, W), RGB, 0..1; those of a
+    scale are on the network's device.
     """
 
     @property
     def network(self) -> VGG19:
-        """VGG-19 on its device, as deep as any term needs it."""
+        """VGG-19 on its device, up to the deepest layer of any term."""
 
     @property
     def inputs(self) -> Mapping[str, Picture]:
-        """The pictures as read, by role: what the manifest names."""
+        """The pictures as read, by the role under which the manifest lists them."""
 
     @property
     def alpha(self) -> Mask | None:
-        """Of the result, at any size; None: opaque."""
+        """The alpha channel of the result, at any size; None: opaque."""
 
     @property
     def content_aim(self) -> ContentAim | None:
-        """The content error that the style's weight is adjusted to; None: the weights stay as they are."""
+        """The content error to which the style's weight is adjusted; None: the weights stay as they are."""
 
     @property
     def memory_model(self) -> MemoryModel:
-        """What memory and time depend on, besides the size."""
+        """Predicts memory and time at any scale."""
 
     def style_sizes(self, scale: Scale) -> Sequence[tuple[int, int]]:
-        """Height and width of each painting that is measured for a scale, in pixels."""
+        """Height and width in pixels at which each painting is measured for a scale."""
 
     def objective(self, scale: Scale, layout: Layout) -> Objective:
-        """The objective at a scale; this measures the targets, which takes an evaluation or so."""
+        """Build the objective of a scale. Measuring the targets takes about one evaluation."""
 
     def constraint(self, scale: Scale) -> Constraint:
-        """What may not move at a scale."""
+        """Return what must not change at a scale."""
 
     def initial_image(self, scale: Scale) -> Image:
-        """The image to start from at a scale, with fixed pixels in their places."""
+        """Make the image that a run starts from at a scale, including its fixed pixels."""
 
     def next_image(
         self, image: Float[Tensor, "B 3 _ _"], below: Scale, scale: Scale, layout: Layout
     ) -> Image:
-        """The image that a finer scale begins with.
+        """Make the image that a finer scale begins with.
 
         Args:
-            image: what was reached at the scale below, not clamped.
-            below: that scale.
-            scale, layout: the finer one, and the layout it is worked on in.
+            image: the result of the coarser scale, not clamped.
+            below: the coarser scale.
+            scale, layout: the finer scale and its layout.
         """
 
     def enlarged(self, image: Float[Tensor, "B 3 _ _"], scale: Scale) -> Image:
-        """What was reached at a coarser scale, to be shown at a finer one when the run ends early."""
+        """Enlarge the result of a coarser scale to a finer one, to be shown when the run ends early."""
 
     def finish(self, image: Image) -> Image:
-        """What is shown or saved of an image in 0..1, of any size, on the CPU."""
+        """Turn an image (any size, 0..1, on the CPU) into what is shown or saved."""
 
     def report(self, image: Image) -> dict[str, float]:
-        """Further numbers for the manifest's result, from the finished picture on the network's device."""
+        """Compute further numbers for the manifest's result.
+
+        Args:
+            image: the finished picture, on the network's device.
+        """
 
 
 def space_of(problem: Problem, scale: Scale) -> Space:
-    """What the solver moves at a scale: this process's part of it."""
+    """Return the solver's space at a scale, with this process's part of it."""
     band = Band.of(scale.height, scale.width, circular=problem.network.circular)
     constraint = problem.constraint(scale)
+    # A copy, so that the band does not keep the whole image in memory.
     fixed = None if constraint.fixed is None else band.local_rows(problem.initial_image(scale)).clone()
     return Space(band, scale.level_steps, constraint, fixed)

@@ -1,4 +1,4 @@
-"""The progress of a run, step by step."""
+"""What a run yields after each solver step."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,23 +13,23 @@ from impasto.shapes import Image
 
 @dataclass(frozen=True)
 class Progress:
-    """One solver step.
+    """The facts of one solver step, and functions that give the image, the painting and the snapshot.
 
     Attributes:
-        scale, scales: which size, from 1, and how many there are.
-        height, width: of that size, in pixels.
-        step, steps: which step at this size, from 1, and how many at most.
-        loss: the objective, weighted as the settings say; comparable within one scale only.
-        by_term: its summands by name.
-        evaluations: value-and-gradients so far, over all scales.
-        seconds: since the run began.
-        eta: seconds still to go, as estimated.
-        precision: type of the features, "float32" or "bfloat16"; pixels and losses are float32.
-        peak_memory: bytes.
-        image: gives the picture as it is, (1, 3, height, width), 0..1, on the CPU, when called. Where several
-            processes paint one picture, all of them have to call it together.
-        snapshot: gives all that is needed to go on from here (see `run/checkpoint.py`).
-        manifest: what is known of the run before it ends; a steered run's has its `turns` so far.
+        scale, scales: number of the scale, from 1, and the number of scales.
+        height, width: size of the image at this scale, in pixels.
+        step, steps: number of the step at this scale, from 1, and the most steps it may take.
+        loss: the weighted objective. Losses are comparable only within one scale.
+        by_term: the summands of the loss by the names of their terms.
+        evaluations: evaluations of value and gradient so far, over all scales.
+        seconds: seconds since the run began.
+        eta: estimated seconds remaining.
+        precision: data type of the features, "float32" or "bfloat16"; pixels and losses are float32.
+        peak_memory: peak memory of this process so far, in bytes.
+        image: returns the current picture, (1, 3, height, width), 0..1, on the CPU. If several processes
+            share a picture, all must call it together.
+        snapshot: returns everything needed to resume from here (see `run/checkpoint.py`).
+        manifest: the part of the manifest known before the end; that of a steered run has its `turns` so far.
         note: anything out of the ordinary, else "".
     """
 
@@ -54,17 +54,17 @@ class Progress:
 
     @property
     def by_kind(self) -> dict[str, float]:
-        """The summands added up by their terms' kind: "content", "style", ..."""
+        """The summands of the loss, added up by the kind of their terms: "content", "style", and so on."""
         return sum_by_kind(self.by_term)
 
     def painting(self) -> Painting:
-        """The picture so far at the size that was asked for, with its manifest, as the end of a run gives it.
+        """Make the painting so far, at the final size and with its manifest, as at the end of a run.
 
-        A loop that is left early ends with `progress.painting().save(path)`. Where several processes paint
-        one picture, all of them have to call it together.
+        To stop early, leave the loop and call `progress.painting().save(path)`. If several processes share a
+        picture, all must call this together.
         """
         return self._finish(self)
 
     def _repr_png_(self) -> bytes:
-        """The picture so far, as a notebook shows it where a cell ends with a `Progress`."""
+        """Encode the current picture as PNG, which notebooks show for a cell that ends with a `Progress`."""
         return Picture(self.image())._repr_png_()

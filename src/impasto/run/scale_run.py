@@ -18,19 +18,19 @@ from impasto.system.distributed import world_size
 from impasto.system.memory import memory_errors, return_freed_memory
 
 ADVICE = "Use a smaller --size, a shorter --history or --precision bfloat16."
-"""When memory runs out in the smallest layout."""
+"""The way out named in the error when memory runs out in the smallest layout."""
 
 
 class ScaleRun:
     """One scale of a run, step by step.
 
     It holds what the next step needs besides the plan: the solver's state, the factor on the style's weight,
-    and the evaluation, which is built when it is first used.
+    and the evaluator, which is built when it is first used.
 
     Args:
-        plan: of the run.
-        here: where the run stands: at the beginning of a scale, or between two of its steps.
-        below: the image that the scale below has reached; None at the coarsest, or between two steps.
+        plan: the plan of the run.
+        here: the state of the run, at the beginning of a scale or between two of its steps.
+        below: the result of the coarser scale, (1, 3, h, w); None at the coarsest, or between two steps.
     """
 
     def __init__(self, plan: RunPlan, here: Snapshot, below: Image | None = None) -> None:
@@ -46,15 +46,20 @@ class ScaleRun:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing further can be gained at this scale."""
+        """Whether further steps at this scale would gain nothing."""
         return self.state is not None and self.state.finished
 
     def advance(self, steering: Steering | None) -> bool:
-        """Take a step; False where memory ran out, and it is to be tried again in a smaller layout.
+        """Take a step, or switch to a smaller layout if memory runs out.
 
+        Args:
+            steering: may change the plan before the step.
+        Returns:
+            Whether a step was taken. If not, call this again.
         Raises:
-            OutOfMemoryError: in the smallest layout, or where several processes share the picture: they would
-                have to change their layouts together.
+            OutOfMemoryError: memory ran out in the smallest layout, or several processes share the picture
+                (they would have to change their layouts together).
+            DeviceError: the first loss of the scale is not finite.
         """
         try:
             with memory_errors(f"a picture of {self.scale.width}×{self.scale.height}", ADVICE):
@@ -62,7 +67,8 @@ class ScaleRun:
                     self.state = self._begin()
                 else:
                     self.state = self._steered(self.state, steering)
-                # What is done stays done when memory runs out further on: the next try goes on from there.
+                # Each of these sets the state when it succeeds, so the next try does not repeat it if memory
+                # runs out later on.
                 if self.index == 0 and self.step in rebalance_steps(self.scale.steps):
                     self._rebalance(self.state)
                 if rematch_at(self.step, self.scale, self.plan.rematch):
@@ -76,7 +82,7 @@ class ScaleRun:
         return True
 
     def _begin(self) -> descent.DescentState:
-        """The descent before its first step, from what was reached at the scale below, if there was one."""
+        """Start the descent from the result of the coarser scale, or from the problem's initial image."""
         problem = self.plan.problem
         if self._below is None:
             image = problem.initial_image(self.scale)
@@ -85,17 +91,17 @@ class ScaleRun:
             image = problem.next_image(self._below, below, self.scale, self.layout)
         self._match(image)
         begun = self._start(self.space.point(image))
-        self._below = None  # an image that is held for nothing from now on
+        self._below = None  # no longer needed, so its memory is freed
         return begun
 
     def _match(self, image: Image) -> None:
-        """Search for the image's nearest neighbours in the paintings, if the objective has any."""
+        """Search for the image's nearest neighbours in the paintings, if a term needs them."""
         objective = self._objective or self.plan.problem.objective(self.scale, self.layout)
         self._objective = match(self.plan.problem.network, objective, image, tile=self.layout.tile)
         self.matches = self._objective.matches
 
     def _rematch(self, state: descent.DescentState) -> None:
-        """Search for the neighbours of the image as it is now, if there are any, once at a step."""
+        """Repeat the search for the current image, if a term needs it, at most once before a step."""
         if self.matches and self._rematched_at != self.step:
             self._match(self.space.whole_image(state.point))
             self.state = self._restarted(state)
@@ -103,7 +109,7 @@ class ScaleRun:
 
     @property
     def evaluate(self) -> Evaluate:
-        """The objective of this scale in this layout."""
+        """The objective of this scale, as a function of the point. It is built when first used."""
         if self._evaluate is None:
             problem, tile = self.plan.problem, self.layout.tile
             if self._objective is None:
@@ -114,7 +120,10 @@ class ScaleRun:
         return self._evaluate
 
     def _rebalance(self, state: descent.DescentState) -> None:
-        """Adjust the style's weight to what the content is to reach, once at a step; from the same image."""
+        """Adjust the style's weight to the content error aimed at, at most once before a step.
+
+        The descent restarts from the same image.
+        """
         aim, content = self.plan.problem.content_aim, state.evaluation.by_kind.get("content", 0.0)
         if aim is not None and content and self._rebalanced_at != self.step:
             self.style_factor = aim.rebalanced(self.style_factor, content)
@@ -122,30 +131,33 @@ class ScaleRun:
         self._rebalanced_at = self.step
 
     def _steered(self, state: descent.DescentState, steering: Steering | None) -> descent.DescentState:
-        """With another plan from here on, if steering has one; from the same image."""
+        """Switch to steering's plan, if it has one, and restart from the same image."""
         other = steering.next_plan(self.plan, self.index, self.step) if steering is not None else None
         if other is not None:
             self.plan, self._objective, self._stale = other, None, True
         if not self._stale:
             return state
         if self.plan.problem.objective(self.scale, self.layout).has_neighbors:
-            self._match(self.space.whole_image(state.point))  # of other paintings perhaps
-        fresh = self._restarted(state)  # may run out of memory, and is tried again then
+            self._match(self.space.whole_image(state.point))  # the shares of the paintings may have changed
+        # If this runs out of memory, `_stale` is still set, and the next try repeats it.
+        fresh = self._restarted(state)
         self._stale = False
         return fresh
 
     def _restarted(self, state: descent.DescentState) -> descent.DescentState:
-        """A descent of the objective as it is now, from where another one stood."""
+        """Restart the descent with the current objective, from the same point."""
+        # The history belongs to the old objective, so the solver starts without it.
         self._evaluate = None
         fresh = self._start(state.point)
         evaluations = state.solver.evaluations + fresh.solver.evaluations
         return replace(fresh, solver=replace(fresh.solver, evaluations=evaluations))
 
     def _start(self, point: Point) -> descent.DescentState:
+        """Start a descent from a point, in the current layout."""
         return descent.start(self.evaluate, point, self.plan.solver, history=self.layout.history)
 
     def _use_smaller_layout(self) -> bool:
-        """Let go of everything and take a layout that needs less memory, if there is one."""
+        """Free everything that can be rebuilt, and switch to a smaller layout. False if there is none."""
         self._evaluate = self._objective = None
         return_freed_memory()
         layout = next_smaller(self.layout, self.scale)
@@ -157,10 +169,10 @@ class ScaleRun:
         return True
 
     def snapshot(self, before: Snapshot) -> Snapshot:
-        """Where the run stands now.
+        """Return the current state of the run.
 
         Args:
-            before: where it stood a step ago; its seconds and trace are the caller's to bring forward.
+            before: the state one step ago. Its seconds and trace are copied, for the caller to update.
         """
         layouts = list(before.layouts)
         layouts[self.index] = self.layout
@@ -175,11 +187,18 @@ class ScaleRun:
         )
 
     def take_note(self) -> str:
-        """What has happened since this was last asked."""
+        """Return the note on what has happened since the last call, and clear it."""
         note, self._note = self._note, ""
         return note
 
 
 def rematch_at(step: int, scale: Scale, every: int) -> bool:
-    """Whether neighbours are searched again after so many steps of a scale: not just before its end."""
+    """Whether the neighbours are searched again after `step` steps of a scale.
+
+    Args:
+        step: steps taken.
+        scale: says how many steps there are.
+        every: steps between two searches; 0: never.
+    """
+    # A search just before the end of a scale would not pay: too few steps remain to follow it.
     return every > 0 and step > 0 and step % every == 0 and step + every // 4 <= scale.steps

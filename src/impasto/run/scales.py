@@ -1,4 +1,4 @@
-"""The plan of scales: coarse to fine."""
+"""The scales of a run, coarse to fine, and how an image goes from one to the next."""
 
 from dataclasses import dataclass, replace
 
@@ -16,9 +16,9 @@ class Scale:
     """One size of the image, and how it is solved.
 
     Attributes:
-        height, width: in pixels.
-        steps: how many the solver takes.
-        level_steps: step sizes of the levels of the image's pyramid (see `Space`); empty: pixels are solved.
+        height, width: size in pixels.
+        steps: solver steps.
+        level_steps: step sizes of the levels of the image's pyramid (see `Space`); empty: solve for pixels.
     """
 
     height: int
@@ -30,17 +30,18 @@ class Scale:
 def coarse_to_fine(
     height: int, width: int, *, scales: int, steps: int, finest: int, least: int = 1, smallest: int = 128
 ) -> tuple[Scale, ...]:
-    """Sizes from coarse to fine, each twice the one before.
+    """Plan scales from coarse to fine, each twice the size of the one before.
 
-    Large shapes are settled where they cost little: each network layer sees a fixed number of pixels, so a
-    brush stroke of a given size on the wall belongs to another layer at each scale.
+    Large shapes are settled at coarse scales, where steps are cheap. A network layer sees a fixed number of
+    pixels, so at each scale another layer sees strokes of a given size in the picture.
 
     Args:
-        height, width: the finest scale, in pixels.
-        scales: how many; 0 takes as many as keep the long side at `smallest` pixels or more.
+        height, width: size of the finest scale, in pixels.
+        scales: number of scales; 0: as many as keep the long side at `smallest` pixels or more.
         steps: solver steps at the coarsest scale.
-        finest: solver steps at the finest; scales between are spaced evenly in proportion.
-        least: pixels that the short side needs; coarser scales than that are left out, never the finest.
+        finest: solver steps at the finest scale. Steps between form a geometric sequence.
+        least: pixels that the short side needs. Smaller scales are left out, but never the finest.
+        smallest: long side of the coarsest scale at least, in pixels, if `scales` is 0.
     """
     long = max(height, width)
     count = scales or max(1, 1 + (long // smallest).bit_length() - 1)
@@ -54,24 +55,24 @@ def coarse_to_fine(
 
 
 LEVELS = (1.0,) * 6
-"""Step sizes of a pyramid's levels, finest first: five details and the rest."""
+"""Step sizes of a pyramid's levels, finest first: five levels of detail and the low-pass residual."""
 
 FINEST_LEVELS = (0.25, 0.5, *LEVELS[2:])
-"""The same for Adam at the finest scale. Adam moves every number by about its rate, so equal steps leave a
-fine grain there. L-BFGS finds the lengths by itself."""
+"""The same for Adam at the finest scale. Adam moves every number by about its rate, so equal step sizes leave
+a fine grain there. L-BFGS finds the step lengths by itself."""
 
 
 def solved_as_pyramid(scales: tuple[Scale, ...], optimizer: Optimizer) -> tuple[Scale, ...]:
-    """The same scales, solved for the levels of a Laplacian pyramid instead of pixels."""
+    """Return the same scales, to be solved for the levels of a Laplacian pyramid instead of pixels."""
     coarser = tuple(replace(scale, level_steps=LEVELS) for scale in scales[:-1])
     finest = FINEST_LEVELS if optimizer == "adam" else LEVELS
     return (*coarser, replace(scales[-1], level_steps=finest))
 
 
 def first_scales(scales: tuple[Scale, ...], long: int) -> tuple[Scale, ...]:
-    """The coarser part of a plan, down to a long side of `long` pixels: what a run paints first anyway.
+    """Return the scales whose long side is at most `long` pixels: those that a run paints first anyway.
 
-    Where even the coarsest scale is larger, that scale's steps at that long side.
+    If even the coarsest is larger, return one scale with its steps and with `long` as its long side.
     """
     small = tuple(scale for scale in scales if max(scale.height, scale.width) <= long)
     height, width = fit(scales[0].height, scales[0].width, long)
@@ -79,20 +80,21 @@ def first_scales(scales: tuple[Scale, ...], long: int) -> tuple[Scale, ...]:
 
 
 def carry_detail(image: Float[Tensor, "B 3 _ _"], start: Image, share: float = 1.0) -> Image:
-    """What was reached at a coarser scale, enlarged to the size of `start`, with the fine detail of `start`.
+    """Enlarge the result of a coarser scale to the size of `start`, and add the fine detail of `start`.
 
-    Enlarging alone gives a picture without fine detail, and the solver spends most of its steps at the new
-    scale on growing it from nothing. The detail is what `start` loses when it is brought to the coarser size
-    and back.
+    Enlarging alone gives a picture without fine detail, and the solver would spend most of its steps at the
+    new scale on growing it from nothing. The detail is what `start` loses when it is resized to the coarser
+    size and back.
 
     Args:
-        image: (B, 3, h, w).
-        start: (B, 3, H, W), what one would start from if there were no coarser scales.
-        share: of the detail.
+        image: the result of the coarser scale, (B, 3, h, w).
+        start: the image that a run without coarser scales would start from, (B, 3, H, W).
+        share: fraction of the detail to add, 0..1.
     Returns:
         (B, 3, H, W).
     """
     height, width = start.shape[2:]
+    # start + up(image − down(start)) = up(image) + (start − up(down(start))), with one enlargement fewer.
     coarse = resize(start, *image.shape[2:])
     detailed = start + resize(image - coarse, height, width)
     return detailed if share == 1 else torch.lerp(resize(image, height, width), detailed, share)

@@ -1,4 +1,4 @@
-"""Steering: a run that goes on with other settings from some step on, and is painted again like that."""
+"""Steering: changing the settings of a run between two steps, and repeating the changes in a rerun."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -9,64 +9,72 @@ from impasto.run.plan import RunPlan
 from impasto.settings.base import RunSettings
 
 STEERABLE = ("strength", "blend", "alpha", "beta", "tv", "gamut", "style_scale")
-"""Settings that can change while a picture is painted: they belong to the problem, not to its solution."""
+"""Settings that can change during a run. All of them belong to the problem, not to the way it is solved."""
 
 Settings = TypeVar("Settings", bound=RunSettings)
 
 
 @runtime_checkable
 class Steering(Protocol):
-    """Decides between two steps of a run whether it goes on with another plan."""
+    """Decides between two steps of a run whether to switch to another plan."""
 
     def next_plan(self, plan: RunPlan, scale: int, step: int) -> RunPlan | None:
-        """The plan to go on with, from `continued`; None: the one there is.
+        """Return the plan to continue with, made by `continued`; None: keep the current plan.
 
-        `iter_run` asks before every step but the first one of a scale, and once more if memory ran out there.
+        `iter_run` calls this before every step except the first of a scale, and again if memory ran out
+        during the step.
 
         Args:
-            plan: the one in use.
-            scale: from 0.
+            plan: the current plan.
+            scale: index of the scale, from 0.
             step: steps taken at this scale.
         """
 
 
 def changed_settings(settings: Settings, changes: Mapping[str, Any]) -> Settings:
-    """The settings with changes that a run under way can take.
+    """Apply changes to the settings of a run that has begun.
 
+    Args:
+        settings: the current settings.
+        changes: new values by field.
     Raises:
-        SettingsError: one that it cannot take, or a bad value.
+        SettingsError: a setting that cannot change during a run, or a bad value.
     """
     fixed = sorted(set(changes) - set(STEERABLE))
     if fixed:
         raise SettingsError(
             f"{', '.join(fixed)} cannot change while the picture is painted; {', '.join(STEERABLE)} can. "
-            "Stop, and start again."
+            "Stop the run and start a new one."
         )
     return replace(settings, **changes)
 
 
 def continued(plan: RunPlan, other: RunPlan, scale: int, step: int, changes: Mapping[str, Any]) -> RunPlan:
-    """The plan with another one's problem, after `step` steps at `scale` (from 0).
+    """Return the plan with another plan's problem, from a step on.
 
     Args:
-        other: plans the same pictures with changed settings.
-        changes: for the manifest's `turns`, so that the picture can be painted again.
+        plan: the current plan.
+        other: a plan of the same pictures with changed settings.
+        scale: index of the scale, from 0.
+        step: steps taken at that scale.
+        changes: the changed settings. They are recorded in the manifest's `turns`, so that a rerun can repeat
+            them.
     """
     turns = [*plan.manifest.get("turns", ()), {"scale": scale + 1, "step": step, "settings": dict(changes)}]
     return replace(plan, problem=other.problem, manifest={**plan.manifest, "turns": turns})
 
 
 def merged_changes(turns: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """All changes of a manifest's `turns`, the last one of each setting."""
+    """Merge the changes in a manifest's `turns`; the last change of each setting wins."""
     return {key: value for turn in turns for key, value in turn["settings"].items()}
 
 
 class ReplayedSteering:
-    """Changes the settings where an earlier run changed them; for one run.
+    """Repeats the changes of an earlier run at the same steps. An instance serves one run.
 
     Args:
-        turns: of the earlier run's manifest.
-        plan_with: plans the run with changes of its settings.
+        turns: the `turns` of the earlier run's manifest.
+        plan_with: makes the run's plan with changed settings.
     """
 
     def __init__(
@@ -78,6 +86,7 @@ class ReplayedSteering:
     def next_plan(self, plan: RunPlan, scale: int, step: int) -> RunPlan | None:
         """As `Steering.next_plan`."""
         left = self._turns[self._done :]
+        # Manifests count scales from 1.
         due = [turn for turn in left if (turn["scale"] - 1, turn["step"]) == (scale, step)]
         if not due:
             return None

@@ -1,4 +1,4 @@
-"""The losses of a run, step by step."""
+"""The trace of a run: its losses, step by step."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeAlias, overload
@@ -6,7 +6,7 @@ from typing import TypeAlias, overload
 from impasto.objective.evaluate import Evaluation
 
 ROWS = 400
-"""Of the trace that goes into a manifest, at most; longer ones are thinned."""
+"""Most rows of a trace in a manifest. Longer traces are thinned."""
 
 
 Row: TypeAlias = tuple[float, ...]
@@ -14,9 +14,9 @@ Row: TypeAlias = tuple[float, ...]
 
 
 class Trace(Sequence[Row]):
-    """The rows of a run up to a step; what a later step adds is not seen.
+    """The rows of a run up to a step. Rows of later steps are not visible.
 
-    Steps share one list, to which rows are only added: a step costs one row, not a copy of all before it.
+    All steps share one list that only grows, so a step costs one row instead of a copy of all rows.
     """
 
     def __init__(self, rows: Iterable[Row] = ()) -> None:
@@ -24,7 +24,8 @@ class Trace(Sequence[Row]):
         self._length = len(self._rows)
 
     def with_row(self, row: Row) -> "Trace":
-        """These rows and another. Where another run has gone on from here before, they are copied once."""
+        """Return a trace with one more row."""
+        # If a run has already continued from here, the list has other rows after ours, so ours are copied.
         longer = Trace.__new__(Trace)
         longer._rows = self._rows if len(self._rows) == self._length else self._rows[: self._length]
         longer._rows.append(row)
@@ -53,6 +54,6 @@ def trace_row(index: int, step: int, seconds: float, evaluation: Evaluation) -> 
 
 
 def thinned(rows: Sequence[tuple[float, ...]]) -> list[tuple[float, ...]]:
-    """The last row and as many before it, evenly, as there is room for."""
+    """Keep at most `ROWS` rows at even distances, the last one among them."""
     every = -(-len(rows) // ROWS)
     return [row for index, row in enumerate(rows, start=1) if (len(rows) - index) % every == 0]

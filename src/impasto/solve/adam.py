@@ -10,10 +10,11 @@ from impasto.shapes import Point
 from impasto.solve.lbfgs import norm, pixels
 
 DECAY = (0.9, 0.99)
-"""β₁ and β₂. Kingma and Ba's β₂ is 0.999; 0.99 forgets sooner, which suits a few hundred steps."""
+"""β₁ and β₂. Kingma and Ba use 0.999 for β₂. With 0.99 the average forgets sooner, which suits runs of a few
+hundred steps."""
 
 RATE = 0.02
-"""Step length in units of the image's 0..1: about what one step of a painting changes a pixel by."""
+"""Step length in units of the image's 0..1: about how far one step moves a pixel."""
 
 
 @dataclass(frozen=True)
@@ -21,12 +22,12 @@ class AdamState:
     """All that the next step depends on.
 
     Attributes:
-        point: the point to be stepped from.
-        evaluation: the objective there.
-        mean, square: running averages of the gradient and of its square, the point's shape.
+        point: the point that the next step starts from.
+        evaluation: the objective at the point.
+        mean, square: running averages of the gradient and of its square, both of the point's shape.
         rate: the step length, in units of the image's 0..1.
-        steps: how many have been taken.
-        evaluations: value-and-gradients spent so far.
+        steps: steps taken so far.
+        evaluations: evaluations of value and gradient so far.
         outcome: "moved"; "broken": the gradient is not finite.
     """
 
@@ -41,12 +42,12 @@ class AdamState:
 
 
 def start(evaluate: Evaluate, point: Point, *, rate: float = RATE) -> AdamState:
-    """The state before the first step; evaluates once."""
+    """Evaluate the objective once, and return the state before the first step."""
     return start_at(point, evaluate(point), rate=rate)
 
 
 def start_at(point: Point, evaluation: Evaluation, *, rate: float = RATE) -> AdamState:
-    """The state before the first step, from a point that has been evaluated already."""
+    """Return the state before the first step at a point that has already been evaluated."""
     return AdamState(
         point,
         evaluation,
@@ -58,19 +59,20 @@ def start_at(point: Point, evaluation: Evaluation, *, rate: float = RATE) -> Ada
 
 
 def step(evaluate: Evaluate, state: AdamState) -> AdamState:
-    """One step: one evaluation.
+    """Take one step, which costs one evaluation.
 
     Kingma and Ba 2015 (arXiv:1412.6980), Algorithm 1.
-    Differs: ε is 1e-8 of the root-mean-square of the averaged gradient, not 1e-8, so that multiplying the
-    objective by any positive number changes nothing but the loss that is reported.
+    Differs: ε is not 1e-8 but 1e-8 times the root-mean-square of the averaged gradient. A positive factor on
+    the objective therefore changes the reported loss and nothing else.
     """
     steps = state.steps + 1
     mean = torch.lerp(state.evaluation.gradient, state.mean, DECAY[0])
     square = torch.lerp(state.evaluation.gradient.square(), state.square, DECAY[1])
+    # Both averages start at 0; dividing by 1 − βᵗ removes that bias (the same Algorithm 1).
     unbiased = mean / (1 - DECAY[0] ** steps)
     spread = (square / (1 - DECAY[1] ** steps)).sqrt()
     tiny = 1e-8 * norm(spread) / pixels(spread) ** 0.5
-    # A pixel whose gradient has always been 0 stays where it is: 0/0 is not a step.
+    # A pixel whose gradient has always been 0 must not move, and 0/0 would make it NaN.
     change = torch.where(spread > 0, unbiased / (spread + tiny), 0.0)
     point = state.point - state.rate * change
     evaluation = evaluate(point)
@@ -87,5 +89,7 @@ def step(evaluate: Evaluate, state: AdamState) -> AdamState:
 
 
 def _outcome(evaluation: Evaluation) -> str:
+    """Return "moved", or "broken" if the loss or the gradient is not finite."""
+    # One NaN or infinity makes the norm of the whole gradient not finite, so the norm is enough.
     finite = math.isfinite(float(evaluation.loss)) and math.isfinite(norm(evaluation.gradient))
     return "moved" if finite else "broken"

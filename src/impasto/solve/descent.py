@@ -1,4 +1,4 @@
-"""A run of one solver on one image size, which notices when it goes wrong and recovers."""
+"""A descent at one image size, which notices when the solver fails and recovers."""
 
 from dataclasses import dataclass, replace
 
@@ -9,21 +9,22 @@ from impasto.shapes import Point
 from impasto.solve import adam, lbfgs
 
 PATIENCE = 10
-"""Steps of L-BFGS over which the fall of the loss is judged."""
+"""Steps of L-BFGS over which the decrease of the loss is judged."""
 
 MOST_RESTARTS = 4
-"""Adam's rate is cut to a quarter at each; after these, 50 steps move a pixel by less than 1/255."""
+"""Restarts of Adam at most. Each cuts the rate to a quarter. After four of them, 50 steps of the
+default rate move a pixel by about 1/255, so more restarts would change nothing visible."""
 
 
 @dataclass(frozen=True)
 class Solver:
-    """What takes the steps of a run.
+    """Which solver takes the steps of a run, and its parameters.
 
     Attributes:
         optimizer: L-BFGS or Adam.
-        rate: Adam's step length, in units of the image's 0..1, also where it takes over from L-BFGS.
-        tolerance: L-BFGS is finished when `PATIENCE` steps together lower the loss by less than this fraction
-            of it; 0: never. (Adam's loss goes up and down, so ten steps without gain prove nothing.)
+        rate: Adam's step length, in units of the image's 0..1. It also holds if Adam takes over from L-BFGS.
+        tolerance: L-BFGS finishes when `PATIENCE` steps together lower the loss by less than this fraction;
+            0: never. Adam ignores it, because its loss goes up and down.
     """
 
     optimizer: Optimizer = "lbfgs"
@@ -33,17 +34,17 @@ class Solver:
 
 @dataclass(frozen=True)
 class DescentState:
-    """Where a run stands.
+    """The state of a descent between two steps.
 
     Attributes:
-        solver: the solver's own state.
+        solver: the state of the solver that takes the next step.
         point: the best point so far.
-        evaluation: the objective there.
-        restarts: Adam's so far.
-        note: what went wrong in the last step and what was done about it, else "".
-        finished: nothing further can be gained, or too little.
-        losses: the last `PATIENCE` + 1, oldest first.
-        rate: Adam's, also where it takes over from L-BFGS.
+        evaluation: the objective at that point.
+        restarts: restarts of Adam so far.
+        note: what went wrong in the last step and how the descent recovered; "" if nothing did.
+        finished: whether further steps would gain nothing, or too little.
+        losses: L-BFGS's last `PATIENCE` + 1 losses, oldest first.
+        rate: Adam's step length, in units of the image's 0..1, should it take over from L-BFGS.
     """
 
     solver: lbfgs.LBFGSState | adam.AdamState
@@ -60,12 +61,15 @@ LBFGS = Solver()
 
 
 def start(evaluate: Evaluate, point: Point, solver: Solver = LBFGS, *, history: int = 20) -> DescentState:
-    """The state before the first step; evaluates once.
+    """Evaluate the objective once, and return the state before the first step.
 
     Args:
-        history: pairs of changes that L-BFGS keeps.
+        evaluate: gives loss and gradient at a point.
+        point: where to start.
+        solver: L-BFGS or Adam, with its parameters.
+        history: past steps L-BFGS keeps.
     Raises:
-        DeviceError: loss or gradient at the start is not finite, which no solver can mend.
+        DeviceError: the loss or the gradient at the start is not finite, so no solver can take a step.
     """
     state = (
         lbfgs.start(evaluate, point, history=history)
@@ -81,14 +85,16 @@ def start(evaluate: Evaluate, point: Point, solver: Solver = LBFGS, *, history: 
 
 
 def step(evaluate: Evaluate, descent: DescentState, *, tolerance: float = 0.0) -> DescentState:
-    """One step. A step that fails leaves the best point as it was, says so in `note`, and prepares the next.
+    """Take one step. A failed step keeps the best point, explains itself in `note`, and prepares a recovery.
 
-    L-BFGS first forgets its history; failing again, it gives way to Adam. Adam, failing, goes back to the
-    best point with a quarter of its rate, and after `MOST_RESTARTS` of these the run is finished.
+    When L-BFGS fails, it drops its history; when it fails again at once, Adam takes over. When Adam fails, it
+    restarts from the best point with a quarter of its rate. After `MOST_RESTARTS` restarts the descent is
+    finished.
 
     Args:
-        tolerance: L-BFGS is finished when `PATIENCE` steps together lower the loss by less than this share
-            of it. (Adam's loss goes up and down, so that a rest proves nothing.)
+        evaluate: gives loss and gradient at a point.
+        descent: the state before the step.
+        tolerance: as in `Solver`.
     """
     solver = descent.solver
     if not isinstance(solver, lbfgs.LBFGSState):
@@ -100,7 +106,7 @@ def step(evaluate: Evaluate, descent: DescentState, *, tolerance: float = 0.0) -
 
 
 def with_history(descent: DescentState, history: int) -> DescentState:
-    """The same, with no more than that many pairs of L-BFGS's history, now and later."""
+    """Limit L-BFGS to `history` past steps, now and later. Adam keeps none."""
     solver = descent.solver
     if not isinstance(solver, lbfgs.LBFGSState):
         return descent
@@ -114,20 +120,25 @@ def with_history(descent: DescentState, history: int) -> DescentState:
 
 
 def _after_lbfgs(descent: DescentState, state: lbfgs.LBFGSState) -> DescentState:
+    """Accept the step of L-BFGS, drop its history, or switch to Adam."""
     if state.outcome == "moved":
         return replace(descent, solver=state, point=state.point, evaluation=state.evaluation, note="")
     if state.outcome == "converged":
         return replace(descent, solver=state, note="", finished=True)
+    # Without a history, the next step goes along the negative gradient, which always is a descent direction.
     if state.point_changes:
         fresh = replace(state, point_changes=(), gradient_changes=(), outcome="moved")
         return replace(descent, solver=fresh, note=f"L-BFGS {state.outcome}; its history is started anew")
+    # The best point is evaluated already, so Adam takes over without another evaluation.
     other = adam.start_at(descent.point, descent.evaluation, rate=descent.rate)
     other = replace(other, evaluations=state.evaluations)
     return replace(descent, solver=other, note=f"L-BFGS {state.outcome} again; Adam goes on")
 
 
 def _after_adam(descent: DescentState, state: adam.AdamState) -> DescentState:
+    """Accept the step of Adam, remembering the best point, or restart it with a quarter of its rate."""
     if state.outcome == "moved":
+        # Adam may go uphill, so its current point and the best point differ.
         better = float(state.evaluation.loss) < float(descent.evaluation.loss)
         point, evaluation = (state.point, state.evaluation) if better else (descent.point, descent.evaluation)
         return replace(descent, solver=state, point=point, evaluation=evaluation, note="")

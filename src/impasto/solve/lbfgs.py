@@ -11,21 +11,23 @@ from impasto.shapes import Point, Scalar
 from impasto.system.distributed import all_sum, world_size
 
 FIRST_MOVE = 0.02
-"""Root-mean-square change of the first trial step, in units of the image's 0..1. With a history, the solver
-knows the scale by itself."""
+"""Root-mean-square change of the first trial step, in units of the image's 0..1. Later steps take their scale
+from the history."""
 
 SUFFICIENT = 1e-4
-"""A step must gain this share of what the slope promises (Armijo; Nocedal and Wright 2006, Eq. 3.4)."""
+"""Fraction of the decrease predicted by the slope that a step must achieve (Armijo; Nocedal and Wright 2006,
+Eq. 3.4)."""
 
 CURVED = 1e-10
-"""A pair is kept if y·s > CURVED ‖y‖ ‖s‖: relative, so that the scale of the loss does not matter.
-torch.optim.LBFGS compares y·s with an absolute 1e-10 and with small losses silently drops every pair."""
+"""A pair is kept if y·s > CURVED ‖y‖ ‖s‖. The bound is relative, so the scale of the loss does not matter.
+torch.optim.LBFGS compares y·s with an absolute 1e-10, and silently drops every pair if the loss is small."""
 
 TRIALS = 10
-"""Step lengths tried before a line search is called stalled."""
+"""Step lengths tried before the line search gives up."""
 
 RESOLUTION = 1e-7
-"""A promised gain below this share of the loss is below what float32 can show: the solver has converged."""
+"""Smallest predicted decrease, as a fraction of the loss. Less is lost in float32's rounding, so the solver
+has converged."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +35,13 @@ class LBFGSState:
     """All that the next step depends on.
 
     Attributes:
-        point: the point reached; every step that moves lowers the loss.
-        evaluation: the objective there.
+        point: the current point; every step that moves it lowers the loss.
+        evaluation: the objective at the point.
         point_changes, gradient_changes: the last changes (s and y), oldest first, each of the point's shape.
-        limit: how many of them are kept.
-        evaluations: value-and-gradients spent so far.
-        outcome: "moved"; "converged": no further gain can be seen; "stalled": no step along a direction of
-            descent lowered the loss; "broken": the gradient is not finite.
+        limit: number of changes to keep.
+        evaluations: evaluations of value and gradient so far.
+        outcome: "moved"; "converged": any further decrease would be below float32's precision; "stalled": no
+            step along the direction lowered the loss enough; "broken": the gradient is not finite.
     """
 
     point: Point
@@ -52,10 +54,12 @@ class LBFGSState:
 
 
 def start(evaluate: Evaluate, point: Point, *, history: int = 20) -> LBFGSState:
-    """The state before the first step; evaluates once.
+    """Evaluate the objective once, and return the state before the first step.
 
     Args:
-        history: pairs kept; each costs two images of memory.
+        evaluate: gives loss and gradient at a point.
+        point: where to start.
+        history: past steps to keep; each costs two vectors of the point's size.
     """
     evaluation = evaluate(point)
     finite = math.isfinite(float(evaluation.loss)) and math.isfinite(norm(evaluation.gradient))
@@ -63,18 +67,19 @@ def start(evaluate: Evaluate, point: Point, *, history: int = 20) -> LBFGSState:
 
 
 def step(evaluate: Evaluate, state: LBFGSState) -> LBFGSState:
-    """One step with a backtracking line search; mostly one evaluation.
+    """Take one step with a backtracking line search, which mostly costs one evaluation.
 
     Liu and Nocedal 1989, "On the limited memory BFGS method for large scale optimization", Algorithm 2.1.
-    Multiplying the objective by any positive number changes nothing but the loss that is reported.
+    A positive factor on the objective changes the reported loss and nothing else.
     """
     direction = -inverse_hessian_times(state.evaluation.gradient, state.point_changes, state.gradient_changes)
     slope = float(_dot(state.evaluation.gradient, direction))
     loss = float(state.evaluation.loss)
     if slope == 0:
         return replace(state, outcome="converged")
-    if not slope < 0:  # also when not a number
+    if not slope < 0:  # written this way so that NaN is caught as well
         return replace(state, outcome="broken" if slope != slope else "stalled")
+    # Steps 1.3 and 1.7 times as long were tried: the same loss after as many steps.
     length = 1.0
     if not state.point_changes:
         length = FIRST_MOVE * pixels(state.point) ** 0.5 / norm(state.evaluation.gradient)
@@ -92,13 +97,19 @@ def step(evaluate: Evaluate, state: LBFGSState) -> LBFGSState:
         if value <= loss + SUFFICIENT * length * slope and bend < float("inf"):
             return _accept(state, there, move, turn, spent)
         if not (value < float("inf") and bend < float("inf")):
-            outcome = "stalled"  # something broke: that no gain is left to be seen proves nothing
+            # Steps shortened because of an overflow promise little, which is no sign of convergence.
+            outcome = "stalled"
         length *= _shrink(length, loss, slope, value)
     return replace(state, outcome="stalled", evaluations=state.evaluations + spent)
 
 
 def _shrink(length: float, loss: float, slope: float, value: float) -> float:
-    """How much shorter the next trial is: to the minimum of the parabola through what is known."""
+    """Return the factor for the next trial length, 0.1..0.5.
+
+    It leads to the minimum of the parabola through the loss, its slope and the trial's value (Nocedal and
+    Wright 2006, section 3.5).
+    """
+    # NaN and infinity give no parabola.
     rise = value - loss - length * slope
     if not rise < float("inf"):
         return 0.1
@@ -106,6 +117,8 @@ def _shrink(length: float, loss: float, slope: float, value: float) -> float:
 
 
 def _accept(state: LBFGSState, there: Evaluation, move: Point, turn: Point, spent: int) -> LBFGSState:
+    """Move to the evaluated point, and append the pair of changes if its curvature is positive."""
+    # Without y·s > 0, the estimate of the inverse Hessian would lose its positive definiteness.
     point_changes, gradient_changes = state.point_changes, state.gradient_changes
     if state.limit and float(_dot(turn, move)) > CURVED * norm(turn) * norm(move):
         point_changes = (*point_changes, move)[-state.limit :]
@@ -124,9 +137,14 @@ def _accept(state: LBFGSState, there: Evaluation, move: Point, turn: Point, spen
 def inverse_hessian_times(
     vector: Point, point_changes: tuple[Point, ...], gradient_changes: tuple[Point, ...]
 ) -> Point:
-    """H · vector by the two-loop recursion (Nocedal and Wright 2006, Algorithm 7.4).
+    """Multiply a vector by the estimated inverse Hessian, by the two-loop recursion.
 
-    H₀ is the scaled identity (s·y)/(y·y) of the newest pair (Eq. 7.20), the identity without pairs.
+    Nocedal and Wright 2006, Algorithm 7.4. H₀ is the identity, scaled by (s·y)/(y·y) of the newest pair
+    (Eq. 7.20); without pairs it is not scaled.
+
+    Args:
+        vector: the gradient, usually.
+        point_changes, gradient_changes: s and y, oldest first, each of the vector's shape.
     """
     result = vector.clone()
     shares: list[Tensor] = []
@@ -144,16 +162,16 @@ def inverse_hessian_times(
 
 
 def _dot(a: Point, b: Point) -> Scalar:
-    """a · b, over the bands of all processes."""
+    """Return a · b, summed over the bands of all processes."""
     return all_sum(torch.dot(a.flatten(), b.flatten()))
 
 
 def norm(point: Point) -> float:
-    """‖point‖, over the bands of all processes."""
+    """Return ‖point‖ over the bands of all processes."""
     local = point.norm()
     return float(local if world_size() == 1 else all_sum(local.square()).sqrt())
 
 
 def pixels(point: Point) -> int:
-    """How many numbers the point has, over the bands of all processes."""
+    """Return how many numbers the point has over the bands of all processes."""
     return int(all_sum(torch.tensor(point.numel(), device=point.device)))

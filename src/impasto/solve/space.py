@@ -15,25 +15,27 @@ from impasto.shapes import Image, Point
 from impasto.system.distributed import all_sum
 
 LEAST_SIDE = 16
-"""A level whose short side has fewer pixels is not halved again."""
+"""Pixels. A level whose short side has fewer is not halved again."""
 
 
 @dataclass(frozen=True, eq=False)
 class Space:
     """A change of variables between the image and the point that a solver moves.
 
-    With level steps the point holds the levels of the image's Laplacian pyramid (Burt and Adelson 1983), each
-    divided by its step size, end to end, the finest first. A gradient with respect to them is low-passed at
-    each scale, which keeps solvers from painting speckle. The finest level is shared out in bands as pixels
-    are; of the coarser ones, a third of an image together, each process holds an equal part of the vector.
+    With level steps, the point is a vector (1, n): the levels of the image's Laplacian pyramid (Burt and
+    Adelson 1983), finest first, each divided by its step size. The gradient with respect to a level is
+    low-passed at its scale, which keeps solvers from painting speckle. Processes share the finest level in
+    bands of rows, as they share pixels. The coarser levels are a third of an image together, and each process
+    holds an equal part of their numbers.
 
     Attributes:
         band: the rows of the image that this process holds.
-        level_steps: of each level, finest first, how far it moves where the point moves by 1; the last is
-            the rest's. Levels that the image is too small for are left out. Empty: the point is the pixels.
-        constraint: what of the image is free. Gradients are projected onto it in the image, and fixed pixels
-            are put back after the levels are joined, so that no level leaks over their edge.
-        fixed_pixels: the band's rows of what is fixed; None if nothing is.
+        level_steps: how far each level moves when the point moves by 1, finest first. The last belongs to the
+            low-pass residual. Levels that a small image does not have are ignored. Empty: the point is the
+            pixels.
+        constraint: what may change. Gradients are projected in the image, and fixed pixels are restored after
+            the levels are joined, because a coarse level reaches over any edge.
+        fixed_pixels: the band's rows of an image with the fixed pixels; None if nothing is fixed.
     """
 
     band: Band
@@ -51,18 +53,19 @@ class Space:
         return tuple(sizes)
 
     def point(self, image: Float[Tensor, "1 3 H W"]) -> Point:
-        """This process's part of the point of a whole image."""
+        """Convert a whole image, (1, 3, H, W), to this process's part of the point."""
         if not self.level_steps:
             return self.band.local_rows(image) if self.band.is_whole else self.band.local_rows(image).clone()
         levels = []
         for _ in self.sizes[1:]:
             coarse = halve(image)
+            # The level is what halving loses, so joining the levels restores the image.
             levels.append(image - double(coarse, *image.shape[2:]))
             image = coarse
         return self.local(self._flat([*levels, image], [1 / step for step in self.level_steps]))
 
     def image(self, point: Point) -> Float[Tensor, "1 3 _ W"]:
-        """The band's rows of the image at a point, with what is fixed put back."""
+        """Convert a point to the band's rows of the image, with the fixed pixels restored."""
         image = self._join(point) if self.level_steps else point
         if self.constraint.fixed is None or self.fixed_pixels is None:
             return image
@@ -70,16 +73,16 @@ class Space:
         return torch.where(fixed.to(image.device), self.fixed_pixels, image)
 
     def whole_image(self, point: Point) -> Image:
-        """The whole image at a point, on every process; all have to ask for it together."""
+        """Convert a point to the whole image, on every process. All must call this together."""
         return self.band.gather(self.image(point))
 
     def pull_back(self, gradient: Float[Tensor, "1 3 _ W"]) -> Point:
-        """The gradient with respect to the point, from that with respect to the band's rows of the image."""
+        """Convert the gradient by the band's rows of the image to the gradient by the point."""
         if not self.level_steps:
             return gradient
         if self.band.is_whole:
             coarse = halve(gradient, 1.0)
-        else:  # what the other processes' rows add to the coarser levels comes from them
+        else:  # a coarser level depends on rows of all processes, so their contributions are summed
             whole = gradient.new_zeros(1, 3, self.band.height, self.band.width)
             whole[:, :, slice(*self.band.rows)] = gradient
             coarse = all_sum(halve(whole, 1.0))
@@ -91,7 +94,7 @@ class Space:
         return torch.cat([finest, self._flat(levels, self.level_steps[1:])[0, slice(*self._part)]])[None]
 
     def evaluator(self, evaluate: Evaluate) -> Evaluate:
-        """The objective as a function of the point, its gradient that along what is free."""
+        """Make the objective a function of the point, its gradient projected onto what may change."""
         projected = self.constraint.project(evaluate, self.band)
         if not self.level_steps and self.constraint.fixed is None:
             return projected
@@ -103,13 +106,13 @@ class Space:
         return of_point
 
     def whole_shape(self, point: Point) -> tuple[int, ...]:
-        """The shape of everybody's parts of a point together."""
+        """Return the shape of a whole point, joined from all processes' parts."""
         if not self.level_steps:
             return (*point.shape[:2], self.band.height, self.band.width)
         return (1, sum(3 * height * width for height, width in self.sizes))
 
     def gather(self, point: Point) -> Point:
-        """Everybody's parts of a point, on every process; all have to ask for it together."""
+        """Join all processes' parts of a point, on every process. All must call this together."""
         if self.band.is_whole:
             return point
         if not self.level_steps:
@@ -118,7 +121,7 @@ class Space:
         return torch.cat([self.band.gather(finest).flatten(), self._coarse(coarse)])[None]
 
     def local(self, point: Point) -> Point:
-        """This process's part of a whole point."""
+        """Return this process's part of a whole point."""
         if self.band.is_whole:
             return point
         if not self.level_steps:
@@ -129,6 +132,7 @@ class Space:
         return torch.cat([rows.flatten(), point[0, count:][slice(*self._part)]])[None]
 
     def _join(self, point: Point) -> Float[Tensor, "1 3 _ W"]:
+        """Add up the levels of a point to the band's rows of the image."""
         finest, part = self._split(point)
         finest = finest * self.level_steps[0]
         if len(self.sizes) == 1:
@@ -140,26 +144,27 @@ class Space:
             level.view(1, 3, *size) * step
             for level, size, step in zip(levels, sizes, self.level_steps[1:], strict=False)
         ]
+        # Each process joins the coarser levels whole, a third of an image, and enlarges only its own rows.
         image = scaled.pop()
         for level in reversed(scaled):
             image = double(image, *level.shape[2:]).add_(level)
         return double(image, *self.sizes[0], self.band.rows).add_(finest)
 
     def _split(self, point: Point) -> tuple[Float[Tensor, "1 3 _ W"], Float[Tensor, " n"]]:
-        """The band's rows of the finest level, and this process's part of the others."""
+        """Split a point into the band's rows of the finest level and this process's part of the others."""
         top, bottom = self.band.rows
         count = 3 * (bottom - top) * self.band.width
         return point[0, :count].view(1, 3, bottom - top, self.band.width), point[0, count:]
 
     @property
     def _part(self) -> tuple[int, int]:
-        """Which of the coarser levels' numbers this process holds."""
+        """The range of the coarser levels' numbers that this process holds."""
         count = sum(3 * height * width for height, width in self.sizes[1:])
         ranks = len(self.band.edges) - 1
         return count * self.band.rank // ranks, count * (self.band.rank + 1) // ranks
 
     def _coarse(self, part: Float[Tensor, " n"]) -> Float[Tensor, " N"]:
-        """The coarser levels' numbers from everybody's parts."""
+        """Join all processes' parts of the coarser levels."""
         if self.band.is_whole:
             return part
         whole = part.new_zeros(sum(3 * height * width for height, width in self.sizes[1:]))
@@ -168,16 +173,20 @@ class Space:
 
     @staticmethod
     def _flat(levels: list[Tensor], factors: "list[float] | tuple[float, ...]") -> Float[Tensor, "1 n"]:
+        """Multiply each level by its factor, and join them to one row."""
         scaled = [level.flatten() * factor for level, factor in zip(levels, factors, strict=False)]
         return torch.cat([*scaled, levels[0].new_zeros(0) if levels else torch.zeros(0)])[None]
 
 
 def halve(image: Float[Tensor, "B C H W"], total: float = 0.25) -> Float[Tensor, "B C h w"]:
-    """Half the height and width, rounded up, by the filter (1 3 3 1) both ways; edges are repeated.
+    """Halve height and width, rounding up, with the filter (1 3 3 1) in both directions; edges are repeated.
 
     Args:
-        total: of the filter's 64 weights together, in quarters of 1: 0.25 averages; 1 gives the transpose of
-            `double`, since an odd side is continued by zeros there, and by its last pixel when averaging.
+        image: (B, C, H, W).
+        total: a quarter of the sum of the filter's weights. 0.25 averages. 1 gives the transpose of `double`,
+            for which an odd side is padded with zeros instead of its last pixel.
+    Returns:
+        (B, C, ⌈H/2⌉, ⌈W/2⌉).
     """
     height, width = image.shape[2:]
     mode = "replicate" if total != 1.0 else "constant"
@@ -192,12 +201,16 @@ def halve(image: Float[Tensor, "B C H W"], total: float = 0.25) -> Float[Tensor,
 def double(
     image: Float[Tensor, "B C h w"], height: int, width: int, rows: tuple[int, int] | None = None
 ) -> Float[Tensor, "B C _ W"]:
-    """Twice the height and width by linear interpolation, cut to that height and width.
+    """Double height and width by linear interpolation, and crop to `height` and `width`.
 
-    A row depends on the two nearest rows of `image` alone, wherever an image is cut.
+    Each row depends only on the two nearest rows of `image`, so every way of cutting gives the same rows.
 
     Args:
-        rows: the first row wanted and the one after the last; default all.
+        image: (B, C, h, w).
+        height, width: of the result, in pixels.
+        rows: the first row to compute and the one after the last; if omitted, all.
+    Returns:
+        (B, C, last − first, width).
     """
     top, bottom = rows or (0, height)
     if top == bottom:

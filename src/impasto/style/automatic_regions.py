@@ -1,4 +1,4 @@
-"""Regions without drawing: `auto:subject` for a mask, and `subject` among the colours that are kept."""
+"""Regions from automatic masks: `auto:subject` as a mask, and `subject` among the colours to keep."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,22 +15,23 @@ from impasto.masks.automatic import automatic_mask, from_text, to_text
 from impasto.shapes import Mask
 
 KEPT_SUBJECT = "subject"
-"""What may be kept besides colours."""
+"""What `keep` may name besides colours."""
 
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
-"""The colours of the subject, or of what is light, and of the rest."""
+"""The colours of the subject (or the light area), and of the rest, in an automatic mask."""
 
 
 @dataclass(frozen=True, eq=False)
 class AutomaticAreas:
-    """What `read_regions` needs of a mask that nobody drew.
+    """What `read_regions` needs of an automatic mask.
 
     Attributes:
-        photo: white and black areas, soft.
-        paintings: white of the first and black of the second, if each is for one area; else None for each.
-        keep: the colours that are kept, as text.
-        inputs: the mask, by role.
-        manifest_entries: what is kept so that no net is needed another time.
+        photo: a white and a black area with soft borders.
+        paintings: the first all white and the second all black, if each is for one area; otherwise None for
+            each.
+        keep: the colours of the areas to keep, as text.
+        inputs: the mask, by its role in the manifest.
+        manifest_entries: the mask as the manifest records it, so that a rerun needs no network.
     """
 
     photo: ColorMask
@@ -43,16 +44,16 @@ class AutomaticAreas:
 def automatic_areas(
     masks: Sequence[Source], keep: str, photo: Picture, paintings: int
 ) -> AutomaticAreas | None:
-    """The areas of a photo if its mask is to be found, not read; None if there are files, or nothing.
+    """Divide a photo by an automatic mask. Returns None if the masks are files, or there are none.
 
     Args:
-        masks: as in `read_regions`; "auto:subject", or `recorded_mask`.
+        masks: as in `read_regions`: "auto:subject", "auto:luminance", or the result of `recorded_mask`.
         keep: as in `read_regions`; `subject` may be among the colours.
-        photo: what is divided.
-        paintings: how many there are.
+        photo: the photo to divide.
+        paintings: the number of paintings.
     Raises:
-        SettingsError: an unknown kind; `auto:` and files together; `subject` kept where masks are files; more
-            paintings than areas.
+        SettingsError: an unknown kind of mask; `auto:` together with files; `subject` kept with a mask from a
+            file; more paintings than areas.
         ImageError, WeightsError: as `automatic_mask`.
     """
     kept = [text.strip() for text in keep.split(";") if text.strip()]
@@ -73,7 +74,7 @@ def automatic_areas(
             "masks as files."
         )
     recorded = masks[0] if masks and isinstance(masks[0], Picture) else None
-    # Grey levels of eight bits, as `recorded_mask` made them: exact.
+    # `recorded_mask` made these pixels from 8-bit levels, so this restores the levels exactly.
     where = None if recorded is None else (recorded.pixels[0, 0] * 255).round().to(torch.uint8)
     automatic = automatic_mask(photo, kind, where=where)
     name = AUTO + kind
@@ -88,26 +89,30 @@ def automatic_areas(
 
 
 def recorded_mask(manifest: Mapping[str, Any]) -> list[Source] | None:
-    """The mask of a run that had found its own, for `regions`; None if it was another run.
+    """Return a run's automatic mask for `regions`, from the manifest; None if the run had none.
 
+    Args:
+        manifest: of the earlier run.
     Raises:
-        CheckpointError: what the net said is damaged.
+        CheckpointError: the recorded mask is damaged.
     """
     name = str(manifest["inputs"].get("regions", {}).get("path", ""))
     if not name.startswith(AUTO):
         return None
     text = manifest.get("masks", {}).get(name.removeprefix(AUTO))
-    if text is None:
+    if text is None:  # light and dark are computed anew: they need no network
         return [name]
     levels = from_text(text).float()[None, None].expand(-1, 3, -1, -1) / 255
     return [Picture(levels.contiguous(), name=name)]
 
 
 def _name(mask: Source) -> str:
+    """The name of a mask, or "" if it has none."""
     return mask.name if isinstance(mask, Picture) else mask if isinstance(mask, str) else ""
 
 
 def _kind(names: Sequence[str], kept: Sequence[str]) -> MaskKind:
+    """Return the kind of an automatic mask, after checking that it stands alone and fits `keep`."""
     kinds: tuple[MaskKind, ...] = get_args(MaskKind)
     if len(names) > 1:
         raise SettingsError(
@@ -118,7 +123,7 @@ def _kind(names: Sequence[str], kept: Sequence[str]) -> MaskKind:
         if names[0] == AUTO + kind:
             if KEPT_SUBJECT in kept and kind != KEPT_SUBJECT:
                 raise SettingsError(
-                    f"keep names the subject, and '{names[0]}' does not look for it. Use --regions "
+                    f"keep names the subject, but '{names[0]}' does not look for it. Use --regions "
                     "auto:subject, or --keep white or black."
                 )
             return kind
@@ -126,7 +131,10 @@ def _kind(names: Sequence[str], kept: Sequence[str]) -> MaskKind:
 
 
 def _soft_areas(mask: Mask, name: str) -> ColorMask:
-    """White and black areas, the larger first, that sum to 255 at every pixel."""
+    """Divide a soft mask, (1, 1, H, W), into white and black areas that sum to 255 at every pixel.
+
+    The larger area comes first.
+    """
     light = (mask[0, 0] * 255).round().to(torch.uint8)
     shares, colors = [light, 255 - light], [WHITE, BLACK]
     if float(light.double().mean()) < 127.5:
@@ -136,5 +144,5 @@ def _soft_areas(mask: Mask, name: str) -> ColorMask:
 
 
 def _plain(color: tuple[int, int, int], name: str) -> ColorMask:
-    """All of a painting in one colour."""
+    """Make a mask in which a whole painting is one area."""
     return ColorMask((color,), torch.zeros(1, 1, dtype=torch.uint8), name)

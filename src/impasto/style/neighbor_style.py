@@ -1,4 +1,4 @@
-"""What a painting's nearest neighbours give a picture: terms of the objective, and fine detail."""
+"""Style by nearest neighbours: the terms of the objective, and the painting's fine detail."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +25,14 @@ from impasto.style.style_sizes import least_style_side, style_long_side, style_s
 
 @dataclass(frozen=True, eq=False)
 class NeighborStyle:
-    """The paintings as sets of places, among which those of a picture find their nearest neighbours."""
+    """The paintings as dictionaries in which the places of a picture find their nearest neighbours.
+
+    Attributes:
+        network: VGG-19, up to the deepest layer of a hypercolumn.
+        cache: keeps the dictionaries for the next job.
+        paintings: with their shares and regions.
+        settings: resolved.
+    """
 
     network: VGG19
     cache: Cache
@@ -35,11 +42,12 @@ class NeighborStyle:
     def terms(
         self, scale: Scale, layout: Layout, areas: Sequence[GuidanceMask | None], share: float
     ) -> list[NeighborTerm]:
-        """A term for each region and painting.
+        """Build a term for each region and painting.
 
         Args:
-            areas: of the picture, by region; None: all of it.
-            share: of the style's weight, for all of them together.
+            scale, layout: the size of the picture, and how it is computed.
+            areas: where each region is in the picture; None: everywhere.
+            share: fraction of the style's weight that all these terms get together.
         """
         weight = self.settings.style_weight * share * sum(self.settings.layers.values())
         return [
@@ -50,7 +58,7 @@ class NeighborStyle:
     def _unweighted(
         self, scale: Scale, layout: Layout, areas: Sequence[GuidanceMask | None]
     ) -> Iterator[tuple[NeighborTerm, int, float]]:
-        """A term of weight 1 for each region and painting, the painting's number, and its share there."""
+        """Yield, for each region and painting, a term of weight 1, the painting's number and its share."""
         settings, layers = self.settings, self.settings.layers
         dictionaries = self.cache.dictionaries(
             self.network,
@@ -72,16 +80,18 @@ class NeighborStyle:
     def detail(
         self, scale: Scale, layout: Layout, areas: Sequence[GuidanceMask | None], image: Image
     ) -> Float[Tensor, "1 3 _ _"]:
-        """The paintings' detail for twice a scale's size, by the neighbours of what was reached there.
+        """Make the paintings' fine detail for twice the size of a scale (see `painting_detail`).
 
         Args:
-            areas: as in `terms`.
-            image: what was reached, the whole image.
+            scale, layout: the coarser scale and its layout.
+            areas: as in `terms`, at that scale.
+            image: the result of that scale, the whole image, (1, 3, h, w).
         Returns:
             (1, 3, H, W), twice the scale's height and width.
         """
         device = self.network.device
         every = list(self._unweighted(scale, layout, areas))
+        # The matches of the last step are not reused: the picture has changed since they were searched for.
         objective = Objective(tuple(term for term, _, _ in every))
         matched = match(self.network, objective, image, tile=layout.tile).terms
         sizes = style_sizes(self.paintings, self.settings, scale)
@@ -92,13 +102,17 @@ class NeighborStyle:
             fine = octave(self.paintings.at(number, (2 * height, 2 * width), device), height, width)
             weights = image.new_full(term.grid, part)
             if term.area is not None:
+                # Each region's detail is laid only where the region is, in proportion to its mask.
                 whole = (slice(0, term.grid[0]), slice(0, term.grid[1]))
                 weights = weights * term.area.at(PLACES_LAYER, *whole)[0, 0]
             total += matched_detail(term, fine, weights)
         return total
 
     def grids(self, scales: Sequence[Scale]) -> dict[str, list[dict[str, int]]]:
-        """For the manifest: at each scale, every how many places are searched; empty without neighbours."""
+        """The manifest's entry on searches: at each scale, the step of the grid of places that are searched.
+
+        It is empty if the style does not use neighbours. A step of 1 is an exact search.
+        """
         if NEIGHBORS not in self.settings.style_mix:
             return {}
         rotations, grid = self.settings.rotations, LAYERS[PLACES_LAYER].grid
@@ -116,7 +130,7 @@ class NeighborStyle:
         }
 
     def _label(self, region: int, number: int) -> str:
-        """Which region's and which painting's, where there are several."""
+        """Name the region and the painting of a term, where there are several."""
         names = self.paintings.regions.names if self.paintings.regions else ("",)
         painting = f"painting {number + 1}" if len(self.paintings.pictures) > 1 else ""
         return " ".join(filter(None, (names[region], painting)))

@@ -1,10 +1,10 @@
-"""The painting's own fine detail, laid where the picture is most like it.
+"""The painting's fine detail, laid where the picture resembles the painting most.
 
-Not in Gatys et al. 2015. What a finer scale begins with decides more than the few steps taken there.
-Enlarging alone gives no brushwork, and growing it from nothing takes most of the steps. So each place of
-the coarser picture takes up what its nearest neighbour in the painting has in the next octave, as Hertzmann
-et al. 2001 ("Image Analogies") carry detail from level to level.
-Differs: every place is laid at once, in patches that overlap by half, and the objective mends the seams.
+Not in Gatys et al. 2015. The image that a finer scale begins with matters more than the few steps taken
+there. Enlarging alone gives no brushwork, and growing it from nothing takes most of the steps. So each place
+of the coarser picture receives the next octave of its nearest neighbour in the painting, as Hertzmann et al.
+2001 ("Image Analogies") carry detail from level to level.
+Differs: all places are laid at once, in patches that overlap by half, and the objective removes the seams.
 """
 
 import torch
@@ -17,14 +17,21 @@ from impasto.objective.neighbors import STRIDE, NeighborTerm, grid_step
 from impasto.shapes import Image
 
 CELL = 2 * STRIDE
-"""Pixels from place to place at twice the size. Patches are twice as wide."""
+"""Distance between places at twice the size, in pixels. Patches are twice as wide."""
 
 _ROWS = 32
-"""Rows of places whose patches are laid at a time: bounds the memory."""
+"""Rows of places whose patches are laid at a time, which limits the memory."""
 
 
 def octave(painting: Image, height: int, width: int) -> Float[Tensor, "B 3 _ _"]:
-    """What a painting loses when it is shrunk to that height and width, at twice that size."""
+    """Return what a painting, at twice `height` and `width`, loses when it is halved.
+
+    Args:
+        painting: (B, 3, H, W), at any size; it is resized first.
+        height, width: the coarser size, in pixels.
+    Returns:
+        (B, 3, 2·height, 2·width).
+    """
     double = (2 * height, 2 * width)
     fine = resize(painting, *double)
     return fine - resize(resize(fine, height, width), *double)
@@ -33,33 +40,36 @@ def octave(painting: Image, height: int, width: int) -> Float[Tensor, "B 3 _ _"]
 def matched_detail(
     term: NeighborTerm, detail: Float[Tensor, "1 3 _ _"], weights: Float[Tensor, "h w"]
 ) -> Float[Tensor, "1 3 _ _"]:
-    """A painting's detail at the places that a picture's matches name.
+    """Lay patches of a painting's detail as a picture's matches say.
 
     Args:
-        term: with the matches of the picture at the coarser size.
-        detail: of the painting at twice the size that the term's dictionary is of, (1, 3, 2·h', 2·w').
-        weights: of each place of the picture; patches are multiplied by them.
+        term: holds the matches of the picture at the coarser size.
+        detail: the painting's detail at twice the size at which the term's dictionary was built,
+            (1, 3, 2·h', 2·w').
+        weights: a factor on the patch of each place of the picture.
     Returns:
-        (1, 3, H, W), H and W twice the coarser picture's.
+        (1, 3, H, W), twice the height and width of the coarser picture.
     """
     origins = _origins(term)
     laid = detail.new_zeros(1, 3, *(CELL * side for side in term.grid))
+    # Places of turned copies of the painting need detail that is turned in the same way.
     for turn in torch.unique(term.dictionary.origins[:, 0]).tolist():
         here = weights * (origins[..., 0] == turn)
         turned = torch.rot90(detail, turn, (2, 3))
         _lay(laid, turned, origins[..., 1:], here.to(detail.dtype))
+    # At the picture's edges fewer windows overlap, so the sum of windows is divided out.
     down, along = (_window_sum(side).to(laid) for side in term.grid)
     laid /= down[:, None] * along
     return laid[:, :, : 2 * term.canvas[0], : 2 * term.canvas[1]]
 
 
 def _window() -> Float[Tensor, " side"]:
-    """Hann: half-overlapping windows sum to 1, except beyond the middle of the first and the last."""
+    """The Hann window of a patch. Windows that overlap by half sum to 1, except at the two ends of a row."""
     return torch.hann_window(2 * CELL, periodic=True, dtype=torch.float64)
 
 
 def _window_sum(places: int) -> Float[Tensor, " _"]:
-    """The windows of a row of places, added up; 0.5 to 1."""
+    """Add up the windows of a row of places. The sum is between 0.5 and 1."""
     added = torch.zeros((places + 1) * CELL, dtype=torch.float64)
     for place in range(places):
         added[place * CELL : (place + 2) * CELL] += _window()
@@ -67,9 +77,9 @@ def _window_sum(places: int) -> Float[Tensor, " _"]:
 
 
 def _origins(term: NeighborTerm) -> Int[Tensor, "h w 3"]:
-    """Turn, row and column of each place's neighbour.
+    """Return the turn, row and column of each place's neighbour.
 
-    Where only every k-th place was searched, the places between follow the one before them.
+    If only every k-th place was searched, the places between continue from the one before them.
     """
     assert term.matches is not None, "the neighbours have been searched"
     height, width = term.grid
@@ -90,7 +100,7 @@ def _lay(
     origins: Int[Tensor, "h w 2"],
     weights: Float[Tensor, "h w"],
 ) -> None:
-    """Add patches of `detail` to `laid`, each multiplied by its weight and a window."""
+    """Add patches of `detail` to `laid` in place, each multiplied by its weight and the window."""
     side, edge = 2 * CELL, CELL // 2
     rows, columns = (-(-length // CELL) for length in detail.shape[2:])
     more = (edge, edge + columns * CELL - detail.shape[3], edge, edge + rows * CELL - detail.shape[2])

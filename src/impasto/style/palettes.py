@@ -1,4 +1,4 @@
-"""The photo's colours in the paintings' palettes, over the whole picture or region by region."""
+"""Mapping the photo's colours to the paintings' palettes, as a whole or region by region."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ from impasto.style.regions import NO_STYLE, Regions
 from impasto.style.style_images import StyleImages
 
 MEASURED = 512
-"""Long side at most of the pictures whose palettes are measured, in pixels."""
+"""Palettes are measured on pictures with at most this long side, in pixels."""
 
 CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, eq=False)
 class PhotoPalette:
-    """What brings a photo's a and b of Oklab to its paintings' palettes.
+    """Maps a photo's a and b in Oklab to the palettes of the paintings.
 
     Attributes:
-        maps: one for each region, or one for all.
-        regions: which parts of the photo they are for; None is all of it.
+        maps: one for each region, or a single one for the whole photo.
+        regions: the regions of the maps; None: the whole photo.
     """
 
     maps: tuple[PaletteMap, ...]
@@ -35,10 +35,12 @@ class PhotoPalette:
     def of(cls, paintings: StyleImages, photo: Picture, layers: Iterable[str]) -> "PhotoPalette":
         """Measure the photo and its paintings, region by region.
 
-        Several paintings are one palette, their colours seen together, each counting by its mean share.
+        Several paintings make one palette, to which each contributes by its mean share.
 
         Args:
-            layers: the style's, over which the shares are averaged.
+            paintings: with their shares and regions.
+            photo: the content image.
+            layers: the style layers, over which shares are averaged.
         """
         names, regions = list(layers), paintings.regions
         sources = _palettes(photo, regions, None)
@@ -50,16 +52,18 @@ class PhotoPalette:
         return cls(tuple(maps), regions)
 
     def recolor(self, image: Image, photo: Image) -> Image:
-        """What was painted, with its own lightness and the photo's colours; on the processor.
+        """Give a painted image the photo's mapped colours. It keeps its own lightness.
 
         Args:
-            image: what was painted, sRGB-encoded, 0..1.
+            image: (1, 3, H, W), sRGB-encoded, 0..1.
             photo: the photo at the same size.
+        Returns:
+            (1, 3, H, W), sRGB-encoded, on the CPU.
         """
         image, chroma = image.cpu(), to_oklab(photo.cpu())[:, 1:]
         if self.regions is None:
             return with_chroma(image, self.maps[0](chroma))
-        # Kept parts keep the photo's colours, so that the filter mixes no others into their edges.
+        # Kept areas keep the photo's colours, so that the filter mixes no others into their edges.
         mapped = chroma.clone()
         for painted, map_region in zip(self.regions.painted, self.maps, strict=True):
             share = self.regions.photo.soft(painted, *image.shape[2:])
@@ -68,7 +72,15 @@ class PhotoPalette:
 
 
 def _palettes(picture: Picture, regions: Regions | None, number: int | None) -> list[Palette]:
-    """By region, of the photo (None) or of the painting of that number; of one without a mask, all of it."""
+    """Measure the palette of each region.
+
+    Args:
+        picture: the photo or a painting.
+        regions: None: the whole picture is one region.
+        number: of the painting; None: the picture is the photo.
+    Returns:
+        A palette for each region. A painting without a mask, or without the area, gives its whole palette.
+    """
     size = fit(picture.height, picture.width, min(MEASURED, max(picture.height, picture.width)))
     image = resized_pixels(picture, *size, CPU)
     if regions is None:

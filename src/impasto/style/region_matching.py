@@ -1,8 +1,9 @@
-"""Regions that match by themselves: photo and paintings are clustered together, and equal clusters match.
+"""Matching regions automatically: photo and paintings are clustered together, and equal clusters match.
 
-Not in Gatys et al. 2015. What is clustered is what a cell of conv4_1's grid shows, how light it is and how
-high it lies, so that skies meet skies and dark foregrounds meet dark foregrounds. Where the clusters of photo
-and paintings are too unlike, the match is not trusted and the whole painting serves as without regions.
+Not in Gatys et al. 2015. The points are the cells of conv4_1's grid. Each is described by its responses, its
+lightness and its height in the picture, so skies match skies and dark foregrounds match dark foregrounds. If
+the clusters of photo and paintings differ too much, the match is not trusted, and the style is applied
+without regions.
 """
 
 import base64
@@ -32,23 +33,25 @@ SIDE = 384
 """Long side at which pictures are clustered, in pixels."""
 
 COMPONENTS = 24
-"""Principal components of the responses that are kept, each divided by its standard deviation."""
+"""Principal components of the responses to keep. Each is divided by its standard deviation."""
 
 FEATURES, LIGHT, HEIGHT = 0.5, 1.5, 3.0
-"""Weights of a component, of the standardised luminance, and of the height from −0.5 (top) to 0.5."""
+"""Weights of each component, of the standardised luminance, and of the height, which goes from −0.5 (top) to
+0.5 (bottom)."""
 
 MOST, LEAST = 4, 2
-"""Clusters: the most that match are taken. With 5, hardly any of 28 pairs matched."""
+"""Numbers of clusters to try, from most to least. With 5 clusters, hardly any of 28 pairs matched. The
+silhouette alone is no guide, because it always chose two."""
 
 LEAST_SHARE = 0.04
-"""Share of a picture below which it lacks a cluster."""
+"""A picture lacks a cluster if the cluster covers less than this fraction of it."""
 
 LEAST_SILHOUETTE = 0.37
-"""Of a trusted match, the mean silhouette times the number of clusters."""
+"""Least mean silhouette times number of clusters of a trusted match."""
 
 LIMITS = {"distance": 0.85, "height": 0.33, "light": 0.5, "borders": 0.16}
-"""The largest values of a trusted match (see `_facts`). Chosen, like `LEAST_SILHOUETTE`, on 28 pairs that
-were judged by eye before (docs/regions.md)."""
+"""The largest values of a trusted match (see `_facts`). Like `LEAST_SILHOUETTE`, they were chosen on 28 pairs
+that had been judged by eye before (docs/regions.md)."""
 
 _REASONS = {
     "silhouette": "the pictures do not divide into distinct areas",
@@ -60,7 +63,7 @@ _REASONS = {
 }
 
 Labels: TypeAlias = UInt8[Tensor, "_ _"]
-"""The cluster of each cell of a picture's grid."""
+"""(h, w): the cluster of each cell of a picture's grid."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,9 +71,9 @@ class RegionMatch:
     """Clusters that a photo and its paintings share.
 
     Attributes:
-        labels: the cluster of each cell, of the photo and then of each painting.
-        clusters: how many there are.
-        facts: what trust depends on, by name (see `_facts`).
+        labels: the cluster of each cell: for the photo first, then for each painting.
+        clusters: number of clusters.
+        facts: the numbers that decide whether the match is trusted, by name (see `_facts`).
     """
 
     labels: tuple[Labels, ...]
@@ -84,13 +87,13 @@ class RegionMatch:
 
     @cached_property
     def shares(self) -> Float64[Tensor, "pictures clusters"]:
-        """The share of each picture that each cluster has."""
+        """The fraction of each picture that each cluster covers."""
         counts = [torch.bincount(part.flatten().long(), minlength=self.clusters) for part in self.labels]
         return torch.stack([count.double() / count.sum() for count in counts])
 
     @property
     def manifest_entry(self) -> dict[str, Any]:
-        """From which `recorded_match` makes the match again without clustering; about 1 kB a picture."""
+        """The match for a manifest, about 1 kB per picture. `recorded_match` reads it."""
         maps = [
             {
                 "size": [*part.shape],
@@ -102,17 +105,19 @@ class RegionMatch:
 
 
 def recorded_match(entry: Mapping[str, Any]) -> RegionMatch:
-    """The match that a manifest holds.
+    """Read a match from a manifest, without clustering again.
 
+    Args:
+        entry: made by `RegionMatch.manifest_entry`.
     Raises:
-        CheckpointError: it is damaged.
+        CheckpointError: the entry is damaged.
     """
     try:
         clusters = int(entry["clusters"])
         labels = []
         for part in entry["maps"]:
             height, width = map(int, part["size"])
-            # One byte more than needed shows that there are too many.
+            # A damaged entry could expand to gigabytes. One byte too many is enough to refuse it.
             code = base64.b64decode(part["labels"], validate=True)
             data = zlib.decompressobj().decompress(code, height * width + 1)
             values = np.frombuffer(data, np.uint8).copy().reshape(height, width)
@@ -129,14 +134,14 @@ def recorded_match(entry: Mapping[str, Any]) -> RegionMatch:
 def match_regions(network: VGG19, photo: Picture, paintings: Sequence[Picture]) -> RegionMatch:
     """Cluster a photo and paintings together, into as many clusters as match.
 
-    Deterministic: the same pictures give the same clusters on the same machine.
+    The same pictures give the same clusters on the same machine.
 
     Args:
         network: in float32, on the CPU, up to conv4_1 at least.
-        photo, paintings: of any size; their first pictures.
+        photo, paintings: of any size. Only the first picture of a batch is used.
     Returns:
-        The match with the most clusters, of 2 to 4, that is trusted. If none is, that with the fewest
-        doubts; see `RegionMatch.doubts`.
+        The trusted match with the most clusters, 2 to 4. If none is trusted, the match with the fewest doubts
+        (see `RegionMatch.doubts`).
     """
     cells = [_describe(network, picture) for picture in (photo, *paintings)]
     points = _points(cells)
@@ -152,17 +157,17 @@ def match_regions(network: VGG19, photo: Picture, paintings: Sequence[Picture]) 
 
 @dataclass(frozen=True, eq=False)
 class _Cells:
-    """What the cells of a picture's grid show: responses (h·w, channels) and luminance (h, w)."""
+    """The cells of a picture's grid: responses (h·w, channels) and luminance (h, w)."""
 
     responses: Points
     light: Float64[np.ndarray, "_ _"]
 
 
 def _describe(network: VGG19, picture: Picture) -> _Cells:
-    """A picture's cells, each the mean over itself and its eight neighbours.
+    """Describe a picture's cells, each averaged with its eight neighbours.
 
-    Without the mean, areas fall apart into specks: in 28 pairs' maps with three clusters, 15 % instead of
-    11 % of neighbouring cells differed.
+    Without the average, areas fall apart into specks: for 28 pairs and three clusters, 15 % instead of 11 %
+    of neighbouring cells were in different clusters.
     """
     image = resize(picture.pixels[:1].cpu().float(), *fit(picture.height, picture.width, SIDE)).clamp(0, 1)
     with torch.inference_mode():
@@ -175,10 +180,10 @@ def _describe(network: VGG19, picture: Picture) -> _Cells:
 
 
 def _points(cells: Sequence[_Cells]) -> list[Points]:
-    """The points to be clustered, of each picture.
+    """Make the points to cluster, (cells, dimensions) for each picture.
 
-    Responses are taken relative to each picture's mean, for a photo and a painting differ everywhere in how
-    they are made: without it, in one pair of 28 the photo had nothing of one of three clusters.
+    Responses are relative to each picture's mean, because a painting's technique shifts its responses
+    everywhere. Without this, in one of 28 pairs the photo had no cell in one of three clusters.
     """
     centered = [cell.responses - cell.responses.mean(0) for cell in cells]
     stacked = np.concatenate(centered)
@@ -189,6 +194,7 @@ def _points(cells: Sequence[_Cells]) -> list[Points]:
     points = []
     for cell, responses in zip(cells, centered, strict=True):
         height, width = cell.light.shape
+        # The lower bound keeps the noise of an evenly lit picture from counting as contrast.
         light = (cell.light - cell.light.mean()) / max(cell.light.std(), 0.02)
         rows = np.linspace(-0.5, 0.5, height)[:, None].repeat(width, 1)
         more = np.stack([LIGHT * light.ravel(), HEIGHT * rows.ravel()], 1)
@@ -197,9 +203,10 @@ def _points(cells: Sequence[_Cells]) -> list[Points]:
 
 
 def _cluster(points: Sequence[Points], sizes: Sequence[tuple[int, ...]], clusters: int) -> RegionMatch:
+    """Cluster the points of all pictures together, and measure how well the clusters match."""
     stacked = np.concatenate(points)
     labels, centers = k_means(stacked, clusters)
-    # In the order of their height, so that a colour means the same from run to run.
+    # Clusters are numbered from top to bottom, so that a colour means the same from run to run.
     order = np.argsort(centers[:, -1], kind="stable")
     labels, centers = np.argsort(order)[labels], centers[order]
     parts = np.split(labels, np.cumsum([len(part) for part in points])[:-1])
@@ -215,23 +222,28 @@ def _facts(
     sizes: Sequence[tuple[int, ...]],
     centers: Points,
 ) -> dict[str, float]:
-    """What trust depends on: the worst over the clusters and paintings that share them with the photo.
+    """Compute the numbers that decide whether a match is trusted.
 
-    shared: clusters that the photo shares with a painting. distance: between the means of the photo's and the
-    painting's part of a cluster, over that from its center to the nearest other. height: difference of these
-    means, of the picture's height. light: the same, in standard deviations of luminance. borders: the share
-    of neighbouring cells that are in different clusters.
+    All but `shared` and `borders` are the worst over the clusters that the photo shares with a painting.
+
+    Returns:
+        shared: number of clusters that the photo shares with a painting. distance: between the mean points of
+        a cluster in the photo and in the painting, divided by the distance from its center to the nearest
+        other center. height: difference of these means in height, as a fraction of the picture's height.
+        light: difference of these means in luminance, in standard deviations. borders: fraction of
+        neighbouring cells in different clusters, the largest over the pictures.
     """
     apart = np.linalg.norm(centers[:, None] - centers, axis=2) + np.where(np.eye(len(centers)), np.inf, 0)
     worst = {"distance": 0.0, "height": 0.0, "light": 0.0}
     shared = set()
-    for part, own in zip(points[1:], labels[1:], strict=True):
+    for part, part_labels in zip(points[1:], labels[1:], strict=True):
         for index, nearest in enumerate(apart.min(1)):
-            here, there = labels[0] == index, own == index
+            here, there = labels[0] == index, part_labels == index
             if min(here.mean(), there.mean()) < LEAST_SHARE:
                 continue
             shared.add(index)
             gap = points[0][here].mean(0) - part[there].mean(0)
+            # The last two dimensions are luminance and height, multiplied by their weights.
             values = (np.linalg.norm(gap) / nearest, abs(gap[-1]) / HEIGHT, abs(gap[-2]) / LIGHT)
             worst = {name: max(worst[name], float(v)) for name, v in zip(worst, values, strict=True)}
     maps = [part.reshape(size) for part, size in zip(labels, sizes, strict=True)]
@@ -240,7 +252,7 @@ def _facts(
 
 
 def _doubtful(facts: Mapping[str, float], clusters: int) -> list[str]:
-    """The names of the facts that speak against a match."""
+    """Return the names of the facts that speak against a match."""
     names = [name for name, most in LIMITS.items() if facts[name] > most]
     names += ["silhouette"] if facts["silhouette"] * clusters < LEAST_SILHOUETTE else []
     return names + (["shared"] if facts["shared"] < LEAST else [])

@@ -21,17 +21,17 @@ NO_STYLE = -1
 
 @dataclass(frozen=True, eq=False)
 class Regions:
-    """Masks that belong together, each region with what it takes its style from.
+    """The masks of a photo and its paintings, and the areas from which each region takes its style.
 
     Attributes:
         photo: the photo's areas.
-        paintings: each painting's, or None for one that gives its whole style to every region.
-        painted: by region, which of the photo's areas it is.
-        kept: the photo's areas that stay as they are.
-        sources: by region and painting, which area of the painting gives the style: None is all of it, or
-            `NO_STYLE`.
-        inputs: the masks as read, by role.
-        manifest_entries: what a manifest keeps of a mask that was found, not read.
+        paintings: the areas of each painting; None for a painting whose whole style goes to every region.
+        painted: for each region, the index of its area in the photo.
+        kept: indices of the photo's areas that stay as they are.
+        sources: for each region and painting, the index of the area that gives the style. None: the whole
+            painting. `NO_STYLE`: nothing.
+        inputs: the masks as read, by their roles in the manifest.
+        manifest_entries: the manifest's record of an automatic mask.
     """
 
     photo: ColorMask
@@ -44,24 +44,30 @@ class Regions:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the regions: their colours."""
+        """The name of each region: its colour, such as #ff0000."""
         return tuple(format_color(self.photo.colors[index]) for index in self.painted)
 
     @property
     def bytes(self) -> float:
-        """Per pixel of the photo, of what is made of the masks: a byte for each region and for what stays."""
+        """Bytes that the masks take, per pixel of the picture: 1 for each region, and 5 if areas are kept."""
         return len(self.painted) + (5.0 if self.kept else 0.0)
 
     def photo_masks(self, height: int, width: int, device: torch.device) -> list[GuidanceMask]:
-        """Each region at that size of the photo."""
+        """Return the mask of each region at a size of the photo, in pixels."""
         return [GuidanceMask(_bytes(self.photo.soft(index, height, width), device)) for index in self.painted]
 
     def style_masks(
         self, number: int, height: int, width: int, device: torch.device
     ) -> list[GuidanceMask | None]:
-        """For each region, where one painting gives its style, at that size of it; None is everywhere.
+        """Return, for each region, the mask of the area of a painting that gives its style.
 
-        A region to which it gives nothing has None as well: see `sources`.
+        Args:
+            number: of the painting.
+            height, width: size of the painting, in pixels.
+            device: where the masks go.
+        Returns:
+            A mask for each region; None: the whole painting. A region to which the painting gives nothing has
+            None as well (see `sources`).
         """
         areas = self.paintings[number]
         if areas is None:
@@ -75,7 +81,7 @@ class Regions:
         return [None if index is None else masks.get(index) for index in chosen]
 
     def kept_mask(self, height: int, width: int) -> Mask | None:
-        """How much of each pixel stays as it is, (1, 1, height, width), 0..1; None if no region is kept."""
+        """Return how much of each pixel stays as it is, (1, 1, height, width), 0..1; None if nothing does."""
         if not self.kept:
             return None
         parts = [self.photo.soft(index, height, width) for index in self.kept]
@@ -85,17 +91,22 @@ class Regions:
 def read_regions(
     masks: Sequence[Source], keep: str, photo: Picture, paintings: Sequence[Picture]
 ) -> Regions | None:
-    """Masks for the photo and its paintings; None if there are none.
+    """Read the masks of a photo and its paintings.
 
     Args:
-        masks: the photo's alone, or the photo's and one for each painting in their order; or "auto:subject"
-            alone: the subject is found and takes its style from the first painting, the rest from the second.
-        keep: colours of the photo's areas that stay as they are, with semicolons between them; `subject`
-            where there are no masks, or "auto:subject".
-        photo, paintings: what the masks are of.
+        masks: the photo's mask alone; or the photo's, followed by one for each painting in order; or
+            "auto:subject" alone, for which the subject takes its style from the first painting and the rest
+            from the second.
+        keep: colours of the photo's areas that stay as they are, separated by semicolons. `subject` is
+            allowed with "auto:subject" and without masks.
+        photo, paintings: the pictures to which the masks belong.
+    Returns:
+        The regions, or None if there are no masks.
     Raises:
-        ImageError: a mask that is none; an area of the photo without a counterpart.
-        SettingsError: another number of masks, a colour that the photo's mask does not have.
+        ImageError: a picture that is no mask; an area of the photo without a counterpart in the paintings.
+        SettingsError: a wrong number of masks; a colour that the photo's mask does not have; nothing left to
+            paint.
+        WeightsError: as `automatic_mask`.
     """
     if (automatic := automatic_areas(masks, keep, photo, len(paintings))) is not None:
         regions = _regions(automatic.photo, automatic.paintings, automatic.keep, automatic.inputs)
@@ -103,14 +114,14 @@ def read_regions(
     if not masks:
         if keep:
             raise SettingsError(
-                f"keep is {keep!r}, but there is no mask. Give one of the photo with --regions MASK, keep "
+                f"keep is {keep!r}, but there is no mask. Give the photo's mask with --regions MASK, keep "
                 "the subject with --keep subject, or leave --keep out."
             )
         return None
     if len(masks) not in (1, 1 + len(paintings)):
         raise SettingsError(
             f"{len(masks)} masks were given for one photo and {len(paintings)} paintings. Give the photo's "
-            f"alone, or {1 + len(paintings)}: the photo's first, then one for each painting in their order."
+            f"alone, or {1 + len(paintings)}: the photo's first, then one for each painting in order."
         )
     roles = ["regions", "style-regions", *(f"style-{n}-regions" for n in range(2, len(paintings) + 1))]
     inputs = {role: read_picture(mask, role="mask") for role, mask in zip(roles, masks, strict=False)}
@@ -126,15 +137,19 @@ def _regions(
     keep: str,
     inputs: dict[str, Picture],
 ) -> Regions:
+    """Divide the photo's areas into kept and painted, and find the source of each painted area."""
     kept = tuple(_kept(photo_areas, read_color(text)) for text in keep.split(";") if text.strip())
     painted = tuple(index for index in range(len(photo_areas.colors)) if index not in kept)
     if not painted:
-        raise SettingsError(f"keep is {keep!r}, which is all of the photo: there is nothing to paint.")
+        raise SettingsError(
+            f"keep is {keep!r}, which is all of the photo: there is nothing to paint. Keep fewer areas."
+        )
     sources = tuple(_sources(photo_areas, index, other_masks) for index in painted)
     return Regions(photo_areas, other_masks, painted, kept, sources, inputs)
 
 
 def _read(mask: Picture, of: Picture) -> ColorMask:
+    """Read the areas of a mask, and warn if its size differs from its picture's."""
     color_mask = read_color_mask(mask)
     if (mask.height, mask.width) != (of.height, of.width):
         warnings.warn(
@@ -147,6 +162,7 @@ def _read(mask: Picture, of: Picture) -> ColorMask:
 
 
 def _kept(areas: ColorMask, color: Color) -> int:
+    """Return the index of the area with a colour."""
     index = areas.find(color)
     if index is None:
         raise SettingsError(
@@ -159,7 +175,7 @@ def _kept(areas: ColorMask, color: Color) -> int:
 def _sources(
     photo_areas: ColorMask, index: int, other_masks: Sequence[ColorMask | None]
 ) -> tuple[int | None, ...]:
-    """For each painting, which of its areas has the colour of the photo's area."""
+    """Return, for each painting, the index of the area with the colour of the photo's area `index`."""
     color = photo_areas.colors[index]
     sources: list[int | None] = []
     for areas in other_masks:
@@ -172,11 +188,12 @@ def _sources(
         raise ImageError(
             f"the region {format_color(color)} of mask '{photo_areas.name}' "
             f"({photo_areas.share(index):.0%} of the photo) has no counterpart: the paintings' masks "
-            f"have {', '.join(have)}. Paint it there in the same colour or leave "
-            f"it as it is: --keep '{format_color(color)}'."
+            f"have {', '.join(have)}. Add an area of this colour to one of them, or keep the region "
+            f"as it is: --keep '{format_color(color)}'."
         )
     return tuple(sources)
 
 
 def _bytes(mask: Mask, device: torch.device) -> torch.Tensor:
+    """Convert a mask, (1, 1, H, W), 0..1, to bytes, (H, W), a quarter of the memory."""
     return (mask[0, 0] * 255).round().to(device, torch.uint8)

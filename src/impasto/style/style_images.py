@@ -1,4 +1,4 @@
-"""The paintings whose style is wanted: one, or several in shares, and what is measured of them."""
+"""The paintings that give the style, their shares, and their statistics."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -34,14 +34,14 @@ StyleSources: TypeAlias = Source | Sequence[Source]
 
 @dataclass(frozen=True, eq=False)
 class StyleImages:
-    """Paintings with what each has to say.
+    """The paintings of a job, with the share of each.
 
     Attributes:
-        pictures: as read, in the job given.
-        shares: how much each has to say, at which layers.
-        recolors: what is done to each one's colours; nothing if empty.
-        regions: which parts of them are for which parts of the photo.
-        matching: where the regions were to match by themselves: the match, trusted or not.
+        pictures: as read, in the order given.
+        shares: for each painting, its share at each layer.
+        recolors: for each painting, a function that changes its colours; empty: colours stay.
+        regions: which areas of the paintings are for which areas of the photo; None: no regions.
+        matching: the automatic match, trusted or not; None if matching was not asked for.
     """
 
     pictures: tuple[Picture, ...]
@@ -52,24 +52,31 @@ class StyleImages:
 
     @property
     def inputs(self) -> dict[str, Picture]:
-        """By role, for the manifest: `style`, `style-2`, `style-3`."""
+        """The paintings by their roles in the manifest: `style`, `style-2`, `style-3` and so on."""
         names = ["style", *(f"style-{number}" for number in range(2, len(self.pictures) + 1))]
         return dict(zip(names, self.pictures, strict=True))
 
     def sizes(self, long: int, least: int) -> list[tuple[int, int]]:
-        """Height and width in pixels at that long side; larger if the short one were below `least`."""
+        """Height and width of each painting for a long side, in pixels.
+
+        A painting is larger if its short side would be less than `least` pixels.
+        """
         return [fit(p.height, p.width, long_side(p, long, least)) for p in self.pictures]
 
     def at(self, number: int, size: tuple[int, int], device: torch.device) -> Image:
-        """One painting at that height and width, recoloured."""
+        """Return a painting at a height and width, (1, 3, *size), recoloured."""
         image = resized_pixels(self.pictures[number], *size, device)
         return self.recolors[number](image) if self.recolors else image
 
     def matched_to(self, photo: Picture, settings: LookSettings, masks: Sequence[Source]) -> "StyleImages":
-        """The paintings as they are wanted for one photo: recoloured to it, with the regions they are for.
+        """Prepare the paintings for one photo: recoloured if the settings say so, and with regions.
 
+        Args:
+            photo: the content image.
+            settings: `colors`, `color_match` and `keep` are read.
+            masks: as in `read_regions`.
         Raises:
-            ImageError, SettingsError: as `read_regions`.
+            ImageError, SettingsError, WeightsError: as `read_regions`.
         """
         styles = self
         if settings.colors in ("photo-match", "photo-luminance"):
@@ -85,10 +92,12 @@ class StyleImages:
         return replace(styles, regions=regions) if regions else styles
 
     def check(self, layers: Iterable[str]) -> None:
-        """Refuse shares that leave a layer of a region without any painting.
+        """Check that in every region, every layer gets its style from some painting.
 
+        Args:
+            layers: the style layers.
         Raises:
-            SettingsError: naming the layer and the way out.
+            SettingsError: a layer has no painting.
         """
         for name in layers:
             for index, region in enumerate(self._regions):
@@ -110,28 +119,30 @@ class StyleImages:
         blending: Blending = "targets",
         tile: int = 0,
     ) -> list[list[StyleTarget]]:
-        """What is wanted in each region; there is one region if none are told apart.
+        """Measure the paintings, and make the style targets of each region (of one, if there are no regions).
 
         Args:
-            statistics: what is measured, by layer; or the name of one of ours.
-            layers: where.
+            network: VGG-19, deep enough for the layers.
+            statistics: the statistic of each layer, or the name of one for all layers.
+            layers: the style layers.
             long, least: see `sizes`.
-            blending: "targets", one style for a region, the shares of the paintings' means; "losses", the
-                style of every painting, each counting by its share.
+            blending: "targets": one target per region, the mean of the paintings' statistics in their shares.
+                "losses": a target for each painting, weighted by its share.
             tile: see `each_tile`.
         """
         names = [find_layer(name).name for name in layers]
         if isinstance(statistics, str):
             statistics = self._statistics(network, statistics, names, long, least, tile)
         means = self._means(network, statistics, long, least, tile)
-        by_place = []
+        by_region = []
         for index, region in enumerate(self._regions):
             shares = {
                 name: [self._share(index, number, name) for number in range(len(self.pictures))]
                 for name in names
             }
-            region_means = [by_region[index] if by_region else {} for by_region in means]
-            by_place.append(
+            # A painting without any share was not measured.
+            region_means = [measured[index] if measured else {} for measured in means]
+            by_region.append(
                 [
                     replace(
                         blended, label=" ".join(filter(None, (region, blended.label))), statistics=statistics
@@ -139,26 +150,36 @@ class StyleImages:
                     for blended in _blend(region_means, shares, blending)
                 ]
             )  # fmt: skip
-        return by_place
+        return by_region
 
     def dictionaries(
         self, network: VGG19, *, long: int, least: int, rotations: int, tile: int = 0
     ) -> list[list[Dictionary]]:
-        """For each painting, by region, the hypercolumns that may be a picture's nearest neighbours.
+        """Build, for each painting and region, the dictionary in which nearest neighbours are searched for.
 
         Args:
+            network: VGG-19, up to the deepest layer of a hypercolumn.
             long, least: see `sizes`.
             rotations, tile: see `build_dictionaries`.
         """
-        found = []
+        by_painting = []
         for number, size in enumerate(self.sizes(long, least)):
             areas = self.regions.style_masks(number, *size, network.device) if self.regions else [None]
             image = self.at(number, size, network.device)
-            found.append(build_dictionaries(network, image, areas=areas, rotations=rotations, tile=tile))
-        return found
+            by_painting.append(
+                build_dictionaries(network, image, areas=areas, rotations=rotations, tile=tile)
+            )
+        return by_painting
 
     def neighbor_share(self, region: int, number: int, layers: Iterable[str]) -> float:
-        """How much of a region's neighbours are of one painting: its mean share over the style's layers."""
+        """Return a painting's share of a region in terms that span several layers.
+
+        It is the mean share over the style layers, normalised over the paintings.
+
+        Args:
+            region, number: of the region and of the painting, from 0.
+            layers: the style layers.
+        """
         names = [find_layer(name).name for name in layers]
         shares = [[self._share(region, other, name) for name in names] for other in range(len(self.pictures))]
         return sum(shares[number]) / max(1e-12, sum(map(sum, shares)))
@@ -168,7 +189,7 @@ class StyleImages:
         return self.regions.names if self.regions else ("",)
 
     def _share(self, index: int, number: int, name: str) -> float:
-        """Of one painting in one region at one layer."""
+        """Return the share of a painting in a region at a layer."""
         if self.regions and self.regions.sources[index][number] == NO_STYLE:
             return 0.0
         return self.shares[number].at(name)
@@ -176,7 +197,7 @@ class StyleImages:
     def _means(
         self, network: VGG19, statistics: Mapping[str, Statistic], long: int, least: int, tile: int
     ) -> list[list[dict[str, Tensor]]]:
-        """For each painting that has anything to say, by region, what is measured."""
+        """Measure each painting by region and layer; an empty list for a painting without any share."""
         by_painting: list[list[dict[str, Tensor]]] = []
         for number, size in enumerate(self.sizes(long, least)):
             used = {name: statistic for name, statistic in statistics.items() if self.shares[number].at(name)}
@@ -191,19 +212,21 @@ class StyleImages:
     def _statistics(
         self, network: VGG19, name: StyleLoss, layers: Sequence[str], long: int, least: int, tile: int
     ) -> dict[str, Statistic]:
-        """By layer. Histograms need to know first where the responses lie."""
+        """Return the statistic of each layer, by the name of one for all layers."""
         if name in STATISTICS:
             return dict.fromkeys(layers, STATISTICS[name])
-        apart = replace(self, regions=None)
-        ((target,),) = apart.targets(network, "gaussian", layers, long=long, least=least, tile=tile)
+        # A histogram's bins follow from the mean and the spread of the whole paintings' responses.
+        whole = replace(self, regions=None)
+        ((target,),) = whole.targets(network, "gaussian", layers, long=long, least=least, tile=tile)
         return {name: HistogramStatistic.around(mean) for name, mean in target.means.items()}
 
 
 def read_styles(style: StyleSources, blend: str) -> StyleImages:
-    """Read one painting or several.
+    """Read one or several paintings.
 
     Args:
-        blend: shares in the order of the paintings, as text; equal if empty.
+        style: a picture, or a list or tuple of several.
+        blend: their shares in order, as text; if empty, equal.
     Raises:
         ImageError: as `read_picture`.
         SettingsError: as `parse_blend`.
@@ -216,7 +239,13 @@ def read_styles(style: StyleSources, blend: str) -> StyleImages:
 def _blend(
     means: Sequence[Mapping[str, Tensor]], shares: Mapping[str, Sequence[float]], blending: Blending
 ) -> list[StyleTarget]:
-    """One style between those of several paintings, or all of them in shares."""
+    """Make the targets of one region: the mean of several paintings, or a weighted target for each.
+
+    Args:
+        means: the measured statistics of each painting, by layer.
+        shares: the share of each painting, by layer.
+        blending: as in `StyleImages.targets`.
+    """
     parts = {name: [share / sum(several) for share in several] for name, several in shares.items()}
     if blending == "targets" or len(means) == 1:
         mixed: dict[str, Tensor] = {}

@@ -1,4 +1,4 @@
-"""Style transfer at any scale: its first image, its objective, what is kept of the photo."""
+"""Style transfer at any scale: the first image, the objective, and what is kept of the photo."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -40,7 +40,7 @@ from impasto.style.style_sizes import least_style_side, style_layers, style_long
 from impasto.system import distributed
 
 PALETTE_BYTES = 86.0
-"""Bytes a pixel that photo-palette's colours take at the end; measured at 2048×2048."""
+"""Bytes per pixel that `colors="photo-palette"` takes at the end, measured at 2048×2048 px."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,9 +48,10 @@ class StyleTransfer:
     """A photo repainted in the style of paintings: the `Problem` of `stylize`.
 
     Attributes:
-        network, cache: VGG-19 as deep as any term needs it, and what earlier jobs have left.
+        network: VGG-19, up to the deepest layer of any term.
+        cache: results of earlier jobs that this one can use.
         photo: the content image.
-        paintings: with their shares, recoloured for the photo, and with its regions.
+        paintings: with their shares and regions, recoloured for the photo.
         settings: resolved.
         start: the picture that the run starts from; None: white noise.
         extra_terms: custom losses.
@@ -66,7 +67,7 @@ class StyleTransfer:
 
     @cached_property
     def inputs(self) -> dict[str, Picture]:
-        """The photo, the paintings, the start if it is a file, and the masks."""
+        """The photo, the paintings, the initial image if it is a file, and the masks, by role."""
         inputs = {"content": self.photo, **self.paintings.inputs}
         if self.start is not None and self.settings.init not in BUILT_IN_STARTS:
             inputs["init"] = self.start
@@ -74,18 +75,21 @@ class StyleTransfer:
 
     @property
     def alpha(self) -> Mask | None:
-        """The photo's."""
+        """The photo's alpha channel."""
         return self.photo.alpha
 
     @property
     def content_aim(self) -> ContentAim | None:
-        """Strength's; None with drawn regions, because areas that are kept change what can be reached."""
+        """The content error that strength aims at; None with drawn regions.
+
+        Areas that are kept change which error can be reached. Matched regions keep nothing.
+        """
         drawn = self._regions and not self.paintings.matching
         return None if drawn else self.settings.content_aim
 
     @cached_property
     def memory_model(self) -> MemoryModel:
-        """Of all terms, the paintings' hypercolumns, the masks, and the palettes."""
+        """Predicts the memory of all terms, the paintings' hypercolumns, the masks and the palettes."""
         settings = self.settings
         layers = [*style_layers(settings), *settings.content_layers, *extra_layers(self.extra_terms)]
         model = MemoryModel.of(self.network, layers, settings.content_layers, settings.schedule.optimizer)
@@ -97,16 +101,17 @@ class StyleTransfer:
         )
 
     def style_sizes(self, scale: Scale) -> list[tuple[int, int]]:
-        """Height and width of each painting, in pixels."""
+        """Height and width at which each painting is measured for a scale, in pixels."""
         return style_sizes(self.paintings, self.settings, scale)
 
     def initial_image(self, scale: Scale) -> Image:
-        """The image to start from, with what is fixed as it is in the photo."""
+        """Make the image to start from, (1, 3, H, W), with fixed pixels as they are in the photo."""
         size, device = (scale.height, scale.width), self.network.device
         if self.start is None:
             image = self._noise(scale)
         else:
             image = self.cache.resized_pixels(self.start, *size, device)
+            # At high strength, weights alone do not remove the photo in the available steps.
             if self.start is self.photo and self.settings.noise_share:
                 image = torch.lerp(image, self._noise(scale), self.settings.noise_share)
         image = grey(image) if self._grey else image
@@ -118,12 +123,13 @@ class StyleTransfer:
     def next_image(
         self, image: Float[Tensor, "B 3 _ _"], below: Scale, scale: Scale, layout: Layout
     ) -> Image:
-        """What was reached below, enlarged, with some of the photo's and of the painting's fine detail."""
+        """Enlarge the coarser scale's result, and add some of the photo's and the painting's fine detail."""
         detail, constraint = self._photo_detail, self.constraint(scale)
         if detail:
             following = carry_detail(image, self.initial_image(scale), detail)
         else:
             following = resize(image, scale.height, scale.width)
+        # It does most for the texture (docs/decisions.md); the objective removes the seams.
         if self.settings.painting_detail_share:
             octave = self._neighbors.detail(below, layout, self._areas(below), image)
             octave = octave * self.settings.painting_detail_share
@@ -134,7 +140,8 @@ class StyleTransfer:
         return constraint.restore_fixed(following, self.initial_image(scale))
 
     def enlarged(self, image: Float[Tensor, "B 3 _ _"], scale: Scale) -> Image:
-        """With the photo's fine detail, if the run started from it: that of noise is not to be seen."""
+        """Enlarge a coarser result for display, with the photo's fine detail if the run started from it."""
+        # A start that was mixed with noise would show the noise as detail.
         noisy = self.start is self.photo and self.settings.noise_share > 0
         if noisy or not self._photo_detail:
             return resize(image.cpu().clamp(0, 1), scale.height, scale.width)
@@ -142,22 +149,23 @@ class StyleTransfer:
 
     @property
     def _photo_detail(self) -> float:
-        """How much of the start's fine detail finer scales take up; none of noise."""
+        """The share of the start's fine detail that finer scales add; 0 if the start is noise."""
         return self.settings.schedule.detail if self.start is not None else 0.0
 
     def _noise(self, scale: Scale) -> Image:
+        """White noise for a scale, the same for the same seed and size."""
         settings, device = self.settings, self.network.device
         return white_noise(
             scale.height, scale.width, seed=settings.seed, contrast=settings.noise, device=device
         )
 
     def constraint(self, scale: Scale) -> Constraint:
-        """Regions that are kept, and one luminance instead of three colours."""
+        """Fix the regions that are kept, and paint luminance alone if the settings say so."""
         fixed = self._regions.kept_mask(scale.height, scale.width) if self._regions else None
         return Constraint(None if fixed is None else fixed[0, 0] > 0.5, self._grey)
 
     def objective(self, scale: Scale, layout: Layout) -> Objective:
-        """Targets of this scale: the paintings keep their shape and are brought to their long side."""
+        """Measure the targets of a scale, and build all terms: content, style, priors and custom losses."""
         settings, canvas = self.settings, (scale.height, scale.width)
         contents = content_terms(
             self.network,
@@ -200,13 +208,18 @@ class StyleTransfer:
         *,
         named: bool,
     ) -> tuple[StyleTerm, ...]:
-        """The terms of one statistic, with that share of the style's weight.
+        """Build the terms of one statistic.
 
         Args:
-            named: whether the report tells which statistic it is.
+            scale, layout: the size of the picture, and how it is computed.
+            areas: where each region is in the picture; None: everywhere.
+            name: of the statistic.
+            share: fraction of the style's weight that these terms get.
+            named: whether the terms' labels name the statistic.
         """
         settings = self.settings
         statistic = CONVENTIONS[settings.formula].statistic
+        # Another tool's formula may compare another statistic under the name of its Gram matrix.
         theirs = name == "gram" and statistic is not GRAM
         by_region = self.cache.style_targets(
             self.network,
@@ -234,7 +247,7 @@ class StyleTransfer:
         )
 
     def manifest_entries(self, scales: Sequence[Scale]) -> dict[str, object]:
-        """What the manifest says besides settings: the neighbours' grids, custom losses, automatic masks."""
+        """The manifest's entries besides settings: grids of neighbours, custom losses, automatic masks."""
         extra = [factory.manifest_entry for factory in self.extra_terms]
         masks = self._regions.manifest_entries if self._regions else {}
         match = self.paintings.matching
@@ -242,7 +255,7 @@ class StyleTransfer:
         return {**self._neighbors.grids(scales), **({"extra_terms": extra} if extra else {}), **masks}
 
     def finish(self, image: Image) -> Image:
-        """The picture with the photo's colours, if they are wanted, and with its kept regions."""
+        """Give the picture the photo's colours, if the settings say so, and put kept regions back."""
         size = (image.shape[2], image.shape[3])
         kept = self._regions.kept_mask(*size) if self._regions else None
         mapped = self.settings.colors == "photo-palette"
@@ -256,38 +269,43 @@ class StyleTransfer:
         return image if kept is None else torch.lerp(image, photo, kept)
 
     def report(self, image: Image) -> dict[str, float]:
-        """Nothing."""
+        """Return no further numbers."""
         return {}
 
     @cached_property
     def _palette(self) -> PhotoPalette:
+        """Maps the photo's colours to the paintings' palettes. It is measured when first used."""
         return PhotoPalette.of(self.paintings, self.photo, self.settings.layers)
 
     @property
     def _grey(self) -> bool:
+        """Whether luminance alone is painted."""
         return self.settings.colors == "photo-luminance"
 
     @property
     def _regions(self) -> Regions | None:
+        """The regions of photo and paintings, if there are any."""
         return self.paintings.regions
 
     def _areas(self, scale: Scale) -> Sequence[GuidanceMask | None]:
-        """Where each region is in the picture; a single None without regions."""
+        """Return the mask of each region in the picture; a single None if there are no regions."""
         if not self._regions:
             return [None]
         return self._regions.photo_masks(scale.height, scale.width, self.network.device)
 
     @cached_property
     def _neighbors(self) -> NeighborStyle:
+        """Makes the terms and the detail that nearest neighbours give."""
         return NeighborStyle(self.network, self.cache, self.paintings, self.settings)
 
     def _content(self, scale: Scale) -> Image:
+        """Return the photo at a scale, (1, 3, H, W), grey if luminance alone is painted."""
         image = self.cache.resized_pixels(self.photo, scale.height, scale.width, self.network.device)
         return grey(image) if self._grey else image
 
 
 def _restrict_to_region(target: StyleTarget, area: GuidanceMask | None) -> StyleTarget:
-    """A style in its region; it counts by the region's share of the picture, so that each pixel counts."""
+    """Restrict a style to a region. Its weight is the region's share, so all pixels count equally."""
     if area is None:
         return target
     shares = {name: target.shares.get(name, 1.0) * area.share for name in target.means}
@@ -295,13 +313,17 @@ def _restrict_to_region(target: StyleTarget, area: GuidanceMask | None) -> Style
 
 
 def extra_layers(extra_terms: Sequence[TermFactory]) -> list[str]:
-    """The layers that custom losses need.
+    """Return the layers that custom losses need.
 
+    Args:
+        extra_terms: the custom losses.
     Raises:
-        SettingsError: two terms of one name.
+        SettingsError: two terms have the same name.
     """
     names = [factory.name for factory in extra_terms]
     for name in names:
         if names.count(name) > 1:
-            raise SettingsError(f"{names.count(name)} extra terms are called {name!r}. Name them apart.")
+            raise SettingsError(
+                f"{names.count(name)} extra terms are called {name!r}. Give each its own name."
+            )
     return [layer for factory in extra_terms for layer in factory.layers if layer != IMAGE]
