@@ -45,7 +45,9 @@ def test_chosen_channels_and_how_many(small_file: str) -> None:
     assert len(most.channels) == 3
     with pytest.raises(SettingsError, match="channel 6 was asked of conv1_1, which has 0 to 5"):
         features(scene(48, 64), FeaturesSettings(layer="conv1_1", size=64, channels="6", weights=small_file))
-    with pytest.raises(SettingsError, match="channels is '1;2'; it must be whole numbers with commas"):
+    with pytest.raises(
+        SettingsError, match="channels is '1;2'; it must be whole numbers separated by commas"
+    ):
         FeaturesSettings(channels="1;2")
 
 

@@ -43,6 +43,7 @@ def contact_sheet(results: Sequence[Pair]) -> Picture:
     shown = [[thumbnail(path, size) if path else None for path in row] for row in rows]
     heights = _sides([[_side(image, 2) for image in row] for row in shown], size)
     widths = _sides([[_side(image, 3) for image in column] for column in zip(*shown, strict=True)], size)
+    # Rows and columns are as large as their thumbnails need, so portraits leave no wide gaps.
     sheet = torch.full((1, 3, GAP + sum(heights), GAP + sum(widths)), PAPER)
     for down, row in enumerate(rows):
         for across, path in enumerate(row):
@@ -80,6 +81,7 @@ def _lay(cell: Float[Tensor, "1 3 _ _"], image: Float[Tensor, "1 3 _ _"]) -> Non
 def _grid(results: Sequence[Pair]) -> list[list[str | None]]:
     """Arrange the files as a table, None for an empty cell. No rows if some pair of the table is missing."""
     contents, styles = (list(dict.fromkeys(pair[i] for pair in results)) for i in (0, 1))
+    # A dictionary drops pairs that occur twice, and then the lengths differ.
     made = {(pair.content, pair.style): pair.output for pair in results}
     if not len(made) == len(results) == len(contents) * len(styles):
         return []

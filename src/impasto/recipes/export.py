@@ -55,6 +55,7 @@ def export_onnx(
         raise SettingsError(f"opset is {opset}; it must be from {OPSETS[0]} to {OPSETS[-1]}.")
     source = "" if isinstance(model, Model) else painter_file(model)
     check_outputs([OutputFile("-o", os.fspath(output), "onnx")], [InputFile("the model", source)])
+    # Imported first, so that a missing package is reported before any work.
     onnx, onnxruntime = _guests()
     model = model if isinstance(model, Model) else load(model)
     shares = style_shares(blend, len(model.styles))
@@ -78,6 +79,7 @@ def _check_picture(onnxruntime: ModuleType, data: bytes, model: Model, shares: T
     Raises:
         WeightsError: a pixel differs by more than `TOLERANCE`.
     """
+    # A fixed seed, so that the same model always passes or always fails.
     image = torch.rand(1, 3, *TRIED, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         expected = model.network(image, shares)

@@ -77,7 +77,7 @@ def features(
         pooling=settings.pooling,
         deepest_layer=settings.layer,
         device=compute.device,
-        fast=False,
+        fast=False,  # exact sums, because Winograd rounds more
     )
     with torch.no_grad():
         pixels = resized_pixels(picture, *size, compute.device)
@@ -110,6 +110,7 @@ def _chosen(strengths: Float[Tensor, " N"], settings: FeaturesSettings) -> list[
         return list(settings.chosen)
     if settings.gram:
         return list(range(count))
+    # A stable sort, so that equal channels have the same order on every machine.
     order = torch.argsort(strengths, descending=True, stable=True).tolist()
     return order[: settings.most] if settings.most else order
 
@@ -127,6 +128,7 @@ def feature_grid(responses: Features) -> Image:
     """
     _, count, height, width = responses.shape
     zoom = max(1, math.ceil(96 / max(height, width)))
+    # columns · width ≈ rows · height with columns · rows = count.
     columns = max(1, round(math.sqrt(count * height / width)))
     rows = math.ceil(count / columns)
     step_y, step_x = height * zoom + GAP, width * zoom + GAP

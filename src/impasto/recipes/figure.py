@@ -173,6 +173,7 @@ def _steps(
             last = None
             for last in iter_run(plan):
                 yield FigureProgress(index, len(panels_to_paint), panel.name, last)
+            # Saved at once, so that a figure that is stopped loses one panel at most.
             if last is not None:
                 last.painting().save(path)
         else:
@@ -223,7 +224,7 @@ def panels_of(
             scales=3,
             steps=settings.steps or 40,
             finest_steps=settings.steps or 25,
-            recipe=1,
+            recipe=1,  # Gram matrices of pixels alone, as in the paper, whatever the default has become
             **common,  # type: ignore[arg-type]
         )
         return Panel(

@@ -87,8 +87,9 @@ def paper_loss(
         pooling=settings.pooling,
         deepest_layer=deepest(names).name,
         device=compute.device,
-        fast=False,
+        fast=False,  # Winograd rounds more (1.8e-6), and speed does not matter for one evaluation
     )
+    # As in a run: a style image keeps its shape, because stretching would change its statistics.
     style_size = fit(pictures["style"].height, pictures["style"].width, max(canvas))
     pixels = {
         role: resize(picture.pixels.to(compute.device), *(style_size if role == "style" else canvas))
@@ -101,6 +102,7 @@ def _values(
     network: VGG19, pixels: Mapping[str, Image], settings: LossSettings
 ) -> dict[tuple[str, str], float]:
     """Compute the content losses and E_l by kind and layer, without any weights."""
+    # Weight 1 for every layer, so that values are E_l and the content losses themselves.
     contents, styles = (dict.fromkeys(layers, 1.0) for layers in (settings.content_layers, settings.layers))
     height, width = pixels["image"].shape[2:]
     objective = Objective(

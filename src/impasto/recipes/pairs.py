@@ -86,6 +86,7 @@ def read_pairs(path: AnyPath) -> list[Pair]:
         except (csv.Error, SettingsError) as error:
             bad.append(f"{name}:{number}: {str(error).rstrip('.')}")
             continue
+        # Only the first line can be a heading.
         if pairs or (pair.content.lower(), pair.style.lower()) != ("content", "style"):
             pairs.append(pair)
     if bad:
@@ -160,6 +161,7 @@ def process_share() -> tuple[int, int]:
         SettingsError: the variables are no such numbers.
     """
     count = os.environ.get("WORLD_SIZE", "1")
+    # With WORLD_SIZE but without RANK, every process would paint the same share, so it is refused.
     rank = os.environ.get("RANK", "0" if count == "1" else "")
     if not (rank.isdecimal() and count.isdecimal() and int(rank) < int(count)):
         raise SettingsError(

@@ -125,6 +125,7 @@ def plan_content(
     picture = read_picture(image)
     canvas = fit(picture.height, picture.width, settings.size)
     check_size(*canvas, [settings.layer], role="image")
+    # Below the layer's stride, a scale would have no whole position to compare.
     scales = coarse_to_fine(
         *canvas,
         scales=settings.scales,
@@ -161,7 +162,7 @@ def plan_style(
     compute = compute_for_settings(settings)
     paintings = read_styles(image, settings.blend)
     paintings.check(settings.layers)
-    first = paintings.pictures[0]
+    first = paintings.pictures[0]  # gives the texture's aspect ratio, if the settings do not
     last = deepest(settings.layers)
     scales = coarse_to_fine(
         *settings.canvas(first.height, first.width),

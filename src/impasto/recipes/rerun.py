@@ -187,6 +187,7 @@ def plan_resume(
             check(saved.facts)
         recorded = _recorded_run(manifest, path, moved, extra_terms)
         plan = recorded.plan(merged_changes(recorded.turns))
+        # Digests are compared after planning, which reads the inputs anyway.
         if not changed:
             _check_inputs(manifest, plan, path, advice)
         plan = plan.with_layouts(recorded.layouts) if recorded.layouts else plan
@@ -230,6 +231,7 @@ def _recorded_run(
             raise CheckpointError(f"{path} was made by {manifest['command']!r}, which cannot be run again.")
         settings_class, recipe = RECIPES[manifest["command"]]
         settings = from_json(settings_class, manifest["settings"])
+        # "auto" in the settings may choose otherwise on another machine, so the recorded choice is used.
         changes = {
             "precision": manifest["precision"],
             "weights": moved["weights"] or settings.weights,

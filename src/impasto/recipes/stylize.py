@@ -150,13 +150,15 @@ def plan_stylize(
     start = _starting_picture(asked, photo, style, regions, cache)
     measured = [*style_layers(asked), *asked.content_layers]
     last = deepest(every := [*measured, *extra_layers(extra_terms)])
+    # From here on, `settings` differ from `asked` only in a preview.
     scales, settings = _scales(photo, asked, last)
     check_size(scales[-1].height, scales[-1].width, every, role="painting")
+    # Custom losses do not see the paintings, so `measured` leaves their layers out.
     for painting in paintings.pictures:
         check_size(painting.height, painting.width, measured, role="style image")
     network, weights = cache.network(settings, last.name, compute)
     problem = StyleTransfer(network, cache, photo, paintings, settings, start, extra_terms)
-    # The manifest records the settings asked for. For a preview, `settings` may have another weight.
+    # The manifest records the settings asked for, from which a rerun derives the others again.
     manifest = new("stylize", asked, problem.inputs, weights, compute) | problem.manifest_entries(scales)
     if layouts:
         stages = tuple(Stage(scale, layout) for scale, layout in zip(scales, layouts, strict=True))
