@@ -1,4 +1,4 @@
-"""Many pictures in one run: what is done already is passed over, and one failure does not stop the rest."""
+"""Painting many pictures in one run. Finished pictures are skipped, and a failure does not stop the rest."""
 
 import functools
 import hashlib
@@ -32,27 +32,28 @@ from impasto.style.cache import Cache
 from impasto.system.device import compute_for_settings
 
 PARAMETERS = ("preset", "format", "extra_terms", "cache")
-"""What `iter_batch` takes by name besides settings."""
+"""Keyword parameters of `iter_batch` that are no settings."""
 
 State: TypeAlias = Literal["painting", "painted", "skipped", "failed"]
 
 HOW = ("device", "threads", "tile", "memory", "weights")
-"""Settings that say where and how to compute, and leave the picture the same but for rounding. Weights are
-told apart by their digest, not by their place."""
+"""Settings that say where and how to compute. They change a picture only by rounding. Weights are compared by
+their digest, not by their path."""
 
 
 @dataclass(frozen=True)
 class BatchProgress:
-    """Where a batch stands.
+    """The progress of a batch.
 
     Attributes:
-        pair: the photograph, the painting, and the file that the result is (or would be) in.
-        number: which pair of those given, from 1.
-        done: how many this process has finished, in whatever way.
-        pairs: how many this process is to do: all, or its share under torchrun.
-        state: "painting" at every step; then "painted", or at once "skipped" (it was there) or "failed".
-        step: the newest step of the painting, if there is one.
-        error: what went wrong, if it failed.
+        pair: the photograph, the painting, and the path of the result.
+        number: number of the pair among all those given, from 1.
+        done: pairs that this process has finished: painted, skipped or failed.
+        pairs: pairs that this process works on: all, or its share under torchrun.
+        state: "painting" at every step and "painted" at the end; or "skipped" (already finished) or
+            "failed".
+        step: the newest step of the painting; None before the first.
+        error: what went wrong if it failed, otherwise "".
     """
 
     pair: Pair
@@ -66,12 +67,12 @@ class BatchProgress:
 
 @dataclass(frozen=True)
 class BatchResult:
-    """What became of one pair.
+    """The outcome of one pair.
 
     Attributes:
-        pair: the photograph, the painting, and the file that the result is (or would be) in.
-        state: "painted", "skipped" (it was there) or "failed".
-        error: what went wrong, if it failed, else "".
+        pair: the photograph, the painting, and the path of the result.
+        state: "painted", "skipped" (already finished) or "failed".
+        error: what went wrong if it failed, otherwise "".
     """
 
     pair: Pair
@@ -92,25 +93,26 @@ def batch(
 ) -> list[BatchResult]:
     """Repaint each photograph in the style of its painting, and wait for all.
 
-    The network is loaded once, and each painting read and measured once: work goes style by style. A picture
-    is saved, with its manifest, as soon as it is finished. It is skipped if its file is there, finished, and
-    was painted from the same files with the same weights and settings, on whatever machine. A pair that fails
-    does not stop the others. Under torchrun each process paints its own share.
+    The network is loaded once. Pairs are painted style by style, so each painting is read and measured once.
+    A picture is saved with its manifest as soon as it is finished. It is skipped if its file already holds
+    the finished picture, painted from the same files with the same weights and settings on any machine. A
+    pair that fails does not stop the others. Under torchrun, each process paints its share.
 
     Args:
         pairs: (content, style) or (content, style, output), all files: `Pair`, `all_pairs`, `read_pairs`.
-        folder: of the results; made if it is not there.
-        settings, preset, options: as in `stylize`, the same for all.
-        format: of results whose output does not say, without its dot.
-        extra_terms: custom losses for all pairs, as in `stylize`. A finished picture is told by their names,
-            layers and weights: after a change of a measure alone, choose another name or another folder.
-        cache: what earlier jobs have left; default a new one.
+        folder: for the results; it is created if it does not exist.
+        settings, preset, options: as in `stylize`, for all pairs.
+        format: file ending, without the dot, of results whose output has none.
+        extra_terms: custom losses for all pairs, as in `stylize`. Finished pictures are recognised by the
+            names, layers and weights of these losses. If you change only how a loss is computed, give it
+            another name or choose another folder.
+        cache: results of earlier jobs; if omitted, a new cache.
     Returns:
-        one for each pair of this process's share, in the order of the pairs.
+        A result for each pair of this process's share, in the order of the pairs.
     Raises:
-        SettingsError: as `with_outputs` (an output is an input, say), or a setting that cannot be used.
-        ImageError: the folder cannot be made or written to; the init image cannot be read.
-        WeightsError, DeviceError: as `plan_stylize`; these concern all pairs.
+        SettingsError: as `with_outputs` (for instance, an output is also an input), or a bad setting.
+        ImageError: the folder cannot be created or written to; the initial image cannot be read.
+        WeightsError, DeviceError: as `plan_stylize`, where they concern all pairs.
     Example:
         >>> for result in batch(all_pairs(["photos"], ["painting.jpg"]), "out", size=1024):  # doctest: +SKIP
         ...     print(result.pair, result.state, result.error)
@@ -140,9 +142,9 @@ def iter_batch(
     cache: Cache | None = None,
     **options: Unpack[StylizeOptions],
 ) -> Iterator[BatchProgress]:
-    """As `batch`, watched: yields after every step and every picture.
+    """Repaint pairs as `batch` does, and yield after every step and every picture.
 
-    What concerns all pairs is checked at the call; painting begins with the first `next`.
+    Whatever concerns all pairs is checked at the call. Painting begins with the first `next`.
 
     Args:
         pairs, folder, settings, preset, format, extra_terms, cache, options: as in `batch`.
@@ -162,14 +164,17 @@ def _steps(
     extra_entries: Sequence[Mapping[str, Any]],
     plan: Callable[..., RunPlan],
 ) -> Iterator[BatchProgress]:
-    """Paint this process's share.
+    """Paint this process's share of the pairs.
 
     Args:
-        extra_entries: of the custom losses, as a manifest has them.
-        plan: plans a pair, from its content and style.
+        whole: all pairs.
+        settings: for all pairs.
+        extra_entries: the manifest's entries of the custom losses.
+        plan: makes the plan of a pair from its content and style.
     """
     rank, count = process_share()
     share = style_by_style(whole)[rank::count]
+    # A painting with many photographs is hashed once.
     sha256 = functools.cache(_sha256)
     weights = functools.cache(lambda: expected_digest(settings.weights or None))
     for before, index in enumerate(share):
@@ -184,10 +189,10 @@ def _steps(
             )
         except (ImageError, DeviceError) as failure:
             error = str(failure)
-        except MemoryError:  # while reading: the run's own become a DeviceError
+        except MemoryError:  # raised while reading; within the run, it becomes a DeviceError
             error = "the memory does not suffice to read the pictures. Make them smaller first."
         else:
-            # a full disk would fail every pair: it ends the batch
+            # An error in saving ends the batch, because a full disk would fail every pair.
             save_or_rescue(painting.save, pair.output, what="painting", other_ending=".png")
         yield tell(before + 1, state="failed" if error else "painted", step=step, error=error)
 
@@ -198,7 +203,10 @@ def _paint(
     plan: Callable[..., RunPlan],
     tell: Callable[..., BatchProgress],
 ) -> Generator[BatchProgress, None, tuple[Painting, Progress]]:
-    """One painting and its last step; apart, so that the pictures read for it leave the memory with it."""
+    """Paint a pair, and return the painting and its last step.
+
+    In a function of its own, the pictures that were read for it are freed at its end.
+    """
     make_folder(Path(pair.output).parent)
     check_output(pair.output, longest=longest)
     steps = iter_run(plan(pair.content, pair.style))
@@ -210,7 +218,7 @@ def _paint(
 
 
 def _check_all(folder: Path, settings: StylizeSettings, format: str) -> None:
-    """Refuse at once what would fail every pair."""
+    """Check at once whatever would fail every pair."""
     compute_for_settings(settings)
     if settings.init not in BUILT_IN_STARTS:
         read_picture(settings.init, role="init image")
@@ -225,11 +233,14 @@ def _is_there(
     sha256: Callable[[str], str | None],
     weights: Callable[[], str],
 ) -> bool:
-    """Whether the pair's file is its finished picture; nothing is decoded for it.
+    """Whether the pair's output is its finished picture. No picture is decoded to find out.
 
     Args:
-        sha256: gives a file's digest.
-        weights: gives the digest of the network's weights.
+        pair: with its output.
+        settings: of the batch.
+        extra_entries: the manifest's entries of the custom losses.
+        sha256: returns the digest of a file, or None if it cannot be read.
+        weights: returns the digest of the network's weights.
     """
     if not Path(pair.output).is_file():
         return False
@@ -247,17 +258,18 @@ def _is_there(
             and hashes == {role: sha256(path) for role, path in files.items()}
         )
         recorded = manifest["weights"]["sha256"]
-    except (ImpastoError, KeyError, TypeError, AttributeError):  # no manifest, or none that stylize wrote
+    except (ImpastoError, KeyError, TypeError, AttributeError):  # no manifest of `stylize`
         return False
     return same and recorded == weights()
 
 
 def _what(settings: StylizeSettings) -> dict[str, Any]:
-    """The settings that say what is painted."""
+    """Return the settings that determine the picture."""
     return {name: value for name, value in to_json(settings.resolved()).items() if name not in HOW}
 
 
 def _sha256(path: str) -> str | None:
+    """Return the digest of a file, or None if it cannot be read."""
     try:
         return hashlib.sha256(Path(path).read_bytes()).hexdigest()
     except OSError:

@@ -1,4 +1,4 @@
-"""The results of a batch on one sheet, beside what they were made of."""
+"""Contact sheets: the results of a batch beside the pictures they were made from."""
 
 import math
 from collections.abc import Sequence
@@ -15,31 +15,35 @@ from impasto.recipes.pairs import Pair
 from impasto.shapes import Image
 
 CELL, GAP = 256, 8
-"""Pixels of a thumbnail's long side and between two."""
+"""Long side of a thumbnail and gap between two, in pixels."""
 
 LONGEST = 4096
-"""Pixels that a sheet may have a side; on one with more pictures the thumbnails are smaller."""
+"""Longest side of a sheet, in pixels. If a sheet has many pictures, its thumbnails are smaller."""
 
 PAPER, MISSING = 1.0, 0.85
-"""Brightness of the ground, and of a picture that is not there."""
+"""Brightness of the background, and of a missing picture, 0..1."""
 
 
 def contact_sheet(results: Sequence[Pair]) -> Picture:
-    """Thumbnails of the results, laid out by what they were made of.
+    """Lay out thumbnails of the results beside the pictures they were made from.
 
-    If each photograph was painted in the style of each painting: a row for a photograph, which stands first,
-    a column for a painting, which stands on top. Otherwise photograph, painting and result side by side, such
-    threes one below another, and in several columns if they are many.
+    If every photograph was painted in the style of every painting, the sheet is a table: a row for each
+    photograph, which stands first, and a column for each painting, which stands on top. Otherwise each
+    photograph, painting and result stand side by side, one such group below another, in several columns if
+    there are many.
 
     Args:
-        results: whose `output` is the result's file, or empty if there is none. A picture that is missing or
-            cannot be read is a grey field.
+        results: pairs whose `output` is the file of the result, or "" if there is none. A picture that is
+            missing or cannot be read becomes a grey field.
+    Returns:
+        The sheet, RGB, at most `LONGEST` pixels a side unless even thumbnails of one pixel need more.
     """
     rows = _grid(results) or _threes(results)
     size = max(1, min(CELL, (LONGEST - GAP) // max(len(rows), len(rows[0])) - GAP))
     shown = [[thumbnail(path, size) if path else None for path in row] for row in rows]
     heights = _sides([[_side(image, 2) for image in row] for row in shown], size)
     widths = _sides([[_side(image, 3) for image in column] for column in zip(*shown, strict=True)], size)
+    # Rows and columns are as large as their thumbnails need, so portraits leave no wide gaps.
     sheet = torch.full((1, 3, GAP + sum(heights), GAP + sum(widths)), PAPER)
     for down, row in enumerate(rows):
         for across, path in enumerate(row):
@@ -54,28 +58,30 @@ def contact_sheet(results: Sequence[Pair]) -> Picture:
 
 
 def _side(image: Image | None, dimension: int) -> int:
+    """Return the size of a thumbnail along a dimension; 0 if it is missing."""
     return 0 if image is None else image.shape[dimension]
 
 
 def _sides(rows: Sequence[Sequence[int]], size: int) -> list[int]:
-    """How high each row is (or wide each column), its gap included: as its largest thumbnail needs.
+    """Return the height of each row (or the width of each column), including its gap.
 
-    Where all are missing it is as the largest of the others.
+    The largest thumbnail decides. A row without any thumbnail is as high as the largest of the others.
     """
     largest = [max(row) for row in rows]
     return [(side or max(largest) or size) + GAP for side in largest]
 
 
 def _lay(cell: Float[Tensor, "1 3 _ _"], image: Float[Tensor, "1 3 _ _"]) -> None:
-    """A thumbnail into the middle of its cell of the sheet."""
+    """Copy a thumbnail to the middle of its cell, in place."""
     height, width = image.shape[2:]
     top, left = (cell.shape[2] - height) // 2, (cell.shape[3] - width) // 2
     cell[:, :, top : top + height, left : left + width] = image
 
 
 def _grid(results: Sequence[Pair]) -> list[list[str | None]]:
-    """Files in rows and columns, None where nothing stands; no rows unless the pairs are a whole grid."""
+    """Arrange the files as a table, None for an empty cell. No rows if some pair of the table is missing."""
     contents, styles = (list(dict.fromkeys(pair[i] for pair in results)) for i in (0, 1))
+    # A dictionary drops pairs that occur twice, and then the lengths differ.
     made = {(pair.content, pair.style): pair.output for pair in results}
     if not len(made) == len(results) == len(contents) * len(styles):
         return []
@@ -84,7 +90,7 @@ def _grid(results: Sequence[Pair]) -> list[list[str | None]]:
 
 
 def _threes(results: Sequence[Pair]) -> list[list[str | None]]:
-    """Photograph, painting, result; as many threes side by side as make the sheet about square."""
+    """Arrange groups of photograph, painting and result in columns that make the sheet about square."""
     columns = max(1, round(math.sqrt(len(results) / 3)))
     height = math.ceil(len(results) / columns)
     rows = [[path for pair in results[row::height] for path in pair] for row in range(height)]
@@ -92,7 +98,14 @@ def _threes(results: Sequence[Pair]) -> list[list[str | None]]:
 
 
 def thumbnail(path: str, size: int) -> Image | None:
-    """A picture at that long side, laid over the sheet's ground; None if it cannot be read."""
+    """Read a picture and shrink it, with its transparent parts over the sheet's background.
+
+    Args:
+        path: the file.
+        size: long side, in pixels.
+    Returns:
+        (1, 3, h, w), 0..1, or None if the file cannot be read.
+    """
     try:
         picture = read_picture(path)
     except ImageError:

@@ -1,4 +1,4 @@
-"""What this machine has, for `impasto doctor` and for bug reports."""
+"""A report on this machine, for `impasto doctor` and for bug reports."""
 
 from importlib.metadata import PackageNotFoundError, version
 
@@ -11,7 +11,7 @@ LIBRARIES = ("numpy", "pyvips", "pyvips-binary", "safetensors", "pypi-simple", "
 
 
 def machine_report() -> dict[str, str]:
-    """Versions, devices, threads, bfloat16, cache and weights, each as a word or two."""
+    """Report versions, devices, threads, bfloat16, cache and weights: a word or two for each name."""
     compute = choose_compute()
     repeatable = repeatability(compute.device)
     facts = {"impasto": __version__, **{name: str(value) for name, value in describe_machine().items()}}
@@ -27,6 +27,7 @@ def machine_report() -> dict[str, str]:
 
 
 def _version(name: str) -> str:
+    """Return the installed version of a package."""
     try:
         return version(name)
     except PackageNotFoundError:

@@ -15,9 +15,11 @@ from impasto.storage.atomic import atomic_write
 from impasto.storage.outputs import InputFile, OutputFile, check_outputs
 
 TOLERANCE = 1e-3
-"""How far, of 0..1, a pixel may be from PyTorch's before the file is refused."""
+"""Largest difference of a pixel (0..1) from PyTorch's result. Above it the file is not written."""
+
 TRIED = (37, 50)
-"""Height and width of the picture at which each file is tried; sides that no halving divides."""
+"""Height and width of the picture on which each file is tested. Sides that cannot be halved twice reveal
+errors in rounding sizes."""
 
 
 def export_onnx(
@@ -29,22 +31,23 @@ def export_onnx(
 ) -> Path:
     """Write a painter as ONNX, whole or not at all.
 
-    The input is `image`, the output `painting`, both (batch, 3, height, width), RGB, 0..1, of any size. The
-    file's metadata say so, and what the painter was trained with. Before anything is written the graph is
-    checked by `onnx`, and its picture held against PyTorch's.
+    The input is `image` and the output is `painting`, both (batch, 3, height, width), RGB, 0..1, of any size.
+    The file's metadata describe both, and how the painter was trained. Before anything is written, `onnx`
+    checks the graph, and its result on a small picture is compared with PyTorch's.
 
     Args:
-        model: a painter, its file, or the name of one that is shipped.
-        output: a name that ends in .onnx.
-        blend: a share for each of the painter's styles, with commas between them; "": equally much of each.
-            They are part of the file: its user has no choice of style any more.
-        opset: the version of ONNX's operators, 13 to 21.
+        model: a painter, its file, or the name of a bundled painter.
+        output: a file name that ends in .onnx.
+        blend: a share for each of the painter's styles, separated by commas; "": equal shares. The shares are
+            fixed in the file, so its users cannot choose among the styles.
+        opset: version of ONNX's operators, 13 to 21.
     Returns:
-        Where it was written.
+        The path of the file.
     Raises:
-        SettingsError: onnx or onnxruntime is not installed, the ending is another, the output is the model,
-            or bad shares or opset.
-        WeightsError: no such painter, damaged, cannot be written there, or paints otherwise as ONNX.
+        SettingsError: onnx or onnxruntime is not installed; another ending; the output is the model itself;
+            bad shares or opset.
+        WeightsError: the painter does not exist or is damaged; the file cannot be written; ONNX gives other
+            pixels than PyTorch.
     """
     if not os.fspath(output).lower().endswith(".onnx"):
         raise SettingsError(f"output is {os.fspath(output)!r}; the name of an ONNX file ends in .onnx.")
@@ -52,6 +55,7 @@ def export_onnx(
         raise SettingsError(f"opset is {opset}; it must be from {OPSETS[0]} to {OPSETS[-1]}.")
     source = "" if isinstance(model, Model) else painter_file(model)
     check_outputs([OutputFile("-o", os.fspath(output), "onnx")], [InputFile("the model", source)])
+    # Imported first, so that a missing package is reported before any work.
     onnx, onnxruntime = _guests()
     model = model if isinstance(model, Model) else load(model)
     shares = style_shares(blend, len(model.styles))
@@ -70,14 +74,19 @@ def export_onnx(
 
 
 def _check_picture(onnxruntime: ModuleType, data: bytes, model: Model, shares: Tensor) -> None:
-    """Paint one small picture with both; an error if they do not agree."""
+    """Stylize a small picture with ONNX and with PyTorch, and compare.
+
+    Raises:
+        WeightsError: a pixel differs by more than `TOLERANCE`.
+    """
+    # A fixed seed, so that the same model always passes or always fails.
     image = torch.rand(1, 3, *TRIED, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         expected = model.network(image, shares)
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     (actual,) = session.run(["painting"], {"image": image.numpy()})
     off = float((torch.from_numpy(actual) - expected).abs().max())
-    if not off <= TOLERANCE:
+    if not off <= TOLERANCE:  # written this way so that NaN is refused as well
         raise WeightsError(
             f"as ONNX {model.name or 'the painter'} paints otherwise than in PyTorch: pixels are off by up "
             f"to {off:.2g}; {TOLERANCE:g} is allowed. Nothing was written. Try another onnxruntime."

@@ -1,4 +1,4 @@
-"""Repainting a photo in one pass."""
+"""Stylizing a photo in one pass."""
 
 from collections.abc import Sequence
 
@@ -23,11 +23,13 @@ def stylize_fast(
     """Repaint `content` in the style of `style` in one pass.
 
     Huang and Belongie 2017, "Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization"
-    (arXiv:1703.06868); with `FastSettings.model`, a painter trained after Johnson et al. 2016.
+    (arXiv:1703.06868). With `FastSettings.model`, a painter trained after Johnson et al. 2016
+    (arXiv:1603.08155).
 
     Args:
-        content, style, regions: as in `stylize`; no style if the settings name a model.
-        settings, options: as of `FastStylizer`.
+        content, regions: as in `stylize`.
+        style: as in `stylize`; leave it out if the settings name a model.
+        settings, options: as in `FastStylizer`.
     Raises:
         ImpastoError: see `FastStylizer`.
     """

@@ -1,4 +1,4 @@
-"""What a layer responds to, as a picture: its filters' responses side by side, or its Gram matrix."""
+"""Showing a layer as a picture: its filters' responses side by side, or its Gram matrix."""
 
 import math
 from dataclasses import dataclass
@@ -22,13 +22,14 @@ from impasto.shapes import Features, Image
 from impasto.system.device import choose_compute
 
 GAP = 2
-"""Pixels between two responses of a contact sheet."""
+"""Gap between two responses, in pixels."""
 
 WHITE = 0.995
-"""Share of positions that are not shown white: a few extremes would leave the rest in the dark."""
+"""Quantile of a response that is shown white. With the maximum, a few extremes would leave the rest dark."""
 
 LARGEST_CELL, SMALLEST_CELL = 8, 1
-"""A Gram matrix's entry is a square of this many pixels, so that the picture has about 512."""
+"""Largest and smallest side of an entry of a Gram matrix, in pixels. In between, the picture's side is about
+512 pixels."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,10 @@ class FeatureSheet:
 
     Attributes:
         picture: grey, as RGB.
-        layer: which.
-        channels: the channels shown, in order: across, then down. For a Gram matrix, rows and columns.
-        mean_responses: each one's mean response, in the network's units (see `VGG19`).
+        layer: name of the layer.
+        channels: the channels shown, from left to right, then from top to bottom. For a Gram matrix, its rows
+            and columns.
+        mean_responses: mean response of each channel shown, in the network's units (see `VGG19`).
     """
 
     picture: Picture
@@ -51,15 +53,19 @@ class FeatureSheet:
 def features(
     image: Source, settings: FeaturesSettings | None = None, **options: Unpack[FeaturesOptions]
 ) -> FeatureSheet:
-    """What the filters of a layer make of an image: F^l of Gatys et al. 2015, or G^l of Eq. 3.
+    """Show the responses of a layer to an image, or their Gram matrix.
+
+    They are F^l and G^l (Eq. 3) of Gatys et al. 2015 (arXiv:1508.06576).
 
     Args:
         image: a file, a `PIL.Image`, a NumPy array or a tensor.
-        settings: which layer and channels; default `FeaturesSettings()`.
-        options: fields of `FeaturesSettings`; they change the settings.
+        settings: the layer, the channels and so on; if omitted, `FeaturesSettings()`.
+        options: fields of `FeaturesSettings`, which change the settings.
     Raises:
-        SettingsError: unknown layer or a channel that the layer does not have.
-        ImageError, WeightsError, DeviceError.
+        SettingsError: an unknown layer, or a channel that the layer does not have.
+        ImageError: the image cannot be read, or is too small for the layer.
+        WeightsError: the weights cannot be loaded or fetched.
+        DeviceError: the device does not exist.
     """
     settings = with_options(FeaturesSettings, settings, options)
     compute = choose_compute(settings.device, "float32")
@@ -71,7 +77,7 @@ def features(
         pooling=settings.pooling,
         deepest_layer=settings.layer,
         device=compute.device,
-        fast=False,
+        fast=False,  # exact sums, because Winograd rounds more
     )
     with torch.no_grad():
         pixels = resized_pixels(picture, *size, compute.device)
@@ -89,26 +95,31 @@ def features(
 
 
 def _chosen(strengths: Float[Tensor, " N"], settings: FeaturesSettings) -> list[int]:
-    """The channels asked for, else the strongest first; a Gram matrix keeps the network's order."""
+    """Return the channels that the settings name; otherwise all or some, the strongest first.
+
+    Without names, a Gram matrix has all channels in the network's order.
+    """
     count = len(strengths)
     if settings.chosen:
         beyond = [channel for channel in settings.chosen if channel >= count]
         if beyond:
             raise SettingsError(
-                f"channel {beyond[0]} was asked of {settings.layer}, which has 0 to {count - 1}."
+                f"channel {beyond[0]} was asked of {settings.layer}, which has 0 to {count - 1}. "
+                "Name channels in this range."
             )
         return list(settings.chosen)
     if settings.gram:
         return list(range(count))
+    # A stable sort, so that equal channels have the same order on every machine.
     order = torch.argsort(strengths, descending=True, stable=True).tolist()
     return order[: settings.most] if settings.most else order
 
 
 def feature_grid(responses: Features) -> Image:
-    """Responses side by side, about as wide as high, each from black (0) to white.
+    """Lay out responses side by side, as a picture that is about as wide as high.
 
-    White is each one's own `WHITE` quantile. Each is enlarged without smoothing until its long side has 96
-    pixels or more, so that a deep layer's few positions can be seen as what they are.
+    Each response goes from black (0) to white (its `WHITE` quantile). It is enlarged without smoothing until
+    its long side has at least 96 pixels, so that the few positions of a deep layer remain visible as squares.
 
     Args:
         responses: (1, N, h, w), ≥ 0.
@@ -117,6 +128,7 @@ def feature_grid(responses: Features) -> Image:
     """
     _, count, height, width = responses.shape
     zoom = max(1, math.ceil(96 / max(height, width)))
+    # columns · width ≈ rows · height with columns · rows = count.
     columns = max(1, round(math.sqrt(count * height / width)))
     rows = math.ceil(count / columns)
     step_y, step_x = height * zoom + GAP, width * zoom + GAP
@@ -131,10 +143,11 @@ def feature_grid(responses: Features) -> Image:
 
 
 def gram_picture(responses: Features) -> Image:
-    """The Gram matrix as correlations G_ij / √(G_ii G_jj): black 0, white 1; one square an entry.
+    """Draw the Gram matrix as correlations G_ij / √(G_ii G_jj), from black (0) to white (1).
 
     Eq. 3 of Gatys et al. 2015 (arXiv:1508.06576).
-    Differs: divided by its diagonal, for the eye; responses are ≥ 0, so these entries are 0..1.
+    Differs: each entry is divided by the diagonal's, because raw entries differ too much to be seen side by
+    side. Responses are ≥ 0, so the results are 0..1.
 
     Args:
         responses: (1, N, h, w), ≥ 0.

@@ -1,4 +1,4 @@
-"""Figures 1 and 2 of Gatys et al. 2015 (arXiv:1508.06576), from anybody's images."""
+"""Figures 1 and 2 of Gatys et al. 2015 (arXiv:1508.06576), made from any two images."""
 
 import os
 import shutil
@@ -26,12 +26,12 @@ from impasto.settings.stylize import StylizeSettings
 from impasto.storage.outputs import OutputFile, check_outputs, make_folder
 
 RATIOS = (1e-5, 1e-4, 1e-3, 1e-2)
-"""α/β of the columns of Figure 2, as the paper has them."""
+"""α/β of the columns of Figure 2, as in the paper."""
 
 BALANCED_PER_PAPER = 500.0
-"""α/β of the balanced formula for one unit of the paper's α/β. The literal formulas with the paper's numbers
-give almost only content; with this factor the first column is texture and the last nearly the photo, at any
-size. docs/paper.md has the measurement."""
+"""Factor from the paper's α/β to that of the balanced formula. With the paper's numbers, the literal
+formulas give almost only content. With this factor, the first column is texture and the last is nearly the
+photo, at any size (measured in docs/paper.md)."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Panel:
     """One picture of a figure.
 
     Attributes:
-        name: of its file, without the ending.
-        prepare: makes its job.
+        name: name of its file, without the ending.
+        prepare: makes its plan.
     """
 
     name: str
@@ -49,12 +49,12 @@ class Panel:
 
 @dataclass(frozen=True)
 class FigureProgress:
-    """Where a figure stands.
+    """The progress of a figure.
 
     Attributes:
-        panel, panels: which panel, from 1, and how many there are.
-        name: the panel's.
-        step: its newest step, or None where it was found finished.
+        panel, panels: number of the panel, from 1, and number of panels.
+        name: name of the panel.
+        step: its newest step; None if the panel had been finished before.
     """
 
     panel: int
@@ -73,23 +73,24 @@ def figure(
     panels: str | os.PathLike[str] = "",
     **options: Unpack[FigureOptions],
 ) -> dict[str, Picture]:
-    """Compute the panels of a figure of the paper, draw it, and wait for it.
+    """Compute the panels of a figure of the paper, draw the figure, and wait for it.
 
-    Every panel is saved as soon as it is done, and one that is there already with the same settings and
-    inputs is not computed again: a stopped figure goes on where it was.
+    Every panel is saved as soon as it is finished. A panel that exists with the same settings and inputs is
+    not computed again, so a figure that was stopped continues where it stood.
 
     Args:
-        number: 1, what each layer keeps of content and style; 2, style layers against α/β.
+        number: 1: what each layer keeps of content and style. 2: style layers against α/β.
         content, style: files, `PIL.Image`s, arrays or tensors.
-        output: the figure; PNG, PDF or SVG by its ending.
-        settings: how; default `FigureSettings()`.
-        panels: a folder that keeps the panels; default a hidden one beside the output, removed at the end.
-        options: fields of `FigureSettings`; they change the settings.
+        output: the figure's file, which is PNG, PDF or SVG by its ending.
+        settings: size, steps and so on; if omitted, `FigureSettings()`.
+        panels: a folder in which to keep the panels; if omitted, a hidden folder beside the output, which is
+            removed at the end.
+        options: fields of `FigureSettings`, which change the settings.
     Returns:
-        the panels by name, in the order in which they were computed.
+        The panels by name, in the order in which they were computed.
     Raises:
-        SettingsError: the output or a panel is an input, or the output has another ending.
-        ImpastoError: as the recipes of the panels.
+        SettingsError: the output or a panel is also an input; the output has another ending.
+        ImpastoError: as `plan_stylize`, `plan_content` and `plan_style`.
     """
     steps = _prepare(number, content, style, output, with_options(FigureSettings, settings, options), panels)
     while True:
@@ -110,7 +111,9 @@ def iter_figure(
     panels: str | os.PathLike[str] = "",
     **options: Unpack[FigureOptions],
 ) -> Iterator[FigureProgress]:
-    """As `figure`, watched: yields after every step. Checks at the call, computes at `next`.
+    """Make a figure as `figure` does, and yield after every step.
+
+    Everything is checked at the call. Computing begins with the first `next`.
 
     Args:
         number, content, style, output, settings, panels, options: as in `figure`.
@@ -128,12 +131,14 @@ def _prepare(
     settings: FigureSettings,
     panels: str | os.PathLike[str],
 ) -> Generator[FigureProgress, None, dict[str, Picture]]:
-    """Check everything; the steps, which return the panels."""
+    """Check everything, and return the generator of steps, whose value at the end is the panels by name."""
     target = Path(output)
     folder = Path(panels) if panels else target.with_name(f".{target.stem}-panels")
     names = _panel_names(number)
     kept = [OutputFile("the panel", str(folder / f"{name}.png")) for name in names]
-    hidden = [OutputFile("the panels' folder", str(folder), "folder")]  # removed with everything in it
+    hidden = [
+        OutputFile("the panels' folder", str(folder), "folder")
+    ]  # at the end it is removed with everything in it
     check_outputs(
         [OutputFile("-o", os.fspath(output)), *(kept if panels else hidden)],
         [
@@ -158,6 +163,7 @@ def _steps(
     *,
     keep: bool,
 ) -> Generator[FigureProgress, None, dict[str, Picture]]:
+    """Paint the panels that are not finished, draw the figure, and return the panels by name."""
     make_folder(folder)
     pictures = {}
     for index, panel in enumerate(panels_to_paint, start=1):
@@ -167,6 +173,7 @@ def _steps(
             last = None
             for last in iter_run(plan):
                 yield FigureProgress(index, len(panels_to_paint), panel.name, last)
+            # Saved at once, so that a figure that is stopped loses one panel at most.
             if last is not None:
                 last.painting().save(path)
         else:
@@ -185,7 +192,7 @@ def panels_of(
     painting: Picture,
     settings: FigureSettings,
 ) -> list[Panel]:
-    """The panels of Figure 1 or 2, in the order in which they are computed."""
+    """Return the panels of Figure 1 or 2, in the order in which they are computed."""
     common = {"size": settings.size, "seed": settings.seed, "device": settings.device}
     common |= {"weights": settings.weights, "threads": settings.threads}
 
@@ -217,7 +224,7 @@ def panels_of(
             scales=3,
             steps=settings.steps or 40,
             finest_steps=settings.steps or 25,
-            recipe=1,
+            recipe=1,  # Gram matrices of pixels alone, as in the paper, whatever the default has become
             **common,  # type: ignore[arg-type]
         )
         return Panel(
@@ -235,7 +242,7 @@ def panels_of(
 
 
 def _panel_names(number: int) -> list[str]:
-    """The panels' names, as `panels_of` has them, before anything is read."""
+    """Return the names of the panels, as in `panels_of`, before anything is read."""
     if number == 1:
         styles = [f"style-{count}" for count in range(1, len(PAPER_STYLE_LAYERS) + 1)]
         return [*styles, *(f"content-{name}" for name in PAPER_STYLE_LAYERS)]
@@ -244,7 +251,7 @@ def _panel_names(number: int) -> list[str]:
 
 
 def _is_done(path: Path, plan: RunPlan) -> bool:
-    """Whether the file is this job's finished picture."""
+    """Whether a file is the finished picture of a plan."""
     try:
         manifest = manifests.read(path)
     except ImpastoError:
@@ -253,5 +260,6 @@ def _is_done(path: Path, plan: RunPlan) -> bool:
     hashes = [
         {role: entry["sha256"] for role, entry in m["inputs"].items()} for m in (manifest, plan.manifest)
     ]
+    # Pictures from memory have no digest, so they cannot be recognised.
     from_file = None not in hashes[0].values()
     return same and from_file and hashes[0] == hashes[1] and bool(manifest["result"]["complete"])

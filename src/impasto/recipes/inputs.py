@@ -1,14 +1,14 @@
-"""The files that a command reads, by role: what its outputs must not overwrite."""
+"""What a recipe reads: single pictures, and the files by role, which its outputs must not overwrite."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from impasto.errors import CheckpointError
+from impasto.errors import CheckpointError, ImageError
 from impasto.fast.models import bundled_models
 from impasto.image.picture import Picture
-from impasto.image.read import Source
+from impasto.image.read import Source, read_picture
 from impasto.network.weight_records import RECORDS
 from impasto.results.manifest import find_input, option_of
 from impasto.settings.stylize import BUILT_IN_STARTS
@@ -18,8 +18,24 @@ _ROLES = {"weights": "the weights", "decoder": "the decoder's weights", "init": 
 _PAINTERS = {"model": "the model", "start": "the painter to start from"}
 
 
+def read_single_picture(source: Source, role: str) -> Picture:
+    """Read a picture, and refuse a batch of several.
+
+    Args:
+        source: a file, a `PIL.Image`, a NumPy array or a tensor.
+        role: what messages call it.
+    Raises:
+        ImageError: the source cannot be read, or holds several pictures.
+    """
+    picture = read_picture(source, role=role)
+    if len(picture.pixels) != 1:
+        raise ImageError(f"{picture.name} holds {len(picture.pixels)} pictures; pass them one at a time.")
+    return picture
+
+
 def source_files(role: str, *sources: Source) -> list[InputFile]:
-    """The files among pictures that may come from memory too."""
+    """Return the files among pictures; the others are in memory."""
+    # Only a picture that was read from a file has a digest, and then its name is the path.
     paths = [
         (source.name if source.sha256 else "") if isinstance(source, Picture) else source
         for source in sources
@@ -29,7 +45,7 @@ def source_files(role: str, *sources: Source) -> list[InputFile]:
 
 
 def settings_files(settings: object) -> list[InputFile]:
-    """The files that a recipe's settings name, whichever recipe's, and those that the environment names."""
+    """Return the files named by a recipe's settings (of any recipe) and by environment variables."""
     files = [
         InputFile(f"the file of {record.variable}", _expanded(os.environ.get(record.variable, "")))
         for record in RECORDS.values()
@@ -45,7 +61,7 @@ def settings_files(settings: object) -> list[InputFile]:
 
 
 def painter_file(model: str | os.PathLike[str]) -> str:
-    """The file of a painter, which may be a shipped one's name."""
+    """Return the file of a painter, given its path or the name of a bundled painter."""
     name = os.fspath(model)
     return str(bundled_models().get(name, _expanded(name)))
 
@@ -55,17 +71,18 @@ def manifest_files(
     beside: str | os.PathLike[str],
     moved: Mapping[str, str | Sequence[str]],
 ) -> list[InputFile]:
-    """The files that a manifest names, where they are now; those that it names badly are left out.
+    """Return the files named by a manifest, at their present places. Damaged entries are left out.
 
     Args:
-        beside: the picture or checkpoint that it is from.
-        moved: what was given instead, by option: content, style, regions, weights.
+        manifest: of a picture or checkpoint.
+        beside: that picture or checkpoint.
+        moved: files given in place of the recorded ones, by option: content, style, regions, weights.
     """
     files = [InputFile(_role(option), path) for option, given in moved.items() for path in _several(given)]
     for role in manifest.get("inputs") or ():
         option = option_of(role)
         if not moved.get(option):
-            # What is missing or damaged is refused, with the way out, when it is to be read.
+            # A missing or damaged file is reported later, with the way out, when it is read.
             with suppress(CheckpointError, KeyError, TypeError):
                 files.append(InputFile(_role(option), find_input(manifest, role, beside)))
     settings = manifest.get("settings") or {}
@@ -78,12 +95,15 @@ def manifest_files(
 
 
 def _role(option: str) -> str:
+    """Return what messages call the files of an option."""
     return {"regions": "the mask", "weights": "the weights"}.get(option, f"the {option} image")
 
 
 def _several(given: str | Iterable[str]) -> list[str]:
+    """Return one path or several as a list."""
     return [given] if isinstance(given, str) else list(given)
 
 
 def _expanded(path: str) -> str:
+    """Replace a leading ~ by the home folder."""
     return os.path.expanduser(path)

@@ -1,4 +1,4 @@
-"""Every term of the paper's loss for a given image."""
+"""The paper's loss of a given image, term by term."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,11 +25,12 @@ class PaperLoss:
     """The literal loss of Gatys et al. 2015 and its parts.
 
     Attributes:
-        width, height: of the image, in pixels; content and style were brought to this size.
+        width, height: size of the image, in pixels. The content image was resized to it, and the style image
+            to its long side.
         content: L_content = ½ Σ (F − P)² by layer, Eq. 1.
         style: E_l by layer, Eq. 4.
         layer_weights: w_l by layer.
-        total_content: L_content, summed over layers with their shares.
+        total_content: L_content, summed over the content layers with their shares.
         total_style: L_style = Σ w_l E_l, Eq. 5.
         alpha, beta: their weights.
         total: L_total = α L_content + β L_style, Eq. 7.
@@ -54,19 +55,21 @@ def paper_loss(
     settings: LossSettings | None = None,
     **options: Unpack[LossOptions],
 ) -> PaperLoss:
-    """The paper's loss of `image`, term by term, in float32 at the image's own size.
+    """Compute the paper's loss of `image`, term by term, in float32 at the size of the image.
 
-    Gatys, Ecker and Bethge 2015 (arXiv:1508.06576), Eq. 1, 4, 5 and 7, as in the paper. A content image of
-    another size is resized to the image's; a style image of another size keeps its aspect ratio and is
-    brought to the same long side; each Gram matrix is divided by its own number of positions (see
-    `style_distance`).
+    Gatys, Ecker and Bethge 2015 (arXiv:1508.06576), Eq. 1, 4, 5 and 7, as in the paper. The content image is
+    resized to the size of the image. The style image keeps its aspect ratio and gets the same long side, and
+    each Gram matrix is divided by its own number of positions (see `style_distance`).
 
     Args:
         content, style, image: files, `PIL.Image`s, arrays or tensors.
-        settings: layers, weights, pooling, device; default the paper's.
-        options: fields of `LossSettings`; they change the settings.
+        settings: layers, weights, pooling, device; if omitted, the paper's.
+        options: fields of `LossSettings`, which change the settings.
     Raises:
-        SettingsError, ImageError, WeightsError, DeviceError.
+        SettingsError: a bad setting or an unknown layer.
+        ImageError: a picture cannot be read, or is too small for the layers.
+        WeightsError: the weights cannot be loaded or fetched.
+        DeviceError: the device does not exist.
     """
     settings = with_options(LossSettings, settings, options)
     pictures = {
@@ -84,8 +87,9 @@ def paper_loss(
         pooling=settings.pooling,
         deepest_layer=deepest(names).name,
         device=compute.device,
-        fast=False,
+        fast=False,  # Winograd rounds more (1.8e-6), and speed does not matter for one evaluation
     )
+    # As in a run: a style image keeps its shape, because stretching would change its statistics.
     style_size = fit(pictures["style"].height, pictures["style"].width, max(canvas))
     pixels = {
         role: resize(picture.pixels.to(compute.device), *(style_size if role == "style" else canvas))
@@ -97,7 +101,8 @@ def paper_loss(
 def _values(
     network: VGG19, pixels: Mapping[str, Image], settings: LossSettings
 ) -> dict[tuple[str, str], float]:
-    """The literal content losses and E_l, by kind and layer, without any weight."""
+    """Compute the content losses and E_l by kind and layer, without any weights."""
+    # Weight 1 for every layer, so that values are E_l and the content losses themselves.
     contents, styles = (dict.fromkeys(layers, 1.0) for layers in (settings.content_layers, settings.layers))
     height, width = pixels["image"].shape[2:]
     objective = Objective(
@@ -118,7 +123,7 @@ def _report(
     by_layer: Mapping[tuple[str, str], float],
     settings: LossSettings,
 ) -> PaperLoss:
-    """The parts with their weights, and their sums."""
+    """Add up the parts with their weights."""
     alpha, beta, shares = settings.alpha, settings.beta, settings.layers
     content = {name: value for (kind, name), value in by_layer.items() if kind == "content"}
     style = {name: value for (kind, name), value in by_layer.items() if kind == "style"}

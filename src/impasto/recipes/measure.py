@@ -1,4 +1,4 @@
-"""How good stylized pictures are, judged by what did not paint them."""
+"""Measuring stylized pictures with networks and statistics that did not paint them."""
 
 import os
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from typing_extensions import Unpack
 
 from impasto.errors import ImageError, SettingsError
 from impasto.image.picture import Picture
-from impasto.image.read import Source, read_picture
+from impasto.image.read import Source
 from impasto.image.resize import fit, resized_pixels
 from impasto.metrics.histogram import histogram_distance
 from impasto.metrics.lpips import lpips_alexnet, lpips_vgg16
@@ -20,6 +20,7 @@ from impasto.metrics.self_similarity import self_similarity_distance
 from impasto.metrics.sifid import frechet_distance
 from impasto.metrics.speckle import crispness, speckle
 from impasto.metrics.weights import WEIGHT_DIGESTS, JudgeWeights, load_judges
+from impasto.recipes.inputs import read_single_picture
 from impasto.settings.keywords import MeasureOptions, with_options
 from impasto.settings.measure import MeasureSettings
 from impasto.shapes import Image
@@ -27,13 +28,14 @@ from impasto.system.device import choose_compute, use_threads
 from impasto.system.memory import memory_errors
 
 PAIR_SIZE = 256
-"""Longest side, in pixels, for measures that compare all positions with all others."""
+"""Longest side, in pixels, for measures that compare all positions with each other. Their cost grows with the
+fourth power of it."""
 
 LEAST_SIDE = 32
-"""Pixels: AlexNet needs 31."""
+"""Shortest side of a picture, in pixels. AlexNet needs 31."""
 
 LEAST_PAIR_SIDE = 12
-"""Pixels: three positions of VGG-16's conv3_3, a patch."""
+"""Shortest side at `PAIR_SIZE`, in pixels: three positions of VGG-16's conv3_3, which make a patch."""
 
 _NEIGHBOR_LAYERS = ("conv2_2", "conv3_3")
 _SIMILARITY_LAYER = "conv3_1"
@@ -41,19 +43,19 @@ _SIMILARITY_LAYER = "conv3_1"
 
 @dataclass(frozen=True)
 class PictureMeasures:
-    """The measures of one picture; docs/measure.md defines them. Of all but `crispness` less is better.
+    """The measures of one picture, as docs/measure.md defines them. For all but `crispness`, less is better.
 
     Attributes:
-        name: the picture's file, or what kind of thing it was in memory.
-        width, height: its size in pixels; speckle and crispness are measured at it.
-        measured_width, measured_height: the size at which networks saw it.
+        name: the picture's file, or its type if it was in memory.
+        width, height: its size in pixels, at which speckle and crispness are measured.
+        measured_width, measured_height: the size at which the networks saw it, in pixels.
         lpips_alexnet, lpips_vgg16: distance from the photo, LPIPS 0.1.
         self_similarity: distance from the photo's self-similarity, 0..1.
         neighbors_conv2_2, neighbors_conv3_3: distance between its patches and the painting's, 0..1.
         sifid: Fréchet distance from the painting's responses.
         histogram: distance from the painting's colours, 0..1.
         speckle: specks where the photo is flat, in 1/255.
-        crispness: gradient at the photo's contours; below 0.8 the picture is blurred.
+        crispness: gradient at the photo's contours. Below 0.8, the picture is blurred.
         notes: what was resized, as sentences.
     """
 
@@ -76,13 +78,13 @@ class PictureMeasures:
 
 @dataclass(frozen=True)
 class Measures:
-    """What `measure` found.
+    """The result of `measure`.
 
     Attributes:
-        photo, painting: names of the pictures compared with.
-        size: the longest side at which networks saw a picture, in pixels.
-        weights: SHA-256 of each judging network's tensors, by name.
-        pictures: one for each picture measured, in their order.
+        photo, painting: names of the pictures that were compared with.
+        size: longest side at which the networks saw a picture, in pixels.
+        weights: SHA-256 of the tensors of each judging network, by name.
+        pictures: the measures of each picture, in order.
     """
 
     photo: str
@@ -99,21 +101,21 @@ def measure(
     settings: MeasureSettings | None = None,
     **options: Unpack[MeasureOptions],
 ) -> Measures:
-    """Measure stylized pictures by networks and statistics that no objective here uses.
+    """Measure stylized pictures with networks and statistics that no objective of Impasto uses.
 
-    Each picture is measured at its own size, or shrunk so that its long side is `settings.size`. The photo is
-    brought to the picture's size, the painting to its long side. See docs/measure.md.
+    Each picture is measured at its own size, or shrunk to a long side of `settings.size`. The photo is
+    resized to the picture's size, and the painting to its long side. See docs/measure.md.
 
     Args:
-        photo, painting: what the pictures were made from: files, `PIL.Image`s, arrays or tensors.
-        pictures: one or several to be measured.
-        settings: size and device.
-        options: fields of `MeasureSettings`; they change the settings.
+        photo, painting: the pictures' sources: files, `PIL.Image`s, arrays or tensors.
+        pictures: one or several pictures to measure.
+        settings: size, device and threads; if omitted, `MeasureSettings()`.
+        options: fields of `MeasureSettings`, which change the settings.
     Raises:
-        SettingsError: no pictures.
-        ImageError: a picture that cannot be read, or that is too small or too narrow.
+        SettingsError: there are no pictures, or a bad setting.
+        ImageError: a picture cannot be read, or is too small or too narrow.
         WeightsError: the networks cannot be fetched.
-        DeviceError: a device that is not there, or has too little memory.
+        DeviceError: the device does not exist, or has too little memory.
     """
     settings = with_options(MeasureSettings, settings, options)
     sources = _several(pictures)
@@ -121,43 +123,38 @@ def measure(
         raise SettingsError("there is no picture to measure; name at least one after photo and painting.")
     use_threads(settings.threads)
     device = choose_compute(settings.device, "float32").device
-    originals = _one(photo, "photo"), _one(painting, "painting")
-    read = [_one(source, "picture") for source in sources]
+    originals = read_single_picture(photo, "photo"), read_single_picture(painting, "painting")
+    read = [read_single_picture(source, "picture") for source in sources]
+    # Check all sizes before networks are fetched and the first picture is measured.
     for picture in read:
         _sizes(picture, originals[1], settings.size)
     judges = load_judges(device)
-    found = []
+    measured = []
     for picture in read:
         with (
             torch.inference_mode(),
             memory_errors(f"measuring {picture.name}", "Measure at a smaller --size."),
         ):
-            found.append(_measured(picture, *originals, judges, settings.size, device))
+            measured.append(_measured(picture, *originals, judges, settings.size, device))
     names = [original.name for original in originals]
-    return Measures(names[0], names[1], settings.size, dict(WEIGHT_DIGESTS), tuple(found))
+    return Measures(names[0], names[1], settings.size, dict(WEIGHT_DIGESTS), tuple(measured))
 
 
 def _several(pictures: Source | Sequence[Source]) -> list[Source]:
+    """Return one picture or several as a list. An array or a tensor is one picture."""
     if isinstance(pictures, (str, os.PathLike, Picture, np.ndarray, torch.Tensor)):
         return [pictures]
     return list(pictures) if isinstance(pictures, Sequence) else [pictures]
 
 
-def _one(source: Source, role: str) -> Picture:
-    picture = read_picture(source, role=role)
-    if len(picture.pixels) != 1:
-        raise ImageError(f"{picture.name} holds {len(picture.pixels)} pictures; pass them one at a time.")
-    return picture
-
-
 def _sizes(picture: Picture, painting: Picture, size: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Height and width at which picture and painting are measured.
+    """Return height and width at which the networks see the picture and the painting.
 
     Raises:
-        ImageError: too small or too narrow for the networks.
+        ImageError: a picture is too small or too narrow for the networks.
     """
     long = min(max(picture.height, picture.width), size)
-    found = []
+    sizes = []
     for role, whole in (("picture", picture), ("painting", painting)):
         height, width = fit(whole.height, whole.width, long)
         if min(height, width) < LEAST_SIDE or min(fit(height, width, min(long, PAIR_SIZE))) < LEAST_PAIR_SIDE:
@@ -167,13 +164,14 @@ def _sizes(picture: Picture, painting: Picture, size: int) -> tuple[tuple[int, i
                 f"{PAIR_SIZE // LEAST_PAIR_SIDE} times the short one. "
                 "Take a larger picture or --size, or crop it."
             )
-        found.append((height, width))
-    return found[0], found[1]
+        sizes.append((height, width))
+    return sizes[0], sizes[1]
 
 
 def _measured(
     picture: Picture, photo: Picture, painting: Picture, judges: JudgeWeights, size: int, device: torch.device
 ) -> PictureMeasures:
+    """Compute all measures of one picture."""
     whole = picture.height, picture.width
     canvas, painting_canvas = _sizes(picture, painting, size)
     image = resized_pixels(picture, *canvas, device)
@@ -187,11 +185,11 @@ def _measured(
     neighbors = [
         neighbor_distance(image_features[layer], style_features[layer]) for layer in _NEIGHBOR_LAYERS
     ]
-    # As given, on the CPU: shrinking takes specks away.
+    # Speckle and crispness need the full size, because shrinking removes specks.
     cpu = torch.device("cpu")
-    own = resized_pixels(picture, *whole, cpu)
-    own_photo = resized_pixels(photo, *whole, cpu)
-    own_painting = resized_pixels(painting, *fit(painting.height, painting.width, max(whole)), cpu)
+    full = resized_pixels(picture, *whole, cpu)
+    full_photo = resized_pixels(photo, *whole, cpu)
+    full_painting = resized_pixels(painting, *fit(painting.height, painting.width, max(whole)), cpu)
     return PictureMeasures(
         name=picture.name,
         width=whole[1],
@@ -209,20 +207,21 @@ def _measured(
             inception_responses(judges.inception, image), inception_responses(judges.inception, style)
         ),
         histogram=histogram_distance(image, style),
-        speckle=speckle(own, own_photo),
-        crispness=crispness(own, own_photo, own_painting),
+        speckle=speckle(full, full_photo),
+        crispness=crispness(full, full_photo, full_painting),
         notes=tuple(_notes(picture, photo, canvas)),
     )
 
 
 def _for_pairs(image: Image) -> Image:
-    """The image, its long side at most `PAIR_SIZE`."""
+    """Shrink an image to a long side of at most `PAIR_SIZE`."""
     height, width = image.shape[2:]
     canvas = fit(height, width, min(max(height, width), PAIR_SIZE))
     return resized_pixels(Picture(image), *canvas, image.device)
 
 
 def _notes(picture: Picture, photo: Picture, canvas: tuple[int, int]) -> list[str]:
+    """Say what was resized."""
     notes = []
     if (photo.height, photo.width) != (picture.height, picture.width):
         notes.append(

@@ -1,4 +1,4 @@
-"""What a batch paints: pairs of a photograph and a painting, from folders or a list, and where each goes."""
+"""The pairs of a batch: a photograph and a painting each, and the path of the result."""
 
 import csv
 import os
@@ -18,7 +18,7 @@ class Pair(NamedTuple):
     Attributes:
         content: the photograph's file.
         style: the painting's file.
-        output: what the result is called in the batch's folder; if empty, CONTENT-STYLE.
+        output: file of the result in the batch's folder; if empty, CONTENT-STYLE.
     """
 
     content: str
@@ -32,36 +32,39 @@ class Pair(NamedTuple):
 def all_pairs(
     contents: Sequence[AnyPath], styles: Sequence[AnyPath], *, written: Sequence[AnyPath] = ()
 ) -> list[Pair]:
-    """Every photograph with every painting, style by style.
+    """Pair every photograph with every painting, style by style.
 
     Args:
-        contents, styles: pictures, or folders, which stand for the pictures in them (not in their
-            subfolders), in the order of their names.
-        written: folders that results will go to.
+        contents, styles: files or folders. A folder stands for the pictures in it (not in its subfolders), in
+            the order of their names.
+        written: folders that will receive results.
     Raises:
-        ImageError: a folder that cannot be read or has no pictures.
-        SettingsError: results would go into one of these folders.
+        ImageError: a folder cannot be read, or has no pictures.
+        SettingsError: results would go into a folder of inputs.
     """
-    places = {_place(folder) for folder in written}
+    written_paths = {_real_path(folder) for folder in written}
     for given in (*contents, *styles):
-        if Path(given).is_dir() and _place(given) in places:
+        if Path(given).is_dir() and _real_path(given) in written_paths:
             raise SettingsError(
-                f"results would go into '{given}', where the pictures are, and be taken for some of them "
-                "the next time. Choose another folder for them."
+                f"results would go into '{given}', where the pictures are, and the next batch would paint "
+                "them as well. Choose another folder for the results."
             )
     photos, paintings = picture_files(contents), picture_files(styles)
     return [Pair(photo, painting) for painting in paintings for photo in photos]
 
 
 def read_pairs(path: AnyPath) -> list[Pair]:
-    """The pairs of a list: a text with a line `content,style` or `content,style,output` for each.
+    """Read pairs from a list: a text file with a line `content,style` or `content,style,output` for each.
 
-    Files are looked for from the list's own folder; an output is a name in the folder of results. Between
-    them are commas, or tabs; quotes are as in CSV. Empty lines, lines that start with # and a heading
-    `content,style` are passed over.
+    Paths are relative to the folder of the list, and outputs to the folder of results. Fields are separated
+    by commas or tabs, and quoted as in CSV. Empty lines, lines that start with # and a heading
+    `content,style` are ignored.
 
+    Args:
+        path: the list.
     Raises:
-        SettingsError: the list cannot be read or names no pair; lines that are none, each with its number.
+        SettingsError: the list cannot be read or names no pair, or lines are malformed. The message names the
+            first three of them by number.
     """
     name = os.fspath(path)
     try:
@@ -74,6 +77,7 @@ def read_pairs(path: AnyPath) -> list[Pair]:
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
+        # A line with a tab is separated by tabs, so that file names may contain commas.
         cells = csv.reader(
             [line], delimiter="\t" if "\t" in line else ",", skipinitialspace=True, strict=True
         )
@@ -82,6 +86,7 @@ def read_pairs(path: AnyPath) -> list[Pair]:
         except (csv.Error, SettingsError) as error:
             bad.append(f"{name}:{number}: {str(error).rstrip('.')}")
             continue
+        # Only the first line can be a heading.
         if pairs or (pair.content.lower(), pair.style.lower()) != ("content", "style"):
             pairs.append(pair)
     if bad:
@@ -101,17 +106,17 @@ def with_outputs(
     inputs: Sequence[InputFile] = (),
     also: Sequence[OutputFile] = (),
 ) -> list[Pair]:
-    """The pairs with the whole paths of their outputs.
+    """Give each pair the full path of its output.
 
     Args:
         pairs: (content, style) or (content, style, output).
-        folder: of the results.
-        format: the ending of outputs that have none, without its dot.
-        inputs: what else is read.
-        also: what else is written.
+        folder: for the results.
+        format: file ending of outputs that have none, without the dot.
+        inputs: other files that are read.
+        also: other files that are written.
     Raises:
-        SettingsError: no pairs, an unknown format, an output that is no name in the folder, two with the same
-            one, an output that is also read.
+        SettingsError: there are no pairs; an unknown format; an output is outside the folder, is shared by
+            two pairs, or is also an input.
         ImageError: as `check_outputs`.
     """
     if by_suffix(f".{format}") is None:
@@ -128,18 +133,18 @@ def with_outputs(
     check_outputs(
         [*results_of(pairs_with_outputs), *also],
         [*inputs_of(pairs_with_outputs), *inputs],
-        advice="Rename one of the pictures, choose another folder with -o, or say outputs in a --list.",
+        advice="Rename one of the pictures, choose another folder with -o, or name the outputs in a --list.",
     )
     return pairs_with_outputs
 
 
 def results_of(pairs: Iterable[Pair]) -> list[OutputFile]:
-    """The files of the results, as `with_outputs` has put them."""
+    """Return the files of the results, for pairs from `with_outputs`."""
     return [OutputFile(f"the result of {pair}", pair.output) for pair in pairs]
 
 
 def inputs_of(pairs: Iterable[Pair]) -> list[InputFile]:
-    """The photographs and paintings."""
+    """Return the files of the photographs and paintings, each once."""
     contents, styles = (dict.fromkeys(pair[i] for pair in pairs) for i in (0, 1))
     return [
         *(InputFile("the content image", path) for path in contents),
@@ -148,12 +153,15 @@ def inputs_of(pairs: Iterable[Pair]) -> list[InputFile]:
 
 
 def process_share() -> tuple[int, int]:
-    """Which process this is, from 0, and of how many, as torchrun says (RANK, WORLD_SIZE); alone, (0, 1).
+    """Return the number of this process, from 0, and the number of processes.
+
+    torchrun sets them as RANK and WORLD_SIZE. Without torchrun they are 0 and 1.
 
     Raises:
-        SettingsError: they are no such numbers.
+        SettingsError: the variables are no such numbers.
     """
     count = os.environ.get("WORLD_SIZE", "1")
+    # With WORLD_SIZE but without RANK, every process would paint the same share, so it is refused.
     rank = os.environ.get("RANK", "0" if count == "1" else "")
     if not (rank.isdecimal() and count.isdecimal() and int(rank) < int(count)):
         raise SettingsError(
@@ -163,15 +171,18 @@ def process_share() -> tuple[int, int]:
 
 
 def style_by_style(pairs: Sequence[Pair]) -> list[int]:
-    """The places of the pairs, those with the same painting together, paintings as they first come."""
+    """Return the indices of the pairs, sorted so that pairs with the same painting stand together.
+
+    Paintings keep the order in which they first appear.
+    """
     first: dict[str, int] = {}
     for pair in pairs:
         first.setdefault(pair.style, len(first))
-    return sorted(range(len(pairs)), key=lambda place: first[pairs[place].style])
+    return sorted(range(len(pairs)), key=lambda index: first[pairs[index].style])
 
 
 def _pair(fields: Sequence[str]) -> Pair:
-    """The fields as a pair whose output, if it has one, stays in the folder of results."""
+    """Make a pair of the fields of a line, and check that its output stays in the folder of results."""
     if len(fields) not in (2, 3):
         raise SettingsError(f"{len(fields)} field{'s' * (len(fields) != 1)} instead of 2 or 3.")
     pair = Pair(*fields)
@@ -185,5 +196,6 @@ def _pair(fields: Sequence[str]) -> Pair:
     return pair
 
 
-def _place(path: AnyPath) -> str:
+def _real_path(path: AnyPath) -> str:
+    """Return a path that is the same for every way of writing it."""
     return os.path.normcase(os.path.realpath(path))

@@ -1,4 +1,4 @@
-"""What a layer keeps of an image: from white noise, an image with the same responses, or the same style."""
+"""Reconstructing from white noise an image with the responses, or the style, of a given image."""
 
 from collections.abc import Iterator
 
@@ -29,17 +29,19 @@ def reconstruct_content(
     settings: ReconstructContentSettings | None = None,
     **options: Unpack[ReconstructContentOptions],
 ) -> Painting:
-    """An image that the layer cannot tell from `image`: ½ Σ (F − P)² brought down from white noise.
+    """Make an image that a layer cannot distinguish from `image`, minimising ½ Σ (F − P)² from white noise.
 
     Gatys, Ecker and Bethge 2015 (arXiv:1508.06576), Eq. 1 and Fig. 1, content reconstructions.
-    Differs: coarse to fine unless the settings say one scale, because one scale has not converged after
-    hundreds of steps; and the loss is divided by ½ Σ P², which changes no minimum. Its root, the relative
-    error of the features, is in the manifest's result with the PSNR to the image.
+    Differs: coarse to fine, unless the settings ask for one scale, because one scale has not converged after
+    hundreds of steps. The loss is divided by ½ Σ P², which changes no minimum. The manifest's result holds
+    its root, the relative error of the features, and the PSNR to the image.
 
     Args:
         image: a file, a `PIL.Image`, a NumPy array or a tensor.
-        settings: how; default `ReconstructContentSettings()`.
-        options: fields of `ReconstructContentSettings`, such as `size=512`; they change the settings.
+        settings: layer, size and so on; if omitted, `ReconstructContentSettings()`.
+        options: fields of `ReconstructContentSettings`, such as `size=512`, which change the settings.
+    Returns:
+        The reconstruction, with its manifest.
     Raises:
         ImpastoError: see `plan_content`.
     """
@@ -51,8 +53,12 @@ def iter_reconstruct_content(
     settings: ReconstructContentSettings | None = None,
     **options: Unpack[ReconstructContentOptions],
 ) -> Iterator[Progress]:
-    """As `reconstruct_content`, step by step; checks at the call, computes at `next`.
+    """Reconstruct content as `reconstruct_content` does, and yield after every step.
 
+    Everything is checked at the call. Computing begins with the first `next`.
+
+    Args:
+        image, settings, options: as in `reconstruct_content`.
     Raises:
         ImpastoError: see `plan_content`.
     """
@@ -64,16 +70,18 @@ def reconstruct_style(
     settings: ReconstructStyleSettings | None = None,
     **options: Unpack[ReconstructStyleOptions],
 ) -> Painting:
-    """An image with the style of `image`, of any size: Gram matrices matched from white noise. A texture.
+    """Make a texture of any size with the style of `image`, by matching Gram matrices from white noise.
 
     Gatys, Ecker and Bethge 2015 (arXiv:1508.06576), Eq. 3 to 5 and Fig. 1, style reconstructions.
-    Differs: each E_l is divided by its value for a featureless image, so that layers count as their weights
-    say, whatever the size of their responses.
+    Differs: each E_l is divided by its value for a featureless image. Layers therefore count as their weights
+    say, however large their responses are.
 
     Args:
         image: a file, a `PIL.Image`, a NumPy array or a tensor; or a list of several, which are blended.
-        settings: how; default `ReconstructStyleSettings()`.
-        options: fields of `ReconstructStyleSettings`, such as `size=512`; they change the settings.
+        settings: layers, size and so on; if omitted, `ReconstructStyleSettings()`.
+        options: fields of `ReconstructStyleSettings`, such as `size=512`, which change the settings.
+    Returns:
+        The texture, with its manifest.
     Raises:
         ImpastoError: see `plan_style`.
     """
@@ -85,8 +93,12 @@ def iter_reconstruct_style(
     settings: ReconstructStyleSettings | None = None,
     **options: Unpack[ReconstructStyleOptions],
 ) -> Iterator[Progress]:
-    """As `reconstruct_style`, step by step; checks at the call, computes at `next`.
+    """Reconstruct style as `reconstruct_style` does, and yield after every step.
 
+    Everything is checked at the call. Computing begins with the first `next`.
+
+    Args:
+        image, settings, options: as in `reconstruct_style`.
     Raises:
         ImpastoError: see `plan_style`.
     """
@@ -98,16 +110,22 @@ def plan_content(
     settings: ReconstructContentSettings | None = None,
     **options: Unpack[ReconstructContentOptions],
 ) -> RunPlan:
-    """Read and check everything; the run that `reconstruct_content` completes, with its arguments.
+    """Read and check everything, and plan the run that `reconstruct_content` completes.
 
+    Args:
+        image, settings, options: as in `reconstruct_content`.
     Raises:
-        SettingsError, ImageError, WeightsError, DeviceError: before anything is computed.
+        SettingsError: a bad setting or an unknown layer.
+        ImageError: the image cannot be read, or is too small for the layer.
+        WeightsError: the weights cannot be loaded or fetched.
+        DeviceError: the device does not exist, or has too little memory.
     """
     settings = with_options(ReconstructContentSettings, settings, options)
     compute = compute_for_settings(settings)
     picture = read_picture(image)
     canvas = fit(picture.height, picture.width, settings.size)
     check_size(*canvas, [settings.layer], role="image")
+    # Below the layer's stride, a scale would have no whole position to compare.
     scales = coarse_to_fine(
         *canvas,
         scales=settings.scales,
@@ -130,16 +148,21 @@ def plan_style(
     settings: ReconstructStyleSettings | None = None,
     **options: Unpack[ReconstructStyleOptions],
 ) -> RunPlan:
-    """Read and check everything; the run that `reconstruct_style` completes, with its arguments.
+    """Read and check everything, and plan the run that `reconstruct_style` completes.
 
+    Args:
+        image, settings, options: as in `reconstruct_style`.
     Raises:
-        SettingsError, ImageError, WeightsError, DeviceError: before anything is computed.
+        SettingsError: a bad setting, an unknown layer, or a size that cannot be tiled.
+        ImageError: an image cannot be read, or is too small for the layers.
+        WeightsError: the weights cannot be loaded or fetched.
+        DeviceError: the device does not exist, or has too little memory.
     """
     settings = with_options(ReconstructStyleSettings, settings, options)
     compute = compute_for_settings(settings)
     paintings = read_styles(image, settings.blend)
     paintings.check(settings.layers)
-    first = paintings.pictures[0]
+    first = paintings.pictures[0]  # gives the texture's aspect ratio, if the settings do not
     last = deepest(settings.layers)
     scales = coarse_to_fine(
         *settings.canvas(first.height, first.width),
@@ -157,6 +180,7 @@ def plan_style(
     network, weights = load_vgg19(
         settings.weights, pooling=settings.pooling, deepest_layer=last.name, compute=compute
     )
+    # The picture is painted on a torus; the paintings are measured as they are.
     painting_network = network.with_padding("circular") if settings.tileable else network
     long = max(scales[-1].height, scales[-1].width)
     problem = StyleReconstruction(painting_network, settings, network, paintings, long)
@@ -167,7 +191,13 @@ def plan_style(
 
 
 def _check_tileable(scales: tuple[Scale, ...], stride: int, name: str) -> None:
-    """A grid of positions closes on itself only where the picture is a whole number of them."""
+    """Check that the sides of every scale are multiples of the deepest layer's stride.
+
+    Only then does the grid of a layer's positions close on itself.
+
+    Raises:
+        SettingsError: a side is not; the message names the nearest size.
+    """
     for scale in scales:
         if scale.height % stride or scale.width % stride:
             raise SettingsError(
@@ -178,4 +208,5 @@ def _check_tileable(scales: tuple[Scale, ...], stride: int, name: str) -> None:
 
 
 def _near(side: int, stride: int) -> int:
+    """Return the multiple of `stride` nearest to a side, at least one stride."""
     return max(1, round(side / stride)) * stride

@@ -1,4 +1,4 @@
-"""Painting a picture again from the manifest inside it, and going on with a run that was stopped."""
+"""Painting a picture again from the manifest inside it, and resuming a run that was stopped."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ RECIPES: dict[str, tuple[type[RunSettings], Callable[..., RunPlan]]] = {
     "reconstruct content": (ReconstructContentSettings, plan_content),
     "reconstruct style": (ReconstructStyleSettings, plan_style),
 }
-"""Every recipe that leaves a manifest: its settings, how to prepare it."""
+"""The recipes that can be run again, by the command in the manifest: settings and planning function."""
 
 
 def rerun(
@@ -44,10 +44,10 @@ def rerun(
     weights: str = "",
     extra_terms: Sequence[TermFactory] = (),
 ) -> Painting:
-    """Paint a picture again from the manifest inside it; on the same machine the pixels come out identical.
+    """Paint a picture again from the manifest inside it. On the same machine, the pixels are identical.
 
     Args:
-        path: a picture that Impasto wrote.
+        path: a picture that Impasto painted.
         content, style, regions, weights, extra_terms: as in `plan_rerun`.
     Raises:
         ImpastoError: see `plan_rerun`.
@@ -63,11 +63,11 @@ def rerun(
 
 
 def resume(path: str | os.PathLike[str], *, extra_terms: Sequence[TermFactory] = ()) -> Painting:
-    """Go on with a run that was stopped, to its end; nothing is written.
+    """Resume a run that was stopped, and complete it. Nothing is written.
 
     Args:
         path: a checkpoint (see `run/checkpoint.py`).
-        extra_terms: the losses of one's own that the run had.
+        extra_terms: the custom losses of the run, in order.
     Raises:
         ImpastoError: see `plan_resume`.
     """
@@ -84,19 +84,20 @@ def plan_rerun(
     weights: str = "",
     extra_terms: Sequence[TermFactory] = (),
 ) -> tuple[RunPlan, Steering | None]:
-    """The run that made a picture: same settings, device, precision, threads and layouts.
+    """Plan the run that made a picture, with its settings, device, precision, threads and layouts.
 
-    On the same machine the pixels come out identical.
+    On the same machine, the pixels are identical.
 
     Args:
-        path: a picture that Impasto wrote.
-        content, style, regions, weights: where these files lie now, if not where they were; several styles
-            and masks in order.
-        extra_terms: the custom losses that it was painted with, in order: no file holds them.
+        path: a picture that Impasto painted.
+        content, style, regions, weights: the present paths of files that have moved. Give several styles or
+            masks in order.
+        extra_terms: the custom losses that it was painted with, in order. No file holds them.
     Returns:
-        the plan, and what repeats the changes of settings during the run; None if there were none.
+        The plan, and the steering that repeats changes made during the run (None if there were none).
     Raises:
-        CheckpointError: no manifest, other extra terms, an input that is gone or has changed, other weights.
+        CheckpointError: there is no manifest, the extra terms or the weights differ, or an input is missing
+            or has changed.
         ImpastoError: as in `plan_stylize`.
     """
     moved = {"content": content, "style": style, "regions": regions, "weights": weights}
@@ -107,7 +108,9 @@ def plan_rerun(
     plan = plan.with_layouts(recorded.layouts) if recorded.layouts else plan
     if not recorded.turns:
         return plan, None
-    return plan, ReplayedSteering(recorded.turns, lambda also: recorded.plan(also, layouts=plan.layouts))
+    return plan, ReplayedSteering(
+        recorded.turns, lambda changes: recorded.plan(changes, layouts=plan.layouts)
+    )
 
 
 def rerun_fast(
@@ -118,11 +121,11 @@ def rerun_fast(
     regions: Sequence[str] = (),
     weights: str = "",
 ) -> Painting:
-    """Paint again what was painted in one pass; on the same machine the pixels come out identical.
+    """Paint a one-pass picture again. On the same machine, the pixels are identical.
 
     Args:
         path, content, style, regions: as in `plan_rerun`.
-        weights: where the network's weights lie now, or the model, if it was painted with one.
+        weights: the present path of the network's weights, or of the model if it was painted with one.
     Raises:
         CheckpointError, ImpastoError: as `plan_rerun`.
     """
@@ -131,6 +134,7 @@ def rerun_fast(
     where = "model" if settings.model else "weights"
     changes = {"precision": manifest["precision"], "device": manifest["device"]}
     changes |= {where: weights} if weights else {}
+    # Tiles of a trained model are approximate, so the same tiles are needed for the same pixels.
     tile = manifest["result"].get("tile", settings.tile)
     settings = replace(settings, threads=manifest["machine"]["threads"], tile=tile, **changes)
     styles = _several(manifest, path, "style", style)
@@ -161,31 +165,33 @@ def plan_resume(
     changed: bool = False,
     check: Callable[[dict[str, Any]], None] = lambda facts: None,
 ) -> tuple[RunPlan, Snapshot, dict[str, Any]]:
-    """A run that was stopped, where it stood, and what it was to write: the pixels of one that was not.
+    """Plan the rest of a run that was stopped. It gives the same pixels as a run that was never stopped.
 
     Args:
         path: a checkpoint.
         content, style, regions, weights, extra_terms: as in `plan_rerun`.
-        changed: whether to go on though an input or the weights have changed.
-        check: called with what the checkpoint says of the run before anything is read or fetched for it.
+        changed: whether to resume even if an input or the weights have changed.
+        check: called with the checkpoint's facts before any input is read or fetched.
     Returns:
-        the job, its state, and what was said of its output when the checkpoint was written.
+        The plan, the state to resume from, and the output options recorded in the checkpoint.
     Raises:
-        CheckpointError: damaged, foreign, of a later version; an input that is gone or has changed.
+        CheckpointError: the file is damaged, is no checkpoint, or has a later format; an input is missing or
+            has changed.
         ImpastoError: as in `plan_stylize`.
     """
     moved = {"content": content, "style": style, "regions": regions, "weights": weights}
-    advice = ", or go on with what is there: --changed."
+    advice = ", or resume with the present files: --changed."
     with checkpoint.opened(path) as saved:
         with _manifest_errors(path):
             manifest, output = saved.facts["manifest"], saved.facts["output"]
             check(saved.facts)
         recorded = _recorded_run(manifest, path, moved, extra_terms)
         plan = recorded.plan(merged_changes(recorded.turns))
+        # Digests are compared after planning, which reads the inputs anyway.
         if not changed:
             _check_inputs(manifest, plan, path, advice)
         plan = plan.with_layouts(recorded.layouts) if recorded.layouts else plan
-        if recorded.turns:  # it has been steered already, and remembers how
+        if recorded.turns:  # the run was steered: its manifest keeps the first settings and the changes
             steered = {"settings": manifest["settings"], "turns": recorded.turns}
             plan = replace(plan, manifest=plan.manifest | steered)
         return plan, saved.snapshot(plan.space, plan.problem.network.device), output
@@ -193,12 +199,12 @@ def plan_resume(
 
 @dataclass(frozen=True)
 class _RecordedRun:
-    """A run as a manifest has it, with its inputs found.
+    """A run as recorded in a manifest, with the present paths of its inputs.
 
     Attributes:
-        plan: plans it, with changes of its settings and more arguments of the recipe.
-        layouts: of its stages; empty in old files.
-        turns: where its settings changed on the way.
+        plan: makes its plan, given changes of its settings and further arguments of the recipe.
+        layouts: layouts of its stages; empty in old files.
+        turns: the changes of settings during the run.
     """
 
     plan: Callable[..., RunPlan]
@@ -212,16 +218,25 @@ def _recorded_run(
     moved: Mapping[str, str | Sequence[str]],
     extra_terms: Sequence[TermFactory],
 ) -> _RecordedRun:
+    """Read a run from a manifest.
+
+    Args:
+        manifest: of the picture or checkpoint `path`.
+        path: for messages, and to find inputs beside it.
+        moved: the present paths of inputs that have moved, by option.
+        extra_terms: the custom losses of the run.
+    """
     with _manifest_errors(path):
         if manifest["command"] not in RECIPES:
             raise CheckpointError(f"{path} was made by {manifest['command']!r}, which cannot be run again.")
         settings_class, recipe = RECIPES[manifest["command"]]
         settings = from_json(settings_class, manifest["settings"])
+        # "auto" in the settings may choose otherwise on another machine, so the recorded choice is used.
         changes = {
             "precision": manifest["precision"],
             "weights": moved["weights"] or settings.weights,
         }
-        if launched_processes() == 1:  # torchrun gives each process its own
+        if launched_processes() == 1:  # under torchrun, each process has its own device and threads
             changes |= {"device": manifest["device"], "threads": manifest["machine"]["threads"]}
         if "init" in manifest["inputs"]:
             changes["init"] = manifests.find_input(manifest, "init", path)
@@ -231,14 +246,14 @@ def _recorded_run(
         if styles := _several(manifest, path, "style", moved["style"]):
             inputs.append(styles)
         masks = _several(manifest, path, "regions", moved["regions"])
-        more: dict[str, Any] = {"regions": masks} if masks else {}
+        arguments: dict[str, Any] = {"regions": masks} if masks else {}
         _check_extra_terms(manifest, extra_terms, path)
-        more |= {"extra_terms": extra_terms} if extra_terms else {}
-        more |= {"matching": manifest["matching"]} if "matching" in manifest else {}
+        arguments |= {"extra_terms": extra_terms} if extra_terms else {}
+        arguments |= {"matching": manifest["matching"]} if "matching" in manifest else {}
         layouts = [Layout(**layout) for layout in manifest.get("layouts", ())]
 
-    def plan(also: Mapping[str, Any], **most: Any) -> RunPlan:
-        return recipe(*inputs, replace(settings, **changes, **also), **more, **most)
+    def plan(steered: Mapping[str, Any], **further: Any) -> RunPlan:
+        return recipe(*inputs, replace(settings, **changes, **steered), **arguments, **further)
 
     return _RecordedRun(plan, layouts, manifest.get("turns", ()))
 
@@ -246,10 +261,15 @@ def _recorded_run(
 def _check_inputs(
     manifest: Mapping[str, Any], plan: RunPlan, path: str | os.PathLike[str], advice: str = "."
 ) -> None:
-    """Refuse inputs or weights that have changed.
+    """Check that inputs and weights have not changed.
 
     Args:
-        advice: the end of the message about an input, with other ways out.
+        manifest: of the earlier run.
+        plan: the new run, with its inputs read.
+        path: for messages.
+        advice: the end of the message about an input, with further ways out.
+    Raises:
+        CheckpointError: one has changed.
     """
     for role, picture in plan.problem.inputs.items():
         manifests.check_input(manifest, role, picture, advice=advice)
@@ -258,7 +278,7 @@ def _check_inputs(
 
 @contextmanager
 def _manifest_errors(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Refuse a manifest that lacks a key or holds something else than it should."""
+    """Turn errors from a manifest with missing keys or wrong types into a `CheckpointError`."""
     try:
         yield
     except (AttributeError, KeyError, TypeError) as error:
@@ -270,7 +290,7 @@ def _manifest_errors(path: str | os.PathLike[str]) -> Iterator[None]:
 def _several(
     manifest: Mapping[str, Any], path: str | os.PathLike[str], option: str, given: str | Sequence[str]
 ) -> list[Any]:
-    """Where the paintings or the masks lie now, in their order; a mask that was found comes as a picture."""
+    """Return the present paths of the paintings or masks, in order; an automatic mask comes as a picture."""
     if option == "regions" and not given and (mask := recorded_mask(manifest)) is not None:
         return list(mask)
     roles = [role for role in manifest["inputs"] if manifests.option_of(role) == option]
@@ -284,7 +304,11 @@ def _several(
 def _check_extra_terms(
     manifest: Mapping[str, Any], extra_terms: Sequence[TermFactory], path: str | os.PathLike[str]
 ) -> None:
-    """Refuse other losses of one's own than the picture was painted with."""
+    """Check that the custom losses are those that the picture was painted with.
+
+    Raises:
+        CheckpointError: they differ.
+    """
     then = manifest.get("extra_terms", [])
     now = [factory.manifest_entry for factory in extra_terms]
     if then != now:
@@ -296,12 +320,13 @@ def _check_extra_terms(
             for terms in (then, now)
         )
         raise CheckpointError(
-            f"{path} was painted with extra terms that only the program has which made it: {was}; given: "
-            f"{given}. In Python, name the same: impasto.rerun(..., extra_terms=[...]), or resume."
+            f"{path} was painted with extra terms that only the program that made it has: {was}; given: "
+            f"{given}. In Python, pass the same terms: impasto.rerun(..., extra_terms=[...]), or resume."
         )
 
 
 def _check_weights(manifest: Mapping[str, Any], now: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
+    """Check that the weights are those that the picture was painted with."""
     then, here = manifest["weights"], now["weights"]
     if here["sha256"] != then["sha256"]:
         raise CheckpointError(

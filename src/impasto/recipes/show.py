@@ -1,4 +1,4 @@
-"""What a painting says of itself: its manifest, and the curves of its losses."""
+"""Showing the manifest inside a painting, and the curves of its losses."""
 
 import os
 from pathlib import Path
@@ -12,24 +12,27 @@ from impasto.storage.outputs import OutputFile, check_outputs
 
 
 def manifest(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The manifest inside a picture: settings, inputs with their hashes, versions, losses step by step.
+    """Read the manifest inside a picture: settings, inputs with their hashes, versions, and losses.
 
+    Args:
+        path: a picture that Impasto painted.
     Raises:
-        ImageError: not a picture.
-        CheckpointError: a picture that Impasto did not write.
+        ImageError: the file is no picture.
+        CheckpointError: Impasto did not write the picture, or its manifest is damaged.
     """
     return manifests.read(path)
 
 
 def loss_curves(path: str | os.PathLike[str], output: str | os.PathLike[str]) -> None:
-    """Draw how a painting's losses fell.
+    """Draw the losses of a painting against its steps.
 
     Args:
         path: a picture that Impasto painted.
-        output: PNG, PDF or SVG by its ending.
+        output: the file to write: PNG, PDF or SVG by its ending.
     Raises:
-        ImageError, CheckpointError: as `manifest`, or the picture was painted before losses were kept.
-        SettingsError: another ending, or the output is the picture itself.
+        ImageError: the file is no picture, or the output cannot be written.
+        CheckpointError: as `manifest`; or the picture is older than the recording of losses.
+        SettingsError: the output has another ending, or is the picture itself.
     """
     check_outputs([OutputFile("--curves", os.fspath(output))], source_files("the picture", path))
     check_figure_output(output)

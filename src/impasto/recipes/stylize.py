@@ -1,4 +1,4 @@
-"""The main job: repaint one picture in the style of another, as a stream of Progress."""
+"""The main recipe: repainting a picture in the style of others."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,10 +35,10 @@ from impasto.style.transfer import StyleTransfer, extra_layers
 from impasto.system.device import compute_for_settings
 
 PARAMETERS = ("settings", "preset", "regions", "extra_terms", "cache", "layouts", "matching")
-"""What `plan_stylize` takes by name besides settings."""
+"""Keyword parameters of `plan_stylize` that are no settings."""
 
 FAST_SIZE = 1024
-"""Long side at which the start `stylize_fast` is painted at most, in pixels."""
+"""Long side at most of the one-pass painting that `init="fast"` starts from, in pixels."""
 
 
 def stylize(
@@ -51,21 +51,24 @@ def stylize(
     extra_terms: Sequence[TermFactory] = (),
     **options: Unpack[StylizeOptions],
 ) -> Painting:
-    """Repaint `content` in the style of `style`, and wait for it.
+    """Repaint `content` in the style of `style`, and wait for the result.
 
     Gatys, Ecker and Bethge 2015, "A Neural Algorithm of Artistic Style" (arXiv:1508.06576), Eq. 7.
-    Differs: coarse to fine, and with weights that mean the same at any size, unless settings say otherwise.
+    Differs: unless the settings say otherwise, it works from coarse to fine, its weights mean the same at any
+    size, and it adds a term on nearest neighbours and the painting's own detail (docs/decisions.md).
 
     Args:
         content: a file, a `PIL.Image`, a NumPy array or a tensor (see `read_picture`).
         style: the same, or a list of several, whose styles are blended (see `StylizeSettings.blend`).
-        settings: how; default `StylizeSettings()`.
-        preset: instead of settings, the name of a preset (docs/presets.md).
-        regions: masks: the photo's, then one for each painting; areas of the photo take their style from
-            areas of the same colour (see `read_regions`).
-        extra_terms: losses of one's own (see `custom_term`), added to the objective at every scale.
-        options: fields of `StylizeSettings`, such as `size=1024, strength=0.7`; they change the settings or
+        settings: size, strength and so on; if omitted, `StylizeSettings()`.
+        preset: the name of a preset to use in place of settings (docs/presets.md).
+        regions: masks: the photo's, then one for each painting. Areas of the photo take their style from
+            areas of the same colour in the paintings (see `read_regions`).
+        extra_terms: custom losses (see `custom_term`), added to the objective at every scale.
+        options: fields of `StylizeSettings`, such as `size=1024, strength=0.7`, which change the settings or
             the preset.
+    Returns:
+        The finished painting, with its manifest.
     Raises:
         ImpastoError: see `plan_stylize`.
     Example:
@@ -88,10 +91,10 @@ def iter_stylize(
     extra_terms: Sequence[TermFactory] = (),
     **options: Unpack[StylizeOptions],
 ) -> Iterator[Progress]:
-    """Repaint `content` in the style of `style` step by step, for those who watch.
+    """Repaint `content` in the style of `style`, and yield after every step.
 
-    Everything is read and checked at the call; computing begins with the first `next`. Leaving the loop early
-    is an ordinary end: `progress.painting()` is the picture so far.
+    Everything is read and checked at the call. Computing begins with the first `next`. The loop may be left
+    at any step: `progress.painting()` is the picture so far.
 
     Args:
         content, style, settings, preset, regions, extra_terms, options: as in `stylize`.
@@ -123,15 +126,19 @@ def plan_stylize(
     matching: Mapping[str, Any] | None = None,
     **options: Unpack[StylizeOptions],
 ) -> RunPlan:
-    """Read and check everything, fetch the weights if they are not there, plan the scales.
+    """Read and check everything, fetch the weights if they are missing, and plan the run.
 
     Args:
-        preset, regions, extra_terms, options: as in `stylize`.
-        cache: what earlier jobs have left, and later ones may use; default one of its own.
-        layouts: of a run that this one continues; default those that fit what memory is free now.
-        matching: the regions that such a run had matched, from its manifest; default matched anew.
+        content, style, settings, preset, regions, extra_terms, options: as in `stylize`.
+        cache: results of earlier jobs, which this job may use and add to; if omitted, a new cache.
+        layouts: the layouts of a run that is continued or repeated; if omitted, those that fit the memory.
+        matching: the matched regions of such a run, from its manifest; if omitted, matched now.
     Raises:
-        SettingsError, ImageError, WeightsError, DeviceError: before anything is computed.
+        SettingsError: a bad setting or preset, or settings that contradict each other or the masks.
+        ImageError: a picture or mask cannot be read, or is too small for the layers.
+        WeightsError: the weights cannot be loaded or fetched.
+        DeviceError: the device does not exist, or has too little memory (`OutOfMemoryError`).
+        CheckpointError: `matching` is damaged.
     """
     began = time.perf_counter()
     asked = with_options(StylizeSettings, settings, options, preset=preset, parameters=PARAMETERS).resolved()
@@ -143,12 +150,15 @@ def plan_stylize(
     start = _starting_picture(asked, photo, style, regions, cache)
     measured = [*style_layers(asked), *asked.content_layers]
     last = deepest(every := [*measured, *extra_layers(extra_terms)])
+    # From here on, `settings` differ from `asked` only in a preview.
     scales, settings = _scales(photo, asked, last)
     check_size(scales[-1].height, scales[-1].width, every, role="painting")
+    # Custom losses do not see the paintings, so `measured` leaves their layers out.
     for painting in paintings.pictures:
         check_size(painting.height, painting.width, measured, role="style image")
     network, weights = cache.network(settings, last.name, compute)
     problem = StyleTransfer(network, cache, photo, paintings, settings, start, extra_terms)
+    # The manifest records the settings asked for, from which a rerun derives the others again.
     manifest = new("stylize", asked, problem.inputs, weights, compute) | problem.manifest_entries(scales)
     if layouts:
         stages = tuple(Stage(scale, layout) for scale, layout in zip(scales, layouts, strict=True))
@@ -166,7 +176,7 @@ def plan_stylize(
 
 
 def _budget(settings: StylizeSettings, elapsed: float) -> float | None:
-    """Seconds that are left of the time to paint in, if there is one, after planning took `elapsed`."""
+    """Return the seconds of the budget that remain after planning; None without a budget."""
     return max(0.0, parse_duration(settings.budget) - elapsed) if settings.budget else None
 
 
@@ -177,26 +187,30 @@ def _starting_picture(
     masks: Sequence[Source],
     cache: Cache,
 ) -> Picture | None:
-    """What the run starts from; None is white noise."""
+    """Return the picture that the run starts from; None: white noise."""
     if settings.init == "noise":
         return None
     if settings.init == "fast":
         fast_settings = FastSettings.like(settings, size=min(settings.size, FAST_SIZE))
-        if settings.colors == "photo-palette":  # painted in the painting's colours until the end
+        if settings.colors == "photo-palette":  # colours are mapped only at the end
             fast_settings = replace(fast_settings, colors="style")
         painted = cached_stylizer(cache, style, fast_settings).stylize(photo, regions=masks).picture.pixels
-        here = resize(photo.pixels, *painted.shape[2:])
-        return Picture(torch.lerp(here, painted, 0.5).clamp(0, 1), name="fast")
+        resized = resize(photo.pixels, *painted.shape[2:])
+        return Picture(torch.lerp(resized, painted, 0.5).clamp(0, 1), name="fast")
     return photo if settings.init == "content" else read_picture(settings.init, role="init image")
 
 
 def _scales(
     photo: Picture, settings: StylizeSettings, last: Layer
 ) -> tuple[tuple[Scale, ...], StylizeSettings]:
-    """The plan of scales; for a preview its first ones, and weights that balance there as at the full size.
+    """Plan the scales; for a preview only the first ones, with weights adjusted to them.
 
-    The literal ½Σ(F−P)² grows with the number of pixels and E_l does not. A run of several scales meets its
-    coarser ones with the same α; one that has only its full size would see less content at a smaller.
+    The literal ½Σ(F−P)² grows with the number of pixels, and E_l does not. A run with several scales uses the
+    same α at all of them, and so does its preview. For a run with a single scale, the preview is smaller than
+    that scale and would have less content, so its α is multiplied by the ratio of the numbers of pixels.
+
+    Returns:
+        The scales, coarse to fine, and the settings for them.
     """
     full, schedule = fit(photo.height, photo.width, settings.size), settings.schedule
     scales = coarse_to_fine(

@@ -1,4 +1,4 @@
-"""Training a network that stylizes in one pass."""
+"""Training a painter: a network that stylizes in one pass."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -20,18 +20,20 @@ def train(
     resume: str | os.PathLike[str] = "",
     **options: Unpack[TrainOptions],
 ) -> Model:
-    """Train a painter for one painting or several, and wait for it.
+    """Train a painter for one or several paintings, and wait for it.
 
     Johnson, Alahi and Fei-Fei 2016, "Perceptual Losses for Real-Time Style Transfer" (arXiv:1603.08155).
-    Differs: several styles in one network (Dumoulin et al. 2017, arXiv:1610.07629), and the losses are those
-    of this house, in which weights mean the same at any size.
+    Differs: one network may have several styles (Dumoulin et al. 2017, arXiv:1610.07629), and the losses are
+    Impasto's, whose weights mean the same at any size.
 
     Args:
-        style: paintings, each of which becomes a style of the painter.
-        images: a folder of photographs, the more the better; some hundreds do.
-        settings: how; default `TrainSettings()`.
-        options: fields of `TrainSettings`, such as `steps=2000`; they change the settings.
-        resume: what `TrainProgress.save` wrote, to go on from there.
+        style: one or several paintings. Each becomes a style of the painter.
+        images: a folder of photographs. A few hundred suffice; more are better.
+        settings: steps, size and so on; if omitted, `TrainSettings()`.
+        resume: a file written by `TrainProgress.save`, to continue from.
+        options: fields of `TrainSettings`, such as `steps=2000`, which change the settings.
+    Returns:
+        The trained painter.
     Raises:
         ImpastoError: see `iter_train`.
     """
@@ -47,11 +49,18 @@ def iter_train(
     resume: str | os.PathLike[str] = "",
     **options: Unpack[TrainOptions],
 ) -> Iterator[TrainProgress]:
-    """The same, step by step. Everything is read and checked before the first.
+    """Train a painter as `train` does, and yield after every step.
 
+    Everything is read and checked before the first step.
+
+    Args:
+        style, images, settings, resume, options: as in `train`.
     Raises:
-        SettingsError, ImageError, WeightsError, DeviceError: before anything is computed.
-        CheckpointError: `resume` is none, is damaged, or is of another training.
+        SettingsError: a bad setting.
+        ImageError: a painting or the photographs cannot be read.
+        WeightsError: the weights cannot be loaded or fetched.
+        DeviceError: the device does not exist.
+        CheckpointError: `resume` is no training file, is damaged, or belongs to another training.
     """
     run = Trainer(
         style, images, with_options(TrainSettings, settings, options, parameters=["settings", "resume"])

@@ -91,7 +91,7 @@ class Clock:
         """
         assert self.budget is not None
         pixels = [scale.height * scale.width for scale in self.scales]
-        work = [scale.steps * count for scale, count in zip(self.scales, pixels, strict=True)]
+        work = [scale.steps * area for scale, area in zip(self.scales, pixels, strict=True)]
         count = len(work)
         while count > index + 1:
             share = self.budget * work[count - 1] / sum(work[:count])

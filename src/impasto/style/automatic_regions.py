@@ -68,6 +68,7 @@ def automatic_areas(
             )
         names = [AUTO + KEPT_SUBJECT]
     kind = _kind(names, kept)
+    # If an area is kept, all paintings share the other one.
     if len(kept) == 0 and paintings > 2:
         raise SettingsError(
             f"'{names[0]}' has two areas, and there are {paintings} paintings. Give one or two, or "

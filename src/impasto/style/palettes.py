@@ -81,6 +81,7 @@ def _palettes(picture: Picture, regions: Regions | None, number: int | None) -> 
     Returns:
         A palette for each region. A painting without a mask, or without the area, gives its whole palette.
     """
+    # A palette needs no detail, and pictures smaller than this are not enlarged.
     size = fit(picture.height, picture.width, min(MEASURED, max(picture.height, picture.width)))
     image = resized_pixels(picture, *size, CPU)
     if regions is None:

@@ -181,6 +181,7 @@ def _sources(
     for areas in other_masks:
         there = None if areas is None else areas.find(color)
         sources.append(None if areas is None else NO_STYLE if there is None else there)
+    # One painting with the colour is enough: the others give nothing to this region.
     if all(source == NO_STYLE for source in sources):
         have = sorted(
             {format_color(known) for areas in other_masks if areas is not None for known in areas.colors}

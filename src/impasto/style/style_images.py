@@ -78,6 +78,7 @@ class StyleImages:
         Raises:
             ImageError, SettingsError, WeightsError: as `read_regions`.
         """
+        # "photo-palette" changes the finished picture instead (see `StyleTransfer.finish`).
         styles = self
         if settings.colors in ("photo-match", "photo-luminance"):
             how = settings.color_match
@@ -200,6 +201,7 @@ class StyleImages:
         """Measure each painting by region and layer; an empty list for a painting without any share."""
         by_painting: list[list[dict[str, Tensor]]] = []
         for number, size in enumerate(self.sizes(long, least)):
+            # Only at layers where the painting has a share: the others need no pass through the network.
             used = {name: statistic for name, statistic in statistics.items() if self.shares[number].at(name)}
             if not used:
                 by_painting.append([])
@@ -251,6 +253,7 @@ def _blend(
         mixed: dict[str, Tensor] = {}
         for name, several in parts.items():
             for layer_means, share in zip(means, several, strict=True):
+                # A painting without a share was not measured, so it has no mean to multiply by 0.
                 if share:
                     part = layer_means[name] * share
                     mixed[name] = mixed[name] + part if name in mixed else part

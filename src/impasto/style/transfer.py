@@ -162,6 +162,7 @@ class StyleTransfer:
     def constraint(self, scale: Scale) -> Constraint:
         """Fix the regions that are kept, and paint luminance alone if the settings say so."""
         fixed = self._regions.kept_mask(scale.height, scale.width) if self._regions else None
+        # A pixel either stays or is painted; `finish` blends the soft border.
         return Constraint(None if fixed is None else fixed[0, 0] > 0.5, self._grey)
 
     def objective(self, scale: Scale, layout: Layout) -> Objective:
@@ -192,6 +193,7 @@ class StyleTransfer:
             gamut=settings.gamut_weight,
             formula=settings.formula,
         )
+        # Custom losses are made anew at every scale, because their targets depend on the size.
         context = TermContext(
             *canvas, self.network, self._content(scale), layout.tile, distributed.world_size()
         )
