@@ -1,4 +1,4 @@
-"""The desk and the easel: orders wait, are painted in another process, paused, stopped, resumed, steered."""
+"""The queue and its worker: orders wait, are painted elsewhere, paused, stopped, resumed and steered."""
 
 import os
 import shutil
@@ -166,7 +166,7 @@ def test_what_is_too_much_is_refused(desk: JobQueue, photo: str, painting: str) 
         desk.submit("e", order)
     desk.limits = replace(desk.limits, pages=5)
     desk.close_page("d")
-    desk.submit("f", order)  # the page of e has nothing on an easel, and makes way
+    desk.submit("f", order)  # the page of e has nothing on a worker, and makes way
     with pytest.raises(BusyError, match="3 pictures are waiting"):
         desk.submit("g", order)
     desk.limits = replace(desk.limits, pages=4)
@@ -189,7 +189,7 @@ def test_a_page_that_closes_frees_its_place_and_its_files(desk: JobQueue, photo:
     assert desk.view("a") == desk.view("b") == JobStatus()
 
 
-def test_an_easel_that_is_killed_is_replaced(desk: JobQueue, photo: str, painting: str) -> None:
+def test_a_worker_that_is_killed_is_replaced(desk: JobQueue, photo: str, painting: str) -> None:
     desk.submit("a", JobRequest(content=photo, styles=(painting,), settings=LONG))
     until(desk, "a", lambda view: steps(view) > 2)
     desk.submit("b", JobRequest(content=photo, styles=(painting,), settings=SHORT))
@@ -314,7 +314,7 @@ def test_what_is_steered_while_it_rests_holds_when_it_goes_on(
     desk.submit("a", JobRequest(content=photo, styles=(painting,), settings=LONG))
     before = until(desk, "a", lambda view: steps(view) > 5)
     desk.steer("a", {"strength": 0.0})
-    desk.pause("a")  # before the easel has heard of the first
+    desk.pause("a")  # before the worker has heard of the first
     until(desk, "a", lambda view: view.is_settled)
     desk.steer("a", {"style_scale": 0.5})
     desk.resume("a")
@@ -360,7 +360,7 @@ def test_paused_before_it_began_it_begins_when_it_is_resumed(
     assert until(desk, "a", lambda view: view.is_settled).state == "finished"
 
 
-def test_an_easel_that_dies_while_it_rests_costs_nobody_a_painting(
+def test_a_worker_that_dies_while_it_rests_costs_nobody_a_painting(
     desk: JobQueue, photo: str, painting: str
 ) -> None:
     order = JobRequest(content=photo, styles=(painting,), settings=SHORT)

@@ -342,14 +342,14 @@ def test_a_second_page_waits_its_turn_and_a_closed_one_gives_way(
     assert second.locator("#paint-stage img").count() == 1
 
 
-def test_an_easel_that_dies_takes_no_page_along(
+def test_a_worker_that_dies_takes_no_page_along(
     visit: Callable[..., Page], pictures: tuple[str, str], server: tuple[str, psutil.Process]
 ) -> None:
     page = visit()
     choose(page, pictures)
     started(page)
-    (easel,) = [child for child in server[1].children() if "spawn_main" in " ".join(child.cmdline())]
-    os.kill(easel.pid, signal.SIGKILL)
+    (worker,) = [child for child in server[1].children() if "spawn_main" in " ".join(child.cmdline())]
+    os.kill(worker.pid, signal.SIGKILL)
     until(page, lambda: state(page) == "failed")
     assert "memory ran out" in page.inner_text("#paint-status")
     number(page, "steps", 5)

@@ -75,7 +75,7 @@ class WorkerHandle:
         self._asked: dict[int, Future[Any]] = {}
         self._count = 0
         self._begin()
-        self.thread = threading.Thread(target=self._serve, name="easel", daemon=True)
+        self.thread = threading.Thread(target=self._serve, name="worker", daemon=True)
         self.thread.start()
 
     def _begin(self) -> None:
