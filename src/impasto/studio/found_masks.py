@@ -30,12 +30,12 @@ def found_masks(job: JobRequest, weights: str) -> FoundMasks:
         if job.recipe == "subject":
             # Where the mask is half and more, the first brush; a drawn mask has hard borders as well.
             where = mask(job.content).pixels[:, :1] >= 0.5
-            found = [torch.tensor(read_color(BRUSH_COLORS[0]))[:, None, None] / 255 * where]
+            layers = [torch.tensor(read_color(BRUSH_COLORS[0]))[:, None, None] / 255 * where]
         else:
-            found = [part.pixels for part in matching_masks(job.content, job.styles[0], weights=weights)]
+            layers = [part.pixels for part in matching_masks(job.content, job.styles[0], weights=weights)]
     notes = [str(item.message) for item in caught if issubclass(item.category, ImpastoWarning)]
     return FoundMasks(
-        tuple(_layer_file(pixels, job.folder) for pixels in found), without_paths(" ".join(notes), job)
+        tuple(_layer_file(pixels, job.folder) for pixels in layers), without_paths(" ".join(notes), job)
     )
 
 
