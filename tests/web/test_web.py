@@ -259,14 +259,20 @@ def test_a_file_that_is_too_large_is_said_on_the_page(visit: Callable[..., Page]
     assert page.locator("#photo img").count() == 0
 
 
-def test_a_region_is_drawn_with_the_brush(
-    visit: Callable[..., Page], pictures: tuple[str, str], tmp_path: Path
-) -> None:
+def regions_page(visit: Callable[..., Page], pictures: tuple[str, str]) -> Page:
+    """The page with both pictures uploaded and the regions unfolded."""
     page = visit()
     upload(page, "photo", pictures[0])
     upload(page, "painting", pictures[1])
     number(page, "size", 64)
     page.get_by_text("Regions", exact=True).click()
+    return page
+
+
+def test_a_region_is_drawn_with_the_brush(
+    visit: Callable[..., Page], pictures: tuple[str, str], tmp_path: Path
+) -> None:
+    page = regions_page(visit, pictures)
     page.click("#regions-load")
     page.get_by_label("What I leave unpainted on the photo stays a photo").check()
     canvas = page.locator("#regions-photo canvas").first
@@ -292,11 +298,7 @@ def test_a_region_is_drawn_with_the_brush(
 def test_regions_that_were_found_paint_like_drawn_ones(
     visit: Callable[..., Page], pictures: tuple[str, str], tmp_path: Path
 ) -> None:
-    page = visit()
-    upload(page, "photo", pictures[0])
-    upload(page, "painting", pictures[1])
-    number(page, "size", 64)
-    page.get_by_text("Regions", exact=True).click()
+    page = regions_page(visit, pictures)
     page.click("#regions-find")
     page.locator("#regions-painting canvas").first.wait_for()
     page.wait_for_timeout(2000)
