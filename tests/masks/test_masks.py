@@ -17,7 +17,8 @@ from impasto.errors import CheckpointError, ImageError, SettingsError
 from impasto.image.picture import Picture
 from impasto.image.read import read_picture
 from impasto.masks.automatic import automatic_mask, from_text, to_text
-from impasto.masks.guided_filter import EPSILON, guided_filter, refine
+from impasto.image.guided_filter import guided_lines
+from impasto.masks.guided_filter import EPSILON, refine
 from impasto.masks.luminance import otsu_threshold
 from impasto.masks.subject import find_subject, net_input, subject_map
 from small import EXAMPLES, scene
@@ -55,7 +56,7 @@ def line_by_window(guide: np.ndarray, mask: np.ndarray, radius: int, epsilon: fl
 def test_the_guided_filter_is_the_papers(radius: int, epsilon: float) -> None:
     random = np.random.default_rng(0)
     guide, mask = random.random((13, 17)), (random.random((13, 17)) > 0.5).astype(float)
-    slope, offset = guided_filter(guide, mask, radius, epsilon)
+    slope, offset = guided_lines(guide, mask, radius, epsilon)
     filtered = slope * guide + offset
     np.testing.assert_allclose(filtered, line_by_window(guide, mask, radius, epsilon), atol=1e-12)
 

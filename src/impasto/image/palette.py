@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from impasto.image.color import Affine, matrix_power
+from impasto.image.guided_filter import guided_lines
 from impasto.image.oklab import to_oklab, to_srgb
 from impasto.shapes import Image, Mask
 
@@ -133,11 +134,7 @@ def with_chroma(image: Image, chroma: Chroma) -> Image:
 def guided_filter(
     values: Float[Tensor, "B C H W"], guide: Mask, radius: int, softness: float
 ) -> Float[Tensor, "B C H W"]:
-    """Smooth values but keep the contours of a guide: in each window they become a linear function of it.
-
-    a = cov(guide, values) / (var(guide) + ε) and b = mean(values) - a mean(guide) in each window; the result
-    is mean(a) guide + mean(b) over the windows that a pixel is in (He, Sun and Tang 2010, "Guided Image
-    Filtering"). Windows are cut off at the picture's edge. The time does not depend on the radius.
+    """Smooth values but keep the contours of a guide (`image/guided_filter.py`).
 
     Args:
         values: (B, C, H, W), any range.
@@ -145,28 +142,9 @@ def guided_filter(
         radius: of the square windows, in pixels; a window is 2 radius + 1 wide.
         softness: ε, a variance of the guide: edges with less contrast than its root are smoothed.
     """
-    guide_mean = _box_mean(guide, radius)
-    # Rounding may make a variance of 0 negative.
-    variance = (_box_mean(guide.square(), radius) - guide_mean.square()).clamp(min=0)
-    smoothed = []
-    for index in range(values.shape[1]):
-        channel = values[:, index : index + 1]
-        mean = _box_mean(channel, radius)
-        slope = (_box_mean(guide * channel, radius) - guide_mean * mean) / (variance + softness)
-        offset = _box_mean(mean - slope * guide_mean, radius)
-        smoothed.append((_box_mean(slope, radius) * guide + offset).to(values))
-    return torch.cat(smoothed, dim=1)
-
-
-def _box_mean(values: Float[Tensor, "B 1 H W"], radius: int) -> Float[Tensor, "B 1 H W"]:
-    """Mean over the square window around each pixel, cut off at the edge; its running sums are float64."""
-    number = values.dtype
-    for axis in (2, 3):
-        length = values.shape[axis]
-        sums = values.cumsum(axis, dtype=torch.float64)
-        sums = torch.cat([torch.zeros_like(sums.narrow(axis, 0, 1)), sums], dim=axis)
-        here = torch.arange(length, device=values.device)
-        first, end = (here - radius).clamp(min=0), (here + radius + 1).clamp(max=length)
-        count = (end - first).reshape([-1, 1] if axis == 2 else [-1])
-        values = (sums.index_select(axis, end) - sums.index_select(axis, first)) / count
-    return values.to(number)
+    smoothed = torch.empty_like(values)
+    for picture, light, planes in zip(smoothed, guide[:, 0].double().numpy(), values, strict=True):
+        for channel, plane in enumerate(planes.double().numpy()):
+            slope, offset = guided_lines(light, plane, radius, softness)
+            picture[channel] = torch.from_numpy(slope * light + offset)
+    return smoothed

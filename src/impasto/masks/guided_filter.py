@@ -1,14 +1,12 @@
 """The guided filter: a mask whose edges follow the photo's."""
 
-from typing import TypeAlias
-
-import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Float64
+from jaxtyping import Float
 from torch import Tensor
 
 from impasto.image.color import luminance
+from impasto.image.guided_filter import Plane, guided_lines
 from impasto.image.resize import fit, resize
 from impasto.shapes import Image, Mask
 
@@ -23,30 +21,6 @@ EPSILON = 1e-2
 
 From 1e-5 to 1e-2 the mean intersection over union of benchmarks/masks.py goes from 0.901 to 0.902.
 """
-
-
-Plane: TypeAlias = Float64[np.ndarray, "h w"]
-"""One number for each pixel. NumPy's, for these are many small steps, and PyTorch shares out each of them
-among threads: with other work on the machine that took twenty times as long."""
-
-
-def guided_filter(guide: Plane, mask: Plane, radius: int, epsilon: float) -> tuple[Plane, Plane]:
-    """The coefficients a and b of a mask that is a·guide + b.
-
-    He, Sun and Tang 2013, "Guided Image Filtering", Eq. 5, 6 and 8: in each window the mask is fitted by a
-    line in the guide, with a ridge epsilon; a pixel takes the mean of the lines of all windows it lies in.
-
-    Args:
-        guide: luminance, 0..1.
-        mask: 0..1, of the same size.
-        radius: pixels from the middle of a window to its side; at the picture's borders windows are cut off.
-        epsilon: see `EPSILON`.
-    """
-    mean_guide, mean_mask = _box(guide, radius), _box(mask, radius)
-    covariance = _box(guide * mask, radius) - mean_guide * mean_mask
-    variance = _box(guide * guide, radius) - mean_guide**2
-    slope = covariance / (variance + epsilon)
-    return _box(slope, radius), _box(mean_mask - slope * mean_guide, radius)
 
 
 def refine(mask: Float[Tensor, "1 1 h w"], photo: Image) -> Mask:
@@ -68,20 +42,9 @@ def refine(mask: Float[Tensor, "1 1 h w"], photo: Image) -> Mask:
         resize(part, *small).clamp(0, 1)[0, 0].double().numpy() for part in (luminance(photo), mask)
     )
     radius = max(1, round(RADIUS * max(small) / SIDE))
-    coefficients = guided_filter(guide, soft, radius, EPSILON)
+    coefficients = guided_lines(guide, soft, radius, EPSILON)
     slope, offset = (_enlarged(part, height, width) for part in coefficients)
     return (slope * luminance(photo) + offset).clamp(0, 1)
-
-
-def _box(values: Plane, radius: int) -> Plane:
-    """The mean over the window around each pixel, of the pixels that are inside the picture."""
-    for axis in (0, 1):
-        index = np.arange(values.shape[axis])
-        first, after = np.maximum(index - radius, 0), np.minimum(index + radius + 1, len(index))
-        sums = np.insert(values.cumsum(axis), 0, 0, axis)
-        totals = sums.take(after, axis) - sums.take(first, axis)
-        values = totals / np.expand_dims(after - first, 1 - axis)
-    return values
 
 
 def _enlarged(values: Plane, height: int, width: int) -> Mask:

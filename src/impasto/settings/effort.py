@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from impasto.choices import Effort, Optimizer, SolverSpace
 from impasto.errors import SettingsError
 
-RECIPE = 3
+RECIPE = 4
 """The newest recipe, a generation of defaults. Files that are older than recipes have recipe 1."""
 
 
@@ -24,6 +24,7 @@ class Schedule:
         tv: weight of smoothness in the balanced formula.
         style_loss: statistics of the style, as text.
         painting_detail: amount of the painting's fine detail added at each finer scale, 0..2.
+        recolor: how far the photo's colours become the painting's before it is painted, 0..1.
     """
 
     space: SolverSpace
@@ -36,6 +37,7 @@ class Schedule:
     tv: float
     style_loss: str = "gram"
     painting_detail: float = 0.0
+    recolor: float = 0.0
 
 
 _PYRAMID = Schedule("pyramid", "lbfgs", 0.004, 128, 100, 40, 0.3, 0.0)
@@ -49,7 +51,7 @@ _NEIGHBORS = replace(
 )
 """Recipe 3. Detail copied from the painting saves the steps that would grow it (docs/decisions.md)."""
 
-RECIPES: Mapping[int, Mapping[Effort, Schedule]] = {
+RECIPES: dict[int, Mapping[Effort, Schedule]] = {
     1: {"good": Schedule("pixels", "lbfgs", 0.02, 128, 50, 10, 1.0, 2.0)},
     2: {
         "draft": _DRAFT,
@@ -62,6 +64,7 @@ RECIPES: Mapping[int, Mapping[Effort, Schedule]] = {
         "best": replace(_NEIGHBORS, steps=160, finest_steps=90),
     },
 }
+RECIPES[4] = {effort: replace(schedule, recolor=1.0) for effort, schedule in RECIPES[3].items()}
 
 
 def find_schedule(recipe: int, effort: Effort) -> Schedule:

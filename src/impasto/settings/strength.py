@@ -82,6 +82,11 @@ def painting_detail(strength: float) -> float:
     return min(1.0, 2 * strength)
 
 
+def recolor(strength: float) -> float:
+    """The fraction taken of the recolouring that the settings ask for: all from 0.5 on, none at 0."""
+    return min(1.0, 2 * strength)
+
+
 def noise_share(strength: float) -> float:
     """The fraction of noise in a start from the photo: none up to 0.9, all at 1.
 

@@ -131,9 +131,13 @@ class StylizeSettings(LookSettings, RunSettings):
         "picture resembles; less below strength 0.5; if omitted, the effort decides",
         low=0, high=2, advanced=True, label="Detail of the painting",
     )  # fmt: skip
+    recolor: float | None = option(
+        None, "how far the photo's colours become the painting's before it is painted; less below strength "
+        "0.5; if omitted, the effort decides", low=0, high=1, advanced=True, label="Recolour the photo",
+    )  # fmt: skip
     recipe: int = option(
         RECIPE, "generation of defaults: 1, that of the first pictures; 2, the first with a pyramid; 3, the "
-        "current one",
+        "first with neighbors; 4, the current one",
         low=1, high=RECIPE, advanced=True,
     )  # fmt: skip
     formula: Formula = option(
@@ -173,6 +177,11 @@ class StylizeSettings(LookSettings, RunSettings):
             raise SettingsError(
                 f"style-loss is {self.style_loss!r} and formula is {self.formula!r}, which has no weight for "
                 "neighbors. Use formula balanced, or another style-loss."
+            )
+        if self.recolor and self.colors != "style":
+            raise SettingsError(
+                f"recolor is {self.recolor:g} and colors is {self.colors!r}, which keeps the photo's "
+                "colours. Leave out one of them."
             )
         if self.match != "none" and self.formula != "balanced":
             raise SettingsError(
@@ -217,7 +226,10 @@ class StylizeSettings(LookSettings, RunSettings):
         """The solver, its steps and scales: as given, else as the effort decides."""
         default = find_schedule(self.recipe, self.effort)
         if self.formula != "balanced":
-            default = replace(default, style_loss="gram")  # other formulas define no weight for neighbors
+            # Other formulas define no weight for neighbors, and paint the photo as it is.
+            default = replace(default, style_loss="gram", recolor=0.0)
+        if self.colors != "style":
+            default = replace(default, recolor=0.0)
         given = {name: getattr(self, name) for name in asdict(default)}
         return replace(default, **{name: value for name, value in given.items() if value is not None})
 
@@ -245,6 +257,14 @@ class StylizeSettings(LookSettings, RunSettings):
         """Amount of the painting's detail that finer scales add: less below strength 0.5, none at 0."""
         share = self.schedule.painting_detail
         return share * strength.painting_detail(self.strength) if self._strength_decides else share
+
+    @property
+    def recolor_share(self) -> float:
+        """How far the photo's colours become the painting's: less below strength 0.5, not at all at 0."""
+        if not self.style_weight:
+            return 0.0
+        share = self.schedule.recolor
+        return share * strength.recolor(self.strength) if self._strength_decides else share
 
     @property
     def noise_share(self) -> float:

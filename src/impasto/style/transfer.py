@@ -34,6 +34,7 @@ from impasto.shapes import Image, Mask
 from impasto.style.cache import Cache
 from impasto.style.neighbor_style import NeighborStyle
 from impasto.style.palettes import PhotoPalette
+from impasto.style.recolored_photo import RecoloredPhoto
 from impasto.style.regions import Regions
 from impasto.style.style_images import StyleImages
 from impasto.style.style_sizes import least_style_side, style_layers, style_long_side, style_sizes
@@ -110,14 +111,20 @@ class StyleTransfer:
         if self.start is None:
             image = self._noise(scale)
         else:
-            image = self.cache.resized_pixels(self.start, *size, device)
+            image = (
+                self._content(scale)
+                if self.start is self.photo
+                else (self.cache.resized_pixels(self.start, *size, device))
+            )
             # At high strength, weights alone do not remove the photo in the available steps.
             if self.start is self.photo and self.settings.noise_share:
                 image = torch.lerp(image, self._noise(scale), self.settings.noise_share)
         image = grey(image) if self._grey else image
         constraint = self.constraint(scale)
         return (
-            constraint.restore_fixed(image, self._content(scale)) if constraint.fixed is not None else image
+            constraint.restore_fixed(image, self._resized_photo(scale))
+            if constraint.fixed is not None
+            else image
         )
 
     def next_image(
@@ -195,7 +202,7 @@ class StyleTransfer:
         )
         # Custom losses are made anew at every scale, because their targets depend on the size.
         context = TermContext(
-            *canvas, self.network, self._content(scale), layout.tile, distributed.world_size()
+            *canvas, self.network, self._resized_photo(scale), layout.tile, distributed.world_size()
         )
         extra = [factory.make(context) for factory in self.extra_terms]
         return Objective((*contents, *styles, *priors, *extra))
@@ -300,7 +307,18 @@ class StyleTransfer:
         """Makes the terms and the detail that nearest neighbours give."""
         return NeighborStyle(self.network, self.cache, self.paintings, self.settings)
 
+    @cached_property
+    def _recolored(self) -> RecoloredPhoto:
+        """How the photo is recoloured. It is found when first used."""
+        settings = self.settings
+        return RecoloredPhoto.of(self.photo, self.paintings, settings.layers, settings.recolor_share)
+
     def _content(self, scale: Scale) -> Image:
+        """Return what is painted at a scale: the photo, recoloured if the settings say so, (1, 3, H, W)."""
+        image = self._resized_photo(scale)
+        return self._recolored.apply(image) if self.settings.recolor_share else image
+
+    def _resized_photo(self, scale: Scale) -> Image:
         """Return the photo at a scale, (1, 3, H, W), grey if luminance alone is painted."""
         image = self.cache.resized_pixels(self.photo, scale.height, scale.width, self.network.device)
         return grey(image) if self._grey else image

@@ -1,0 +1,43 @@
+"""The guided filter: values that follow the contours of a guide.
+
+He, Sun and Tang 2013, "Guided Image Filtering" (IEEE PAMI 35). The time does not depend on the radius.
+"""
+
+from typing import TypeAlias
+
+import numpy as np
+from jaxtyping import Float64
+
+Plane: TypeAlias = Float64[np.ndarray, "h w"]
+"""One number for each pixel. An array of NumPy, because the filter takes many small steps, and PyTorch
+divides each of them among threads: with other work on the machine that took twenty times as long."""
+
+
+def guided_lines(guide: Plane, values: Plane, radius: int, epsilon: float) -> tuple[Plane, Plane]:
+    """Find the slope and the offset with which slope·guide + offset is the filtered image.
+
+    Eq. 5, 6 and 8: in each window the values are fitted by a line in the guide, with a ridge epsilon. A pixel
+    takes the mean of the lines of all windows that contain it.
+
+    Args:
+        guide: luminance or lightness, 0..1.
+        values: to be filtered, of the same size, any range.
+        radius: pixels from the middle of a window to its side; at the picture's borders windows are cut off.
+        epsilon: a variance of the guide: windows that vary less count as flat, and values are averaged there.
+    """
+    mean_guide, mean_values = _box(guide, radius), _box(values, radius)
+    covariance = _box(guide * values, radius) - mean_guide * mean_values
+    variance = _box(guide * guide, radius) - mean_guide**2
+    slope = covariance / (variance + epsilon)
+    return _box(slope, radius), _box(mean_values - slope * mean_guide, radius)
+
+
+def _box(values: Plane, radius: int) -> Plane:
+    """The mean over the window around each pixel, of the pixels that are inside the picture."""
+    for axis in (0, 1):
+        index = np.arange(values.shape[axis])
+        first, after = np.maximum(index - radius, 0), np.minimum(index + radius + 1, len(index))
+        sums = np.insert(values.cumsum(axis), 0, 0, axis)
+        totals = sums.take(after, axis) - sums.take(first, axis)
+        values = totals / np.expand_dims(after - first, 1 - axis)
+    return values

@@ -1,0 +1,131 @@
+"""The photo with the colours of the paintings, which is what gets painted.
+
+Not in Gatys et al. 2015. Style terms alone leave colours that the painting does not have, because the
+photo's features ask for them: an orange wing stays orange in the manner of a blue painting. So the photo is
+recoloured first (`image/color_transfer.py`), region by region if there are any.
+The changes of colour are smoothed within the photo's contours: in each window they become a linear function
+of its lightness. Only these functions are kept. They are found once, on a small version of the photo, so the
+colours are the same at every scale.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from impasto.image.color_transfer import Colors, move_colors
+from impasto.image.guided_filter import guided_lines
+from impasto.image.oklab import to_oklab, to_srgb
+from impasto.image.picture import Picture
+from impasto.image.resize import fit, resize, resized_pixels
+from impasto.shapes import Image, Mask
+from impasto.style.regions import NO_STYLE
+from impasto.style.style_images import StyleImages
+
+MEASURED = 256
+"""Colours are measured on pictures with at most this long side, in pixels."""
+
+SAMPLES = 1 << 15
+"""Colours taken of all paintings together, at equal distances in each picture."""
+
+RADIUS = 1 / 40
+"""The radius of the window in which the changes are smoothed, relative to the photo's long side."""
+
+SOFTNESS = 1e-3
+"""A variance of L: contours are followed where L varies by more than its root, 0.03."""
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, eq=False)
+class RecoloredPhoto:
+    """How a photo's colours change.
+
+    Attributes:
+        slope, offset: the change of L, a and b at each place, as slope·L + offset, (1, 3, h, w) each.
+    """
+
+    slope: Float[Tensor, "1 3 h w"]
+    offset: Float[Tensor, "1 3 h w"]
+
+    @classmethod
+    def of(
+        cls, photo: Picture, paintings: StyleImages, layers: Iterable[str], amount: float
+    ) -> "RecoloredPhoto":
+        """Find how a photo's colours become those of its paintings.
+
+        Args:
+            photo: the content image.
+            paintings: with their shares and regions. Several give their colours by their mean shares.
+            layers: the style layers, over which shares are averaged.
+            amount: 0 changes nothing, 1 gives the paintings' distribution.
+        """
+        names, regions = list(layers), paintings.regions
+        lab = to_oklab(_small(photo))[0].double().numpy()
+        inside = [np.ones(lab.shape[1:], dtype=bool)]
+        if regions:
+            inside = [
+                regions.photo.soft(index, *lab.shape[1:])[0, 0].numpy() >= 0.5 for index in regions.painted
+            ]
+        change = np.zeros_like(lab)
+        for region, area in enumerate(inside):
+            shares = [paintings.neighbor_share(region, n, names) for n in range(len(paintings.pictures))]
+            others = _colors(paintings, region, shares)
+            if area.any() and others.size:
+                change[:, area] = amount * (move_colors(lab[:, area], others) - lab[:, area])
+        radius = max(1, round(RADIUS * max(lab.shape[1:])))
+        lines = [guided_lines(lab[0], part, radius, SOFTNESS) for part in change]
+        slope, offset = (
+            torch.stack([torch.from_numpy(line[k]) for line in lines])[None].float() for k in (0, 1)
+        )
+        return cls(slope, offset)
+
+    def apply(self, image: Image) -> Image:
+        """Recolour the photo at any size.
+
+        Args:
+            image: the photo, (1, 3, H, W), sRGB-encoded, 0..1, on any device.
+        Returns:
+            (1, 3, H, W), on the same device. A colour that sRGB cannot show loses chroma.
+        """
+        lab = to_oklab(image.cpu())
+        lightness = lab[:, :1].clone()
+        for channel in range(3):  # one at a time, which bounds the memory
+            slope, offset = (
+                resize(part[:, channel : channel + 1], *image.shape[2:]) for part in (self.slope, self.offset)
+            )
+            lab[:, channel : channel + 1] += slope * lightness + offset
+        return to_srgb(lab).to(image)
+
+
+def _small(picture: Picture) -> Image:
+    """Return a picture at the size where its colours are measured; a smaller one is not enlarged."""
+    long = min(MEASURED, max(picture.height, picture.width))
+    return resized_pixels(picture, *fit(picture.height, picture.width, long), CPU)
+
+
+def _colors(paintings: StyleImages, region: int, shares: Sequence[float]) -> Colors:
+    """Return the paintings' colours for a region, from each as many as its share says."""
+    taken = []
+    for number, share in enumerate(shares):
+        image = _small(paintings.pictures[number])
+        colors = to_oklab(image)[0].double().flatten(1).numpy()
+        area = _area(paintings, region, number, image)
+        if area is not None and (area >= 0.5).any():
+            colors = colors[:, area.flatten().numpy() >= 0.5]
+        places = np.linspace(0, colors.shape[1] - 1, round(share * SAMPLES)).round().astype(int)
+        taken.append(colors[:, places])
+    return np.concatenate(taken, axis=1)
+
+
+def _area(paintings: StyleImages, region: int, number: int, image: Image) -> Mask | None:
+    """Return the mask of the area of a painting that gives a region its colours; None: all of it."""
+    regions = paintings.regions
+    areas = regions.paintings[number] if regions else None
+    index = regions.sources[region][number] if regions else None
+    if areas is None or index is None or index == NO_STYLE:
+        return None
+    return areas.soft(index, *image.shape[2:])
