@@ -38,6 +38,7 @@ ROWS: dict[str, Callable[[float], dict[str, object]]] = {
     OURS: lambda strength: {"strength": strength},
     OLD: lambda strength: {"strength": strength, **BEFORE},
     "gram": lambda strength: {"strength": strength, **GRAM},
+    "recipe3": lambda strength: {"strength": strength, "recipe": 3},
     "regions": lambda strength: {"strength": strength, "match": "regions"},
     "draft": lambda strength: {"strength": strength, "effort": "draft"},
     "best": lambda strength: {"strength": strength, "effort": "best"},
@@ -50,7 +51,7 @@ PRESETS: dict[str, dict[str, object]] = {
 }
 """Rows of other tools' settings, which have one strength."""
 
-FRONT_ROWS = (OURS, OLD, "gram", "regions")
+FRONT_ROWS = (OURS, OLD, "gram", "recipe3", "regions")
 """Rows that are painted at all strengths, on the pairs of the front."""
 
 ADAIN = "adain"

@@ -61,7 +61,7 @@ def test_a_preset_and_an_effort_are_an_error_that_names_both(name: str) -> None:
 def test_a_manifest_holds_the_numbers_that_effort_gave(photo: str, painting: str, small_file: str) -> None:
     asked = StylizeSettings(effort="best", size=96, weights=small_file, finest_steps=4)
     plan = plan_stylize(photo, painting, asked)
-    expected = replace(RECIPES[3]["best"], finest_steps=4)
+    expected = replace(RECIPES[4]["best"], finest_steps=4)
     recorded = plan.manifest["settings"]
     assert {key: recorded[key] for key in asdict(expected) if key != "tv"} == {
         key: value for key, value in asdict(expected).items() if key != "tv"

@@ -45,10 +45,12 @@ def _match_distribution(
     ends = min(values.min(), others.min()), max(values.max(), others.max())
     below, below_others = (_shares_below(part, ends) for part in (values, others))
     edges = np.linspace(*ends, BINS + 1)
-    return np.interp(values, edges, np.interp(below, below_others, edges))
+    moved: Float64[np.ndarray, " M"] = np.interp(values, edges, np.interp(below, below_others, edges))
+    return moved
 
 
 def _shares_below(values: Float64[np.ndarray, " M"], ends: tuple[float, float]) -> Float64[np.ndarray, " _"]:
     """Return the share of values below each edge of the bins, 0..1."""
     counts = np.histogram(values, BINS, ends)[0] + 1e-6 * len(values) / BINS  # strictly increasing
-    return np.insert(counts.cumsum(), 0, 0.0) / counts.sum()
+    shares: Float64[np.ndarray, " _"] = np.insert(counts.cumsum(), 0, 0.0) / counts.sum()
+    return shares

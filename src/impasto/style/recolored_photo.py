@@ -37,6 +37,13 @@ RADIUS = 1 / 40
 SOFTNESS = 1e-3
 """A variance of L: contours are followed where L varies by more than its root, 0.03."""
 
+LIGHTNESS_WEIGHT = 2.0
+"""How much further apart colours count that differ in lightness. With 1, light things turned dark."""
+
+LIGHTNESS_SHARE = 0.5
+"""The part of the change in lightness that is kept. With all of it, a white flower vanished in a sky that had
+become as light (dandelion after *Great Wave*); half keeps the two apart."""
+
 CPU = torch.device("cpu")
 
 
@@ -70,12 +77,14 @@ class RecoloredPhoto:
             inside = [
                 regions.photo.soft(index, *lab.shape[1:])[0, 0].numpy() >= 0.5 for index in regions.painted
             ]
-        change = np.zeros_like(lab)
+        change, weights = np.zeros_like(lab), np.array([[LIGHTNESS_WEIGHT], [1.0], [1.0]])
         for region, area in enumerate(inside):
             shares = [paintings.neighbor_share(region, n, names) for n in range(len(paintings.pictures))]
             others = _colors(paintings, region, shares)
             if area.any() and others.size:
-                change[:, area] = amount * (move_colors(lab[:, area], others) - lab[:, area])
+                colors = lab[:, area]
+                change[:, area] = move_colors(colors * weights, others * weights) / weights - colors
+        change *= np.array([LIGHTNESS_SHARE, 1, 1])[:, None, None] * amount
         radius = max(1, round(RADIUS * max(lab.shape[1:])))
         lines = [guided_lines(lab[0], part, radius, SOFTNESS) for part in change]
         slope, offset = (
