@@ -43,10 +43,13 @@ def _match_distribution(
 ) -> Float64[np.ndarray, " M"]:
     """Map values by the increasing function that gives them the distribution of others."""
     ends = min(values.min(), others.min()), max(values.max(), others.max())
+    if ends[1] - ends[0] < 1e-6:  # one colour, to far below what can be seen
+        return np.full_like(values, others.mean())
     below, below_others = (_shares_below(part, ends) for part in (values, others))
     edges = np.linspace(*ends, BINS + 1)
     moved: Float64[np.ndarray, " M"] = np.interp(values, edges, np.interp(below, below_others, edges))
-    return moved
+    # Both ends of the bins may lie beyond the others' least and greatest value.
+    return moved.clip(others.min(), others.max())
 
 
 def _shares_below(values: Float64[np.ndarray, " M"], ends: tuple[float, float]) -> Float64[np.ndarray, " _"]:
