@@ -51,20 +51,22 @@ _NEIGHBORS = replace(
 )
 """Recipe 3. Detail copied from the painting saves the steps that would grow it (docs/decisions.md)."""
 
-RECIPES: dict[int, Mapping[Effort, Schedule]] = {
+_THIRD: Mapping[Effort, Schedule] = {
+    "draft": replace(_DRAFT, painting_detail=0.8),
+    "good": _NEIGHBORS,
+    "best": replace(_NEIGHBORS, steps=160, finest_steps=90),
+}
+
+RECIPES: Mapping[int, Mapping[Effort, Schedule]] = {
     1: {"good": Schedule("pixels", "lbfgs", 0.02, 128, 50, 10, 1.0, 2.0)},
     2: {
         "draft": _DRAFT,
         "good": _PYRAMID,
         "best": replace(_PYRAMID, steps=200, finest_steps=150),
     },
-    3: {
-        "draft": replace(_DRAFT, painting_detail=0.8),
-        "good": _NEIGHBORS,
-        "best": replace(_NEIGHBORS, steps=160, finest_steps=90),
-    },
+    3: _THIRD,
+    4: {effort: replace(schedule, recolor=1.0) for effort, schedule in _THIRD.items()},
 }
-RECIPES[4] = {effort: replace(schedule, recolor=1.0) for effort, schedule in RECIPES[3].items()}
 
 
 def find_schedule(recipe: int, effort: Effort) -> Schedule:
