@@ -1,4 +1,4 @@
-"""Colours that take over a distribution: it is reached, its own colours stay, and equal colours stay equal."""
+"""Colours that take over a distribution: it is reached, similar colours stay, equal colours stay equal."""
 
 import numpy as np
 import pytest

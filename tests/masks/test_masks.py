@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 import impasto
 from impasto.cli.main import app
 from impasto.errors import CheckpointError, ImageError, SettingsError
+from impasto.image.guided_filter import guided_lines
 from impasto.image.picture import Picture
 from impasto.image.read import read_picture
 from impasto.masks.automatic import automatic_mask, from_text, to_text
-from impasto.image.guided_filter import guided_lines
 from impasto.masks.guided_filter import EPSILON, refine
 from impasto.masks.luminance import otsu_threshold
 from impasto.masks.subject import find_subject, net_input, subject_map

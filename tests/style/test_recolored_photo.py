@@ -120,5 +120,5 @@ def test_the_recolored_photo_is_the_content(settings: StylizeSettings) -> None:
 
 
 def test_recoloring_with_the_photos_colors_is_an_error() -> None:
-    with pytest.raises(SettingsError, match="recolor is 0.5 and colors is 'photo-palette'"):
+    with pytest.raises(SettingsError, match=r"recolor is 0\.5 and colors is 'photo-palette'"):
         StylizeSettings(recolor=0.5, colors="photo-palette")
