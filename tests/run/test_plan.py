@@ -108,8 +108,9 @@ def already_used(monkeypatch: pytest.MonkeyPatch) -> int:
 
 @pytest.fixture
 def roomy(small_file: str) -> StylizeSettings:
+    # From a recoloured start, L-BFGS on the small network turns rounding into 5/255 within 8 steps.
     return StylizeSettings(
-        weights=small_file, scales=1, steps=4, precision="float32", history=20, style_loss="gram"
+        weights=small_file, scales=1, steps=4, precision="float32", history=20, style_loss="gram", recolor=0.0
     )
 
 
