@@ -1,6 +1,7 @@
 """Effort: one dial for scales, steps, solver and space; and what older files mean."""
 
 from dataclasses import asdict, replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,18 @@ def test_the_first_recipe_has_one_effort() -> None:
     assert StylizeSettings(recipe=1).schedule == OLD
     with pytest.raises(SettingsError, match="recipe 1 has no effort 'best', only good"):
         StylizeSettings(recipe=1, effort="best")
+
+
+def test_strength_in_older_recipes_means_what_it_meant() -> None:
+    for strength, noise in ((0.9, 0.0), (0.95, 0.5**0.5), (1.0, 1.0)):
+        settings = StylizeSettings(recipe=3, strength=strength)
+        assert settings.noise_share == pytest.approx(noise, abs=1e-7)
+        assert settings.painting_detail_share == 0.8
+
+
+def test_more_strength_takes_more_of_the_painting() -> None:
+    """Also above 0.5, and up to 0.95 without noise, which is not the painting's."""
+    several = [StylizeSettings(strength=step / 20) for step in range(21)]
+    details = [settings.painting_detail_share for settings in several]
+    assert all(low < high for low, high in pairwise(details))
+    assert [settings.noise_share for settings in several] == [*[0.0] * 20, 1.0]

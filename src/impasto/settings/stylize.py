@@ -128,7 +128,7 @@ class StylizeSettings(LookSettings, RunSettings):
     )  # fmt: skip
     painting_detail: float | None = option(
         None, "amount of the painting's fine detail added at each finer scale, from the places that the "
-        "picture resembles; less below strength 0.5; if omitted, the effort decides",
+        "picture resembles; less below strength 0.5, more above; if omitted, the effort decides",
         low=0, high=2, advanced=True, label="Detail of the painting",
     )  # fmt: skip
     recolor: float | None = option(
@@ -254,9 +254,11 @@ class StylizeSettings(LookSettings, RunSettings):
 
     @property
     def painting_detail_share(self) -> float:
-        """Amount of the painting's detail that finer scales add: less below strength 0.5, none at 0."""
+        """Amount of the painting's detail that finer scales add; it grows with strength from 0."""
         share = self.schedule.painting_detail
-        return share * strength.painting_detail(self.strength) if self._strength_decides else share
+        return (
+            share * strength.painting_detail(self.strength, self.recipe) if self._strength_decides else share
+        )
 
     @property
     def recolor_share(self) -> float:
@@ -268,11 +270,8 @@ class StylizeSettings(LookSettings, RunSettings):
 
     @property
     def noise_share(self) -> float:
-        """Fraction of white noise in a start from the photo: 0 up to strength 0.9, 1 at strength 1.
-
-        Near strength 1 the weights alone do not remove the photo within the steps taken.
-        """
-        return strength.noise_share(self.strength) if self._strength_decides else 0.0
+        """Fraction of white noise in a start from the photo: 0 up to strength 0.95, 1 at strength 1."""
+        return strength.noise_share(self.strength, self.recipe) if self._strength_decides else 0.0
 
     @property
     def _strength_decides(self) -> bool:
