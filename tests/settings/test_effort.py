@@ -42,6 +42,7 @@ def test_what_is_named_wins_over_effort() -> None:
         "tv": 5.0,
         "style_loss": "gram=1,neighbors=2",
         "painting_detail": 0.5,
+        "recolor": 0.7,
     }
     for effort in ("draft", "good", "best"):
         settings = StylizeSettings(effort=effort, **named)  # type: ignore[arg-type]
