@@ -113,9 +113,12 @@ def test_a_run_in_luminance_is_grey_at_every_step(small_file: str) -> None:
             size=48, steps=4, scales=1, colors="photo-luminance", init="noise", optimizer=optimizer,
             weights=small_file, precision="float32",
         )  # fmt: skip
+        count = 0
         for step in impasto.iter_stylize(scene(36, 48), stripes(40, 40), settings):
+            count += 1
             snapshot = step.snapshot()
             assert snapshot.descent is not None
             assert snapshot.space is not None
             image = snapshot.space.whole_image(snapshot.descent.point)
             torch.testing.assert_close(image, grey(image), rtol=0, atol=1e-5)
+        assert count > 1

@@ -194,7 +194,7 @@ def test_the_mask_of_the_dandelion_agrees_with_its_outline() -> None:
 
 
 @pytest.mark.weights
-def test_any_number_of_threads_gives_the_same_mask() -> None:
+def test_the_number_of_threads_changes_the_mask_by_rounding_only() -> None:
     picture = read_picture(EXAMPLES / "dandelion.jpg")
     single, double = (find_subject(picture, threads=threads).int() for threads in (1, 2))
     assert int((single - double).abs().max()) <= 1

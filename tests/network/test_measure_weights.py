@@ -152,11 +152,11 @@ def test_a_member_that_differs_from_its_record_is_refused(
 def test_fetch_without_names_fetches_only_what_paints(monkeypatch: pytest.MonkeyPatch) -> None:
     fetched: list[str] = []
 
-    def record_name(record: weights.WeightRecord, **_: Any) -> Path:
+    def note(record: weights.WeightRecord, **_: Any) -> Path:
         fetched.append(record.name)
         return Path(record.file_name)
 
-    monkeypatch.setattr(weights, "fetch", record_name)
+    monkeypatch.setattr(weights, "fetch", note)
     assert RUNNER.invoke(app, ["weights", "fetch"]).exit_code == 0
     assert sorted(fetched) == ["adain-decoder", "vgg19-normalized"]
     assert RUNNER.invoke(app, ["weights", "fetch", "lpips-alexnet"]).exit_code == 0

@@ -167,7 +167,7 @@ def test_saving_is_reproducible_and_leaves_no_other_file(tmp_path: Path) -> None
     weights.save(tiny_layers(), path)
     before = path.read_bytes()
     weights.save(tiny_layers(), path)
-    assert path.read_bytes() == before  # the file holds no date
+    assert path.read_bytes() == before  # nothing in it depends on the hour
     assert list(tmp_path.iterdir()) == [path]
     with pytest.raises(WeightsError, match=r"net\.safetensors cannot be written: No such file or directory"):
         weights.save(tiny_layers(), tmp_path / "no folder" / "net.safetensors")

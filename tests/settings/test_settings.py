@@ -90,6 +90,7 @@ def test_every_field_has_help_and_an_allowed_default() -> None:
     }
     for option in options:
         assert option.sentence.endswith(".")
+        assert not option.help.endswith(".")  # the sentence adds it
         assert option.check(option.default) == option.default
 
 
