@@ -9,6 +9,8 @@ from PIL import Image as PilImage
 
 from made_files import RNG, only
 
+ENDINGS = [".dz", ".dzi", ".szi"]
+
 
 def noise(height: int, width: int, channels: int = 4) -> NDArray[np.uint8]:
     return RNG.integers(0, 256, (height, width, channels), dtype=np.uint8)

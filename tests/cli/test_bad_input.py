@@ -30,6 +30,8 @@ CASES: dict[str, tuple[Case, int, str]] = {}
 
 
 def case(code: int, message: str) -> Callable[[Case], Case]:
+    """Add a function that makes the arguments to `CASES`, with the exit code and the message to expect."""
+
     def add(function: Case) -> Case:
         CASES[function.__name__] = (function, code, message)
         return function
@@ -40,6 +42,7 @@ def case(code: int, message: str) -> Callable[[Case], Case]:
 def paint(
     inputs: Inputs, *more: str, content: str = "", style: str = "", output: str = "out.png"
 ) -> list[str]:
+    """The arguments of a short run of `impasto stylize`, with these changes."""
     weights = [] if "--weights" in more else ["--weights", inputs.weights]
     size = [] if "--size" in more else ["--size", "48"]
     steps = [] if "--steps" in more else ["--steps", "1"]

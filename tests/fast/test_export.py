@@ -34,11 +34,11 @@ def model() -> Model:
     """A model of two styles that differ, as after training."""
     generator = torch.Generator().manual_seed(1)
     torch.manual_seed(1)
-    painter = TransformerNet(width=4, blocks=1, styles=2).requires_grad_(False)
-    for name, numbers in painter.named_parameters():
+    network = TransformerNet(width=4, blocks=1, styles=2).requires_grad_(False)
+    for name, numbers in network.named_parameters():
         if name.endswith(("scale", "shift", "bias")):
             numbers += 0.3 * torch.randn(numbers.shape, generator=generator)
-    return Model(painter, ("wave", "Übermut"), MANIFEST, "sea")
+    return Model(network, ("wave", "Übermut"), MANIFEST, "sea")
 
 
 def session(path: Path) -> onnxruntime.InferenceSession:

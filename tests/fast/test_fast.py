@@ -165,10 +165,10 @@ def test_a_stylizer_paints_many_photos_like_separate_calls(small: FastSettings) 
 
 def small_model(path: Path, styles: int = 2) -> str:
     torch.manual_seed(0)
-    painter = TransformerNet(4, 2, styles)
-    for parameter in painter.parameters():
+    network = TransformerNet(4, 2, styles)
+    for parameter in network.parameters():
         parameter.data += 0.1 * torch.randn_like(parameter)
-    Model(painter, ("one", "two")[:styles], {"command": "train"}).save(path)
+    Model(network, ("one", "two")[:styles], {"command": "train"}).save(path)
     return str(path)
 
 

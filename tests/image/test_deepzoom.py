@@ -16,9 +16,7 @@ from impasto.errors import ImageError
 from impasto.image.read import read_manifest, read_picture
 from impasto.image.write import write_picture
 from made_files import MANIFEST, RGB, RGBA, SMOOTH, as_nobody, numbers, only, profile_of
-from pyramids import contents, deepest, index_of, level, noise
-
-ENDINGS = [".dz", ".dzi", ".szi"]
+from pyramids import ENDINGS, contents, deepest, index_of, level, noise
 
 
 @pytest.mark.parametrize(("height", "width"), [(300, 517), (254, 255), (255, 254), (1, 509), (1, 1)])

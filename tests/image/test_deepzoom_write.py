@@ -16,9 +16,7 @@ from impasto.image.picture import Picture
 from impasto.image.read import read_manifest, read_picture
 from impasto.image.write import check_output, write_picture
 from made_files import RGB, as_nobody, only
-from pyramids import contents, index_of, level, noise
-
-ENDINGS = [".dz", ".dzi", ".szi"]
+from pyramids import ENDINGS, contents, index_of, level, noise
 
 
 def old_picture(folder: Path, name: str) -> dict[str, bytes]:
