@@ -1,4 +1,4 @@
-"""The arithmetic of the benchmarks: fronts, Bradley–Terry strengths, blind comparisons, the cache's keys."""
+"""The benchmarks' own arithmetic: fronts, strengths from comparisons, lots, answers, keys of the cache."""
 
 import json
 import math
