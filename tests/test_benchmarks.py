@@ -148,11 +148,11 @@ def test_parts_share_the_tasks_out() -> None:
     at_384 = [task for task in tasks if task.size == 384]
     assert len(at_384) == 48 * 4 + 12 * 2 * 4  # a strength for all, four more of two rows
     assert len(tasks) - len(at_384) == 12 * (1 + 2 * 5 + 2)  # photo, two fronts, two presets
-    parts = [pictures.share_of(tasks, f"{number}/5") for number in range(1, 6)]
+    parts = [pictures.part_of(tasks, f"{number}/5") for number in range(1, 6)]
     assert sorted(map(str, tasks)) == sorted(str(task) for part in parts for task in part)
     for wrong in ("0/2", "3/2", "2", "a/b"):
         with pytest.raises(SystemExit, match="N/M"):
-            pictures.share_of(tasks, wrong)
+            pictures.part_of(tasks, wrong)
 
 
 def test_the_key_changes_with_every_setting_and_file() -> None:
