@@ -96,7 +96,7 @@ def read_photo(photo: dict[str, Any], folder: Path) -> Picture:
     """
     path = folder / photo["file"]
     if not path.is_file():
-        raise SystemExit(f"there is no {path}. Name the folder of the photographs with --photos.")
+        raise SystemExit(f"There is no {path}. Name the folder of the photographs with --photos.")
     if hashlib.sha256(path.read_bytes()).hexdigest() != photo["sha256"]:
         raise SystemExit(f"{path} is not the photograph that was outlined: its SHA-256 differs.")
     return read_picture(path)

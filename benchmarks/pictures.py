@@ -19,7 +19,7 @@ from typing import Any
 from common import IMAGES, argument_parser, parse_arguments, save_result
 from picture_anchors import check_sheet, compare_anchors
 from picture_cache import PictureCache, Recipe, default_folder
-from picture_report import CONTROLS, MIDDLE, OLD, OURS, Task, as_lines, page, tables
+from picture_report import CONTROLS, MIDDLE, OLD, OURS, Task, as_csv_lines, page, tables
 from picture_run import Run, export, write_sheets
 from picture_sources import ALL_PAIRS, FRONT_PAIRS, Originals, Pair, anchors, first_pictures, locate
 
@@ -89,11 +89,11 @@ def available_rows() -> list[str]:
     rows = []
     for row, values in ROWS.items():
         if lacking := set(values(MIDDLE)) - KNOWN:
-            print(f"left out: {row}; this version has no setting {', '.join(sorted(lacking))}.")
+            print(f"Left out: {row}; this version has no setting {', '.join(sorted(lacking))}.")
         else:
             rows.append(row)
     if not BEFORE and OLD in rows:
-        print(f"this version has one default recipe: {OURS} and {OLD} are the same pictures.")
+        print(f"This version has one default recipe, so {OURS} and {OLD} are the same pictures.")
     return rows
 
 
@@ -133,7 +133,7 @@ def _row_tasks(pair: Pair, row: str, size: int, strengths: Sequence[float], on_f
     return [Task(pair, row, size, strength) for strength in several]
 
 
-def spread(pairs: Sequence[Pair], count: int) -> list[Pair]:
+def evenly_spaced(pairs: Sequence[Pair], count: int) -> list[Pair]:
     """At most `count` of the pairs, evenly spaced."""
     return [pairs[index * len(pairs) // count] for index in range(min(count, len(pairs)))]
 
@@ -183,10 +183,10 @@ def chosen_pairs(chosen: argparse.Namespace) -> tuple[Originals, list[Pair], lis
         )
         originals = Originals(photos, paintings)
         pairs = [Pair(photo, painting) for painting in paintings for photo in photos]
-        return originals, pairs, spread(pairs, len(FRONT_PAIRS))
+        return originals, pairs, evenly_spaced(pairs, len(FRONT_PAIRS))
     originals, missing = locate(chosen.images)
     if missing:
-        print(f"missing in {chosen.images}, and left out with their pairs: {', '.join(missing)}.")
+        print(f"Missing in {chosen.images}, and left out with their pairs: {', '.join(missing)}.")
     front_pairs = [pair for pair in FRONT_PAIRS if originals.have(pair)]
     pairs = [pair for pair in ALL_PAIRS if originals.have(pair)] if chosen.pairs == 48 else front_pairs
     if chosen.trial:
@@ -208,7 +208,7 @@ def chosen_rows(chosen: argparse.Namespace) -> list[str]:
         return rows
     named = chosen.rows.split(",")
     if unknown := [row for row in named if row not in rows]:
-        raise SystemExit(f"there is no row {', '.join(unknown)} here; known: {', '.join(rows)}.")
+        raise SystemExit(f"There is no row {', '.join(unknown)}. The rows are {', '.join(rows)}.")
     return [row for row in rows if row in named]
 
 
@@ -254,7 +254,7 @@ def report(run: Run, tasks: Sequence[Task], chosen: argparse.Namespace) -> None:
     if chosen.trial:
         return
     codes = sorted({result.file.stem for result in results})
-    kept = {"size": chosen.size, "painted_by_code": codes, **measured, "pictures": as_lines(results)}
+    kept = {"size": chosen.size, "painted_by_code": codes, **measured, "pictures": as_csv_lines(results)}
     save_result(result_name(chosen, len({task.pair for task in tasks})), kept, chosen.results, show=False)
     rows = {task.row for task in tasks}
     if {OURS, OLD} <= rows and not chosen.folders and chosen.pairs == len(ALL_PAIRS):
