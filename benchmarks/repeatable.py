@@ -1,6 +1,6 @@
 """What repeatable arithmetic costs, and how far pictures differ where it does not reach.
 
-    scripts/bench repeatable [--size 512] [--rounds 8]
+    scripts/bench repeatable [--size 512] [--rounds 8] [--steps N]
 
 The cost is that of one value and gradient of the default objective. Two processes take turns: one has MKL in
 its strict mode, as Impasto sets it, and the other has MKL as PyTorch leaves it ("free").
@@ -80,23 +80,27 @@ def cost(size: int, precision: str, rounds: int) -> dict[str, Any]:
     }
 
 
-def paint(pipe: Connection, size: int, threads: int, precision: str) -> None:
-    """Send the default picture: (1, 3, H, W), 0..255."""
+def paint(pipe: Connection, values: dict[str, Any]) -> None:
+    """Send the picture of some settings: (1, 3, H, W), 0..255."""
     from common import CONTENT, STYLE
 
     from impasto.recipes.stylize import stylize
     from impasto.settings.stylize import StylizeSettings
 
-    settings = StylizeSettings(size=size, threads=threads, precision=precision)  # type: ignore[arg-type]
-    pixels = stylize(CONTENT, STYLE, settings).picture.pixels
+    pixels = stylize(CONTENT, STYLE, StylizeSettings(**values)).picture.pixels
     pipe.send((pixels * 255).round().byte().numpy())
 
 
-def painted(size: int, threads: int, precision: str, **variables: str) -> torch.Tensor:
-    """The default picture by a new process with these environment variables: (1, 3, H, W), 0..255."""
+def painted(values: dict[str, Any], **variables: str) -> torch.Tensor:
+    """The picture that a new process paints: (1, 3, H, W), 0..255.
+
+    Args:
+        values: its settings.
+        variables: environment variables of the process.
+    """
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
-    process = spawn.Process(target=paint, args=(theirs, size, threads, precision), daemon=True)
+    process = spawn.Process(target=paint, args=(theirs, values), daemon=True)
     before = dict(os.environ)
     os.environ |= variables  # the process inherits them, and reads them before it imports torch
     try:
@@ -110,18 +114,17 @@ def painted(size: int, threads: int, precision: str, **variables: str) -> torch.
     return pixels
 
 
-def differences(size: int) -> dict[str, float | None]:
+def differences(size: int, steps: int | None) -> dict[str, float | None]:
     """PSNR between pictures that differ in threads, precision or instructions alone."""
-    two = painted(size, 2, "float32")
-    half = painted(size, 2, "bfloat16")
+    common = {"size": size, "steps": steps, "threads": 2, "precision": "float32"}
+    two = painted(common)
+    half = painted({**common, "precision": "bfloat16"})
     return {
-        "twice the same, float32": psnr(painted(size, 2, "float32"), two),
-        "1 and 2 threads, float32": psnr(painted(size, 1, "float32"), two),
-        "1 and 2 threads, bfloat16": psnr(painted(size, 1, "bfloat16"), half),
+        "twice the same, float32": psnr(painted(common), two),
+        "1 and 2 threads, float32": psnr(painted({**common, "threads": 1}), two),
+        "1 and 2 threads, bfloat16": psnr(painted({**common, "threads": 1, "precision": "bfloat16"}), half),
         "float32 and bfloat16": psnr(two, half),
-        "AVX-512 and older instructions, float32": psnr(
-            two, painted(size, 2, "float32", **OLDER_INSTRUCTIONS)
-        ),
+        "AVX-512 and older instructions, float32": psnr(two, painted(common, **OLDER_INSTRUCTIONS)),
     }
 
 
@@ -139,12 +142,13 @@ def main() -> None:
 
     parser = argument_parser(__doc__)
     parser.add_argument("--size", type=int, default=512, help="long side in pixels [512]")
-    parser.add_argument("--rounds", type=int, default=8)
-    chosen = parse_arguments(parser, size=64, rounds=2)
+    parser.add_argument("--rounds", type=int, default=8, help="of the cost [8]")
+    parser.add_argument("--steps", type=int, help="solver steps at the coarsest scale [the default's]")
+    chosen = parse_arguments(parser, size=64, rounds=2, steps=4)
     precisions = ["float32", *(["bfloat16"] if choose_compute().dtype == torch.bfloat16 else [])]
     results = {
         "cost": [cost(chosen.size, precision, chosen.rounds) for precision in precisions],
-        "psnr": differences(chosen.size),
+        "psnr": differences(chosen.size, chosen.steps),
     }
     save_result("repeatable", results, chosen.results)
 
