@@ -1,4 +1,4 @@
-"""The benchmarks' arithmetic: fronts, Bradley–Terry, drawn sides, answers, cache keys, the plain run's clock."""
+"""The benchmarks' arithmetic: fronts, Bradley–Terry, drawn sides, cache keys, the plain run's clock."""
 
 import json
 import math
@@ -208,7 +208,7 @@ def test_published_pictures_stay_out_of_the_repository(tmp_path: Path) -> None:
 
 
 class GradientDescent:
-    """Stands in for L-BFGS, whose first use imports for seconds. The toy picture nears ½ by a tenth a step."""
+    """Replaces L-BFGS, whose first use imports for seconds. It moves the toy picture towards ½."""
 
     def __init__(self, images: list[torch.Tensor], **_: object) -> None:
         (self.image,) = images
