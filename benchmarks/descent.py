@@ -37,7 +37,7 @@ STEPS = (30, 20, 1000)
 
 
 class Goal(NamedTuple):
-    """What the plain implementation has reached after some evaluations."""
+    """The plain implementation's time and lowest loss after some evaluations."""
 
     evaluations: int
     seconds: float
@@ -45,7 +45,7 @@ class Goal(NamedTuple):
 
 
 class Reached(NamedTuple):
-    """What Impasto needed to reach a goal: seconds, evaluations in all, and steps at the full size."""
+    """Impasto's cost of reaching a goal: seconds, evaluations in all, and steps at the full size."""
 
     seconds: float
     evaluations: int
@@ -118,7 +118,7 @@ def coarser_alphas(alpha: float, scales: int) -> list[float]:
 
 
 def impasto_run(size: int, goals: Sequence[Goal]) -> dict[int, Reached]:
-    """Run Impasto until the last goal's loss is reached; what each goal took, by its evaluations."""
+    """Run Impasto until the last goal's loss is reached: the cost of each goal, by its evaluations."""
     plans = [
         plan_stylize(CONTENT, STYLE, literal_settings(size, alpha=alpha))
         for alpha in coarser_alphas(baseline.ALPHA, len(STEPS))

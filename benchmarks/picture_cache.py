@@ -211,11 +211,11 @@ class PictureCache:
             return complete(plan_stylize(photo, painting, recipe.settings, cache=self._painting_cache))
         if recipe.settings is not None:
             return cached_stylizer(self._painting_cache, str(painting), recipe.settings).stylize(photo)
-        whole = read_picture(photo)
-        canvas = fit(whole.height, whole.width, recipe.size)
+        picture = read_picture(photo)
+        canvas = fit(picture.height, picture.width, recipe.size)
         if recipe.method == "painting":
-            whole = cropped(read_picture(painting), *canvas)
-        return Picture(resized_pixels(whole, *canvas, torch.device("cpu")))
+            picture = cropped(read_picture(painting), *canvas)
+        return Picture(resized_pixels(picture, *canvas, torch.device("cpu")))
 
 
 def speed_key(facts: Mapping[str, Any]) -> str:

@@ -78,8 +78,8 @@ def monotone(values: Sequence[float], direction: int, tolerance: float = TOLERAN
     """
     back = [direction * (before - after) for before, after in pairwise(values)]
     allowed = [tolerance * max(abs(before), abs(after)) for before, after in pairwise(values)]
-    whole = direction * (values[-1] - values[0])
-    return whole > 0 and all(step <= limit for step, limit in zip(back, allowed, strict=True))
+    change = direction * (values[-1] - values[0])
+    return change > 0 and all(step <= limit for step, limit in zip(back, allowed, strict=True))
 
 
 def obeys_strength(front: Sequence[Measured], style: str) -> bool:

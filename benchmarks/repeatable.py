@@ -11,13 +11,12 @@ alone (AVX2; SSE2 in MKL) as a stand-in for another processor.
 """
 
 import math
-import multiprocessing
-import os
 import statistics
-from multiprocessing.connection import Connection
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from timed_process import Functions, TimedProcess
 
 # Impasto, and `common` with it, is imported inside the functions. New processes import this file first, and
@@ -30,7 +29,7 @@ OLDER_INSTRUCTIONS = {
 }
 
 
-def build(strict: bool, size: int, precision: str) -> Functions:
+def build_evaluation(strict: bool, size: int, precision: str) -> Functions:
     """The function of a process that measures the cost: one value and gradient."""
     if not strict:
         torch.ones(2, 2).exp()  # MKL refuses another mode after it has computed
@@ -59,7 +58,7 @@ def build(strict: bool, size: int, precision: str) -> Functions:
 
 def cost(size: int, precision: str, rounds: int) -> dict[str, Any]:
     """The least seconds in each mode, and the median of the ratios of neighbouring runs."""
-    processes = {strict: TimedProcess(build, strict, size, precision) for strict in (True, False)}
+    processes = {strict: TimedProcess(build_evaluation, strict, size, precision) for strict in (True, False)}
     for process in processes.values():
         process.run("run")  # the warm-up
     pairs = []
@@ -80,37 +79,25 @@ def cost(size: int, precision: str, rounds: int) -> dict[str, Any]:
     }
 
 
-def paint(pipe: Connection, values: dict[str, Any]) -> None:
-    """Send the picture of some settings: (1, 3, H, W), 0..255."""
+def build_painter(values: dict[str, Any]) -> Functions:
+    """The function of a process that paints: the picture of these settings, (1, 3, H, W), 0..255."""
     from common import CONTENT, STYLE
 
     from impasto.recipes.stylize import stylize
     from impasto.settings.stylize import StylizeSettings
 
-    pixels = stylize(CONTENT, STYLE, StylizeSettings(**values)).picture.pixels
-    pipe.send((pixels * 255).round().byte().numpy())
+    def paint() -> NDArray[np.uint8]:
+        pixels = stylize(CONTENT, STYLE, StylizeSettings(**values)).picture.pixels
+        return np.asarray((pixels * 255).round().byte())
+
+    return {"paint": paint}
 
 
-def painted(values: dict[str, Any], **variables: str) -> torch.Tensor:
-    """The picture that a new process paints: (1, 3, H, W), 0..255.
-
-    Args:
-        values: its settings.
-        variables: environment variables of the process.
-    """
-    spawn = multiprocessing.get_context("spawn")
-    ours, theirs = spawn.Pipe()
-    process = spawn.Process(target=paint, args=(theirs, values), daemon=True)
-    before = dict(os.environ)
-    os.environ |= variables  # the process inherits them, and reads them before it imports torch
-    try:
-        process.start()
-    finally:
-        os.environ.clear()
-        os.environ |= before
-    theirs.close()  # so that the end of the process is noticed here
-    pixels = torch.from_numpy(ours.recv()).float()
-    process.join()
+def painted(values: dict[str, Any], environment: dict[str, str] | None = None) -> NDArray[np.uint8]:
+    """The picture that a new process paints with these settings: (1, 3, H, W), 0..255."""
+    process = TimedProcess(build_painter, values, environment=environment)
+    pixels: NDArray[np.uint8] = process.run("paint")[1]
+    process.stop()
     return pixels
 
 
@@ -124,13 +111,13 @@ def differences(size: int, steps: int | None) -> dict[str, float | None]:
         "1 and 2 threads, float32": psnr(painted({**common, "threads": 1}), two),
         "1 and 2 threads, bfloat16": psnr(painted({**common, "threads": 1, "precision": "bfloat16"}), half),
         "float32 and bfloat16": psnr(two, half),
-        "AVX-512 and older instructions, float32": psnr(two, painted(common, **OLDER_INSTRUCTIONS)),
+        "AVX-512 and older instructions, float32": psnr(two, painted(common, OLDER_INSTRUCTIONS)),
     }
 
 
-def psnr(a: torch.Tensor, b: torch.Tensor) -> float | None:
+def psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float | None:
     """Peak signal-to-noise ratio of pixels 0..255, in dB; None if they are equal."""
-    error = float((a - b).square().mean())
+    error = float(np.square(a.astype(np.float64) - b).mean())
     return None if error == 0 else round(10 * math.log10(255**2 / error), 2)
 
 

@@ -60,20 +60,20 @@ def _sheet(rows: Sequence[Sequence[Cell | None]], side: int) -> Image.Image:
     count = max(len(row) for row in rows)
     widths = [max((row[i].width for row in pictures if i < len(row)), default=0) for i in range(count)]
     heights = [max(picture.height for picture in row) for row in pictures]
-    whole = Image.new(
+    sheet = Image.new(
         "RGB", (GAP + sum(widths) + GAP * count, GAP + sum(heights) + (GAP + LABEL) * len(rows)), "white"
     )
-    draw, font = ImageDraw.Draw(whole), ImageFont.load_default(12)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
     top = GAP
     for row, shown, height in zip(rows, pictures, heights, strict=True):
         left = GAP
         for cell, picture, width in zip(row, shown, widths, strict=False):
             if cell is not None:
-                whole.paste(picture, (left + (width - picture.width) // 2, top + height - picture.height))
+                sheet.paste(picture, (left + (width - picture.width) // 2, top + height - picture.height))
                 draw.text((left, top + height + 1), cell.label, fill="black", font=font)
             left += width + GAP
         top += height + LABEL + GAP
-    return whole
+    return sheet
 
 
 def _thumbnail(cell: Cell | None, side: int) -> Image.Image:

@@ -1,6 +1,7 @@
 """Functions timed in processes of their own, so that several candidates can take turns."""
 
 import multiprocessing
+import os
 import time
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
@@ -17,13 +18,24 @@ class TimedProcess:
         build: loads everything and returns the functions. It runs in the new process, so it must be
             picklable.
         arguments: of `build`.
+        environment: environment variables of the process, in addition to those of this one.
     """
 
-    def __init__(self, build: Callable[..., Functions], *arguments: Any) -> None:
+    def __init__(
+        self, build: Callable[..., Functions], *arguments: Any, environment: Mapping[str, str] | None = None
+    ) -> None:
         spawn = multiprocessing.get_context("spawn")
         self._pipe, other = spawn.Pipe()
         self._process = spawn.Process(target=_serve, args=(other, build, arguments), daemon=True)
-        self._process.start()
+        before = dict(os.environ)
+        os.environ.update(
+            environment or {}
+        )  # the process inherits them, and reads them before it imports torch
+        try:
+            self._process.start()
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
         other.close()  # so that the end of the process is noticed here
         self.names: tuple[str, ...] = self._pipe.recv()
 
