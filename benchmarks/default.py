@@ -193,8 +193,8 @@ def arguments() -> argparse.Namespace:
     parser = argument_parser(__doc__)
     add = parser.add_argument
     add("--size", type=int, default=512, help="long side in pixels [512]")
-    add("--start", choices=("noise", "photo"), default="noise", help="where the plain one starts [noise]")
-    add("--limit-seconds", type=float, help=f"of the plain one [{LIMIT} times the default's time]")
+    add("--start", choices=("noise", "photo"), default="noise", help="start of the plain one [noise]")
+    add("--limit-seconds", type=float, help=f"limit of the plain one's time [{LIMIT} times the default's]")
     add("--efforts", nargs="+", default=["draft", DEFAULT, "best"], help="efforts to time [all]")
     add("--photo", type=Path, default=CONTENT)
     add("--painting", type=Path, default=STYLE)

@@ -119,13 +119,14 @@ def coarser_alphas(alpha: float, scales: int) -> list[float]:
 
 def impasto_run(size: int, goals: Sequence[Goal]) -> dict[int, Reached]:
     """Run Impasto until the last goal's loss is reached: the cost of each goal, by its evaluations."""
+    scales = len(plan_stylize(CONTENT, STYLE, literal_settings(size)).scales)  # fewer for small pictures
     plans = [
         plan_stylize(CONTENT, STYLE, literal_settings(size, alpha=alpha))
-        for alpha in coarser_alphas(baseline.ALPHA, len(STEPS))
+        for alpha in coarser_alphas(baseline.ALPHA, scales)
     ]
     reached: dict[int, Reached] = {}
     began = time.perf_counter()
-    for progress in iter_run(one_objective_a_scale(plans, STEPS)):
+    for progress in iter_run(one_objective_a_scale(plans, STEPS[-scales:])):
         if progress.scale < progress.scales:
             continue
         for goal in goals:

@@ -61,7 +61,7 @@ def evaluate_here(side: int, tile: int, evaluations: int) -> Facts:
     if tile:
         return_freed_memory()
     network = VGG19.build(load(), pooling="max", deepest_layer="conv5_1")
-    style = pixels(STYLE, 1024)
+    style = pixels(STYLE, min(1024, 2 * side))
     began = time.perf_counter()
     objective = with_priors(network, synthesised(side, 1), style, tile=tile)
     setup = time.perf_counter() - began
@@ -122,7 +122,7 @@ def main() -> None:
     parser.add_argument("--tile", type=int, default=1280, help="side of the tiles in pixels [1280]")
     parser.add_argument("--whole-side", type=int, default=1000, help="side of the baseline's image [1000]")
     parser.add_argument("--evaluate", type=int, nargs=3, help=argparse.SUPPRESS)
-    chosen = parse_arguments(parser, megapixels=[0.25], tile=320, whole_side=256)
+    chosen = parse_arguments(parser, megapixels=[0.09], tile=192, whole_side=128)
     if chosen.evaluate:
         print(json.dumps(evaluate_here(*chosen.evaluate)))
         return
