@@ -28,9 +28,7 @@ class TimedProcess:
         self._pipe, other = spawn.Pipe()
         self._process = spawn.Process(target=_serve, args=(other, build, arguments), daemon=True)
         before = dict(os.environ)
-        os.environ.update(
-            environment or {}
-        )  # the process inherits them, and reads them before it imports torch
+        os.environ.update(environment or {})  # inherited, and read before the process imports torch
         try:
             self._process.start()
         finally:
