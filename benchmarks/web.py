@@ -130,7 +130,7 @@ def main() -> None:
     add("--paintings", type=int, default=20, help="number of paintings after the warm-up [20]")
     add("--size", type=int, default=128, help="their long side in pixels [128]")
     add("--live-sizes", type=int, nargs="+", default=[256, 512], help="sizes painted in the page [256 512]")
-    chosen = parse_arguments(parser, paintings=1, size=64, live_sizes=[128])
+    chosen = parse_arguments(parser, paintings=1, size=64, live_sizes=[64])
     pairs = [(photo, style) for photo in ("temple", "dandelion") for style in ("great-wave", "kandinsky")]
     with studio() as (address, server):
         time.sleep(10)  # the worker warms up; a visitor takes longer to choose two pictures
