@@ -1,4 +1,4 @@
-"""The benchmarks' own arithmetic: fronts, strengths from comparisons, lots, answers, keys of the cache."""
+"""The benchmarks' arithmetic: fronts, Bradley–Terry, drawn sides, cache keys, the plain run's clock."""
 
 import json
 import math
@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from impasto.settings.options import to_json
 from impasto.settings.stylize import StylizeSettings
@@ -148,11 +149,11 @@ def test_every_task_is_in_exactly_one_part() -> None:
     at_384 = [task for task in tasks if task.size == 384]
     assert len(at_384) == 48 * 4 + 12 * 2 * 4  # one strength for all rows, four more for two rows
     assert len(tasks) - len(at_384) == 12 * (1 + 2 * 5 + 2)  # photo, two fronts, two presets
-    parts = [pictures.share_of(tasks, f"{number}/5") for number in range(1, 6)]
+    parts = [pictures.part_of(tasks, f"{number}/5") for number in range(1, 6)]
     assert sorted(map(str, tasks)) == sorted(str(task) for part in parts for task in part)
     for wrong in ("0/2", "3/2", "2", "a/b"):
         with pytest.raises(SystemExit, match="N/M"):
-            pictures.share_of(tasks, wrong)
+            pictures.part_of(tasks, wrong)
 
 
 def test_the_cache_key_changes_with_every_setting_and_file() -> None:
@@ -201,6 +202,71 @@ def test_published_pictures_are_not_written_into_the_repository(tmp_path: Path) 
     check_sheet(tmp_path / "sheet.jpg")
     with pytest.raises(SystemExit, match="not ours"):
         check_sheet(BENCHMARKS / "results" / "sheet.jpg")
+
+
+# ---- the plain implementation's time
+
+
+class GradientDescent:
+    """Replaces L-BFGS, whose first use imports for seconds. It moves the toy picture towards ½."""
+
+    def __init__(self, images: list[torch.Tensor], **_: object) -> None:
+        (self.image,) = images
+
+    def zero_grad(self) -> None:
+        self.image.grad = None
+
+    def step(self, closure: Any) -> torch.Tensor:
+        value: torch.Tensor = closure()
+        assert self.image.grad is not None
+        self.image.data -= 5e-5 * self.image.grad
+        return value
+
+
+@pytest.fixture
+def seconds(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time that the plain implementation reads; add to its only element to let time pass."""
+    clock = [0.0]
+    monkeypatch.setattr(load("baseline").time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr("torch.optim.LBFGS", GradientDescent)
+    return clock
+
+
+def plain_run(seconds: list[float], goal: dict[str, float], limit: float) -> Any:
+    """Run with a toy picture: 1 s an evaluation, 100 s a measurement, SIFID = mean distance from ½."""
+
+    def terms(image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        seconds[0] += 1
+        return (image - 0.5).square().sum(), (image - 0.5).square().mean()
+
+    def judge(image: torch.Tensor) -> dict[str, float]:
+        seconds[0] += 100
+        return {"sifid": float((image - 0.5).abs().mean())}
+
+    return load("default").plain_run(terms, torch.zeros(1, 3, 4, 4), goal, judge, limit)
+
+
+def test_measuring_is_not_on_the_plain_runs_clock(seconds: list[float]) -> None:
+    goal = {"content": 0.0, "style": 0.0, "style_weight": 1.0, "sifid": 0.0, "seconds": 2.0}
+    moments, points = plain_run(seconds, goal, limit=22)
+    assert [point["evaluations"] for point in points] == [10, 12, 14, 17, 20, 22]
+    assert all(point["seconds"] == point["evaluations"] for point in points)
+    assert list(moments) == ["end"]
+    sentences = load("default").summary(goal, moments)
+    assert sentences["sifid_reached"] == "default 2.0 s, plain not reached after 22.0 s (ratio > 11.0)"
+
+
+def test_the_plain_run_ends_at_the_first_measured_picture_as_near_as_the_default(
+    seconds: list[float],
+) -> None:
+    goal = {"content": 1.0, "style": 0.02, "style_weight": 1.0, "sifid": 0.1, "seconds": 2.0}
+    moments, points = plain_run(seconds, goal, limit=1000)
+    assert moments["sifid_reached"] == moments["end"] == points[-1]
+    assert points[-1]["sifid"] <= 0.1 < min([1.0, *(point["sifid"] for point in points[:-1])])
+    assert moments["style_reached"]["style"] <= 0.02
+    assert moments["sum_reached"]["content"] + moments["sum_reached"]["style"] <= 1.02
+    ratio = points[-1]["seconds"] / 2
+    assert load("default").summary(goal, moments)["sifid_reached"].endswith(f"ratio {ratio:.1f}")
 
 
 # ---- Bradley–Terry
