@@ -1,12 +1,12 @@
 """Guidance masks: where in a picture a style applies, transferred from pixels to each layer's grid."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from impasto.layers import LAYERS
@@ -38,6 +38,16 @@ class GuidanceMask:
     def share(self) -> float:
         """The area's fraction of the picture's pixels, 0..1."""
         return float(self.mask.sum(dtype=torch.float64)) / (255 * self.mask.numel())
+
+    def inner(self, layer: str) -> "GuidanceMask":
+        """The area without its border, or with it if no position of the layer would remain."""
+        inner = replace(self, excludes_border=True)
+        return inner if inner.positions(layer) > 0 else self
+
+    def whole(self, layer: str) -> Float[Tensor, "h w"]:
+        """The weights of a layer's whole grid, 0..1."""
+        height, width = LAYERS[layer].grid(*self.mask.shape)
+        return self.at(layer, slice(0, height), slice(0, width))[0, 0]
 
     def at(self, layer: str, rows: slice, columns: slice) -> PositionWeights:
         """The weights of some rows and columns of a layer's grid, (1, 1, h, w), 0..1."""

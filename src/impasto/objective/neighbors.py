@@ -18,6 +18,7 @@ from torch import Tensor
 
 from impasto.layers import LAYERS
 from impasto.objective.guidance_mask import GuidanceMask
+from impasto.objective.terms import wide
 from impasto.shapes import Features, Scalar
 
 HYPERCOLUMN = (
@@ -132,13 +133,12 @@ class NeighborTerm:
         if self.area is None:
             weights = torch.ones(height, width, device=device)
         else:
-            weights = self.area.at(PLACES_LAYER, slice(0, height), slice(0, width))[0, 0].to(device).clone()
+            weights = self.area.whole(PLACES_LAYER).to(device)
         step = grid_step(height, width)
         on_grid = torch.zeros_like(weights)
         on_grid[::step, ::step] = weights[::step, ::step]
-        counted = (
-            on_grid if float(on_grid.sum()) > 0 else weights
-        )  # an area may fall between the grid's places
+        # An area may fall between the grid's places.
+        counted = on_grid if float(on_grid.sum()) > 0 else weights
         shares: Tensor = counted.double() / counted.sum(dtype=torch.float64)
         return shares.flatten()
 
@@ -174,13 +174,11 @@ class NeighborPart:
     def measure(self, features: Features) -> Float[Tensor, "2 _ _"]:
         """The layer's share of F·T and F·F at its places, and 0 elsewhere."""
         here = self._at_places(features)
-        products = torch.cat(
-            [
-                torch.stack([(rows * targets).sum(1), rows.square().sum(1)])
-                for _, rows, targets in self._chunks(here)
-            ],
-            1,
-        )
+        parts = [
+            torch.stack([(rows * targets).sum(1), rows.square().sum(1)])
+            for _, rows, targets in self._chunks(here)
+        ]
+        products = torch.cat(parts, 1)
         total = products.new_zeros(self.term.total_shape)
         total[:, self.rows, self.columns] = products.div_(self._scale).view(2, *self._size)
         return total
@@ -278,8 +276,3 @@ def places_of(layer: str, rows: slice, columns: slice, grid: tuple[int, int]) ->
         for part, length in zip((rows, columns), grid, strict=True)
     )
     return down, along
-
-
-def wide(features: Tensor) -> Tensor:
-    """Convert to float32, unless the type is wider."""
-    return features.to(torch.promote_types(features.dtype, torch.float32))

@@ -117,8 +117,7 @@ class Recomputed:
         down, along = tile.window
         window = self.image[:, :, down, along]
         response = self.network.responses(window, here, (self.layer,), None, tile.crops)[self.layer]
-        rows, columns = tile.core_in_window(self.layer)
-        return response[:, :, rows, columns]
+        return tile.core(self.layer, response)
 
 
 def scratch() -> str:

@@ -129,7 +129,7 @@ class StyleTerm:
 
     @property
     def _weights(self) -> PositionWeights | None:
-        assert self.guide is None or isinstance(self.guide, Tensor), "a Guide is asked by part"
+        assert self.guide is None or isinstance(self.guide, Tensor), "a Guidance is asked by part"
         return self.guide
 
     def measure(self, features: Features) -> Tensor:
