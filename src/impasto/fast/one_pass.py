@@ -7,16 +7,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from impasto.errors import SettingsError
 from impasto.fast.adain import LAYER, STRIDE, ChannelStats, Decoder
 from impasto.fast.models import Model, load
-from impasto.fast.transformer_net import NormStats as PainterMoments
+from impasto.fast.transformer_net import NormStats
 from impasto.image.color import grey
 from impasto.layers import LAYERS
 from impasto.network.vgg import VGG19
 from impasto.objective.statistics import GaussianStatistic
 from impasto.objective.targets import content_targets, style_means
-from impasto.settings.blend import parse_blend
 from impasto.settings.fast import FastSettings
 from impasto.shapes import Image
 from impasto.style.regions import NO_STYLE, Regions
@@ -25,16 +23,13 @@ from impasto.style.style_images import StyleImages
 LEAST = 16
 """The shortest side in pixels for which reflecting the edges is possible at every layer."""
 
-NUMBERS_PER_PIXEL = {"adain": 330, "painter": 90}
-"""The numbers in memory at a time for each pixel, by model."""
-
 
 class OnePassModel(Protocol):
     """A model that stylizes an image in one pass."""
 
     @property
     def numbers_per_pixel(self) -> int:
-        """The numbers in memory at a time for each pixel that is computed at once."""
+        """The numbers in memory at a time for each pixel that is computed at once, measured on CPUs."""
 
     @property
     def manifest_entries(self) -> dict[str, Any]:
@@ -62,9 +57,10 @@ class AdaINModel:
         sha256: the digest of the decoder's weights, for the manifest.
     """
 
+    numbers_per_pixel = 330
+
     def __init__(self, network: VGG19, decoder: Decoder, settings: FastSettings, sha256: str) -> None:
         self.network, self.decoder, self.settings = network, decoder, settings
-        self.numbers_per_pixel: int = NUMBERS_PER_PIXEL["adain"]
         self.manifest_entries: dict[str, Any] = {"decoder": sha256}
         self._measured: tuple[Any, list[list[ChannelStats | None]]] | None = None
 
@@ -95,9 +91,8 @@ class AdaINModel:
             return torch.lerp(features, ChannelStats.of(features).adain(style, features), strength)
         # `left` is what no region claims: there the photo's responses stay.
         mixed, left = torch.zeros_like(features), torch.ones_like(features[:, :1])
-        everywhere = slice(0, features.shape[2]), slice(0, features.shape[3])
         for style, area in zip(targets, regions.photo_masks(*size, features.device), strict=True):
-            share = area.at(LAYER, *everywhere).to(features.dtype)
+            share = area.whole(LAYER).to(features.dtype)
             styled = ChannelStats.of(features, share).adain(style, features)
             mixed += share * torch.lerp(features, styled, strength)
             left -= share
@@ -162,7 +157,7 @@ class TrainedModel:
     strength: float
     device: torch.device
     dtype: torch.dtype
-    numbers_per_pixel: int = NUMBERS_PER_PIXEL["painter"]
+    numbers_per_pixel: int = 90
 
     @classmethod
     def of(cls, settings: FastSettings, device: torch.device, dtype: torch.dtype) -> "TrainedModel":
@@ -173,13 +168,7 @@ class TrainedModel:
             SettingsError: the shares do not fit the model's styles.
         """
         model = load(settings.model)
-        several = parse_blend(settings.blend, len(model.styles))
-        if any(share.layers is not None for share in several):
-            raise SettingsError(
-                f"blend is {settings.blend!r}; a model's styles have no layers. Give numbers, such as 1,3."
-            )
-        total = sum(share.weight for share in several)
-        shares = torch.tensor([[share.weight / total for share in several]], device=device)
+        shares = model.shares(settings.blend).to(device)
         model.network.to(device)
         return cls(model, shares, settings.strength, device, dtype)
 
@@ -197,7 +186,7 @@ class TrainedModel:
             painted = self._pass(image, None)
         else:
             # The normalisations need means over the whole picture: they are taken from samples of it first.
-            moments = PainterMoments()
+            moments = NormStats()
             self._pass(samples(image, tile), moments)
             painted = torch.empty_like(image)
             for rows, columns, window, inside in windows(height, width, tile):
@@ -205,7 +194,7 @@ class TrainedModel:
                 painted[:, :, rows, columns] = part[:, :, inside[0], inside[1]]
         return torch.lerp(image, painted, self.strength)
 
-    def _pass(self, image: Image, moments: PainterMoments | None) -> Image:
+    def _pass(self, image: Image, moments: NormStats | None) -> Image:
         """Run the network, in mixed precision if the features' type is not float32."""
         image = image.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.dtype != torch.float32):

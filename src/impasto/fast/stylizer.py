@@ -84,9 +84,8 @@ class FastStylizer:
             self.model = AdaINModel(
                 network.with_padding("reflect"), Decoder.build(decoder, network), settings, decoder.sha256
             )
-            self.weights = replace(
-                self.weights, layers={}
-            )  # the network has its own copies: this frees 80 MB
+            # The network has its own copies: this frees 80 MB.
+            self.weights = replace(self.weights, layers={})
 
     def stylize(self, content: Source, *, regions: Sequence[Source] = ()) -> Painting:
         """Stylize one photo.
@@ -181,11 +180,7 @@ def cached_stylizer(cache: Cache, style: StyleSources, settings: FastSettings) -
     Raises:
         ImpastoError: as `FastStylizer`.
     """
-    return cache.get(
-        "stylizer",
-        style_key(style, settings),
-        lambda: FastStylizer(style, settings),
-    )
+    return cache.get("stylizer", style_key(style, settings), lambda: FastStylizer(style, settings))
 
 
 def _check_style(style: StyleSources, settings: FastSettings) -> None:

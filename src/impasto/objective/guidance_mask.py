@@ -6,7 +6,7 @@ from functools import cached_property
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from torch import Tensor
 
 from impasto.layers import LAYERS
@@ -44,10 +44,10 @@ class GuidanceMask:
         inner = replace(self, excludes_border=True)
         return inner if inner.positions(layer) > 0 else self
 
-    def whole(self, layer: str) -> Float[Tensor, "h w"]:
-        """The weights of a layer's whole grid, 0..1."""
+    def whole(self, layer: str) -> PositionWeights:
+        """The weights of a layer's whole grid, (1, 1, h, w), 0..1."""
         height, width = LAYERS[layer].grid(*self.mask.shape)
-        return self.at(layer, slice(0, height), slice(0, width))[0, 0]
+        return self.at(layer, slice(0, height), slice(0, width))
 
     def at(self, layer: str, rows: slice, columns: slice) -> PositionWeights:
         """The weights of some rows and columns of a layer's grid, (1, 1, h, w), 0..1."""

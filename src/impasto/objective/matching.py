@@ -151,9 +151,9 @@ def _inside(
     inner = area.inner(PLACES_LAYER)
     covered = torch.zeros(len(origins), device=origins.device)
     for number in torch.unique(turn).tolist():
-        weights = replace(inner, mask=torch.rot90(inner.mask, number, (0, 1))).whole(PLACES_LAYER)
+        turned = replace(inner, mask=torch.rot90(inner.mask, number, (0, 1)))
         here = turn == number
-        covered[here] = weights[row[here], column[here]].to(covered)
+        covered[here] = turned.whole(PLACES_LAYER)[0, 0, row[here], column[here]].to(covered)
     inside = covered > 0.5
     for places in (inside & off_border, inside):
         if places.any():

@@ -133,7 +133,7 @@ class NeighborTerm:
         if self.area is None:
             weights = torch.ones(height, width, device=device)
         else:
-            weights = self.area.whole(PLACES_LAYER).to(device)
+            weights = self.area.whole(PLACES_LAYER)[0, 0].to(device)
         step = grid_step(height, width)
         on_grid = torch.zeros_like(weights)
         on_grid[::step, ::step] = weights[::step, ::step]
