@@ -13,12 +13,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from impasto.image.color import Affine, matrix_power
+from impasto.image.color import Affine, AnyImage, matrix_power
 from impasto.image.oklab import to_oklab, to_srgb
 from impasto.shapes import Image, Mask
-
-AnyImage = Float[Tensor, "B 3 _ _"]
-"""An `Image` of any size."""
 
 Chroma = Float[Tensor, "B 2 H W"]
 """a and b of Oklab."""

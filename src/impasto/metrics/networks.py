@@ -8,7 +8,6 @@ from torch import Tensor
 
 from impasto.network.weight_records import ALEXNET_LAYERS, VGG16_LAYERS
 from impasto.shapes import Features, Image
-from impasto.system import process as process  # before anything is computed
 
 VGG16_LPIPS_LAYERS = ("conv1_2", "conv2_2", "conv3_3", "conv4_3", "conv5_3")
 ALEXNET_LPIPS_LAYERS = tuple(name for name, *_ in ALEXNET_LAYERS)

@@ -5,7 +5,6 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from impasto.shapes import Features
-from impasto.system import process as process  # before anything is computed
 
 
 def frechet_distance(first: Features, second: Float[Tensor, "B N _ _"]) -> float:

@@ -10,7 +10,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from impasto.shapes import Image
-from impasto.system import process as process  # before anything is computed
 
 FLAT_SHARE = 0.25
 """The fraction of the photo's pixels that counts as flat."""

@@ -38,7 +38,7 @@ def seconds(plan: RunPlan, per_pixel: float) -> float:
     total, needs = 0.0, plan.problem.memory_model
     for stage in plan.stages:
         scale, layout = stage.scale, stage.layout
-        once = needs.evaluations(scale, layout) * scale.height * scale.width / needs.world_size * per_pixel
+        once = needs.evaluations(scale, layout) * scale.pixels / needs.world_size * per_pixel
         # Each scale evaluates once at the start, and measures photo and paintings in forward passes, each of
         # which takes about a third of an evaluation.
         total += once * (scale.steps * EVALUATIONS + 1 + 2 / 3)

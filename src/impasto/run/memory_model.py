@@ -4,8 +4,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-import torch
-
 from impasto.choices import Optimizer
 from impasto.layers import FIRST, LAYERS, Layer, deepest, find_layer
 from impasto.network.vgg import VGG19
@@ -62,7 +60,7 @@ class MemoryModel:
         Args:
             style_sizes: height and width of each painting that is measured for this scale, in pixels.
         """
-        picture = 12 * scale.height * scale.width
+        picture = 12 * scale.pixels  # float32, three colours
         band = picture / self.world_size
         window = self._windows(scale.height, scale.width, layout.tile)[0]
         target = self._target_bytes(scale.height, scale.width) / self.world_size
@@ -82,7 +80,7 @@ class MemoryModel:
         if layout.tile or self.world_size > 1:
             vectors += 2 * band  # gradients of tiles are added up; borrowed rows
         step = vectors + held + target + (self._backward_bytes() + self._place_bytes()) * window
-        return int(max(setup, step) + self.extra_bytes_per_pixel * scale.height * scale.width) + SCRATCH
+        return int(max(setup, step) + self.extra_bytes_per_pixel * scale.pixels) + SCRATCH
 
     def compared_places(self, scale: Scale, style_sizes: Sequence[tuple[int, int]]) -> int:
         """Pairs of places that a search compares: the picture's with each painting's."""
@@ -116,7 +114,7 @@ class MemoryModel:
         if not self.rotations:
             return 0.0
         places = [self._places(*size, self.rotations) for size in style_sizes]
-        numbers, size = self._column_numbers, self._column_bytes // self._column_numbers
+        numbers, size = self._column_numbers, self.network.dtype.itemsize
         directions = sum(places) * self._column_bytes
         searched = window / STRIDE**2 * self._column_bytes
         return (
@@ -131,19 +129,19 @@ class MemoryModel:
     @property
     def _column_bytes(self) -> int:
         """The bytes of a hypercolumn."""
-        return self._column_numbers * torch.finfo(self.network.dtype).bits // 8
+        return self._column_numbers * self.network.dtype.itemsize
 
     def _place_bytes(self) -> float:
         """The bytes per pixel of a window that a layer's responses take, once more, on the grid of places."""
         if not self.rotations:
             return 0.0
         widest = max(self.network.channels(name) for name in HYPERCOLUMN)
-        return 3 * widest * torch.finfo(self.network.dtype).bits / 8 / STRIDE**2
+        return 3 * widest * self.network.dtype.itemsize / STRIDE**2
 
     def evaluations(self, scale: Scale, layout: Layout) -> float:
         """What one evaluation costs, in evaluations of the whole image: halos, and the way forth twice."""
         _, total, count = self._windows(scale.height, scale.width, layout.tile)
-        return total / (scale.height * scale.width / self.world_size) * (1.5 if count > 1 else 1.0)
+        return total / (scale.pixels / self.world_size) * (1.5 if count > 1 else 1.0)
 
     def disk(self, scale: Scale) -> int:
         """Bytes that the photo's responses take on disk, all processes together."""
@@ -162,10 +160,11 @@ class MemoryModel:
 
     def _responses(self) -> list[tuple[str, float]]:
         """Bytes per image pixel of each layer's response, in the order of the network."""
-        size = torch.finfo(self.network.dtype).bits // 8
-        used = [layer for layer in LAYERS.values() if layer.index <= self._last.index]
+        size, last = self.network.dtype.itemsize, self._last
         return [
-            (layer.name, float(self.network.channels(layer.name) * size / layer.stride**2)) for layer in used
+            (name, self.network.channels(name) * size / layer.stride**2)
+            for name, layer in LAYERS.items()
+            if layer.index <= last.index
         ]
 
     def _target_bytes(self, height: int, width: int) -> int:

@@ -26,6 +26,11 @@ class Scale:
     steps: int
     level_steps: tuple[float, ...] = ()
 
+    @property
+    def pixels(self) -> int:
+        """The number of pixels, height × width."""
+        return self.height * self.width
+
 
 def coarse_to_fine(
     height: int, width: int, *, scales: int, steps: int, finest: int, least: int = 1, smallest: int = 128

@@ -1,13 +1,12 @@
 """Adam: a first-order solver that cannot stall, one step at a time over an explicit state."""
 
-import math
 from dataclasses import dataclass, replace
 
 import torch
 
 from impasto.objective.evaluate import Evaluate, Evaluation
 from impasto.shapes import Point
-from impasto.solve.lbfgs import norm, pixels
+from impasto.solve.lbfgs import norm, outcome_at, pixels
 
 DECAY = (0.9, 0.99)
 """β₁ and β₂. Kingma and Ba use 0.999 for β₂. With 0.99 the average forgets sooner, which suits runs of a few
@@ -48,14 +47,8 @@ def start(evaluate: Evaluate, point: Point, *, rate: float = RATE) -> AdamState:
 
 def start_at(point: Point, evaluation: Evaluation, *, rate: float = RATE) -> AdamState:
     """Return the state before the first step at a point that has already been evaluated."""
-    return AdamState(
-        point,
-        evaluation,
-        torch.zeros_like(point),
-        torch.zeros_like(point),
-        rate,
-        outcome=_outcome(evaluation),
-    )
+    zero = torch.zeros_like(point)
+    return AdamState(point, evaluation, zero, zero, rate, outcome=outcome_at(evaluation))
 
 
 def step(evaluate: Evaluate, state: AdamState) -> AdamState:
@@ -84,12 +77,5 @@ def step(evaluate: Evaluate, state: AdamState) -> AdamState:
         square=square,
         steps=steps,
         evaluations=state.evaluations + 1,
-        outcome=_outcome(evaluation),
+        outcome=outcome_at(evaluation),
     )
-
-
-def _outcome(evaluation: Evaluation) -> str:
-    """Return "moved", or "broken" if the loss or the gradient is not finite."""
-    # One NaN or infinity makes the norm of the whole gradient not finite, so the norm is enough.
-    finite = math.isfinite(float(evaluation.loss)) and math.isfinite(norm(evaluation.gradient))
-    return "moved" if finite else "broken"
