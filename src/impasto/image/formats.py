@@ -42,6 +42,7 @@ DEEP_ZOOM = Format("deep zoom", "", (".dz", ".dzi"))
 SZI = Format("SZI", "", (".szi",))
 
 FORMATS = (JPEG, PNG, WEBP, TIFF, AVIF, HEIC, GIF, DEEP_ZOOM, SZI)
+PYRAMIDS = (DEEP_ZOOM, SZI)
 READABLE = ", ".join(known.name for known in FORMATS if known.loader)
 WRITABLE = ", ".join(suffix for known in FORMATS for suffix in known.suffixes)
 

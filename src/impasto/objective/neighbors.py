@@ -100,20 +100,13 @@ class NeighborTerm:
     label: str = ""
     matches: Int[Tensor, " Q"] | None = None
 
+    kind = "style"
+    layers = HYPERCOLUMN
+
     @property
     def name(self) -> str:
         """`style neighbors`, with the label between if there is one."""
         return " ".join(filter(None, (self.kind, self.label, "neighbors")))
-
-    @property
-    def kind(self) -> str:
-        """`style`."""
-        return "style"
-
-    @property
-    def layers(self) -> tuple[str, ...]:
-        """The layers of the hypercolumn."""
-        return HYPERCOLUMN
 
     @property
     def grid(self) -> tuple[int, int]:

@@ -112,15 +112,12 @@ class StyleTerm:
     guide: "Guidance | PositionWeights | None" = None
     label: str = ""
 
+    kind = "style"
+
     @property
     def name(self) -> str:
         """`style`, the label if there is one, and the layer."""
         return " ".join(filter(None, (self.kind, self.label, self.layer)))
-
-    @property
-    def kind(self) -> str:
-        """`style`."""
-        return "style"
 
     @property
     def total_shape(self) -> tuple[int, ...]:

@@ -228,25 +228,24 @@ class ContentTerm:
     target: "Features | Target"
     weight: float
 
+    kind = "content"
+    total_shape = ()
+    """A single number."""
+
     @property
     def name(self) -> str:
         """`content` and the layer."""
         return f"{self.kind} {self.layer}"
 
     @property
-    def kind(self) -> str:
-        """`content`."""
-        return "content"
+    def layers(self) -> tuple[str, ...]:
+        """Its only layer."""
+        return (self.layer,)
 
     @property
     def _responses(self) -> Features:
         assert isinstance(self.target, Tensor), "a Target is asked by part"
         return self.target
-
-    @property
-    def total_shape(self) -> tuple[int, ...]:
-        """(), a single number."""
-        return ()
 
     def measure(self, features: Features) -> Scalar:
         """Σ (F − P)²."""
@@ -255,11 +254,6 @@ class ContentTerm:
     def score(self, total: Scalar) -> Scalar:
         """½ Σ (F − P)²."""
         return content_distance(total)
-
-    @property
-    def layers(self) -> tuple[str, ...]:
-        """Its only layer."""
-        return (self.layer,)
 
     def part(self, layer: str, rows: slice, columns: slice) -> "ContentTerm":
         """The term with the target at these rows and columns."""
@@ -296,15 +290,12 @@ class PixelTerm:
     counted: tuple[int, int, bool] | None = None
     total_shape: tuple[int, ...] = ()
 
+    layers = (IMAGE,)
+
     @property
     def kind(self) -> str:
         """The first word of the name."""
         return kind_of(self.name)
-
-    @property
-    def layers(self) -> tuple[str, ...]:
-        """`IMAGE`."""
-        return (IMAGE,)
 
     def of(self, rows: int, columns: int, *, first: bool) -> "PixelTerm":
         """The part of the term that counts only the first rows and columns of the image it is given."""
