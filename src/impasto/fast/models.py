@@ -59,6 +59,7 @@ class Model:
         Raises:
             WeightsError: the file cannot be written.
         """
+        # 1.9 MB for a bundled model instead of 3.8.
         tensors = {name: tensor.half() for name, tensor in self.network.state_dict().items()}
         facts = {"shape": self.network.shape, "styles": list(self.styles), "manifest": dict(self.manifest)}
         write_tensors(path, _kind(), tensors, facts)

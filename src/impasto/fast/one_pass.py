@@ -29,7 +29,7 @@ class OnePassModel(Protocol):
 
     @property
     def numbers_per_pixel(self) -> int:
-        """The numbers in memory at a time for each pixel that is computed at once, measured on CPUs."""
+        """The numbers in memory at a time for each pixel that is computed at once."""
 
     @property
     def manifest_entries(self) -> dict[str, Any]:
@@ -111,7 +111,7 @@ class AdaINModel:
             weighted = [
                 (s, stats) for s, stats in zip(shares, region, strict=True) if s and stats is not None
             ]
-            total = sum(s for s, _ in weighted)
+            total = sum(s for s, _ in weighted)  # of those paintings that this region takes its style from
             mean = sum((s / total * stats.mean for s, stats in weighted), torch.zeros(()))
             deviation = sum((s / total * stats.deviation for s, stats in weighted), torch.zeros(()))
             targets.append(ChannelStats(mean, deviation))
@@ -196,6 +196,7 @@ class TrainedModel:
 
     def _pass(self, image: Image, moments: NormStats | None) -> Image:
         """Run the network, in mixed precision if the features' type is not float32."""
+        # The network's weights are channels-last, too (see `load`).
         image = image.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.dtype != torch.float32):
             painted: Tensor = self.model.network(image, self.shares, moments)
@@ -223,6 +224,7 @@ def samples(image: Float[Tensor, "1 3 H W"], tile: int) -> Float[Tensor, "B 3 h 
     """
     height, width = image.shape[2:]
     high, wide = min(SAMPLE, tile, height), min(SAMPLE, tile, width)
+    # A grid of 4×4 samples, of which the outer ones touch the picture's edges.
     count = round(SAMPLES**0.5)
     tops = [round((height - high) * i / (count - 1)) for i in range(count)]
     lefts = [round((width - wide) * i / (count - 1)) for i in range(count)]

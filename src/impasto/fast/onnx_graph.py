@@ -94,6 +94,7 @@ class _Graph:
         made = helper.make_model(
             helper.make_graph(self.nodes, "painter", [image], [painting], self.constants),
             opset_imports=operators,
+            # The oldest for these operators: by default onnx writes its newest, which older runtimes refuse.
             ir_version=helper.find_min_ir_version_for(operators),
             producer_name="Impasto",
             producer_version=__version__,
@@ -109,7 +110,7 @@ def _painter(graph: _Graph, painter: TransformerNet, shares: Tensor) -> str:
     # The same arithmetic in the same order as in PyTorch, so that the two agree to rounding.
     two, unit = (graph.constant(torch.tensor(value)) for value in (2.0, 1.0))
     response = graph.add("Sub", graph.add("Mul", "image", two), unit)
-    sizes = []
+    sizes = []  # before each layer, for the doublings to return to
     for layer in painter.down:
         sizes.append(_size(graph, response))
         response = graph.add("Relu", _layer(graph, layer, response, shares))
@@ -146,6 +147,7 @@ def _convolved(graph: _Graph, response: str, weight: Tensor, stride: int, bias: 
 
 def _size(graph: _Graph, response: str) -> str:
     """Height and width, which are known only when a picture is given."""
+    # The shape is (batch, channels, height, width).
     start, end = (graph.constant(torch.tensor([position])) for position in (2, 4))
     return graph.add("Slice", graph.add("Shape", response), start, end)
 

@@ -144,6 +144,7 @@ class FastStylizer:
     ) -> Image:
         """The stylized pixels, (1, 3, H, W), 0..1, on the CPU."""
         what = f"a picture of {size[1]}×{size[0]}"
+        # Alone, even under torchrun: every process of a run that starts from this picture needs all of it.
         with memory_errors(what, "Use a smaller --size or --tile."), single_process():
             image = resized_pixels(photo, *size, self.compute.device)
             start = grey(image) if self.settings.colors == "photo-luminance" else image

@@ -96,11 +96,11 @@ class TransformerNet(nn.Module):
             (B, 3, H, W), 0..1.
         """
         response = image * 2 - 1
-        sizes = []
+        sizes = []  # before each layer: halvings round odd sizes up, and the doublings must undo that
         for layer in self.down:
-            sizes.append(response.shape[2:])  # odd sizes are rounded up by the halvings
+            sizes.append(response.shape[2:])
             response = layer(response, shares, moments).relu()
-        pairs = iter(self.middle)
+        pairs = iter(self.middle)  # two layers are a residual block
         for first, second in zip(pairs, pairs, strict=True):
             response = response + second(first(response, shares, moments).relu(), shares, moments)
         for layer, (height, width) in zip(self.up, (sizes[2], sizes[1]), strict=True):

@@ -59,6 +59,7 @@ def alexnet_responses(weights: Mapping[str, Tensor], image: Image) -> dict[str, 
     responses: dict[str, Features] = {}
     values = _standardised(image)
     for index, (name, side, *_) in enumerate(ALEXNET_LAYERS):
+        # The third pooling comes after the last convolution, and LPIPS does not need it.
         if index in (1, 2):
             values = F.max_pool2d(values, 3, 2)
         stride, padding = (4, 2) if index == 0 else (1, side // 2)

@@ -70,6 +70,7 @@ class Band:
             return part
         whole = part.new_empty(*part.shape[:2], self.height, self.width)
         for source in range(len(self.edges) - 1):
+            # `broadcast` needs contiguous memory, which rows of all three colours are not.
             band = whole[:, :, self.edges[source] : self.edges[source + 1]].contiguous()
             if source == self.rank:
                 band.copy_(part)

@@ -48,6 +48,7 @@ class Constraint:
             evaluation = evaluate(image)
             gradient = evaluation.gradient
             if self.grey:
+                # In memory of its own: in an expanded view the three colours would be one number.
                 gradient = gradient.mean(1, keepdim=True).expand_as(gradient).contiguous()
             if self.fixed is not None:
                 gradient = gradient.masked_fill(self.fixed[slice(*band.rows)].to(gradient.device), 0.0)

@@ -208,7 +208,7 @@ def _check(
 
 
 def _close(a: Tensor, b: Tensor) -> bool:
-    # Sums in another order differ by rounding.
+    """Whether two totals are equal up to the rounding of sums in another order."""
     return torch.allclose(a, b, rtol=1e-3, atol=1e-6)
 
 

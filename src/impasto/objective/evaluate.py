@@ -112,7 +112,7 @@ def evaluator(network: VGG19, objective: Objective, *, tile: int = 0, band: Band
         rows = band or Band.of(image.shape[2], image.shape[3], circular=network.circular)
         totals = _Totals(objective)
         features, pixels = _Features.of(network, objective, rows, tile), _Pixels(objective, rows)
-        around = features.frame.with_halo(image)
+        around = features.frame.with_halo(image)  # borrowed once for both passes
         kept = features.measure(around, totals)
         pixels.measure(image, totals)
         values, derivatives = _scored(objective, totals.of_all(image))

@@ -59,6 +59,7 @@ class GuidanceMask:
         pixels = self.mask[top * stride : bottom * stride, left * stride : right * stride]
         weights = pixels[None, None].float() / 255
         if stride > 1:
+            # A cell that reaches beyond the picture's edge takes the mean of its pixels inside.
             weights = F.avg_pool2d(weights, stride, ceil_mode=True)
         if self.excludes_border:
             weights = F.avg_pool2d(weights, 3, stride=1, padding=1, count_include_pad=False)

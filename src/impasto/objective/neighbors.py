@@ -143,6 +143,7 @@ class NeighborTerm:
         """The mean of 1 − cos over the places that count, from F·T and F·F."""
         assert self.matches is not None, "the neighbours have been searched"
         products, squares = total.flatten(1)
+        # -1 takes some length, which then counts with weight 0.
         lengths = self.dictionary.lengths[self.matches.clamp(min=0)].to(total.dtype)
         cosines = products / (squares.clamp(min=1e-12).sqrt() * lengths)  # (Q,)
         mean: Scalar = (self.place_weights.to(total.dtype) * (1 - cosines)).sum()
@@ -191,10 +192,12 @@ class NeighborPart:
 
     @property
     def _size(self) -> tuple[int, int]:
+        """The rectangle's numbers of rows and columns of places."""
         return self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
 
     @property
     def _scale(self) -> float:
+        """The divisor of products of two responses of the layer."""
         return self.term.dictionary.rms[self.layer] ** 2
 
     def _at_places(self, features: Features) -> Float[Tensor, "Q N"]:
@@ -242,6 +245,7 @@ def at_places_adjoint(gradient: Tensor, features: Features, layer: str) -> Featu
     if stride > STRIDE:
         side = stride // STRIDE
         height, width = (side * length for length in features.shape[2:])
+        # A position collects the sum over the places that repeat it, those beyond the edge as 0.
         padded = F.pad(gradient, (0, width - gradient.shape[3], 0, height - gradient.shape[2]))
         return F.avg_pool2d(padded, side) * side**2
     return gradient

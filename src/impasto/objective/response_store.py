@@ -69,11 +69,12 @@ class OnDisk:
         )
 
     def __del__(self) -> None:
+        # Otherwise Python warns of a file that was not closed.
         self.file.close()
 
     def put(self, part: Features, rows: slice, columns: slice) -> None:
         """Store rows and columns of the whole grid."""
-        # As bytes, because NumPy has no bfloat16.
+        # As bytes, because NumPy has no bfloat16. Row by row, because a tile's rows lie apart in the file.
         lines = part.permute(0, 2, 3, 1).contiguous().cpu().view(torch.uint8).numpy()[0]
         for row, line in zip(range(rows.start, rows.stop), lines, strict=True):
             self._seek(row, columns.start)
@@ -90,6 +91,7 @@ class OnDisk:
         return part.to(self.like.device).permute(0, 3, 1, 2)
 
     def _seek(self, row: int, column: int) -> None:
+        """Move to a position of the whole grid."""
         position = self.like.shape[1] * self.like.element_size()
         self.file.seek(((row - self.first) * self.width + column) * position)
 

@@ -67,8 +67,11 @@ class GramStatistic:
         return int(total.shape[-1])
 
     def measure(self, features: Features, weights: PositionWeights | None = None) -> Gram:
-        """The Gram matrix G (see `gram`)."""
-        return gram(features) if weights is None else gram(features * weights.sqrt().to(features.dtype))
+        """The Gram matrix G (see `gram`), of features times √w."""
+        if weights is None:
+            return gram(features)
+        # The root, because a product of two channels multiplies by it twice.
+        return gram(features * weights.sqrt().to(features.dtype))
 
     def target(self, mean: Gram) -> Gram:
         """The target is A/M itself."""

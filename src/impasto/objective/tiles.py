@@ -158,6 +158,7 @@ def spans(part: tuple[int, int], length: int, size: int, last: Layer, circular: 
 def _margins(
     start: int, stop: int, length: int, halos: tuple[int, ...], circular: bool
 ) -> tuple[tuple[int, int], ...]:
+    """By block, the pixels before and after a core; at the image's edges there are fewer, on a torus not."""
     if circular:
         return tuple((around, around) for around in halos)
     return tuple((min(around, start), min(around, length - stop)) for around in halos)

@@ -92,6 +92,7 @@ class MemoryModel:
 
     @staticmethod
     def _places(height: int, width: int, copies: int) -> int:
+        """The places that are compared of a picture of this size in pixels, in so many copies."""
         rows, columns = LAYERS[PLACES_LAYER].grid(height, width)
         step = grid_step(rows, columns, copies)
         return copies * -(-rows // step) * -(-columns // step)
@@ -156,6 +157,7 @@ class MemoryModel:
 
     @property
     def _last(self) -> Layer:
+        """The deepest layer needed."""
         return deepest((*self.layers, *(HYPERCOLUMN if self.rotations else ())))
 
     def _responses(self) -> list[tuple[str, float]]:
@@ -168,6 +170,7 @@ class MemoryModel:
         ]
 
     def _target_bytes(self, height: int, width: int) -> int:
+        """The bytes of the photo's responses that are targets."""
         sizes = dict(self._responses())
         return round(height * width * sum(sizes[name] for name in self.content_layers))
 
@@ -191,4 +194,5 @@ class MemoryModel:
 
 
 def _lengths(spans: list[Span]) -> list[int]:
+    """The length of each tile's window, in pixels."""
     return [int(span.window.stop - span.window.start) for span in spans]
