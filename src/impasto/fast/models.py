@@ -111,6 +111,9 @@ def _kind() -> FileKind:
 def initialize_from(model: Model, painter: TransformerNet) -> None:
     """Copy a model's weights to a new network, each of whose styles begins with the mean of the model's.
 
+    Args:
+        model: the trained network.
+        painter: the new network, which is changed; its number of styles may be another.
     Raises:
         SettingsError: the two have different sizes.
     """

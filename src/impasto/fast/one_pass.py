@@ -163,6 +163,9 @@ class TrainedModel:
     def of(cls, settings: FastSettings, device: torch.device, dtype: torch.dtype) -> "TrainedModel":
         """Load the model that the settings name.
 
+        Args:
+            settings: `model`, `blend` and `strength` are read.
+            device, dtype: where and in which type to compute.
         Raises:
             WeightsError: as `load`.
             SettingsError: the shares do not fit the model's styles.
@@ -234,8 +237,11 @@ def samples(image: Float[Tensor, "1 3 H W"], tile: int) -> Float[Tensor, "B 3 h 
 def windows(
     height: int, width: int, tile: int
 ) -> list[tuple[slice, slice, tuple[slice, slice], tuple[slice, slice]]]:
-    """Cut a picture into tiles with margins.
+    """Cut a picture into tiles with margins of `HALO` pixels.
 
+    Args:
+        height, width: of the picture, in pixels.
+        tile: the side of a tile without its margin, in pixels.
     Returns:
         for each tile: its rows, its columns, the rows and columns of the window around it, and the tile's
         rows and columns in the window.

@@ -147,5 +147,5 @@ def _mean_and_deviation(response: Tensor, axes: tuple[int, ...]) -> tuple[Tensor
 
 
 def reflect_pad(image: Tensor, margin: int) -> Tensor:
-    """Add a margin in which the image is reflected."""
+    """Add a margin in which the image, (B, N, h, w), is reflected; `margin` is its width in positions."""
     return F.pad(image, (margin,) * 4, mode="reflect")

@@ -35,12 +35,25 @@ class Band:
 
     @classmethod
     def of(cls, height: int, width: int, *, circular: bool = False) -> "Band":
-        """The band of this process among those that share the picture."""
+        """The band of this process among those that share the picture.
+
+        Args:
+            height, width: of the whole image, in pixels.
+            circular: whether opposite edges of the image are neighbours.
+        """
         return cls(height, width, cls.edges_for(height, world_size()), rank(), circular)
 
     @staticmethod
     def edges_for(height: int, count: int) -> tuple[int, ...]:
-        """The first rows of `count` processes' bands, and then the height."""
+        """Divide the rows of an image among processes.
+
+        Args:
+            height: of the whole image, in pixels.
+            count: the number of processes.
+        Returns:
+            the first row of each band, in order, and then the height. In a small image the first bands may
+            have no rows.
+        """
         # With four large cells or more to each process, bands are nearly equal.
         unit = CELLS[0] if height >= 4 * CELLS[0] * count else CELLS[1]
         cells = -(-height // unit)
@@ -85,7 +98,12 @@ class Band:
         rows: tuple[int, int] | None = None,
         columns: tuple[int, int] | None = None,
     ) -> tuple[Tile, ...]:
-        """Cut the band, or the given rows and columns of the image, into tiles (see `tile_image`)."""
+        """Cut a part of the image into tiles, row by row.
+
+        Args:
+            size, last: as for `tile_image`.
+            rows, columns: the part, each as the first pixel and the one after the last; default: the band.
+        """
         rows, columns = rows or self.rows, columns or (0, self.width)
         return tile_image(
             rows, columns, size, last, height=self.height, width=self.width, circular=self.circular

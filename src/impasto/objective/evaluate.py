@@ -65,8 +65,14 @@ Evaluate: TypeAlias = Callable[[Point], Evaluation]
 
 
 def measure(network: VGG19, objective: Objective, image: Image) -> list[Tensor]:
-    """Measure each term's total over a whole image, in the order of the terms.
+    """Measure each term's total over a whole image, in one piece. Autograd can differentiate the totals.
 
+    Args:
+        network: VGG-19, deep enough for the objective.
+        objective: the terms.
+        image: (1, 3, H, W), RGB, 0..1.
+    Returns:
+        the totals in the order of the terms, each of its term's `total_shape`.
     Raises:
         SettingsError: a layer is unknown, or deeper than the network.
         ImageError: the image is too small for the deepest layer.

@@ -50,7 +50,14 @@ class GuidanceMask:
         return self.at(layer, slice(0, height), slice(0, width))
 
     def at(self, layer: str, rows: slice, columns: slice) -> PositionWeights:
-        """The weights of some rows and columns of a layer's grid, (1, 1, h, w), 0..1."""
+        """The weights of some rows and columns of a layer's grid.
+
+        Args:
+            layer: the layer's name.
+            rows, columns: on the layer's grid of the whole picture.
+        Returns:
+            (1, 1, h, w), 0..1.
+        """
         stride = LAYERS[layer].stride
         height, width = LAYERS[layer].grid(*self.mask.shape)
         more = 1 if self.excludes_border else 0  # the 3×3 mean below looks one position further

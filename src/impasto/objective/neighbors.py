@@ -234,7 +234,13 @@ def at_places(features: Features, layer: str, size: tuple[int, int]) -> Float[Te
 
 
 def at_places_adjoint(gradient: Tensor, features: Features, layer: str) -> Features:
-    """The transpose of `at_places`: from the gradient at places to that with respect to `features`."""
+    """The transpose of `at_places`: from the gradient at places to that with respect to the responses.
+
+    Args:
+        gradient: (B, N, rows, columns) of places.
+        features: the responses, (B, N, h, w), whose shape the result has.
+        layer: the layer's name.
+    """
     stride = LAYERS[layer].stride
     if stride < STRIDE:
         side = STRIDE // stride
@@ -252,7 +258,14 @@ def at_places_adjoint(gradient: Tensor, features: Features, layer: str) -> Featu
 
 
 def grid_step(height: int, width: int, copies: int = 1) -> int:
-    """The smallest k for which every k-th place both ways, in `copies`, gives at most `MOST_PLACES`."""
+    """How far apart the compared places of a grid are: the smallest step that leaves at most `MOST_PLACES`.
+
+    Args:
+        height, width: rows and columns of places.
+        copies: the number of turned copies of the grid, which share the limit.
+    Returns:
+        the step in places, the same both ways, at least 1.
+    """
     step = 1
     while copies * math.ceil(height / step) * math.ceil(width / step) > MOST_PLACES:
         step += 1

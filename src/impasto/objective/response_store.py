@@ -33,7 +33,7 @@ class InMemory:
         return cls(room.contiguous(memory_format=torch.channels_last), first)
 
     def put(self, part: Features, rows: slice, columns: slice) -> None:
-        """Store rows and columns of the whole grid."""
+        """Store a tile's responses, (1, N, h, w), at these rows and columns of the whole image's grid."""
         if part.shape == self.responses.shape:  # a single tile: no copy
             self.responses = part.contiguous(memory_format=torch.channels_last)
         else:
@@ -73,7 +73,7 @@ class OnDisk:
         self.file.close()
 
     def put(self, part: Features, rows: slice, columns: slice) -> None:
-        """Store rows and columns of the whole grid."""
+        """Store a tile's responses, (1, N, h, w), at these rows and columns of the whole image's grid."""
         # As bytes, because NumPy has no bfloat16. Row by row, because a tile's rows lie apart in the file.
         lines = part.permute(0, 2, 3, 1).contiguous().cpu().view(torch.uint8).numpy()[0]
         for row, line in zip(range(rows.start, rows.stop), lines, strict=True):
@@ -128,7 +128,14 @@ def scratch() -> str:
 
 
 def tile_grid(name: str, band: Band) -> tuple[int, int, int]:
-    """A band on a layer's grid: its first row, and its numbers of rows and columns."""
+    """Convert a band of the image to a layer's grid.
+
+    Args:
+        name: the layer's name.
+        band: the rows of the image that a process holds.
+    Returns:
+        the band's first row on the grid of the whole image, and its numbers of rows and columns.
+    """
     top, bottom = band.rows
     stride = LAYERS[name].stride
     first = top // stride

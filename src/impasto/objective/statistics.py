@@ -39,9 +39,7 @@ class GaussianStatistic:
     def measure(self, features: Features, weights: PositionWeights | None = None) -> Float[Tensor, "B _ N"]:
         """Sum over positions: Σ w F in the first row, Σ w F Fᵀ below."""
         flat = wide(features.permute(0, 2, 3, 1).flatten(1, 2))  # (B, M, N)
-        if weights is None:
-            return torch.cat([flat.sum(1, keepdim=True), flat.transpose(1, 2) @ flat], dim=1)
-        weighted = flat * weights.flatten(1)[..., None].to(flat.dtype)
+        weighted = flat if weights is None else flat * weights.flatten(1)[..., None].to(flat.dtype)
         return torch.cat([weighted.sum(1, keepdim=True), weighted.transpose(1, 2) @ flat], dim=1)
 
     def target(self, mean: Float[Tensor, "1 _ N"]) -> Float[Tensor, "1 _ N"]:

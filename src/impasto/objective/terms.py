@@ -321,7 +321,12 @@ class PixelTerm:
 def pull_back_by_autograd(
     measure: Callable[[Tensor], Tensor], features: Tensor, derivative: Tensor, gradient: Tensor | None
 ) -> Tensor:
-    """`TermPart.pull_back` for any differentiable measure."""
+    """`TermPart.pull_back` of any differentiable measure, by autograd.
+
+    Args:
+        measure: from features to a total.
+        features, derivative, gradient: see `TermPart.pull_back`.
+    """
     inputs = features.detach().requires_grad_(True)
     # Solvers evaluate under `no_grad`.
     with torch.enable_grad():

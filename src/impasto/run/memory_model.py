@@ -48,16 +48,25 @@ class MemoryModel:
     def of(
         cls, network: VGG19, layers: Iterable[str], content_layers: Iterable[str], optimizer: Optimizer
     ) -> "MemoryModel":
-        """Those of a run on this network, shared by the processes that have joined."""
+        """The model of a run by the processes that have joined, without nearest neighbours.
+
+        Args:
+            network: as it will be used.
+            layers, content_layers: the names of the style layers and of the content layers.
+            optimizer: the solver.
+        Raises:
+            SettingsError: a layer is unknown.
+        """
         every = tuple(find_layer(name).name for name in (*layers, *content_layers))
         return cls(
             network, every, tuple(find_layer(name).name for name in content_layers), optimizer, world_size()
         )
 
     def bytes(self, scale: Scale, layout: Layout, style_sizes: Sequence[tuple[int, int]] = ()) -> int:
-        """The most memory that a scale takes beyond what the process has before it.
+        """The most memory that a scale takes beyond what the process has before it, in bytes.
 
         Args:
+            scale, layout: what is computed, and how.
             style_sizes: height and width of each painting that is measured for this scale, in pixels.
         """
         picture = 12 * scale.pixels  # float32, three colours

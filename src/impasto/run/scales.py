@@ -68,7 +68,12 @@ a fine grain there. L-BFGS finds the step lengths by itself."""
 
 
 def solved_as_pyramid(scales: tuple[Scale, ...], optimizer: Optimizer) -> tuple[Scale, ...]:
-    """Return the same scales, to be solved for the levels of a Laplacian pyramid instead of pixels."""
+    """Return the same scales, to be solved for the levels of a Laplacian pyramid instead of pixels.
+
+    Args:
+        scales: coarse to fine.
+        optimizer: decides the step sizes at the finest scale (see `FINEST_LEVELS`).
+    """
     coarser = tuple(replace(scale, level_steps=LEVELS) for scale in scales[:-1])
     finest = FINEST_LEVELS if optimizer == "adam" else LEVELS
     return (*coarser, replace(scales[-1], level_steps=finest))

@@ -41,12 +41,24 @@ class AdamState:
 
 
 def start(evaluate: Evaluate, point: Point, *, rate: float = RATE) -> AdamState:
-    """Evaluate the objective once, and return the state before the first step."""
+    """Evaluate the objective once, and return the state before the first step.
+
+    Args:
+        evaluate: gives loss and gradient at a point.
+        point: where to start.
+        rate: the step length, in units of the image's 0..1.
+    """
     return start_at(point, evaluate(point), rate=rate)
 
 
 def start_at(point: Point, evaluation: Evaluation, *, rate: float = RATE) -> AdamState:
-    """Return the state before the first step at a point that has already been evaluated."""
+    """Return the state before the first step at a point that has already been evaluated.
+
+    Args:
+        point: where to start.
+        evaluation: the objective at the point.
+        rate: the step length, in units of the image's 0..1.
+    """
     zero = torch.zeros_like(point)
     return AdamState(point, evaluation, zero, zero, rate, outcome=outcome_at(evaluation))
 
@@ -57,6 +69,12 @@ def step(evaluate: Evaluate, state: AdamState) -> AdamState:
     Kingma and Ba 2015 (arXiv:1412.6980), Algorithm 1.
     Differs: ε is not 1e-8 but 1e-8 times the root-mean-square of the averaged gradient. A positive factor on
     the objective therefore changes the reported loss and nothing else.
+
+    Args:
+        evaluate: gives loss and gradient at a point.
+        state: before the step.
+    Returns:
+        the state after the step, whose outcome says whether it can be used.
     """
     steps = state.steps + 1
     mean = torch.lerp(state.evaluation.gradient, state.mean, DECAY[0])

@@ -70,6 +70,12 @@ def step(evaluate: Evaluate, state: LBFGSState) -> LBFGSState:
 
     Liu and Nocedal 1989, "On the limited memory BFGS method for large scale optimization", Algorithm 2.1.
     A positive factor on the objective changes the reported loss and nothing else.
+
+    Args:
+        evaluate: gives loss and gradient at a point.
+        state: before the step.
+    Returns:
+        the state after the step; its point has moved only if its outcome is "moved".
     """
     direction = -inverse_hessian_times(state.evaluation.gradient, state.point_changes, state.gradient_changes)
     slope = float(_dot(state.evaluation.gradient, direction))
