@@ -114,16 +114,13 @@ class Decoder:
                 f"the decoder {weights.path} takes {has} channels, but {LAYER} of the network has "
                 f"{expected}. Give weights that belong together, or leave out --weights and --decoder."
             )
-        convolutions = {
-            name: tuple(tensor.to(encoder.device, encoder.dtype) for tensor in layer)
-            for name, layer in weights.layers.items()
-        }
         *before, last = DECODER_LAYERS
+        convolutions = {}
+        for name in before:
+            weight, bias = (tensor.to(encoder.device, encoder.dtype) for tensor in weights.layers[name])
+            convolutions[name] = Convolution.of(weight, bias)
         weight, bias = (tensor.to(encoder.device) for tensor in weights.layers[last])
-        return cls(
-            {name: Convolution.of(*convolutions[name]) for name in before},
-            (weight.contiguous(memory_format=torch.channels_last), bias),
-        )
+        return cls(convolutions, (weight.contiguous(memory_format=torch.channels_last), bias))
 
     def decode(self, features: Features) -> Image:
         """Decode features, (B, N, h, w), to pixels, (B, 3, 8h, 8w), float32, nominally 0..1."""
