@@ -190,7 +190,7 @@ class HaloExchange:
         return lent, borrowed
 
     def _exchanged(self, sent: list[Tensor], expected: list[Tensor]) -> list[Tensor]:
-        """Send rows to each process, and return the rows that each sends: as many as are `expected` of it."""
+        """Send rows to each process, and receive from each as many rows as `expected` lists for it."""
         own = sent[self.band.rank]
         received = [own.new_empty(*own.shape[:2], len(rows), own.shape[3]) for rows in expected]
         received[self.band.rank] = own

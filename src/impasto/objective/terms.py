@@ -28,7 +28,7 @@ def kind_of(name: str) -> str:
 
 
 def wide(features: Tensor) -> Tensor:
-    """Convert to float32, unless the type is wider: sums of many bfloat16 numbers would lose most of them."""
+    """Convert to float32, unless the type is wider: a long sum in bfloat16 stops growing."""
     return features.to(torch.promote_types(features.dtype, torch.float32))
 
 
