@@ -198,7 +198,7 @@ def test_a_failing_encoder_is_an_image_error(tmp_path, monkeypatch):
     def refuse(*_):
         raise pyvips.Error("unable to write", "webp: too large")
 
-    monkeypatch.setattr(write, "_encode", refuse)
+    monkeypatch.setattr(write, "encode", refuse)
     with pytest.raises(ImageError, match=r"cannot make WebP for '.*out.webp': .*too large.*\. Try .png"):
         write_picture(read_picture(SMOOTH), tmp_path / "out.webp")
     assert only(tmp_path) == []

@@ -16,31 +16,34 @@ RADIUS = 8
 """Pixels from the middle of a window to its side, at a long side of `SIDE`."""
 
 SIDE = 512
-"""Longest side at which the filter's coefficients are found, in pixels."""
+"""The longest side at which the filter's coefficients are computed, in pixels."""
 
 EPSILON = 1e-2
-"""Variance of luminance, of 0..1, below which a window counts as flat and the mask is only smoothed there.
+"""A variance of luminance (0..1). A window with less counts as flat, and there the mask is only smoothed.
 
 From 1e-5 to 1e-2 the mean intersection over union of benchmarks/masks.py goes from 0.901 to 0.902.
 """
 
 
 Plane: TypeAlias = Float64[np.ndarray, "h w"]
-"""One number for each pixel. NumPy's, for these are many small steps, and PyTorch shares out each of them
-among threads: with other work on the machine that took twenty times as long."""
+"""One number for each pixel, in NumPy. The filter consists of many small steps. PyTorch divides each among
+its threads, which took twenty times as long while other programs used the processor."""
 
 
 def guided_filter(guide: Plane, mask: Plane, radius: int, epsilon: float) -> tuple[Plane, Plane]:
-    """The coefficients a and b of a mask that is a·guide + b.
+    """Compute the coefficients a and b of the filtered mask, a·guide + b.
 
-    He, Sun and Tang 2013, "Guided Image Filtering", Eq. 5, 6 and 8: in each window the mask is fitted by a
-    line in the guide, with a ridge epsilon; a pixel takes the mean of the lines of all windows it lies in.
+    He, Sun and Tang 2013, "Guided Image Filtering", Eq. 5, 6 and 8. In each window the mask is fitted by a
+    linear function of the guide, with a ridge epsilon. A pixel takes the mean of the coefficients of all
+    windows that it lies in.
 
     Args:
         guide: luminance, 0..1.
         mask: 0..1, of the same size.
         radius: pixels from the middle of a window to its side; at the picture's borders windows are cut off.
         epsilon: see `EPSILON`.
+    Returns:
+        a and b, each of the same size.
     """
     mean_guide, mean_mask = _box(guide, radius), _box(mask, radius)
     covariance = _box(guide * mask, radius) - mean_guide * mean_mask
@@ -50,10 +53,10 @@ def guided_filter(guide: Plane, mask: Plane, radius: int, epsilon: float) -> tup
 
 
 def refine(mask: Float[Tensor, "1 1 h w"], photo: Image) -> Mask:
-    """The mask at the photo's size, its edges where the photo's luminance has them.
+    """Enlarge a mask to the photo's size, and move its edges to those of the photo's luminance.
 
-    The coefficients are found at a long side of at most `SIDE` pixels and enlarged (He and Sun 2015, "Fast
-    Guided Filter", arXiv:1505.00996), so that the window grows with the photo and the time does not.
+    The coefficients are computed at a long side of at most `SIDE` pixels and enlarged (He and Sun 2015, "Fast
+    Guided Filter", arXiv:1505.00996). So the window grows with the photo, and the time does not.
 
     Args:
         mask: (1, 1, h, w), 0..1, of any size.
@@ -75,6 +78,7 @@ def refine(mask: Float[Tensor, "1 1 h w"], photo: Image) -> Mask:
 
 def _box(values: Plane, radius: int) -> Plane:
     """The mean over the window around each pixel, of the pixels that are inside the picture."""
+    # By running sums, so that the time does not depend on the radius.
     for axis in (0, 1):
         index = np.arange(values.shape[axis])
         first, after = np.maximum(index - radius, 0), np.minimum(index + radius + 1, len(index))
@@ -85,5 +89,6 @@ def _box(values: Plane, radius: int) -> Plane:
 
 
 def _enlarged(values: Plane, height: int, width: int) -> Mask:
+    """Enlarge coefficients to (1, 1, height, width), float32."""
     image = torch.from_numpy(values)[None, None]
     return F.interpolate(image, (height, width), mode="bilinear", align_corners=False).float()
