@@ -1,11 +1,11 @@
-"""A blind comparison: two pictures side by side, and which of them is preferred.
+"""A blind comparison: shows two pictures side by side and asks which is better.
 
     scripts/bench blind FOLDER_A FOLDER_B [more folders] [--answers answers.jsonl] [--seed 0] [--judge NAME]
     scripts/bench blind --report answers.jsonl
 
-Asks about every file name that two folders share, on a page of this machine (127.0.0.1). Which picture
-stands left is drawn by lot, and the page does not say whose it is. Each answer is a line of JSON, so that a
-session may stop at any time and go on later. The report gives Bradley–Terry strengths (bradley_terry.py).
+A page on this machine (127.0.0.1) asks about every file name that two folders share. The sides are drawn by
+lot, and the page does not show the folders' names. Each answer is a line of JSON, so a session may be stopped
+at any time and continued later. The report gives Bradley–Terry strengths (bradley_terry.py).
 """
 
 import argparse
@@ -26,19 +26,19 @@ from picture_fronts import markdown
 Choice = Literal["left", "right", "tie"]
 
 TYPES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
-"""Pictures that a browser shows, by ending."""
+"""The media types of pictures that a browser shows, by ending."""
 
 Listing: TypeAlias = Mapping[str, Mapping[str, Path]]
 """The files of each folder by name."""
 
 MOST_BYTES = 1000
-"""Of an answer that the page sends."""
+"""The largest size of a request that sends an answer."""
 
 PAGE = Path(__file__).with_suffix(".html")
 
 
 class Question(NamedTuple):
-    """A file name that two folders share, and whose picture stands on which side."""
+    """A file name that two folders share, and the folders of the left and the right picture."""
 
     name: str
     left: str
@@ -46,12 +46,12 @@ class Question(NamedTuple):
 
     @property
     def key(self) -> tuple[str, frozenset[str]]:
-        """What the question is about, whichever side is which."""
+        """The same for both arrangements of the question's sides."""
         return self.name, frozenset((self.left, self.right))
 
 
 class Answer(NamedTuple):
-    """A line of the file of answers, without seed and time."""
+    """A line of the answers' file, without seed and time."""
 
     question: Question
     choice: Choice
@@ -59,21 +59,21 @@ class Answer(NamedTuple):
 
 
 def list_folders(folders: Sequence[Path]) -> dict[str, dict[str, Path]]:
-    """The pictures in each folder, under the folder's own name, or its path where two have the same name.
+    """The pictures in each folder, by the folder's name, or by its path if two have the same name.
 
     Raises:
-        SystemExit: fewer than two folders, the same one twice, or one without pictures.
+        SystemExit: there are fewer than two folders, or one is named twice or has no pictures.
     """
     if len(folders) < 2:
-        raise SystemExit("name two folders or more, or --report FILE.")
+        raise SystemExit("Name two folders or more, or --report FILE.")
     names = [folder.resolve().name for folder in folders]
     labels = names if len(set(names)) == len(names) else [str(folder) for folder in folders]
     if len(set(labels)) < len(labels):
-        raise SystemExit("a folder is named twice.")
+        raise SystemExit(f"A folder is named twice: {', '.join(labels)}. Name different folders.")
     listing = {}
     for label, folder in zip(labels, folders, strict=True):
         if not folder.is_dir():
-            raise SystemExit(f"there is no folder {folder}.")
+            raise SystemExit(f"There is no folder {folder}.")
         files = {path.name: path for path in folder.iterdir() if path.suffix.lower() in TYPES}
         listing[label] = {name: path for name, path in files.items() if path.is_file()}
         if not listing[label]:
@@ -82,10 +82,10 @@ def list_folders(folders: Sequence[Path]) -> dict[str, dict[str, Path]]:
 
 
 def draw_questions(listing: Listing, seed: int) -> list[Question]:
-    """All questions in random order; of two folders each stands on the left half of the time.
+    """All questions in random order. Of two folders, each is on the left half of the time.
 
-    The same pictures and seed give the same questions, in whatever order the folders are named. With an odd
-    number of pictures the odd one's side is drawn by lot too.
+    The same pictures and seed give the same questions, whatever the order of the folders. With an odd number
+    of pictures, the side of the last is drawn by lot as well.
     """
     questions = []
     for first, second in combinations(sorted(listing), 2):
@@ -102,7 +102,7 @@ def draw_questions(listing: Listing, seed: int) -> list[Question]:
 
 
 def read_answers(path: Path) -> list[Answer]:
-    """The answers in a file; other lines, such as one that a killed session left unfinished, are skipped."""
+    """The answers in a file. Other lines are skipped, such as one that a killed session left unfinished."""
     if not path.is_file():
         return []
     lines = path.read_bytes().decode(errors="replace").split("\n")
@@ -120,9 +120,12 @@ def _answer(line: str) -> Answer | None:
 
 
 def append_answer(path: Path, answer: Answer, seed: int) -> None:
-    """Append an answer as one line, written at once and synced.
+    """Append an answer as one line, in one write, and sync the file.
 
-    After an unfinished line a new one is begun, so that the answer stands alone.
+    If the last line is unfinished, the answer starts a new one.
+
+    Raises:
+        OSError: the file cannot be written.
     """
     values = {
         **answer.question._asdict(),
@@ -146,10 +149,13 @@ def append_answer(path: Path, answer: Answer, seed: int) -> None:
 
 
 class Session:
-    """The questions of one judge, and which are answered.
+    """The questions to one judge, and their answers.
 
     Args:
-        path: the file of answers; those that it holds of this judge are not asked again.
+        listing: the pictures.
+        path: the answers' file. Questions that this judge has answered in it are not asked again.
+        seed: of the order and the sides.
+        judge: the judge's name.
     """
 
     def __init__(self, listing: Listing, path: Path, *, seed: int = 0, judge: str = "") -> None:
@@ -159,13 +165,13 @@ class Session:
         self._lock = threading.Lock()
 
     def state(self) -> dict[str, Any]:
-        """What the page shows: the next question's number, None at the end, and how far the session is."""
+        """The page's data: the next question's index (None at the end), and the numbers done and in all."""
         asked = [index for index, question in enumerate(self.questions) if question.key not in self._answered]
         total = len(self.questions)
         return {"index": asked[0] if asked else None, "done": total - len(asked), "total": total}
 
     def picture(self, index: int, side: str) -> Path:
-        """The file on a side of a question.
+        """The picture on one side of a question.
 
         Raises:
             LookupError: there is no such question or side.
@@ -176,7 +182,7 @@ class Session:
         return self.listing[question.left if side == "left" else question.right][question.name]
 
     def answer(self, index: int, choice: Choice) -> bool:
-        """Keep an answer; False if the question is answered already.
+        """Keep an answer. Returns False if the question has been answered before.
 
         Raises:
             LookupError: there is no such question or choice.
@@ -194,7 +200,7 @@ class Session:
 
 
 def serve(session: Session, port: int) -> ThreadingHTTPServer:
-    """A server of the page, on this machine only; port 0 takes a free one."""
+    """A server of the page, for this machine only. Port 0 takes a free port."""
     page = PAGE.read_bytes()
 
     class Handler(BaseHTTPRequestHandler):
@@ -229,7 +235,7 @@ def serve(session: Session, port: int) -> ThreadingHTTPServer:
             return self._send_json(session.state())
 
         def _is_local(self) -> bool:
-            """Whether a page of this server asks, and no other page under whatever name."""
+            """Whether the request comes from a page of this server, under its own name."""
             hosts = {f"{name}:{self.server.server_port}" for name in ("127.0.0.1", "localhost")}  # type: ignore[attr-defined]
             origin = self.headers.get("Origin")
             return self.headers.get("Host") in hosts and origin in (
@@ -255,7 +261,7 @@ def serve(session: Session, port: int) -> ThreadingHTTPServer:
 
 
 def comparisons_of(answers: Iterable[Answer]) -> list[Comparison]:
-    """Answers as comparisons, the first of each judge to a question."""
+    """Answers as comparisons. Of several answers by one judge to a question, the first counts."""
     first: dict[Any, Answer] = {}
     for answer in answers:
         first.setdefault((answer.judge, answer.question.key), answer)
@@ -274,7 +280,7 @@ def report(answers: Sequence[Answer]) -> str:
     """
     comparisons = comparisons_of(answers)
     if not comparisons:
-        raise SystemExit("there are no answers yet.")
+        raise SystemExit("There are no answers yet.")
     systems = sorted({name for comparison in comparisons for name in comparison[:2]})
     strengths = fit(systems, comparisons)
     systems.sort(key=lambda name: -strengths.interval(name)[0])
@@ -300,12 +306,12 @@ def report(answers: Sequence[Answer]) -> str:
     ]
     if len(linked := groups(systems, comparisons)) > 1:
         listed = "; ".join(", ".join(sorted(group)) for group in linked)
-        text.append(f"Not compared with each other, so their strengths are not either: {listed}.\n")
+        text.append(f"Strengths of different groups cannot be compared. The groups: {listed}.\n")
     return "\n".join(text)
 
 
 def _won(system: str, comparisons: Iterable[Comparison]) -> float:
-    """How many of its comparisons a system won, ties counted half."""
+    """How many of its comparisons a system won; a tie counts as a half."""
     return sum(won if first == system else 1 - won for first, _, won in comparisons)
 
 
@@ -313,12 +319,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folders", type=Path, nargs="*")
-    parser.add_argument("--answers", type=Path, default=Path("answers.jsonl"))
-    parser.add_argument("--seed", type=int, default=0, help="of the order and the sides")
-    parser.add_argument("--judge", default="", help="who answers: each judge is asked everything once")
-    parser.add_argument("--port", type=int, default=0, help="0: a free one")
-    parser.add_argument("--report", type=Path, metavar="ANSWERS")
+    parser.add_argument("folders", type=Path, nargs="*", help="folders of pictures with the same file names")
+    parser.add_argument(
+        "--answers", type=Path, default=Path("answers.jsonl"), help="file of answers [answers.jsonl]"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the order and the sides [0]")
+    parser.add_argument("--judge", default="", help="name of the judge; each judge is asked everything once")
+    parser.add_argument("--port", type=int, default=0, help="port of the page [0: a free one]")
+    parser.add_argument(
+        "--report", type=Path, metavar="ANSWERS", help="print the report of a file of answers"
+    )
     chosen = parser.parse_args()
     if chosen.report:
         print(report(read_answers(chosen.report)))
@@ -326,8 +336,8 @@ def main() -> None:
     session = Session(list_folders(chosen.folders), chosen.answers, seed=chosen.seed, judge=chosen.judge)
     state = session.state()
     if not state["total"]:
-        raise SystemExit("the folders share no file name.")
-    print(f"{state['done']} of {state['total']} questions are answered; answers go to {chosen.answers}.")
+        raise SystemExit("The folders have no file name in common.")
+    print(f"{state['done']} of {state['total']} questions are answered. Answers go to {chosen.answers}.")
     server = serve(session, chosen.port)
     print(f"http://127.0.0.1:{server.server_port}/  (Ctrl-C ends)", flush=True)
     try:

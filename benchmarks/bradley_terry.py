@@ -1,8 +1,8 @@
 """Strengths of systems from comparisons in pairs (Bradley and Terry 1952).
 
-P(i is preferred to j) = 1 / (1 + exp(θ_j − θ_i)). A tie is half a win for each. The prior is a comparison of
-each system with an imaginary one of strength 0, tied: it keeps a system that won or lost everything finite,
-and pulls all others a little towards 0.
+P(i is preferred to j) = 1 / (1 + exp(θ_j − θ_i)). A tie counts as half a win for each. The prior is one tied
+comparison of each system with an imaginary system of strength 0. It keeps the strength of a system finite
+that won or lost everything, and moves all others a little towards 0.
 """
 
 import math
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 PRIOR = 1.0
-"""Virtual comparisons of each system with one of strength 0, tied."""
+"""The number of tied comparisons of each system with an imaginary one of strength 0."""
 
 NORMAL_95 = 1.959964
 """The 97.5 % point of the normal distribution."""
@@ -23,13 +23,13 @@ Matrix = NDArray[np.float64]
 STEPS, TOLERANCE = 200, 1e-12
 
 UNDETERMINED = (
-    "the strengths are infinite or not determined: some system won or lost everything, or was not compared "
-    "with others. Use a prior."
+    "the strengths are infinite or undetermined: a system won or lost everything, or was not compared with "
+    "others. Use a prior."
 )
 
 
 class Comparison(NamedTuple):
-    """An answer: `won` is 1 if the first system was preferred, 0 if the second, ½ for a tie."""
+    """One comparison: `won` is 1 if the first system was preferred, 0 if the second was, and ½ for a tie."""
 
     first: str
     second: str
@@ -37,14 +37,14 @@ class Comparison(NamedTuple):
 
 
 class Strengths(NamedTuple):
-    """Log-strengths θ with mean 0, in the order of the systems, and their covariance."""
+    """Log-strengths θ with mean 0, (S,), in the order of the systems, and their covariance, (S, S)."""
 
     systems: tuple[str, ...]
     theta: Matrix
     covariance: Matrix
 
     def interval(self, system: str) -> tuple[float, float, float]:
-        """θ of a system, and the ends of its 95 % interval, from the Fisher information."""
+        """A system's θ and the ends of its 95 % interval, from the Fisher information."""
         index = self.systems.index(system)
         return _interval(float(self.theta[index]), float(self.covariance[index, index]))
 
@@ -67,7 +67,7 @@ def logistic(value: float) -> float:
 
 
 def win_matrix(systems: Sequence[str], comparisons: Iterable[Comparison]) -> Matrix:
-    """W, where W_ij is how often system i was preferred to j, ties counted half."""
+    """The matrix W: W_ij is how often system i was preferred to j; a tie counts as a half."""
     index = {name: position for position, name in enumerate(systems)}
     wins = np.zeros((len(systems), len(systems)))
     for first, second, won in comparisons:
@@ -77,16 +77,18 @@ def win_matrix(systems: Sequence[str], comparisons: Iterable[Comparison]) -> Mat
 
 
 def fit(systems: Sequence[str], comparisons: Iterable[Comparison], *, prior: float = PRIOR) -> Strengths:
-    """The most probable strengths, by Newton's method on the concave log-posterior.
+    """Find the most probable strengths by Newton's method on the log-posterior, which is concave.
 
     L(θ) = Σ_ij W_ij log σ(θ_i − θ_j) + ½ prior Σ_i (log σ(θ_i) + log σ(−θ_i)). The covariance is the inverse
-    of −L″, brought to mean 0 as θ is.
+    of −L″, centred like θ.
 
     Args:
-        systems: at least two.
-        prior: virtual ties of each system with one of strength 0; with 0 the maximum of the likelihood.
+        systems: names of at least two systems.
+        comparisons: between these systems.
+        prior: number of tied comparisons of each system with one of strength 0; 0 gives the maximum of the
+            likelihood.
     Raises:
-        ValueError: without a prior, strengths that are infinite or not determined.
+        ValueError: the strengths are infinite or undetermined, which happens only without a prior.
     """
     wins = win_matrix(systems, comparisons)
     played = wins + wins.T
@@ -119,7 +121,7 @@ def _derivatives(wins: Matrix, played: Matrix, theta: Matrix, prior: float) -> t
 
 
 def groups(systems: Sequence[str], comparisons: Iterable[Comparison]) -> list[set[str]]:
-    """Systems that are linked by comparisons; strengths of different groups do not compare."""
+    """Groups of systems that comparisons link. Strengths of different groups cannot be compared."""
     linked = [{name} for name in systems]
     for first, second, _ in comparisons:
         joined = [group for group in linked if first in group or second in group]

@@ -2,13 +2,13 @@
 
     scripts/bench descent [--size 512] [--evaluations 100 300 500]
 
-The plain implementation (baseline.py) descends from white noise; its loss after so many evaluations is the
-mark. Ours descends the same objective, coarse to fine, until its literal loss, in float32 and without priors,
-is as low. Both times are of the descent alone, after everything is loaded. Also: the default recipe, at
-that size and at twice that, and the start-up.
+The plain implementation (baseline.py) starts from white noise. Its lowest loss after each number of
+evaluations is a goal. Impasto minimises the same objective in float32, on pixels and without priors, from the
+photo and coarse to fine, until its loss is as low. Both times are of the descent alone, after everything is
+loaded. The result also has the times of the default recipe, at that size and at twice that size, and of
+`impasto --help`.
 """
 
-import argparse
 import multiprocessing
 import os
 import subprocess
@@ -17,10 +17,10 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import baseline
-import torch
-from common import CONTENT, STYLE, keep, pixels
+from common import CONTENT, STYLE, argument_parser, parse_arguments, pixels, save_result
 
 from impasto.objective.objective import Objective
 from impasto.recipes.stylize import plan_stylize, stylize
@@ -33,86 +33,114 @@ from impasto.settings.stylize import StylizeSettings
 from impasto.style.transfer import StyleTransfer
 
 STEPS = (30, 20, 1000)
-"""Of ours: at 128, 256 and 512 px; the last goes on to the mark."""
+"""Impasto's steps at a quarter, at half and at the full size; the last scale ends at the last goal."""
 
 
-def as_it_comes() -> None:
-    """Leave a process's memory as PyTorch has it: what Impasto asks for is not the baseline's."""
+class Goal(NamedTuple):
+    """The plain implementation's time and lowest loss after some evaluations."""
+
+    evaluations: int
+    seconds: float
+    loss: float
+
+
+class Reached(NamedTuple):
+    """Impasto's cost of reaching a goal: seconds, evaluations in all, and steps at the full size."""
+
+    seconds: float
+    evaluations: int
+    finest_steps: int
+
+
+def use_plain_memory() -> None:
+    """Leave a process's memory as PyTorch has it: the large pages that Impasto asks for are not plain."""
     os.environ["THP_MEM_ALLOC_ENABLE"] = "0"
 
 
-def plain(size: int, evaluations: list[int]) -> dict[int, tuple[float, float]]:
-    """Seconds and lowest loss so far after each number of evaluations."""
+def plain_goals(size: int, evaluations: Sequence[int]) -> list[Goal]:
+    """Run the plain implementation as far as the largest number of evaluations."""
     content, style = pixels(CONTENT, size), pixels(STYLE, size)
-    noise = torch.rand(content.shape, generator=torch.Generator().manual_seed(0))
-    marks, best = {}, float("inf")
-    for spent, loss, seconds in baseline.descend(baseline.objective(content, style), noise, max(evaluations)):
-        best = min(best, loss)
-        if spent in evaluations:
-            marks[spent] = (seconds, best)
-            print(f"plain: {spent} evaluations, {seconds:.0f} s, {best:.4g}", flush=True)
-    return marks
+    goals: list[Goal] = []
+    lowest = float("inf")
+    for step in baseline.descend(baseline.objective(content, style), baseline.white_noise(content.shape)):
+        lowest = min(lowest, step.loss)
+        if step.evaluations in evaluations:
+            goals.append(Goal(step.evaluations, step.seconds, lowest))
+            print(f"plain: {goals[-1]}", flush=True)
+        if step.evaluations >= max(evaluations):
+            break
+    return goals
 
 
-def literal(size: int, **changes: object) -> StylizeSettings:
-    """The baseline's objective, our way down."""
-    given: dict[str, object] = {
-        "formula": "paper", "alpha": baseline.ALPHA, "beta": 1.0, "pooling": "average", "size": size,
-        "scales": len(STEPS), "precision": "float32", "tolerance": 0.0,
+def literal_settings(size: int, **changes: object) -> StylizeSettings:
+    """The baseline's objective, minimised by recipe 1: from the photo, on pixels."""
+    values: dict[str, object] = {
+        "recipe": 1, "formula": "paper", "alpha": baseline.ALPHA, "beta": 1.0, "pooling": "average",
+        "size": size, "scales": len(STEPS), "precision": "float32", "tolerance": 0.0,
     }  # fmt: skip
-    return StylizeSettings(**{**given, **changes})  # type: ignore[arg-type]
+    return StylizeSettings(**{**values, **changes})  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, eq=False)
 class ObjectiveByWidth(StyleTransfer):
-    """A finest scale's problem with the objectives of others at the coarser scales."""
+    """A problem that takes its objective at each scale from another problem.
+
+    Attributes:
+        others: the problems by the width of their scale, in pixels.
+    """
 
     others: Mapping[int, Problem] = field(default_factory=dict)
 
     def objective(self, scale: Scale, layout: Layout) -> Objective:
-        """That of the problem for the scale's width."""
+        """The objective of the problem for the scale's width."""
         return self.others[scale.width].objective(scale, layout)
 
 
 def one_objective_a_scale(plans: Sequence[RunPlan], steps: Sequence[int]) -> RunPlan:
-    """The last plan, with that many steps at each scale, and the objectives of the plans, coarse to fine."""
+    """The last plan, with the objective of each plan and a number of steps at each scale, coarse to fine."""
     finest = plans[-1]
     assert isinstance(finest.problem, StyleTransfer)
-    own = {f.name: getattr(finest.problem, f.name) for f in fields(StyleTransfer)}
+    values = {f.name: getattr(finest.problem, f.name) for f in fields(StyleTransfer)}
     by_width = {scale.width: plan.problem for scale, plan in zip(finest.scales, plans, strict=True)}
     stages = tuple(
         replace(stage, scale=replace(stage.scale, steps=count))
         for stage, count in zip(finest.stages, steps, strict=True)
     )
-    return replace(finest, problem=ObjectiveByWidth(**own, others=by_width), stages=stages)
+    return replace(finest, problem=ObjectiveByWidth(**values, others=by_width), stages=stages)
 
 
-def ours(
-    settings: StylizeSettings, marks: dict[int, tuple[float, float]]
-) -> dict[int, tuple[float, int, int]]:
-    """Seconds, evaluations in all and steps at the last scale until each mark's loss is reached."""
-    # α counts responses, of which a coarser scale has a quarter: four times α lets content weigh the same.
-    jobs = [
-        plan_stylize(CONTENT, STYLE, replace(settings, alpha=baseline.ALPHA * 4**coarser))
-        for coarser in reversed(range(len(STEPS)))
+def coarser_alphas(alpha: float, scales: int) -> list[float]:
+    """α at each scale, coarse to fine: it counts responses, of which a coarser scale has a quarter.
+
+    So four times α at each coarser scale gives content the same weight at all of them.
+    """
+    return [alpha * 4**coarser for coarser in reversed(range(scales))]
+
+
+def impasto_run(size: int, goals: Sequence[Goal]) -> dict[int, Reached]:
+    """Run Impasto until the last goal's loss is reached: the cost of each goal, by its evaluations."""
+    scales = len(plan_stylize(CONTENT, STYLE, literal_settings(size)).scales)  # fewer for small pictures
+    plans = [
+        plan_stylize(CONTENT, STYLE, literal_settings(size, alpha=alpha))
+        for alpha in coarser_alphas(baseline.ALPHA, scales)
     ]
-    job = one_objective_a_scale(jobs, STEPS)
-    waiting, reached = dict(marks), {}
+    reached: dict[int, Reached] = {}
     began = time.perf_counter()
-    for progress in iter_run(job):
+    for progress in iter_run(one_objective_a_scale(plans, STEPS[-scales:])):
         if progress.scale < progress.scales:
             continue
-        for evaluations in [e for e, (_, loss) in waiting.items() if progress.loss <= loss]:
-            del waiting[evaluations]
-            reached[evaluations] = (time.perf_counter() - began, progress.evaluations, progress.step)
-            print(f"ours: mark {evaluations} after {reached[evaluations]}", flush=True)
-        if not waiting:
+        for goal in goals:
+            if goal.evaluations not in reached and progress.loss <= goal.loss:
+                seconds = time.perf_counter() - began
+                reached[goal.evaluations] = Reached(seconds, progress.evaluations, progress.step)
+                print(f"Impasto: goal of {goal.evaluations} reached: {reached[goal.evaluations]}", flush=True)
+        if len(reached) == len(goals):
             break
     return reached
 
 
-def start_up() -> float:
-    """Seconds of `impasto --help`, the best of five."""
+def help_seconds() -> float:
+    """Seconds of `impasto --help`, the least of five runs."""
     times = []
     for _ in range(5):
         began = time.perf_counter()
@@ -124,33 +152,36 @@ def start_up() -> float:
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--size", type=int, default=512)
-    arguments.add_argument("--evaluations", type=int, nargs="+", default=[100, 300, 500])
-    chosen = arguments.parse_args()
-    with multiprocessing.get_context("spawn").Pool(1, as_it_comes) as process:
-        marks = process.apply(plain, (chosen.size, chosen.evaluations))
-    reached = ours(literal(chosen.size), marks)
+    """Run both, then the default recipe."""
+    parser = argument_parser(__doc__)
+    parser.add_argument("--size", type=int, default=512, help="long side in pixels [512]")
+    parser.add_argument("--evaluations", type=int, nargs="+", default=[100, 300, 500])
+    chosen = parse_arguments(parser, size=64, evaluations=[5, 10])
+    with multiprocessing.get_context("spawn").Pool(1, use_plain_memory) as process:
+        goals = process.apply(plain_goals, (chosen.size, chosen.evaluations))
+    reached = impasto_run(chosen.size, goals)
     recipes = {
         size: stylize(CONTENT, STYLE, StylizeSettings(size=size)).manifest["result"]
         for size in (chosen.size, 2 * chosen.size)
     }
-    keep(
+    save_result(
         f"descent-{chosen.size}",
         {
             "size": chosen.size,
-            "plain": {str(e): {"seconds": s, "loss": loss} for e, (s, loss) in marks.items()},
-            "ours": {
-                str(e): {"seconds": s, "evaluations": n, "steps_at_the_last_scale": last}
-                for e, (s, n, last) in reached.items()
+            "plain": {str(goal.evaluations): {"seconds": goal.seconds, "loss": goal.loss} for goal in goals},
+            "ours": {str(evaluations): facts._asdict() for evaluations, facts in reached.items()},
+            "times_less": {
+                str(goal.evaluations): round(goal.seconds / reached[goal.evaluations].seconds, 1)
+                for goal in goals
+                if goal.evaluations in reached
             },
-            "times_less": {str(e): round(marks[e][0] / s, 1) for e, (s, _, _) in reached.items()},
             "default_recipe": {
                 f"{size} px": {key: result[key] for key in ("seconds", "evaluations")}
                 for size, result in recipes.items()
             },
-            "help_seconds": round(start_up(), 2),
+            "help_seconds": round(help_seconds(), 2),
         },
+        chosen.results,
     )
 
 

@@ -1,16 +1,16 @@
 """Automatic masks against outlines drawn by hand: intersection over union, seconds, bytes fetched.
 
-    scripts/bench masks [--photos FOLDER]
+    scripts/bench masks --photos FOLDER
 
-The outlines of twenty photographs (mask_outlines.json) were drawn before the net was run on any of them. The
-photographs are not part of the project, because not all of their licences are known; the file names the
-package of each. FOLDER holds them under the names in it. A photo that the net refuses counts as 0.
+The outlines of twenty photographs (mask_outlines.json) were drawn before the network was run on any of them.
+The photographs are not part of the project, because not all of their licences are known; mask_outlines.json
+names the package that has each. FOLDER holds them under the names given there.
 
-`iou` is the intersection over union of the mask at 1/2 and the outline; `iou_net` that of the net's own map,
-enlarged, without the guided filter. Times are the second of two runs, from the picture in memory to the mask.
+`iou` is the intersection over union of the outline and the mask, cut at 1/2. `iou_net` is that of the
+network's own map, enlarged, without the guided filter. A photo in which the network finds no subject counts
+as 0. Times are the second of two runs, from the picture in memory to the mask.
 """
 
-import argparse
 import hashlib
 import json
 import tempfile
@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import HERE, keep
+from common import HERE, argument_parser, parse_arguments, save_result
 from jaxtyping import Bool
 from PIL import Image as PILImage
 from PIL import ImageDraw
@@ -38,7 +38,7 @@ from impasto.network.weights import load_onnx
 
 
 def outlined(photo: dict[str, Any], height: int, width: int) -> Bool[Tensor, "H W"]:
-    """Where the subject is by hand, at that size; coordinates are thousandths of the long side."""
+    """The area inside the outlines drawn by hand, whose coordinates are thousandths of the long side."""
     area = PILImage.new("L", (width, height))
     draw, scale = ImageDraw.Draw(area), max(height, width) / 1000
     for level, polygons in ((1, photo["outlines"]), (0, photo["holes"])):
@@ -48,22 +48,27 @@ def outlined(photo: dict[str, Any], height: int, width: int) -> Bool[Tensor, "H 
 
 
 def intersection_over_union(mask: Bool[Tensor, "H W"], other: Bool[Tensor, "H W"]) -> float:
-    """1 where both are the same, 0 where they have nothing in common."""
+    """How far two masks agree: 1 if they are equal, 0 if they do not overlap."""
     return float((mask & other).sum() / (mask | other).sum())
 
 
-def measured(photo: dict[str, Any], picture: Picture) -> dict[str, Any]:
-    """One photo's figures."""
+def compare(photo: dict[str, Any], picture: Picture) -> dict[str, Any]:
+    """Compare a photo's automatic mask with its outlines.
+
+    Args:
+        photo: the photo's entry in mask_outlines.json.
+        picture: the photo.
+    """
     by_hand = outlined(photo, picture.height, picture.width)
     facts = {"file": photo["file"], "kind": photo["kind"], "subject": photo["subject"]}
     try:
-        where = find_subject(picture)
+        network_map = find_subject(picture)
         began = time.perf_counter()
         mask = automatic_mask(picture, "subject").mask
         seconds = time.perf_counter() - began
-    except ImageError as refusal:
-        return {**facts, "iou": 0.0, "iou_net": 0.0, "seconds": None, "refused": str(refusal)}
-    enlarged = resize(where.float()[None, None] / 255, picture.height, picture.width)
+    except ImageError as error:
+        return {**facts, "iou": 0.0, "iou_net": 0.0, "seconds": None, "refused": str(error)}
+    enlarged = resize(network_map.float()[None, None] / 255, picture.height, picture.width)
     return {
         **facts,
         "iou": round(intersection_over_union(mask[0, 0] >= 0.5, by_hand), 4),
@@ -73,7 +78,7 @@ def measured(photo: dict[str, Any], picture: Picture) -> dict[str, Any]:
 
 
 def bytes_fetched() -> int:
-    """What travels when the cache is empty, of the weights."""
+    """The bytes of the weights that are downloaded into an empty cache."""
     last = [0]
     with (
         tempfile.TemporaryDirectory() as cache,
@@ -83,18 +88,32 @@ def bytes_fetched() -> int:
     return last[0]
 
 
+def read_photo(photo: dict[str, Any], folder: Path) -> Picture:
+    """Read a photo that has been outlined.
+
+    Raises:
+        SystemExit: the file is missing, or is another one.
+    """
+    path = folder / photo["file"]
+    if not path.is_file():
+        raise SystemExit(f"There is no {path}. Name the folder of the photographs with --photos.")
+    if hashlib.sha256(path.read_bytes()).hexdigest() != photo["sha256"]:
+        raise SystemExit(f"{path} is not the photograph that was outlined: its SHA-256 differs.")
+    return read_picture(path)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--photos", type=Path, default=HERE.parent / "shared")
-    folder = parser.parse_args().photos
-    rows = []
-    for photo in json.loads((HERE / "mask_outlines.json").read_text(encoding="utf-8"))["photos"]:
-        path = folder / photo["file"]
-        if hashlib.sha256(path.read_bytes()).hexdigest() != photo["sha256"]:
-            raise SystemExit(f"{path} is not the photograph that was outlined: its SHA-256 differs.")
-        rows.append(measured(photo, read_picture(path)))
+    """Compare the masks of all photos."""
+    parser = argument_parser(__doc__)
+    parser.add_argument("--photos", type=Path, required=True, help="folder of the photographs")
+    chosen = parse_arguments(parser)
+    photos = json.loads((HERE / "mask_outlines.json").read_text(encoding="utf-8"))["photos"]
+    if chosen.trial:
+        photos = photos[:2]
+    rows = [compare(photo, read_photo(photo, chosen.photos)) for photo in photos]
     ious = [row["iou"] for row in rows]
-    keep(
+    seconds = [row["seconds"] for row in rows if row["seconds"]]
+    save_result(
         "masks",
         {
             "net": {"name": U2NETP.name, "sha256": U2NETP.member_sha256},
@@ -102,11 +121,12 @@ def main() -> None:
             "mean_iou_net": round(float(np.mean([row["iou_net"] for row in rows])), 4),
             "median_iou": round(float(np.median(ious)), 4),
             "worst_iou": min(ious),
-            "seconds": round(float(np.median([row["seconds"] for row in rows if row["seconds"]])), 3),
-            "longest_seconds": max(row["seconds"] or 0 for row in rows),
+            "seconds": round(float(np.median(seconds)), 3),
+            "longest_seconds": max(seconds),
             "bytes_fetched": bytes_fetched(),
             "photos": rows,
         },
+        chosen.results,
     )
 
 

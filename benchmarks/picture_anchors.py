@@ -1,4 +1,4 @@
-"""Published pictures beside ours, from the same photo and painting: `scripts/bench pictures --anchors`."""
+"""Published pictures compared with ours of the same pair: `scripts/bench pictures --anchors`."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,18 +14,19 @@ from sheets import Cell, write_sheet
 from impasto.image.read import read_picture
 
 SHEET_SIDE, SHEET_BYTES = 512, 2_000_000
-"""Of the sheet that shows them: it is looked at and thrown away, so it may be large."""
+"""The long side of the sheet's pictures, in pixels, and the largest size of its file, in bytes."""
 
 
 def check_sheet(sheet: Path | None) -> None:
-    """Refuse a place in the repository: the pictures are not ours to publish.
+    """Refuse a file in the repository, because the pictures are not ours to publish.
 
     Raises:
-        SystemExit: the file would lie in the repository.
+        SystemExit: the file would be in the repository.
     """
     if sheet is not None and HERE.parent.resolve() in sheet.resolve().parents:
         raise SystemExit(
-            f"{sheet} lies in the repository; these pictures are not ours. Choose another place."
+            f"{sheet} is in the repository, and these pictures are not ours to publish. "
+            "Choose another folder."
         )
 
 
@@ -38,13 +39,15 @@ def compare_anchors(
     size: int = 0,
     sheet: Path | None = None,
 ) -> str:
-    """Paint what was published, at its size, measure both, and give a Markdown table.
+    """Paint the published pairs at the published size, measure both, and return a Markdown table.
 
     Args:
-        recipe: of ours, from strength and long side.
-        strengths: of ours; with two or more they make a front to compare with at equal LPIPS.
-        size: the long side of ours instead; then the published pictures are larger than they compare to.
-        sheet: the file of a sheet with theirs above and ours below.
+        anchors: the published pictures.
+        recipe: our recipe at a strength and a long side in pixels.
+        cache: finds and keeps pictures and measures.
+        strengths: our strengths; two or more give a front, which is compared at equal LPIPS.
+        size: our long side, instead of the published one; then the published pictures are larger than ours.
+        sheet: the file of a sheet with theirs above and ours below; None: no sheet.
     """
     table: list[dict[str, Any]] = []
     above: list[Cell | None] = []

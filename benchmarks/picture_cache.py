@@ -1,7 +1,7 @@
-"""Paints and measures the pictures of a benchmark, and keeps both on disk, so that a stopped run goes on.
+"""Paints and measures the pictures of a benchmark, and keeps both on disk, so that a stopped run continues.
 
-A picture is kept under the SHA-256 of photo, painting and settings, in a file named after the code that
-painted it; its measures under the SHA-256 of the files compared and of the code that measures.
+A picture's folder is named by the SHA-256 of photo, painting and settings, and its file by that of the code
+that painted it. Measures are kept under the SHA-256 of the files compared and of the code that measures.
 """
 
 import hashlib
@@ -39,21 +39,21 @@ from impasto.system.device import compute_for_settings, describe_machine
 SOURCE = Path(impasto.__file__).parent
 
 NOT_PAINTING = ("cli", "metrics", "studio", "web")
-"""Folders of the package whose code changes no picture."""
+"""Folders of the package that do not affect pictures."""
 
 MEASURING = ("image", "metrics")
-"""Folders of the package whose code decides what a picture is measured to be, beside `recipes/measure.py`."""
+"""Folders of the package that affect measures, together with `recipes/measure.py`."""
 
 Method = Literal["photo", "painting", "adain", "descent"]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a picture is made from any pair.
+    """How a picture is made from a pair.
 
     Attributes:
-        method: "photo" is the photo itself, "painting" the painting cropped to the photo's shape.
-        settings: of "adain" and "descent"; None for the other two.
+        method: "photo" is the photo itself, and "painting" the painting cropped to the photo's shape.
+        settings: settings of "adain" and "descent"; None for the other two.
         size: long side in pixels.
     """
 
@@ -62,11 +62,11 @@ class Recipe:
     size: int
 
     def facts(self) -> dict[str, Any]:
-        """Everything but the pair that the pixels depend on, as JSON values."""
+        """Everything that the pixels depend on, except the pair, as JSON values."""
         if self.settings is None:
             return {"method": self.method, "size": self.size}
         compute = compute_for_settings(self.settings)
-        # the numbers that an effort stands for may change under the same name
+        # an effort keeps its name when its numbers change
         resolved = getattr(self.settings, "resolved", lambda: self.settings)()
         return {
             "method": self.method,
@@ -85,23 +85,24 @@ def cache_key(photo: str, painting: str, facts: Mapping[str, Any]) -> str:
 
     Args:
         photo, painting: digests of the files.
-        facts: everything else, as JSON values.
+        facts: see `Recipe.facts`.
     """
     return digest_of({"photo": photo, "painting": painting, **facts})
 
 
 def digest_of(values: Any) -> str:
-    """SHA-256 of JSON values, whatever the order of their keys."""
+    """SHA-256 of JSON values; the order of keys does not matter."""
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 @lru_cache
 def file_digest(path: Path) -> str:
+    """SHA-256 of a file, which is read once."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def code_digest(files: Iterable[Path], root: Path) -> str:
-    """SHA-256 over Python files: their paths below a root, and their text."""
+    """SHA-256 of Python files: their paths relative to a root, and their text."""
     digest = hashlib.sha256()
     for path in sorted(files):
         digest.update(f"{path.relative_to(root).as_posix()}\0{file_digest(path)}\n".encode())
@@ -109,18 +110,19 @@ def code_digest(files: Iterable[Path], root: Path) -> str:
 
 
 def painting_code() -> str:
-    """The digest of the package's code, without the folders that paint nothing."""
+    """The digest of the package's code, without NOT_PAINTING."""
     files = [path for path in SOURCE.rglob("*.py") if path.relative_to(SOURCE).parts[0] not in NOT_PAINTING]
     return code_digest(files, SOURCE)
 
 
 def measuring_code() -> str:
+    """The digest of the code that measures pictures."""
     files = [path for folder in MEASURING for path in (SOURCE / folder).rglob("*.py")]
     return code_digest([*files, SOURCE / "recipes" / "measure.py"], SOURCE)
 
 
 def default_folder() -> Path:
-    """Beside the folder of the fetched weights."""
+    """The cache's default folder, beside that of the weights."""
     weights = cache_folder()
     return weights.with_name(f"{weights.name}-benchmarks")
 
@@ -129,17 +131,17 @@ class PictureCache:
     """Pictures and measures on disk.
 
     Args:
-        folder: where they are kept; made if it is not there.
-        any_code: also take pictures that other versions of the code painted, the newest first.
+        folder: the cache's folder, created if it does not exist.
+        any_code: also use pictures that other versions of the code painted, the newest first.
     """
 
     def __init__(self, folder: Path, *, any_code: bool = False) -> None:
         self.folder, self.any_code = folder, any_code
         self.code, self._measuring = painting_code()[:16], measuring_code()
-        self._jobs = Cache()
+        self._painting_cache = Cache()
 
     def find(self, recipe: Recipe, photo: Path, painting: Path) -> Path | None:
-        """The picture, if it was painted before."""
+        """The picture, or None if it has not been painted."""
         exact = self.path(recipe, photo, painting)
         if exact.is_file() or not self.any_code:
             return exact if exact.is_file() else None
@@ -147,11 +149,11 @@ class PictureCache:
         return max(others, key=lambda path: path.stat().st_mtime, default=None)
 
     def paint(self, recipe: Recipe, photo: Path, painting: Path) -> Path:
-        """Paint the picture and keep it, with its seconds in a JSON file beside it."""
+        """Paint the picture and keep it, with a JSON file of its facts and the seconds it took."""
         path = self.path(recipe, photo, painting)
         path.parent.mkdir(parents=True, exist_ok=True)
         began = time.perf_counter()
-        made = self._made(recipe, photo, painting)
+        made = self._make(recipe, photo, painting)
         facts = {
             "photo": photo.name,
             "painting": painting.name,
@@ -159,7 +161,7 @@ class PictureCache:
             "machine": describe_machine(),
             **recipe.facts(),
         }
-        _write(path.with_suffix(".json"), facts)  # first: a picture that is there has its seconds
+        _write(path.with_suffix(".json"), facts)  # before the picture, which must not exist without it
         if isinstance(made, Painting):
             made.save(path)
         else:
@@ -179,13 +181,13 @@ class PictureCache:
         return [json.loads(kept[file].read_text()) for file in files]
 
     def plan_seconds(self, recipe: Recipe, photo: Path, painting: Path) -> float:
-        """Seconds that painting will take, as `impasto plan` has them, without the start of the process."""
+        """Seconds that painting will take, as `impasto plan` predicts, without the start of the process."""
         assert isinstance(recipe.settings, StylizeSettings)
-        plan = plan_stylize(photo, painting, recipe.settings, cache=self._jobs)
+        plan = plan_stylize(photo, painting, recipe.settings, cache=self._painting_cache)
         return max(0.0, estimate(plan, recipe.settings, again=True).seconds - STARTUP)
 
     def known_seconds(self) -> dict[str, list[float]]:
-        """Seconds that pictures took on this machine with this code, by `speed_key`."""
+        """The seconds that pictures took on this machine with this code, by `speed_key`."""
         known: dict[str, list[float]] = {}
         for path in (self.folder / "painted").glob(f"*/{self.code}.json"):
             facts = json.loads(path.read_text())
@@ -195,7 +197,7 @@ class PictureCache:
         return known
 
     def path(self, recipe: Recipe, photo: Path, painting: Path) -> Path:
-        """Where the picture is kept, once this version of the code has painted it."""
+        """The file of the picture, whether or not this version of the code has painted it yet."""
         key = cache_key(file_digest(photo), file_digest(painting), recipe.facts())
         return self.folder / "painted" / key / f"{self.code}.png"
 
@@ -204,27 +206,27 @@ class PictureCache:
         key = digest_of([*compared, to_json(MeasureSettings()), WEIGHT_DIGESTS, self._measuring])
         return self.folder / "measured" / f"{key}.json"
 
-    def _made(self, recipe: Recipe, photo: Path, painting: Path) -> Painting | Picture:
+    def _make(self, recipe: Recipe, photo: Path, painting: Path) -> Painting | Picture:
         if isinstance(recipe.settings, StylizeSettings):
-            return complete(plan_stylize(photo, painting, recipe.settings, cache=self._jobs))
+            return complete(plan_stylize(photo, painting, recipe.settings, cache=self._painting_cache))
         if recipe.settings is not None:
-            return cached_stylizer(self._jobs, str(painting), recipe.settings).stylize(photo)
-        whole = read_picture(photo)
-        canvas = fit(whole.height, whole.width, recipe.size)
+            return cached_stylizer(self._painting_cache, str(painting), recipe.settings).stylize(photo)
+        picture = read_picture(photo)
+        canvas = fit(picture.height, picture.width, recipe.size)
         if recipe.method == "painting":
-            whole = cropped(read_picture(painting), *canvas)
-        return Picture(resized_pixels(whole, *canvas, torch.device("cpu")))
+            picture = cropped(read_picture(painting), *canvas)
+        return Picture(resized_pixels(picture, *canvas, torch.device("cpu")))
 
 
 def speed_key(facts: Mapping[str, Any]) -> str:
-    """What decides how long a picture takes: everything that is not the pair or the strength."""
+    """A key of pictures that take equally long: the digest of all facts except the pair and the strength."""
     settings = {**facts.get("settings", {}), "strength": None}
     same = {key: value for key, value in facts.items() if key not in ("photo", "painting")}
     return digest_of({**same, "settings": settings})
 
 
 def cropped(picture: Picture, height: int, width: int) -> Picture:
-    """The middle of a picture: the largest part with the proportions height : width."""
+    """The largest part of a picture, around its middle, with the proportions height : width."""
     rows = min(picture.height, max(1, round(picture.width * height / width)))
     columns = min(picture.width, max(1, round(picture.height * width / height)))
     top, left = (picture.height - rows) // 2, (picture.width - columns) // 2

@@ -1,6 +1,7 @@
-"""Comparison at equal LPIPS: a style measure means something only where as much of the photo is left.
+"""Comparison at equal LPIPS: style distances are comparable only if equally much of the photo remains.
 
-A front is a pair painted at several strengths: points of LPIPS from the photo and distance from the painting.
+A pair painted at several strengths gives a front: points with an LPIPS from the photo and a distance from the
+painting.
 """
 
 import math
@@ -10,27 +11,28 @@ from statistics import median
 from typing import NamedTuple
 
 CONTENT = "lpips_vgg16"
-"""Distance from the photo, along which fronts are compared."""
+"""The distance from the photo that fronts are compared at."""
 
 STYLES = ("sifid", "neighbors_conv2_2", "neighbors_conv3_3", "histogram")
 """Distances from the painting."""
 
 TOLERANCE = 0.02
-"""The share of a value by which one step of strength may lead the wrong way and count as monotone still."""
+"""The fraction of a value by which one step of strength may go back and still count as monotone."""
 
 Measured = Mapping[str, float]
 """The measures of one picture, by name."""
 
 
 def at_equal_content(front: Sequence[tuple[float, float]], content: float) -> float | None:
-    """The front's style distance at that LPIPS, by linear interpolation; None outside its range.
+    """The front's style distance at an LPIPS, by linear interpolation; None outside its range.
 
-    Where the front passes that LPIPS more than once, its worst (largest) value counts.
+    If the front passes that LPIPS more than once, the largest distance counts.
 
     Args:
-        front: (LPIPS, style distance) in the order of strength.
+        front: pairs of LPIPS and style distance, in order of strength.
+        content: the LPIPS.
     """
-    crossings = [distance for at, distance in front if at == content]
+    crossings = [distance for lpips, distance in front if lpips == content]
     for (left, before), (right, after) in pairwise(front):
         if min(left, right) < content < max(left, right):
             crossings.append(before + (after - before) * (content - left) / (right - left))
@@ -38,12 +40,12 @@ def at_equal_content(front: Sequence[tuple[float, float]], content: float) -> fl
 
 
 class Wins(NamedTuple):
-    """How often our front lies below a rival's pictures.
+    """How many of a rival's pictures our front beats.
 
     Attributes:
-        won: pictures of the rival whose style distance is larger than ours at their LPIPS.
-        of: its pictures.
-        outside: those whose LPIPS our front does not reach; they count as not won.
+        won: the number of pictures whose style distance is larger than ours at their LPIPS.
+        of: the number of pictures.
+        outside: the number whose LPIPS is outside our front's range; they count as not won.
     """
 
     won: int
@@ -55,8 +57,8 @@ def wins(comparisons: Iterable[tuple[Sequence[Measured], Measured]], style: str)
     """Count the pictures of a rival that we beat in one measure.
 
     Args:
-        comparisons: for each picture of the rival, our front of the same pair in the order of strength, and
-            the picture's own measures.
+        comparisons: for each picture of the rival, our front of the same pair in order of strength, and the
+            picture's measures.
         style: the measure, one of STYLES.
     """
     won = of = outside = 0
@@ -69,22 +71,22 @@ def wins(comparisons: Iterable[tuple[Sequence[Measured], Measured]], style: str)
 
 
 def monotone(values: Sequence[float], direction: int, tolerance: float = TOLERANCE) -> bool:
-    """Whether values rise (direction 1) or fall (-1) from first to last, no step going back by much.
+    """Whether values rise (direction 1) or fall (-1) from first to last, with no large step back.
 
     Args:
-        tolerance: a step back of that share of the larger of its two values is allowed.
+        tolerance: the largest allowed step back, as a fraction of the larger of its two values.
     """
     back = [direction * (before - after) for before, after in pairwise(values)]
     allowed = [tolerance * max(abs(before), abs(after)) for before, after in pairwise(values)]
-    whole = direction * (values[-1] - values[0])
-    return whole > 0 and all(step <= limit for step, limit in zip(back, allowed, strict=True))
+    change = direction * (values[-1] - values[0])
+    return change > 0 and all(step <= limit for step, limit in zip(back, allowed, strict=True))
 
 
 def obeys_strength(front: Sequence[Measured], style: str) -> bool:
     """Whether LPIPS rises and the style distance falls as strength rises.
 
     Args:
-        front: in the order of strength, at least two.
+        front: at least two measured pictures, in order of strength.
     """
     return monotone([point[CONTENT] for point in front], 1) and monotone(
         [point[style] for point in front], -1
@@ -92,17 +94,17 @@ def obeys_strength(front: Sequence[Measured], style: str) -> bool:
 
 
 def medians(pictures: Sequence[Measured], names: Iterable[str]) -> dict[str, float]:
-    """The median of each measure over pictures."""
+    """The median over pictures of each named measure."""
     return {name: median(picture[name] for picture in pictures) for name in names}
 
 
 def ratio(above: float, below: float) -> float:
-    """The quotient; not a number where there is nothing to divide by."""
+    """The quotient, or NaN if `below` is 0."""
     return above / below if below else math.nan
 
 
 def markdown(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A Markdown table; floats with three digits."""
+    """A Markdown table. Floats have three significant digits."""
     lines = [header, ["---"] * len(header), *([_cell(value) for value in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 

@@ -1,4 +1,4 @@
-"""The tables of the picture benchmark: measures, wins at equal LPIPS, obedience to strength, speckle."""
+"""The tables of the picture benchmark: measures, wins at equal LPIPS, effect of strength, speckle."""
 
 import csv
 import io
@@ -26,22 +26,23 @@ MIDDLE = 0.5
 COLUMNS = (
     CONTENT, "lpips_alexnet", "self_similarity", *STYLES, "speckle", "crispness",
 )  # fmt: skip
-"""Measures in the order of the tables."""
+"""The measures, in the order of the tables' columns."""
 
 OURS, OLD = "default", "old"
-"""Rows: the default recipe, and the one it replaces."""
+"""The rows of the default recipe, and of the one before it."""
 
 CONTROLS = ("photo", "painting")
-"""Rows that nothing beats in content, or in style; they show the scale and are no rivals."""
+"""Rows with the best possible content and the best possible style. They show the scale; nobody beats them."""
 
 
 class Task(NamedTuple):
     """One picture of the benchmark.
 
     Attributes:
-        row: which method and settings, by name.
+        pair: the photo and the painting.
+        row: the name of the method and settings.
         size: long side in pixels.
-        strength: None where the row has none.
+        strength: None if the row has none.
     """
 
     pair: Pair
@@ -51,7 +52,7 @@ class Task(NamedTuple):
 
 
 class Result(NamedTuple):
-    """A picture with its measures; `seconds` is None if that is not known."""
+    """A picture and its measures. `seconds`, the time that painting took, is None if it is not known."""
 
     task: Task
     file: Path
@@ -60,7 +61,7 @@ class Result(NamedTuple):
 
 
 def fronts(results: Iterable[Result], row: str) -> dict[tuple[Pair, int], list[Measured]]:
-    """The measures of a row by pair and size, in the order of strength; at least two strengths."""
+    """The measures of a row by pair and size, in order of strength, for pairs with at least two strengths."""
     points: dict[tuple[Pair, int], dict[float, Measured]] = {}
     for task, _, measures, _ in results:
         if task.row == row and task.strength is not None:
@@ -73,7 +74,7 @@ def fronts(results: Iterable[Result], row: str) -> dict[tuple[Pair, int], list[M
 
 
 def measured_table(results: Sequence[Result]) -> list[dict[str, Any]]:
-    """Medians over pairs of every row, size and strength."""
+    """The medians over pairs of each row, size and strength."""
     groups: dict[tuple[int, str, float | None], list[Result]] = {}
     for result in results:
         groups.setdefault((result.task.size, result.task.row, result.task.strength), []).append(result)
@@ -119,7 +120,7 @@ def wins_table(results: Sequence[Result]) -> list[dict[str, Any]]:
 
 
 def strength_table(results: Sequence[Result]) -> list[dict[str, Any]]:
-    """On how many pairs LPIPS rises and each style distance falls with strength, by size."""
+    """The number of pairs on which LPIPS rises and each style distance falls with strength, by size."""
     table = []
     for row in (OURS, OLD):
         by_size: dict[int, list[list[Measured]]] = {}
@@ -134,15 +135,15 @@ def strength_table(results: Sequence[Result]) -> list[dict[str, Any]]:
 def speckle_table(
     results: Sequence[Result], paintings: Mapping[tuple[str, int], float]
 ) -> list[dict[str, Any]]:
-    """Speckle of the default against the old default and the painting, at the middle strength.
+    """The default's speckle compared with that of the old default and of the painting, at MIDDLE strength.
 
     Args:
-        paintings: each painting's own speckle, where it is flattest, by name and size.
+        paintings: the speckle of each painting itself, in its flattest quarter, by name and size.
     """
-    at = {task: measures for task, _, measures, _ in results if task.strength == MIDDLE}
+    by_task = {task: measures for task, _, measures, _ in results if task.strength == MIDDLE}
     table = []
-    for task, ours in at.items():
-        old = at.get(task._replace(row=OLD))
+    for task, ours in by_task.items():
+        old = by_task.get(task._replace(row=OLD))
         if task.row != OURS or old is None:
             continue
         painting_speckle = paintings[task.pair.painting, task.size]
@@ -163,7 +164,7 @@ def speckle_table(
 
 
 def speckle_medians(table: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The median of every number of the speckle table, by size."""
+    """The median of each column of the speckle table, by size."""
     summary = []
     for size in sorted({line["size"] for line in table}):
         lines = [line for line in table if line["size"] == size]
@@ -173,15 +174,15 @@ def speckle_medians(table: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def as_markdown(table: Sequence[Mapping[str, Any]]) -> str:
-    """Rows of one kind as a Markdown table; a missing value is a dash."""
+    """A Markdown table of rows with the same columns. A missing value is a dash."""
     if not table:
         return "(nothing to compare)\n"
     names = list(table[0])
     return markdown(names, [["–" if line[name] is None else line[name] for name in names] for line in table])
 
 
-def as_lines(results: Sequence[Result]) -> list[str]:
-    """Every picture's measures as CSV, a heading first."""
+def as_csv_lines(results: Sequence[Result]) -> list[str]:
+    """The measures of all pictures as lines of CSV, of which the first has the columns' names."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["photo", "painting", "row", "size", "strength", *COLUMNS, "seconds"])
@@ -195,7 +196,7 @@ def as_lines(results: Sequence[Result]) -> list[str]:
 
 
 def tables(results: Sequence[Result], paintings: Mapping[tuple[str, int], float]) -> dict[str, Any]:
-    """All tables, as they go into the result's file."""
+    """All tables, as they are written to the result's file."""
     on_fronts = {pair for pair, _ in fronts(results, OURS)}
     speckle = speckle_table(results, paintings)
     return {
@@ -213,13 +214,13 @@ def tables(results: Sequence[Result], paintings: Mapping[tuple[str, int], float]
 
 
 TITLES = {
-    "medians_over_all_pairs": f"Medians over pairs, strength {MIDDLE} (of all but crispness less is better)",
-    "medians_over_pairs_with_fronts": "Medians over the pairs that are painted at several strengths",
-    "wins_at_equal_lpips": "Pictures of rivals that lie above our front at their LPIPS, by measure",
-    "obeys_strength": "Pairs whose LPIPS rises and whose style distance falls with strength, by measure "
-    f"(a step back of at most {TOLERANCE:.0%} of the value is allowed; wanted: 11 of 12)",
+    "medians_over_all_pairs": f"Medians over pairs, strength {MIDDLE} (less is better, except for crispness)",
+    "medians_over_pairs_with_fronts": "Medians over the pairs painted at several strengths",
+    "wins_at_equal_lpips": "Rivals' pictures whose style distance is larger than ours at their LPIPS",
+    "obeys_strength": "Pairs whose LPIPS rises and whose style distance falls with strength "
+    f"(a step back of at most {TOLERANCE:.0%} of the value is allowed; the aim is 11 of 12)",
     "speckle_medians": f"Speckle at strength {MIDDLE}, medians over pairs",
-    "speckle": "The same, pair by pair",
+    "speckle": f"Speckle at strength {MIDDLE}, by pair",
 }
 
 

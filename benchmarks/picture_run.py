@@ -1,4 +1,4 @@
-"""Painting and measuring the tasks of the picture benchmark, and the sheets that show them."""
+"""Paints and measures the tasks of the picture benchmark, and makes the sheets that show them."""
 
 import json
 import shutil
@@ -20,23 +20,25 @@ from impasto.metrics.speckle import speckle
 PHOTOS_ON_A_SHEET = 2
 
 MEASURE_SECONDS, ADAIN_SECONDS = 3.0, 2.0
-"""Of a picture of 384 px on two cores, about."""
+"""The approximate times of measuring a picture of 384 px, and of painting it with AdaIN, on two cores."""
 
 
 class Run:
-    """Tasks with their files, painted and measured as far as the cache does not have them.
+    """Paints and measures tasks, unless the cache has their pictures or measures.
 
     Args:
-        recipe: how a task's picture is made.
+        originals: the files.
+        cache: finds and keeps pictures and measures.
+        recipe: the recipe of a task's picture.
     """
 
     def __init__(self, originals: Originals, cache: PictureCache, recipe: Callable[[Task], Recipe]) -> None:
         self.originals, self.cache, self.recipe = originals, cache, recipe
-        self._seconds: dict[str, float] = {}
         self._known = cache.known_seconds()
+        self._estimates: dict[str, float] = {}
 
     def missing(self, tasks: Iterable[Task]) -> list[Task]:
-        """The tasks whose pictures are not there, each picture once."""
+        """The tasks whose pictures are not in the cache; of several with the same picture, the first."""
         missing: dict[Path, Task] = {}
         for task in tasks:
             recipe, files = self.recipe(task), self.originals.of(task.pair)
@@ -45,30 +47,30 @@ class Run:
         return list(missing.values())
 
     def seconds(self, task: Task) -> float:
-        """How long painting and measuring one picture takes: as before, or as `impasto plan` says."""
-        made = self.recipe(task)
+        """Estimate the time of painting and measuring a picture: from earlier ones, or as `impasto plan`."""
+        recipe = self.recipe(task)
         measuring = MEASURE_SECONDS * max(task.size / 384, 0.3) ** 2
-        if made.method in CONTROLS:
+        if recipe.method in CONTROLS:
             return measuring
-        key = speed_key(made.facts())
-        if key not in self._seconds:
+        key = speed_key(recipe.facts())
+        if key not in self._estimates:
             if key in self._known:
-                self._seconds[key] = fmean(self._known[key])
-            elif made.method == "adain":
-                self._seconds[key] = ADAIN_SECONDS
+                self._estimates[key] = fmean(self._known[key])
+            elif recipe.method == "adain":
+                self._estimates[key] = ADAIN_SECONDS
             else:
-                self._seconds[key] = self.cache.plan_seconds(made, *self.originals.of(task.pair))
-        return self._seconds[key] + measuring
+                self._estimates[key] = self.cache.plan_seconds(recipe, *self.originals.of(task.pair))
+        return self._estimates[key] + measuring
 
     def paint(self, tasks: Sequence[Task]) -> None:
-        """Paint and measure what is missing, pair by pair, and say how long it still takes."""
+        """Paint and measure the missing pictures, pair by pair, and print the time remaining."""
         missing = self.missing(tasks)
         left = sum(self.seconds(task) for task in missing)
         for index, task in enumerate(missing, 1):
-            at = "" if task.strength is None else f", strength {task.strength}"
+            strength = "" if task.strength is None else f", strength {task.strength}"
             print(
                 f"{index} of {len(missing)}, about {format_duration(left)} left: "
-                f"{task.pair}, {task.row}{at}, {task.size} px",
+                f"{task.pair}, {task.row}{strength}, {task.size} px",
                 flush=True,
             )
             self.cache.paint(self.recipe(task), *self.originals.of(task.pair))
@@ -79,7 +81,7 @@ class Run:
                 )
 
     def results(self, tasks: Sequence[Task]) -> list[Result]:
-        """The measures of pictures that are there."""
+        """The measures of painted pictures, measured now if the cache lacks them."""
         results = []
         for pair in dict.fromkeys(task.pair for task in tasks):
             photo, painting = self.originals.of(pair)
@@ -92,7 +94,7 @@ class Run:
         return results
 
     def paintings_speckle(self, tasks: Iterable[Task]) -> dict[tuple[str, int], float]:
-        """Each painting's own speckle in the quarter of it that is flattest, at the sizes of the tasks."""
+        """The speckle of each painting itself, in its flattest quarter, by name and size of the tasks."""
         values = {}
         for name, size in {(task.pair.painting, task.size) for task in tasks}:
             picture = read_picture(self.originals.paintings[name])
@@ -103,18 +105,22 @@ class Run:
 
     def _file(self, task: Task) -> Path:
         file = self.cache.find(self.recipe(task), *self.originals.of(task.pair))
-        assert file is not None, "painted before"
+        assert file is not None, "the picture has been painted"
         return file
 
 
 def painted_seconds(file: Path) -> float | None:
-    """What the cache says of how long a picture took."""
-    beside = file.with_suffix(".json")
-    return float(json.loads(beside.read_text())["seconds"]) if beside.is_file() else None
+    """The time that painting a picture of the cache took; None if it is not known."""
+    facts = file.with_suffix(".json")
+    return float(json.loads(facts.read_text())["seconds"]) if facts.is_file() else None
 
 
 def write_sheets(results: Sequence[Result], originals: Originals, folder: Path, size: int) -> list[Path]:
-    """For every photo a row of old default and default for each painting, two photos on a sheet."""
+    """Write sheets with a row for each photo: the old and the new default for each painting.
+
+    Returns:
+        The files, each with two photos.
+    """
     files = {result.task: result.file for result in results}
     pairs = list(dict.fromkeys(result.task.pair for result in results))
     photos = [name for name in originals.photos if any(pair.photo == name for pair in pairs)]
@@ -129,8 +135,8 @@ def write_sheets(results: Sequence[Result], originals: Originals, folder: Path, 
         for photo in names:
             row: list[Cell | None] = [Cell(originals.photos[photo], photo)]
             for painting in paintings:
-                for which, label in ((OLD, "old default"), (OURS, "new default")):
-                    file = files.get(Task(Pair(photo, painting), which, size, MIDDLE))
+                for default, label in ((OLD, "old default"), (OURS, "new default")):
+                    file = files.get(Task(Pair(photo, painting), default, size, MIDDLE))
                     row.append(None if file is None else Cell(file, label))
             rows.append(row)
         path = folder / f"pictures-{'-'.join(names)}.jpg"

@@ -1,4 +1,4 @@
-"""Which photographs and paintings the picture benchmarks use, and where they lie."""
+"""The photographs and paintings of the picture benchmarks, and where their files are."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -26,7 +26,7 @@ PAINTINGS = {
 
 
 class Pair(NamedTuple):
-    """A photograph and the painting whose style it gets, by name."""
+    """The names of a photograph and of the painting whose style it takes."""
 
     photo: str
     painting: str
@@ -54,26 +54,28 @@ FRONT_PAIRS = (
 """The pairs that are painted at several strengths: every photo at least once, every painting twice."""
 
 SUBFOLDERS = {"photo": ("", "content"), "painting": ("", "style")}
-"""Where a folder of pictures may keep each kind: in itself, or in a subfolder."""
+"""Where a folder may keep pictures of each kind: directly, or in a subfolder."""
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".tif")
 
 
 class Originals(NamedTuple):
-    """The files of photographs and paintings, by name."""
+    """The files of the photographs and paintings that exist, by name."""
 
     photos: dict[str, Path]
     paintings: dict[str, Path]
 
     def of(self, pair: Pair) -> tuple[Path, Path]:
+        """The photo and the painting of a pair."""
         return self.photos[pair.photo], self.paintings[pair.painting]
 
     def have(self, pair: Pair) -> bool:
+        """Whether both files of a pair exist."""
         return pair.photo in self.photos and pair.painting in self.paintings
 
 
 def locate(folder: Path = IMAGES) -> tuple[Originals, list[str]]:
-    """The files of PHOTOS and PAINTINGS in a folder, and the names of those that are missing there."""
+    """The files of PHOTOS and PAINTINGS in a folder, and the names that have no file there."""
     photos = {name: _locate(folder, name, "photo") for name in PHOTOS}
     paintings = {name: _locate(folder, name, "painting") for name in PAINTINGS}
     missing = [name for name, path in {**photos, **paintings}.items() if path is None]
@@ -92,10 +94,10 @@ def _locate(folder: Path, name: str, kind: str) -> Path | None:
     return None
 
 
-def all_in(folder: Path, most: int) -> dict[str, Path]:
-    """The first `most` pictures of a folder by name, each under its name without the ending."""
+def first_pictures(folder: Path, count: int) -> dict[str, Path]:
+    """At most `count` pictures of a folder, in order of their names, which are given without ending."""
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS and path.is_file())
-    return {path.stem: path for path in files[:most]}
+    return {path.stem: path for path in files[:count]}
 
 
 SUBJECTS = {
@@ -104,11 +106,11 @@ SUBJECTS = {
     "tubingen-shipwreck": ("tubingen", "shipwreck"),
     "butterfly-starry": ("butterfly", "starry-night-nnst"),
 }
-"""Published pictures by what they show: photo and painting. A picture's file is SUBJECT-by-MAKER.jpg."""
+"""The photo and the painting of each published subject. A picture's file is SUBJECT-by-MAKER.jpg."""
 
 
 class Anchor(NamedTuple):
-    """A picture made by others, and what it was made from."""
+    """A picture published by others, with the photo and the painting that it was made from."""
 
     subject: str
     maker: str
@@ -118,12 +120,12 @@ class Anchor(NamedTuple):
 
 
 def anchors(folder: Path) -> list[Anchor]:
-    """The published pictures in a folder, those of one subject together.
+    """The published pictures in a folder, sorted by subject.
 
     Raises:
-        SystemExit: there is none, or a photo or painting is missing.
+        SystemExit: there are none, or a photo or painting is missing.
     """
-    listed = []
+    pictures = []
     for subject, names in SUBJECTS.items():
         published = sorted(folder.glob(f"{subject}-by-*.jpg"))
         photo, painting = (folder / f"{name}.jpg" for name in names)
@@ -131,9 +133,10 @@ def anchors(folder: Path) -> list[Anchor]:
             if published and not path.is_file():
                 raise SystemExit(f"{published[0].name} cannot be compared: {path} is missing.")
         for file in published:
-            listed.append(Anchor(subject, file.stem.partition("-by-")[2], photo, painting, file))
-    if not listed:
+            pictures.append(Anchor(subject, file.stem.partition("-by-")[2], photo, painting, file))
+    if not pictures:
         raise SystemExit(
-            f"no published pictures in {folder}; their names are {', '.join(SUBJECTS)}-by-….jpg."
+            f"{folder} has no published pictures. Their names are {', '.join(SUBJECTS)}, each followed by "
+            "-by-MAKER.jpg."
         )
-    return listed
+    return pictures

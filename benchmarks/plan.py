@@ -1,12 +1,11 @@
-"""What the planner predicts, against what is measured: memory and time of six jobs.
+"""The planner's predictions against measurements: memory and time of six jobs.
 
     scripts/bench plan [--jobs 0 1 2 3 4 5]
 
-For each job `impasto plan --again --json`, then `impasto stylize` with the same options, both as whole
-processes. Memory is the peak of the process; time is from its start to its end.
+Each job runs `impasto plan --again --json`, then `impasto stylize` with the same options, both as processes
+of their own. Memory is the process's peak, and time is from its start to its end.
 """
 
-import argparse
 import json
 import os
 import subprocess
@@ -14,7 +13,7 @@ import sys
 import tempfile
 import time
 
-from common import CONTENT, STYLE, keep
+from common import CONTENT, STYLE, argument_parser, parse_arguments, save_result
 
 JOBS = (
     "--size 512",
@@ -24,10 +23,15 @@ JOBS = (
     "--size 768 --preset gatys2015 --steps 12",
     "--size 640 --optimizer adam --history 5 --pooling average",
 )
+TRIAL = "--size 64 --steps 4"
 
 
 def impasto(*arguments: str) -> tuple[str, float, int]:
-    """What a command prints, its seconds, and its peak of memory in bytes."""
+    """Run a command: what it prints, its seconds, and its peak memory in bytes.
+
+    Raises:
+        SystemExit: the command fails.
+    """
     with tempfile.TemporaryFile("w+") as out:
         began = time.perf_counter()
         process = subprocess.Popen([sys.executable, "-m", "impasto", *arguments], stdout=out)
@@ -39,7 +43,8 @@ def impasto(*arguments: str) -> tuple[str, float, int]:
         return out.read(), seconds, usage.ru_maxrss * 1024
 
 
-def job(options: str) -> dict[str, object]:
+def run_job(options: str) -> dict[str, object]:
+    """Plan a job, run it, and compare."""
     inputs = [str(CONTENT), str(STYLE), *options.split()]
     predicted = json.loads(impasto("plan", *inputs, "--again", "--json")[0])
     with tempfile.TemporaryDirectory() as folder:
@@ -56,13 +61,17 @@ def job(options: str) -> dict[str, object]:
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--jobs", type=int, nargs="+", default=range(len(JOBS)))
+    """Run the chosen jobs."""
+    parser = argument_parser(__doc__)
+    parser.add_argument(
+        "--jobs", type=int, nargs="+", default=range(len(JOBS)), help="numbers of jobs, from 0 [all]"
+    )
+    chosen = parse_arguments(parser)
     results = {}
-    for index in arguments.parse_args().jobs:
-        results[JOBS[index]] = job(JOBS[index])
-        print(JOBS[index], json.dumps(results[JOBS[index]]), flush=True)
-    keep("plan", {"jobs": results})
+    for options in [TRIAL] if chosen.trial else [JOBS[index] for index in chosen.jobs]:
+        results[options] = run_job(options)
+        print(options, json.dumps(results[options]), flush=True)
+    save_result("plan", {"jobs": results}, chosen.results)
 
 
 if __name__ == "__main__":

@@ -1,22 +1,18 @@
-"""Whether bfloat16 features end where float32 does: the literal loss, in float32, on four pairs of pictures.
+"""Whether bfloat16 features end where float32 features do: the literal loss on four pairs of pictures.
 
     scripts/bench precision [--size 512] [--steps 100]
 
-Both descend the paper's literal loss from the photo at one scale. Without bfloat16 in hardware PyTorch
-emulates it, slowly; the results are the same but for rounding.
+Both minimise the paper's literal loss from the photo at one scale; the losses at the end are computed in
+float32. Where the hardware lacks bfloat16, PyTorch emulates it slowly, with the same results up to rounding.
 """
 
-import argparse
-
 import torch
-from baseline import ALPHA, STYLE_LAYERS
-from common import IMAGES, keep, pixels
+from common import argument_parser, example, parse_arguments, pixels, save_result
+from objectives import literal
 
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load
-from impasto.objective.build import content_terms, style_terms_from_images
-from impasto.objective.evaluate import Evaluate, evaluator
-from impasto.objective.objective import Objective
+from impasto.objective.evaluate import evaluator
 from impasto.solve import descent
 from impasto.system.device import choose_compute
 
@@ -28,28 +24,12 @@ PAIRS = (
 )
 
 
-def literal(network: VGG19, content: torch.Tensor, style: torch.Tensor) -> Evaluate:
-    """The paper's loss with the benchmark's α/β."""
-    canvas = (content.shape[2], content.shape[3])
-    shares = dict.fromkeys(STYLE_LAYERS, 0.2)
-    return evaluator(
-        network,
-        Objective(
-            (
-                *content_terms(network, content, {"conv4_2": 1.0}, weight=ALPHA, formula="paper"),
-                *style_terms_from_images(
-                    network, [(style, 1.0)], shares, canvas=canvas, weight=1.0, formula="paper"
-                ),
-            )
-        ),
-    )
-
-
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--size", type=int, default=512)
-    arguments.add_argument("--steps", type=int, default=100)
-    chosen = arguments.parse_args()
+    """Descend in both precisions, pair by pair."""
+    parser = argument_parser(__doc__)
+    parser.add_argument("--size", type=int, default=512, help="long side in pixels [512]")
+    parser.add_argument("--steps", type=int, default=100)
+    chosen = parse_arguments(parser, size=64, steps=3)
     device = choose_compute().device
     networks = {
         dtype: VGG19.build(load(), deepest_layer="conv5_1", device=device, dtype=dtype)
@@ -57,23 +37,23 @@ def main() -> None:
     }
     results: dict[str, object] = {"size": chosen.size, "steps": chosen.steps}
     for photo, painting in PAIRS:
-        content, style = (
-            pixels(IMAGES / f"{name}.jpg", chosen.size).to(device) for name in (photo, painting)
-        )
-        judge = literal(networks[torch.float32], content, style)
+        content, style = (pixels(example(name), chosen.size).to(device) for name in (photo, painting))
+        evaluates = {
+            dtype: evaluator(network, literal(network, content, style)) for dtype, network in networks.items()
+        }
         losses: dict[torch.dtype, float] = {}
-        for dtype, network in networks.items():
-            evaluate = literal(network, content, style)
-            run = descent.start(evaluate, content.clone())
+        for dtype, evaluate in evaluates.items():
+            state = descent.start(evaluate, content.clone())
             for _ in range(chosen.steps):
-                run = descent.step(evaluate, run)
-            losses[dtype] = float(judge(run.point).loss)
-        results[f"{photo} × {painting}"] = {
+                state = descent.step(evaluate, state)
+            losses[dtype] = float(evaluates[torch.float32](state.point).loss)
+        name = f"{photo} × {painting}"
+        results[name] = {
             **{str(dtype).removeprefix("torch."): loss for dtype, loss in losses.items()},
             "bfloat16_over_float32": round(losses[torch.bfloat16] / losses[torch.float32], 4),
         }
-        print(photo, painting, results[f"{photo} × {painting}"], flush=True)
-    keep(f"precision-{chosen.size}", results)
+        print(name, results[name], flush=True)
+    save_result(f"precision-{chosen.size}", results, chosen.results)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
     scripts/bench ranks [--size 1536] [--counts 1 2 3 4]
 
-The baseline is one process with as many threads as the machine has processors; N processes have one thread
-each. Baseline and two processes are measured in turns, twice. Memory is the peak of a process over some
-evaluations and four steps of L-BFGS; the weights and PyTorch itself, about 0.45 GB, are in it.
+The baseline is one process with a thread for each processor of the machine. Of N processes, each has one
+thread. The baseline and two processes are measured alternately, twice. Memory is the peak of a process over
+three evaluations and four steps of L-BFGS, including the weights and PyTorch itself, about 0.45 GB.
 """
 
 import argparse
@@ -18,51 +18,52 @@ import time
 from pathlib import Path
 
 import torch
-from common import CONTENT, STYLE, keep, pixels
+from common import CONTENT, STYLE, argument_parser, parse_arguments, pixels, save_result
+from objectives import with_priors
 
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load
 from impasto.objective.bands import Band
-from impasto.objective.build import content_terms, prior_terms, style_terms_from_images
 from impasto.objective.evaluate import evaluator
-from impasto.objective.objective import Objective
-from impasto.settings.presets import PAPER_STYLE_LAYERS
 from impasto.solve import descent
 from impasto.system.distributed import all_sum, join_process_group, leave_process_group, rank
 from impasto.system.memory import peak_memory
 
 
+def wait_for_others() -> None:
+    """Return when all processes have come here."""
+    all_sum(torch.zeros(1))
+
+
 def work(folder: Path, size: int) -> None:
-    """One process: writes its seconds and its peak of memory to a file of its own."""
+    """Be one of the processes: write seconds, peak memory and the last loss to a file."""
     join_process_group()
     network = VGG19.build(load(), pooling="max", deepest_layer="conv5_1")
     content = pixels(CONTENT, size)
-    canvas = (content.shape[2], content.shape[3])
-    shares = dict.fromkeys(PAPER_STYLE_LAYERS, 0.2)
-    contents = content_terms(network, content, {"conv4_2": 1.0}, weight=1.0, formula="balanced")
-    style = [(pixels(STYLE, 512), 1.0)]
-    styles = style_terms_from_images(network, style, shares, canvas=canvas, weight=8.0, formula="balanced")
-    priors = prior_terms(canvas, variation=2.0, gamut=100.0)
-    band = Band.of(*canvas)
-    evaluate = evaluator(network, Objective((*contents, *styles, *priors)), band=band)
+    band = Band.of(content.shape[2], content.shape[3])
+    evaluate = evaluator(network, with_priors(network, content, pixels(STYLE, 512)), band=band)
     image = band.local_rows(content).clone()
     seconds = []
     for _ in range(3):
-        all_sum(torch.zeros(1))  # wait for the others
+        wait_for_others()
         began = time.perf_counter()
         evaluate(image)
-        all_sum(torch.zeros(1))
+        wait_for_others()
         seconds.append(time.perf_counter() - began)
     state = descent.start(evaluate, image)
     for _ in range(4):
         state = descent.step(evaluate, state)
-    result = {"seconds": statistics.median(seconds[1:]), "peak": peak_memory(torch.device("cpu"))}
-    (folder / str(rank())).write_text(json.dumps({**result, "loss": float(state.evaluation.loss)}))
+    facts = {
+        "seconds": statistics.median(seconds[1:]),
+        "peak": peak_memory(torch.device("cpu")),
+        "loss": float(state.evaluation.loss),
+    }
+    (folder / str(rank())).write_text(json.dumps(facts))
     leave_process_group()
 
 
-def measured(count: int, threads: int, size: int) -> dict[str, float]:
-    """Seconds of the slowest, the largest peak in gigabytes, and the loss after the steps."""
+def run_processes(count: int, threads: int, size: int) -> dict[str, float]:
+    """Run processes of so many threads: the longest seconds, the largest peak, and the loss."""
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
     with tempfile.TemporaryDirectory() as folder:
         command = [*(launcher if count > 1 else []), __file__, "--work", folder, "--size", str(size)]
@@ -75,32 +76,35 @@ def measured(count: int, threads: int, size: int) -> dict[str, float]:
         "peak_gigabytes_per_process": round(max(part["peak"] for part in parts) / 1e9, 3),
         "loss": parts[0]["loss"],
     }
-    print(f"{count} of {threads} threads:", json.dumps(result), flush=True)
+    print(f"{count} × {threads} threads:", json.dumps(result), flush=True)
     return result
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--size", type=int, default=1536)
-    arguments.add_argument("--counts", type=int, nargs="+", default=[1, 2, 3, 4])
-    arguments.add_argument("--work", help=argparse.SUPPRESS)
-    chosen = arguments.parse_args()
+    """Measure each number of processes."""
+    parser = argument_parser(__doc__)
+    parser.add_argument("--size", type=int, default=1536, help="long side in pixels [1536]")
+    parser.add_argument("--counts", type=int, nargs="+", default=[1, 2, 3, 4], help="numbers of processes")
+    parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
+    chosen = parse_arguments(parser, size=128, counts=[2])
     if chosen.work:
-        work(Path(chosen.work), chosen.size)
+        work(chosen.work, chosen.size)
         return
     cores = os.cpu_count() or 1
-    pairs = [(measured(1, cores, chosen.size), measured(2, 1, chosen.size)) for _ in range(2)]
-    others = {f"{n} of 1 thread": measured(n, 1, chosen.size) for n in chosen.counts if n != 2}
-    ratios = [round(one["seconds"] / two["seconds"], 3) for one, two in pairs]
-    keep(
+    runs = [(run_processes(1, cores, chosen.size), run_processes(2, 1, chosen.size)) for _ in range(2)]
+    others = {f"{n} of 1 thread": run_processes(n, 1, chosen.size) for n in chosen.counts if n != 2}
+    save_result(
         "ranks",
         {
             "size": chosen.size,
-            f"1 of {cores} threads": [one for one, _ in pairs],
-            "2 of 1 thread": [two for _, two in pairs],
+            f"1 of {cores} threads": [baseline for baseline, _ in runs],
+            "2 of 1 thread": [two for _, two in runs],
             **others,
-            "speed_of_two_over_one": ratios,
+            "speed_of_two_over_one": [
+                round(baseline["seconds"] / two["seconds"], 3) for baseline, two in runs
+            ],
         },
+        chosen.results,
     )
 
 

@@ -1,21 +1,19 @@
-"""What α/β means under the two formulas, over a range of image sizes: the table and sheet of docs/paper.md.
+"""What α/β means under the two formulas, at several sizes: the table and the picture sheet of docs/paper.md.
 
-    .venv/bin/python benchmarks/ratio.py [--sizes 128 256 384] [--sheet docs/figures/ratio.jpg]
+    scripts/bench ratio [--sizes 128 256 384] [--sheet docs/figures/ratio.jpg]
 
 Paints row E of Figure 2 (all five style layers, from noise) at each size: with the balanced formula at the
-four columns of the figure, and with the literal formula at the smallest of them and two far smaller ratios.
-Prints the squared relative errors of content and style that are reached, writes
-benchmarks/results/ratio-<date>.json, and puts the pictures side by side.
+figure's four ratios, and with the literal formula at the smallest of these and at two far smaller ratios. The
+result has the squared relative errors of content and style that each picture reaches, measured in the same
+way for all. The sheet has a row for each size.
 """
 
-import argparse
-import json
-from datetime import datetime, timezone
 from pathlib import Path
 
 import torch
+from common import FIGURES, argument_parser, example, parse_arguments, save_result
 
-import impasto
+from impasto.choices import Formula
 from impasto.image.picture import Picture
 from impasto.image.resize import resize
 from impasto.image.write import write_picture
@@ -25,17 +23,23 @@ from impasto.recipes.stylize import plan_stylize
 from impasto.run.layout import Layout
 from impasto.run.loop import complete
 from impasto.settings.stylize import StylizeSettings
-from impasto.system.device import describe_machine
+from impasto.shapes import Image
 
-ROOT = Path(__file__).parent.parent
-CONTENT, STYLE = ROOT / "examples/images/temple.jpg", ROOT / "examples/images/langlois-bridge.jpg"
-LITERAL = (1e-5, 1e-7, 1e-9)
-HEIGHT, WIDTH = 144, 216
+CONTENT, STYLE = example("temple"), example("langlois-bridge")
+LITERAL_RATIOS = (1e-5, 1e-7, 1e-9)
+COLUMNS: list[tuple[Formula, float]] = [
+    *(("balanced", ratio) for ratio in RATIOS),
+    *(("paper", ratio) for ratio in LITERAL_RATIOS),
+]
+CELL = 144, 216
+"""Height and width of a picture on the sheet, in pixels."""
 
 
-def settings(formula: str, ratio: float, size: int) -> StylizeSettings:
+def settings(formula: Formula, ratio: float, size: int) -> StylizeSettings:
+    """Settings as for Figure 2 (recipes/figure.py), at α/β = `ratio` in the paper's numbers."""
     return StylizeSettings(
-        formula=formula,  # type: ignore[arg-type]
+        recipe=1,
+        formula=formula,
         alpha=ratio * (BALANCED_PER_PAPER if formula == "balanced" else 1.0),
         beta=1.0,
         size=size,
@@ -49,46 +53,35 @@ def settings(formula: str, ratio: float, size: int) -> StylizeSettings:
     )
 
 
-def errors(picture: Picture, size: int) -> tuple[float, float]:
-    """Squared relative errors of content and style, the same measure for every picture."""
-    judged = plan_stylize(CONTENT, STYLE, settings("balanced", 1 / BALANCED_PER_PAPER, size))
-    objective = judged.problem.objective(judged.scales[-1], Layout())
-    evaluation = evaluator(judged.problem.network, objective)(picture.pixels)
-    content = evaluation.by_kind["content"]
-    return content, sum(evaluation.by_kind.values()) - content
+def errors(image: Image) -> tuple[float, float]:
+    """Squared relative errors of content and style, by the balanced formula with both weights 1."""
+    plan = plan_stylize(CONTENT, STYLE, settings("balanced", 1 / BALANCED_PER_PAPER, max(image.shape)))
+    objective = plan.problem.objective(plan.scales[-1], Layout())
+    by_kind = evaluator(plan.problem.network, objective)(image).by_kind
+    return by_kind["content"], by_kind["style"]
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--sizes", type=int, nargs="+", default=[128, 256, 384])
-    arguments.add_argument("--sheet", default=str(ROOT / "docs/figures/ratio.jpg"))
-    chosen = arguments.parse_args()
-    columns = [("balanced", ratio) for ratio in RATIOS] + [("paper", ratio) for ratio in LITERAL]
+    """Paint every column at every size."""
+    parser = argument_parser(__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[128, 256, 384])
+    parser.add_argument("--sheet", type=Path, default=FIGURES / "ratio.jpg")
+    chosen = parse_arguments(parser, sizes=[64], sheet=None)
     rows, strips = [], []
     for size in chosen.sizes:
         strip = []
-        for formula, ratio in columns:
-            picture = complete(plan_stylize(CONTENT, STYLE, settings(formula, ratio, size))).picture
-            content, style = errors(picture, size)
+        for formula, ratio in COLUMNS:
+            image = complete(plan_stylize(CONTENT, STYLE, settings(formula, ratio, size))).picture.pixels
+            content, style = errors(image)
             rows.append(
                 {"formula": formula, "ratio": ratio, "size": size, "content": content, "style": style}
             )
             print(f"{size:4d} px  {formula:8s} α/β {ratio:g}: content {content:.3f}, style {style:.3f}")
-            strip.append(resize(picture.pixels, HEIGHT, WIDTH).clamp(0, 1))
+            strip.append(resize(image, *CELL).clamp(0, 1))
         strips.append(torch.cat(strip, dim=3))
-    write_picture(Picture(torch.cat(strips, dim=2), None, "ratio"), chosen.sheet)
-    date = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    report = {
-        "benchmark": "ratio",
-        "date": date,
-        "impasto": impasto.__version__,
-        "machine": describe_machine(),
-    }
-    path = ROOT / "benchmarks/results" / f"ratio-{date[:10]}.json"
-    path.write_text(
-        json.dumps({**report, "rows": rows}, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
-    print(f"written to {path} and {chosen.sheet}")
+    if chosen.sheet:
+        write_picture(Picture(torch.cat(strips, dim=2)), chosen.sheet)
+    save_result("ratio", {"rows": rows}, chosen.results)
 
 
 if __name__ == "__main__":

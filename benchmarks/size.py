@@ -1,38 +1,43 @@
-"""One value and gradient of larger and larger images by tiles: seconds and memory a pixel, from 1 to 100 Mpx.
+"""One value and gradient of larger and larger images in tiles: seconds and memory, from 1 to 100 megapixels.
 
-    scripts/bench size [--megapixels 1 4 16 100] [--tile 1280]
+    scripts/bench size [--megapixels 1 4 16 100] [--tile 1280] [--whole-side 1000]
 
-Each image is synthesised and measured in a process of its own: first its targets (the content's kept on
-disk), then one value and gradient with content, style, total variation and gamut. The machine's speed
-changes, so the baseline, 1 megapixel whole (its last evaluation of three), is measured before and after each
-of them and, with the long evaluation stopped meanwhile, every four minutes.
+Each image is synthesised and measured in a process of its own: first its targets, with the content's on disk,
+then one value and gradient with content, style, smoothness and gamut.
+
+The baseline is an image of 1000 × 1000 pixels, evaluated whole; the last of three evaluations counts. Because
+the machine's speed changes, it is measured before and after each size. During a long evaluation it is
+measured every four minutes as well, while the evaluation is stopped.
 """
 
 import argparse
 import json
+import math
 import signal
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 import torch
-from common import STYLE, keep, pixels
+from common import STYLE, argument_parser, parse_arguments, pixels, save_result
+from objectives import with_priors
 
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load
-from impasto.objective.build import content_terms, prior_terms, style_terms_from_images
 from impasto.objective.evaluate import evaluator
-from impasto.objective.objective import Objective
-from impasto.settings.presets import PAPER_STYLE_LAYERS
+from impasto.shapes import Image
 from impasto.system.memory import peak_memory, return_freed_memory
 
-EVERY = 240
-"""Seconds between baselines."""
+INTERVAL = 240
+"""Seconds between two baselines during a long evaluation."""
+
+Facts = dict[str, float]
 
 
-def synthesised(side: int, seed: int) -> torch.Tensor:
-    """A picture of any size in little more memory than its own: waves of many lengths, and noise."""
+def synthesised(side: int, seed: int) -> Image:
+    """A square image of waves of many lengths, and noise, made in little more memory than it takes itself."""
     generator = torch.Generator().manual_seed(seed)
     image = torch.empty(1, 3, side, side)
     x = torch.arange(side, dtype=torch.float32)
@@ -46,29 +51,21 @@ def synthesised(side: int, seed: int) -> torch.Tensor:
     return image.clamp_(0, 1)
 
 
-def one(side: int, tile: int, evaluations: int) -> dict[str, float]:
-    """Seconds of the setup and of the last evaluation, and the peak of this whole process."""
+def evaluate_here(side: int, tile: int, evaluations: int) -> Facts:
+    """Seconds of the targets and of the last evaluation, and the peak memory of this whole process.
+
+    Args:
+        side: of the image, in pixels.
+        tile: side of the tiles, in pixels; 0: the whole image at once.
+    """
     if tile:
         return_freed_memory()
     network = VGG19.build(load(), pooling="max", deepest_layer="conv5_1")
-    shares = dict.fromkeys(PAPER_STYLE_LAYERS, 0.2)
+    style = pixels(STYLE, min(1024, 2 * side))
     began = time.perf_counter()
-    contents = content_terms(
-        network,
-        synthesised(side, 1),
-        {"conv4_2": 1.0},
-        weight=1.0,
-        formula="balanced",
-        tile=tile,
-        keep="disk" if tile else "memory",
-    )
+    objective = with_priors(network, synthesised(side, 1), style, tile=tile)
     setup = time.perf_counter() - began
-    style = [(pixels(STYLE, 1024), 1.0)]
-    styles = style_terms_from_images(
-        network, style, shares, canvas=(side, side), weight=8.0, formula="balanced"
-    )
-    priors = prior_terms((side, side), variation=2.0, gamut=100.0)
-    evaluate = evaluator(network, Objective((*contents, *styles, *priors)), tile=tile)
+    evaluate = evaluator(network, objective, tile=tile)
     image = synthesised(side, 2)
     print("begins", flush=True)
     for _ in range(evaluations):
@@ -78,58 +75,81 @@ def one(side: int, tile: int, evaluations: int) -> dict[str, float]:
     return {
         "setup_seconds": round(setup, 2),
         "seconds": round(seconds, 2),
-        "microseconds_per_pixel": round(seconds / side**2 * 1e6, 3),
         "peak_gigabytes": round(peak_memory(torch.device("cpu")) / 1e9, 3),
         "loss": float(evaluation.loss),
     }
 
 
-def apart(side: int, tile: int, evaluations: int) -> tuple[dict[str, float], list[dict[str, float]]]:
-    """`one` in a process of its own, without the times it was stopped; the baselines taken in those."""
-    command = [sys.executable, __file__, "--one", str(side), str(tile), str(evaluations)]
-    between: list[dict[str, float]] = []
+def run_process(
+    side: int, tile: int, evaluations: int, baseline: Callable[[], Facts] | None = None
+) -> tuple[Facts, list[Facts]]:
+    """Run `evaluate_here` in a new process.
+
+    Args:
+        baseline: measured at each interval, while the process is stopped.
+    Returns:
+        The facts, without the seconds in which the process was stopped, and the baselines.
+    """
+    command = [sys.executable, __file__, "--evaluate", str(side), str(tile), str(evaluations)]
+    baselines: list[Facts] = []
     stopped = 0.0
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "begins\n"
         while True:
             try:
-                process.wait(EVERY)
+                process.wait(INTERVAL)
                 break
             except subprocess.TimeoutExpired:
+                if baseline is None:
+                    continue
                 process.send_signal(signal.SIGSTOP)
                 began = time.perf_counter()
-                between += apart(1000, 0, 3)[:1]
+                baselines.append(baseline())
                 process.send_signal(signal.SIGCONT)
                 stopped += time.perf_counter() - began
-        result: dict[str, float] = json.loads(process.stdout.read())
-    result["seconds"] = round(result["seconds"] - stopped, 2)
-    result["microseconds_per_pixel"] = round(result["seconds"] / side**2 * 1e6, 3)
-    print(f"{side}×{side}, tile {tile}:", json.dumps(result), flush=True)
-    return result, between
+        facts: Facts = json.loads(process.stdout.read())
+    facts["seconds"] = round(facts["seconds"] - stopped, 2)
+    facts["microseconds_per_pixel"] = round(facts["seconds"] / side**2 * 1e6, 3)
+    print(f"{side}×{side}, tile {tile}:", json.dumps(facts), flush=True)
+    return facts, baselines
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--megapixels", type=int, nargs="+", default=[1, 4, 16, 100])
-    arguments.add_argument("--tile", type=int, default=1280)
-    arguments.add_argument("--one", type=int, nargs=3, help=argparse.SUPPRESS)
-    chosen = arguments.parse_args()
-    if chosen.one:
-        print(json.dumps(one(*chosen.one)))
+    """Measure every size, with baselines before and after it."""
+    parser = argument_parser(__doc__)
+    parser.add_argument("--megapixels", type=float, nargs="+", default=[1, 4, 16, 100])
+    parser.add_argument("--tile", type=int, default=1280, help="side of the tiles in pixels [1280]")
+    parser.add_argument("--whole-side", type=int, default=1000, help="side of the baseline's image [1000]")
+    parser.add_argument("--evaluate", type=int, nargs=3, help=argparse.SUPPRESS)
+    chosen = parse_arguments(parser, megapixels=[0.09], tile=192, whole_side=128)
+    if chosen.evaluate:
+        print(json.dumps(evaluate_here(*chosen.evaluate)))
         return
-    before, _ = apart(1000, 0, 3)
+
+    def baseline() -> Facts:
+        return run_process(chosen.whole_side, 0, 3)[0]
+
+    before = baseline()
     wholes, sizes, ratios = [before], {}, {}
-    for size in chosen.megapixels:
-        result, between = apart(round(1000 * size**0.5), chosen.tile, 1)
-        after, _ = apart(1000, 0, 3)
-        plain = statistics.mean(run["microseconds_per_pixel"] for run in (before, *between, after))
+    for megapixels in chosen.megapixels:
+        facts, between = run_process(round(1000 * math.sqrt(megapixels)), chosen.tile, 1, baseline)
+        after = baseline()
+        per_pixel = statistics.mean(run["microseconds_per_pixel"] for run in (before, *between, after))
         wholes += [*between, after]
         before = after
-        sizes[f"{size} Mpx"] = result
-        ratios[f"{size} Mpx"] = round(result["microseconds_per_pixel"] / plain, 2)
-        # kept after every size: the largest takes most of an hour
-        keep("size", {"tile": chosen.tile, "whole_1_Mpx": wholes, "tiled": sizes, "times_the_whole": ratios})
+        name = f"{megapixels:g} Mpx"
+        sizes[name] = facts
+        ratios[name] = round(facts["microseconds_per_pixel"] / per_pixel, 2)
+        results = {
+            "tile": chosen.tile,
+            "whole_side": chosen.whole_side,
+            "whole_1_Mpx": wholes,
+            "tiled": sizes,
+            "times_the_whole": ratios,
+        }
+        # written after every size: the largest takes most of an hour
+        save_result("size", results, chosen.results)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""From which start the paper's loss falls soonest to where it is after so many evaluations from white noise.
+"""From which start the paper's loss falls soonest to where white noise takes it.
 
     scripts/bench start [--size 512] [--evaluations 200] [--pairs temple:great-wave …] [--one-scale]
 
-L-BFGS, float32, α/β as in descent.py. White noise, the photo, and half photo, half AdaIN, each at one scale;
-then, unless --one-scale, what `--init fast` does with coarse scales before the finest one (as in
-descent.py), whose evaluations count by their pixels.
+The goal of each pair is the loss that L-BFGS reaches from white noise after so many evaluations. The other
+starts at one scale are the photo, and half photo, half AdaIN. Unless --one-scale is given, `--init fast` also
+runs with coarse scales before the finest one, whose evaluations count in proportion to their pixels. All in
+float32 and with the α/β of descent.py.
 """
 
 import argparse
@@ -13,8 +14,8 @@ import statistics
 from typing import Any
 
 from baseline import ALPHA
-from common import IMAGES, keep
-from descent import STEPS, literal, one_objective_a_scale
+from common import argument_parser, example, parse_arguments, photo_and_painting, save_result
+from descent import STEPS, coarser_alphas, literal_settings, one_objective_a_scale
 
 from impasto.recipes.stylize import plan_stylize
 from impasto.run.loop import iter_run
@@ -28,36 +29,40 @@ PAIRS = [
     ("temple", "kandinsky"),
     ("dandelion", "great-wave"),
 ]
-LONGER = 3
-"""Times as many evaluations as white noise has, at which a start is given up."""
+PATIENCE = 3
+"""A start is given up after this many times the evaluations of white noise."""
+
+NOISE = "white noise"
 
 
-def starts(photo: str, painting: str, chosen: argparse.Namespace, workshop: Cache) -> dict[str, RunPlan]:
-    """The same descent from several images; the first is white noise."""
-    content, style = (IMAGES / f"{name}.jpg" for name in (photo, painting))
-    steps = LONGER * chosen.evaluations
+def start_plans(pair: tuple[str, str], chosen: argparse.Namespace, cache: Cache) -> dict[str, RunPlan]:
+    """Plans of the same descent from several starts, by the names in the result."""
+    photo, painting = map(example, pair)
+    steps = PATIENCE * chosen.evaluations
 
-    def job(init: str, scales: int = 1, alpha: float = ALPHA) -> RunPlan:
-        settings = literal(
+    def plan(init: str, scales: int = 1, alpha: float = ALPHA) -> RunPlan:
+        settings = literal_settings(
             chosen.size, init=init, noise=1.0, scales=scales, steps=steps, device=chosen.device, alpha=alpha
         )
-        return plan_stylize(content, style, settings, cache=workshop)
+        return plan_stylize(photo, painting, settings, cache=cache)
 
-    alone = {"white noise": job("noise"), "photo": job("content"), "half photo, half AdaIN": job("fast")}
-    if chosen.one_scale:
-        return alone
-    count = 2 if chosen.size < 512 else 3
-    # α counts responses, of which a coarser scale has a quarter: four times α lets content weigh the same.
-    jobs = [job("fast", count, ALPHA * 4**coarser) for coarser in reversed(range(count))]
-    several = one_objective_a_scale(jobs, (*STEPS[: count - 1], steps))
-    return {**alone, "the same, coarse to fine": several}
+    plans = {NOISE: plan("noise"), "photo": plan("content"), "half photo, half AdaIN": plan("fast")}
+    if not chosen.one_scale:
+        scales = 2 if chosen.size < 512 else 3
+        by_scale = [plan("fast", scales, alpha) for alpha in coarser_alphas(ALPHA, scales)]
+        plans["the same, coarse to fine"] = one_objective_a_scale(by_scale, (*STEPS[: scales - 1], steps))
+    return plans
 
 
-def descended(job: RunPlan, most: int, mark: float = 0.0) -> tuple[float, float]:
-    """Evaluations of the full size and loss when the mark is reached, or at the last step within `most`."""
+def descend(plan: RunPlan, most: int, goal: float = 0.0) -> tuple[float, float]:
+    """Run a plan until the loss is at the goal, or `most` evaluations are spent.
+
+    Returns:
+        Evaluations, counted in those of the full size, and the loss after the last step.
+    """
     reached, spent, before = (0.0, float("inf")), 0.0, 0
-    full = job.scales[-1].height * job.scales[-1].width
-    for progress in iter_run(job):
+    full = plan.scales[-1].height * plan.scales[-1].width
+    for progress in iter_run(plan):
         spent += (progress.evaluations - before) * progress.height * progress.width / full
         before = progress.evaluations
         if progress.scale < progress.scales:
@@ -65,34 +70,44 @@ def descended(job: RunPlan, most: int, mark: float = 0.0) -> tuple[float, float]
         if spent > most:
             break
         reached = (round(spent, 1), progress.loss)
-        if progress.loss <= mark:
+        if progress.loss <= goal:
             break
     return reached
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--size", type=int, default=512)
-    arguments.add_argument("--evaluations", type=int, default=200)
-    arguments.add_argument("--pairs", type=lambda pair: pair.split(":"), nargs="+", default=PAIRS)
-    arguments.add_argument("--device", default=str(choose_compute().device))
-    arguments.add_argument("--one-scale", action="store_true")
-    chosen = arguments.parse_args()
-    workshop, pairs = Cache(), {}
+    """Descend from every start, pair by pair."""
+    parser = argument_parser(__doc__)
+    parser.add_argument("--size", type=int, default=512, help="long side in pixels [512]")
+    parser.add_argument("--evaluations", type=int, default=200, help="from white noise [200]")
+    parser.add_argument("--pairs", type=photo_and_painting, nargs="+", default=PAIRS)
+    parser.add_argument("--device", default=str(choose_compute().device))
+    parser.add_argument("--one-scale", action="store_true", help="leave out the start coarse to fine")
+    chosen = parse_arguments(parser, size=64, evaluations=5, pairs=PAIRS[:1])
+    cache, pairs = Cache(), {}
     for photo, painting in chosen.pairs:
-        jobs = starts(photo, painting, chosen, workshop)
-        spent, mark = descended(jobs.pop("white noise"), chosen.evaluations)
-        row: dict[str, Any] = {"loss": float(f"{mark:.5g}"), "white noise": spent, "times_fewer": {}}
-        for name, job in jobs.items():
-            needed, loss = descended(job, LONGER * chosen.evaluations, mark)
-            row[name] = needed if loss <= mark else f"over {needed}"
+        plans = start_plans((photo, painting), chosen, cache)
+        spent, goal = descend(plans.pop(NOISE), chosen.evaluations)
+        row: dict[str, Any] = {"loss": float(f"{goal:.5g}"), NOISE: spent, "times_fewer": {}}
+        for name, plan in plans.items():
+            needed, loss = descend(plan, PATIENCE * chosen.evaluations, goal)
+            row[name] = needed if loss <= goal else f"over {needed}"
             row["times_fewer"][name] = round(spent / needed, 2)
         pairs[f"{photo} × {painting}"] = row
         print(photo, painting, json.dumps(row), flush=True)
-    medians = {n: round(statistics.median(r["times_fewer"][n] for r in pairs.values()), 2) for n in jobs}
-    name = f"start-{chosen.size}" + ("" if chosen.device == "cpu" else "-gpu")
-    given = {"device": chosen.device, "size": chosen.size, "evaluations": chosen.evaluations, "alpha": ALPHA}
-    keep(name, {**given, "times_fewer_median": medians, "pairs": pairs})
+    results = {
+        "device": chosen.device,
+        "size": chosen.size,
+        "evaluations": chosen.evaluations,
+        "alpha": ALPHA,
+        "times_fewer_median": {
+            name: round(statistics.median(row["times_fewer"][name] for row in pairs.values()), 2)
+            for name in plans
+        },
+        "pairs": pairs,
+    }
+    suffix = "" if chosen.device == "cpu" else "-gpu"
+    save_result(f"start-{chosen.size}{suffix}", results, chosen.results)
 
 
 if __name__ == "__main__":

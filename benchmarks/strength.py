@@ -1,17 +1,16 @@
-"""The dial of strength over six pairs: what is given up of the photo, and how the two gradients balance.
+"""What strength does on six pairs: how much of the photo is given up, and how the two gradients balance.
 
     scripts/bench strength [--size 192] [--strengths 0.1 0.3 0.5 0.7 0.9] [--fixed]
 
-For every pair and strength: the relative squared error of the photo's features and of the painting's Gram
-matrices at the end, and the content's share of the two weighted gradients' norms there. `--fixed` leaves the
-weights as the formula has them, for comparison.
+For every pair and strength the result has, at the end of the run, the relative squared error of the photo's
+features, the weighted style losses divided by their weight, and the content's share of the norms of the two
+weighted gradients. `--fixed` keeps the style's weight as it is at the start, for comparison.
 """
 
-import argparse
 import statistics
 from dataclasses import replace
 
-from common import IMAGES, keep
+from common import argument_parser, example, parse_arguments, save_result
 
 from impasto.objective.evaluate import evaluator
 from impasto.objective.objective import Objective
@@ -29,63 +28,63 @@ PAIRS = (
     ("temple", "great-wave"),
     ("dandelion", "kandinsky"),
 )
+FACTS = ("content_error", "style_error", "content_share_of_gradients")
 
 
-def measured(content: str, style: str, settings: StylizeSettings, workshop: Cache) -> dict[str, float]:
-    """What one run has reached."""
-    job = plan_stylize(IMAGES / f"{content}.jpg", IMAGES / f"{style}.jpg", settings, cache=workshop)
-    *_, last = iter_run(job)
-    here = last.snapshot()
-    assert here.descent is not None
-    assert here.space is not None
-    objective = job.problem.objective(job.scales[-1], Layout()).scale_style(here.style_factor)
-    objective = objective.with_matches(here.matches)
+def run_facts(pair: tuple[str, str], settings: StylizeSettings, cache: Cache) -> dict[str, float]:
+    """Paint a pair; the facts of the finished picture."""
+    photo, painting = map(example, pair)
+    plan = plan_stylize(photo, painting, settings, cache=cache)
+    *_, last = iter_run(plan)
+    end = last.snapshot()
+    assert end.descent is not None
+    assert end.space is not None
+    image = end.space.whole_image(end.descent.point)
+    objective = plan.problem.objective(plan.scales[-1], Layout())
+    objective = objective.scale_style(end.style_factor).with_matches(end.matches)
     losses, norms = {}, {}
     for kind in ("content", "style"):
         terms = tuple(term for term in objective.terms if term.kind == kind)
-        evaluation = evaluator(job.problem.network, Objective(terms))(
-            here.space.whole_image(here.descent.point)
-        )
+        evaluation = evaluator(plan.problem.network, Objective(terms))(image)
         losses[kind], norms[kind] = float(evaluation.loss), float(evaluation.gradient.norm())
     return {
         "content_error": round(losses["content"] / settings.content_weight, 4),
-        "style_error": round(losses["style"] / settings.style_weight / here.style_factor, 4),
+        "style_error": round(losses["style"] / settings.style_weight / end.style_factor, 4),
         "content_share_of_gradients": round(norms["content"] / (norms["content"] + norms["style"]), 3),
-        "balance": round(here.style_factor, 3),
+        "balance": round(end.style_factor, 3),
     }
 
 
 def spread(values: list[float]) -> str:
-    """The middle of some values, and how far they go from it."""
-    middle = statistics.mean(values)
-    return f"{middle:.3f}, {min(values) / middle - 1:+.0%} to {max(values) / middle - 1:+.0%}"
+    """The mean of some values, and how far the least and the largest depart from it."""
+    mean = statistics.mean(values)
+    return f"{mean:.3f}, {min(values) / mean - 1:+.0%} to {max(values) / mean - 1:+.0%}"
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--size", type=int, default=192)
-    arguments.add_argument("--strengths", type=float, nargs="+", default=[0.1, 0.3, 0.5, 0.7, 0.9])
-    arguments.add_argument("--fixed", action="store_true")
-    chosen = arguments.parse_args()
-    workshop, pairs = Cache(), {}
-    for content, style in PAIRS:
+    """Paint every pair at every strength."""
+    parser = argument_parser(__doc__)
+    parser.add_argument("--size", type=int, default=192, help="long side in pixels [192]")
+    parser.add_argument("--strengths", type=float, nargs="+", default=[0.1, 0.3, 0.5, 0.7, 0.9])
+    parser.add_argument("--pairs", type=int, default=len(PAIRS), help="number of pairs [all six]")
+    parser.add_argument("--fixed", action="store_true", help="do not correct the style's weight")
+    chosen = parse_arguments(parser, size=64, strengths=[0.3, 0.7], pairs=1)
+    cache, pairs = Cache(), {}
+    for photo, painting in PAIRS[: chosen.pairs]:
         rows = {}
         for strength in chosen.strengths:
             settings = StylizeSettings(size=chosen.size, strength=strength, precision="float32")
             if chosen.fixed:
                 settings = replace(settings, alpha=settings.content_weight, beta=settings.style_weight)
-            rows[str(strength)] = measured(content, style, settings, workshop)
-            print(content, style, strength, rows[str(strength)], flush=True)
-        pairs[f"{content} × {style}"] = rows
-    over = {
-        strength: {
-            name: spread([rows[str(strength)][name] for rows in pairs.values()])
-            for name in ("content_error", "style_error", "content_share_of_gradients")
-        }
+            rows[str(strength)] = run_facts((photo, painting), settings, cache)
+            print(photo, painting, strength, rows[str(strength)], flush=True)
+        pairs[f"{photo} × {painting}"] = rows
+    over_pairs = {
+        strength: {name: spread([rows[str(strength)][name] for rows in pairs.values()]) for name in FACTS}
         for strength in chosen.strengths
     }
     name = "strength-fixed" if chosen.fixed else "strength"
-    keep(name, {"size": chosen.size, "over_pairs": over, "pairs": pairs})
+    save_result(name, {"size": chosen.size, "over_pairs": over_pairs, "pairs": pairs}, chosen.results)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Several photos in one pass each: any painting through AdaIN, and a painter that has learned one.
+"""Stylize several photos, each in one pass: with AdaIN, which takes any painting, and with a trained model.
 
 python examples/fast.py [SIZE]
 """
@@ -11,10 +11,10 @@ import impasto
 IMAGES = Path(__file__).parent / "images"
 SIZE = int(sys.argv[1]) if len(sys.argv) > 1 else 512
 
-painters = {
+stylizers = {
     "any": impasto.FastStylizer(IMAGES / "great-wave.jpg", size=SIZE),
     "trained": impasto.FastStylizer(size=SIZE, model="great-wave"),
 }
-for name, painter in painters.items():
+for name, stylizer in stylizers.items():
     for photo in ("temple", "dandelion"):
-        painter.stylize(IMAGES / f"{photo}.jpg").save(f"fast-{name}-{photo}.png")
+        stylizer.stylize(IMAGES / f"{photo}.jpg").save(f"fast-{name}-{photo}.png")

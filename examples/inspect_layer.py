@@ -1,4 +1,4 @@
-"""What do the filters of a layer respond to, and what is the layer's style?
+"""Draw what the filters of a layer respond to, and the layer's Gram matrix, which is its style.
 
 python examples/inspect_layer.py [SIZE]
 """

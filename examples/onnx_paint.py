@@ -1,9 +1,9 @@
-"""Paint with an exported painter: onnxruntime, NumPy and Pillow, without PyTorch and without Impasto.
+"""Paint with an exported model: with onnxruntime, NumPy and Pillow, and without PyTorch or Impasto.
 
 impasto export MODEL -o net.onnx
 python examples/onnx_paint.py net.onnx photo.jpg out.png [SIZE]
 
-SIZE is that of the longest side in pixels; without it the photo keeps its size.
+SIZE is the longest side in pixels. If it is omitted, the photo keeps its size.
 """
 
 import sys
@@ -16,7 +16,7 @@ network, photo, output = sys.argv[1:4]
 
 session = onnxruntime.InferenceSession(network, providers=["CPUExecutionProvider"])
 metadata = session.get_modelmeta().custom_metadata_map
-print(f"painter of Impasto {metadata['impasto']}, styles {metadata['styles']} in shares {metadata['shares']}")
+print(f"Model by Impasto {metadata['impasto']}, styles {metadata['styles']} in shares {metadata['shares']}")
 
 picture = ImageOps.exif_transpose(Image.open(photo)).convert("RGB")
 if len(sys.argv) > 4:

@@ -1,4 +1,4 @@
-"""From texture to photograph: the same pair at several α/β, as along a row of the paper's grid.
+"""From texture to photo: stylize one pair at several ratios α/β, as in a row of the paper's Figure 2.
 
 python examples/ratio.py [SIZE]
 """

@@ -1,4 +1,4 @@
-"""What does each layer keep of a photograph? Gatys et al. 2015, Fig. 1, content reconstructions.
+"""Reconstruct a photo from single layers, to see what each layer keeps of it (Gatys et al. 2015, Figure 1).
 
 python examples/reconstruct.py [SIZE]
 """

@@ -1,9 +1,11 @@
-"""A wallpaper from a painting: match its style on a torus, so that copies join without a seam.
+"""Make a wallpaper of a painting's style: opposite edges fit, so copies join without a seam.
 
 The layers are those of Gatys, Ecker and Bethge 2015, "Texture Synthesis Using Convolutional Neural Networks"
 (arXiv:1505.07376): conv1_1 and the poolings.
 
-python examples/texture.py [SIZE]    SIZE a multiple of 16
+python examples/texture.py [SIZE]
+
+SIZE is a multiple of 16.
 """
 
 import sys

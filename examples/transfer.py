@@ -1,4 +1,4 @@
-"""A photograph in the manner of a painting, watched while it grows.
+"""Stylize a photo in the style of a painting, and print the loss meanwhile.
 
 python examples/transfer.py [SIZE]
 """

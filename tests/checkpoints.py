@@ -1,4 +1,4 @@
-"""Checkpoints read in one call."""
+"""Read a checkpoint with one call, which also closes its file."""
 
 import os
 from collections.abc import Callable

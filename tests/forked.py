@@ -1,6 +1,6 @@
-"""Processes that work together, as torchrun starts them, but forks of one: everything is loaded once.
+"""A group of processes as torchrun starts it, but by forking, so that torch is imported only once.
 
-As a script: runs the command with the arguments that follow the number of processes.
+As a script, it runs `impasto` in each process: the first argument is their number, the rest go to `impasto`.
 """
 
 import os
@@ -11,15 +11,15 @@ from collections.abc import Callable
 
 
 def forked(count: int, work: Callable[[], object]) -> None:
-    """Let so many processes do the work, each knowing its rank.
+    """Call `work` in `count` processes, each of which knows its rank.
 
     Raises:
-        ChildProcessError: one has failed.
+        ChildProcessError: a process has failed.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    together = {
+    group = {
         "WORLD_SIZE": count,
         "LOCAL_WORLD_SIZE": count,
         "MASTER_ADDR": "127.0.0.1",
@@ -29,7 +29,7 @@ def forked(count: int, work: Callable[[], object]) -> None:
     for rank in range(count):
         child = os.fork()
         if child == 0:
-            ranks = {**together, "RANK": rank, "LOCAL_RANK": rank}
+            ranks = {**group, "RANK": rank, "LOCAL_RANK": rank}
             os.environ.update({name: str(value) for name, value in ranks.items()})
             _work_and_exit(work)
         children.append(child)
@@ -45,7 +45,7 @@ def _work_and_exit(work: Callable[[], object]) -> None:
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BaseException:  # noqa: BLE001 — whatever it is, this process ends here
+    except BaseException:  # noqa: BLE001 — the child must end here, whatever happened
         traceback.print_exc()
     finally:
         sys.stdout.flush()
@@ -54,7 +54,7 @@ def _work_and_exit(work: Callable[[], object]) -> None:
 
 
 if __name__ == "__main__":
-    import impasto.recipes.train  # so that it is loaded once
+    import impasto.recipes.train  # before the fork, so that it is imported once
     from impasto.cli.main import app
 
     assert impasto.fast.trainer

@@ -1,8 +1,6 @@
-"""Runs that are killed at random moments and resumed; test_checkpoint.py starts it.
+"""Kills runs at random moments and resumes them; test_checkpoint.py starts this script.
 
-After each, what has been painted so far is read.
-
-Everything is loaded once; each run is a fork of that.
+After each kill it reads the picture so far. Runs are forks of this process, so that torch is imported once.
 """
 
 import os
@@ -21,8 +19,8 @@ from impasto.image.read import read_picture
 from impasto.results import manifest as manifests
 
 
-def fork(arguments: list[str]) -> int:
-    """A run in a process of its own."""
+def start(arguments: list[str]) -> int:
+    """Start the command in a forked process; return the process id."""
     child = os.fork()
     if child:
         return child
@@ -32,8 +30,8 @@ def fork(arguments: list[str]) -> int:
     os._exit(result.exit_code)
 
 
-def look(path: Path) -> int:
-    """Read a picture so far, in a process of its own: forks of one in which libvips has worked hang."""
+def read_in_fork(path: Path) -> int:
+    """Read an unfinished picture in a forked process: forks of a process that has used libvips hang."""
     child = os.fork()
     if child:
         return child
@@ -44,33 +42,33 @@ def look(path: Path) -> int:
         os._exit(not whole)
 
 
-def written(path: Path) -> int:
-    """When; 0 before it is there."""
+def modified(path: Path) -> int:
+    """When the file was last written, in nanoseconds; 0 if there is none."""
     return path.stat().st_mtime_ns if path.exists() else 0
 
 
 def main(kills: int, *job: str) -> None:
-    """Paint whole.png in one go, then killed.png with that many kills; say how many runs it took."""
-    assert os.waitpid(fork([*job, "-o", "whole.png"]), 0)[1] == 0
+    """Paint whole.png in one run, then killed.png with that many kills; print how many runs that took."""
+    assert os.waitpid(start([*job, "-o", "whole.png"]), 0)[1] == 0
     checkpoint = Path("run.checkpoint")
     first = [*job, "-o", "killed.png", "--checkpoint", str(checkpoint), "--checkpoint-every", "1"]
     first += ["--preview-every", "1"]
-    moments, runs, pictures, ended = random.Random(0), 0, 0, False
+    generator, runs, pictures, ended = random.Random(0), 0, 0, False
     while not ended:
-        runs, before = runs + 1, written(checkpoint)
-        child = fork(["resume", str(checkpoint)] if checkpoint.exists() else first)
+        runs, before = runs + 1, modified(checkpoint)
+        child = start(["resume", str(checkpoint)] if checkpoint.exists() else first)
         if runs > kills:
             ended = os.waitpid(child, 0)[1] == 0
             assert ended, "a run that nobody killed failed"
             break
-        while written(checkpoint) == before:
+        while modified(checkpoint) == before:
             time.sleep(0.001)
-        time.sleep(moments.uniform(0, 0.1))
+        time.sleep(generator.uniform(0, 0.1))
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         assert status == signal.SIGKILL, f"the run ended with {status} before it was killed"
         if Path("killed.png").exists():
-            assert os.waitpid(look(Path("killed.png")), 0)[1] == 0, "the picture is not whole"
+            assert os.waitpid(read_in_fork(Path("killed.png")), 0)[1] == 0, "the picture is not whole"
             pictures += 1
     assert pictures >= kills - 1
     sys.stdout.write(str(runs))

@@ -1,4 +1,4 @@
-"""Python, and several processes of it, with the helpers of the tests at hand."""
+"""Start Python, or a group of Python processes, with the tests' helper modules on the path."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ HERE = Path(__file__).parent
 
 
 def launch(*command: str, **options: object) -> subprocess.CompletedProcess[str]:
-    """Run Python with one thread, and with what is in this folder at hand."""
+    """Run Python with one thread and with this folder on its path."""
     paths = [str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)}
     return subprocess.run(

@@ -1,5 +1,6 @@
-"""Pictures with known values, and helpers around files, for the tests of the image floor."""
+"""Pictures with known values and helpers for files, for the tests of `image/`."""
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,9 +18,12 @@ RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (24, 31, 3), dtype=np.uint8)
 RGBA = RNG.integers(0, 256, (24, 31, 4), dtype=np.uint8)
 DEEP = RNG.integers(0, 65536, (24, 31, 3), dtype=np.uint16)
-# a photograph's smoothness, for the lossy formats
+# smooth, as photographs mostly are, for the lossy formats
 SMOOTH = np.stack(np.meshgrid(np.linspace(20, 230, 64), np.linspace(40, 200, 48)), -1)
 SMOOTH = np.concatenate([SMOOTH, SMOOTH[..., :1] / 2 + SMOOTH[..., 1:] / 2], 2).round().astype(np.uint8)
+MANIFEST = json.dumps(
+    {"Stil": "Größe – 漢字 🎨", "xml": "<a href='&amp;'>]]>\"", "n": [1, 2.5]}, ensure_ascii=False
+)
 SUFFIXES = [".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".avif"]
 
 
@@ -29,6 +33,14 @@ def vips(values: NDArray[Any], kind: str = "srgb") -> Any:
 
 def profile_of(name: str) -> Any:
     return pyvips.Operation.call("profile_load", name)
+
+
+def stored(values: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """The pixels that a file with this EXIF orientation stores of an upright picture."""
+    turned = values.swapaxes(0, 1) if orientation >= 5 else values
+    vertical = {3: -1, 4: -1, 6: -1, 7: -1}.get(orientation, 1)
+    horizontal = {2: -1, 3: -1, 7: -1, 8: -1}.get(orientation, 1)
+    return turned[::vertical, ::horizontal]
 
 
 def saved(tmp_path: Path, values: NDArray[Any], name: str = "in.png", **options: Any) -> Path:
@@ -46,7 +58,7 @@ def only(folder: Path) -> list[str]:
 
 @contextmanager
 def as_nobody() -> Iterator[None]:
-    """Root may read and write everything; nobody may not."""
+    """Run as the user `nobody` if the tests run as root, whom no permission stops."""
     if os.geteuid() != 0:
         yield
         return

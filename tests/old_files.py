@@ -1,8 +1,8 @@
-"""Files that commit e78b87f wrote with the small network, and the readers of each, for tests.
+"""Readers for the files that commit e78b87f wrote with the small network.
 
-`tests/data/e78b87f-*` are of format 1: a painting (48 px, with its manifest), a checkpoint (32 px, after
-step 4 of 6), a training (width 4, one block, after step 5 of 8) and the painter of that training's end. Photo
-and painting were those of conftest.py.
+The files `tests/data/e78b87f-*` have format 1: a painting (48 px, with its manifest), a checkpoint (32 px,
+after step 4 of 6), a training checkpoint (width 4, one block, after step 5 of 8) and the model at the end of
+that training. The photo and the painting were those of conftest.py.
 """
 
 import dataclasses
@@ -39,7 +39,7 @@ def read_training(path: Path) -> tuple[TransformerNet, torch.optim.Adam, dict[st
 
 
 def content_of(value: Any) -> str:
-    """All that an object of the readers holds, as text; of tensors shape, type and SHA-256."""
+    """Everything in an object that a reader returns, as text; tensors as shape, dtype and SHA-256."""
     return json.dumps(_plain(value), sort_keys=True)
 
 

@@ -1,4 +1,4 @@
-"""Deep-zoom pyramids put together again as a viewer would, for the tests of them."""
+"""Read deep-zoom pyramids back as a viewer does."""
 
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -9,13 +9,15 @@ from PIL import Image as PilImage
 
 from made_files import RNG, only
 
+ENDINGS = [".dz", ".dzi", ".szi"]
+
 
 def noise(height: int, width: int, channels: int = 4) -> NDArray[np.uint8]:
     return RNG.integers(0, 256, (height, width, channels), dtype=np.uint8)
 
 
 def index_of(path: Path) -> dict[str, int | str]:
-    """What a .dzi says."""
+    """The tile size, overlap, format, width and height that a .dzi file declares."""
     root = ET.parse(path).getroot()
     assert root.tag == "{http://schemas.microsoft.com/deepzoom/2008}Image"
     (size,) = root
@@ -27,18 +29,18 @@ def index_of(path: Path) -> dict[str, int | str]:
 
 
 def level(path: Path, number: int) -> NDArray[np.uint8]:
-    """A level put together by what the .dzi says, as a viewer does. PNG tiles must agree in the overlap."""
-    said = index_of(path)
-    tile, overlap = int(said["tile"]), int(said["overlap"])
-    levels = (max(int(said["width"]), int(said["height"])) - 1).bit_length()
-    width, height = (-(-int(said[side]) // 2 ** (levels - number)) for side in ("width", "height"))
+    """A level assembled from its tiles as the .dzi file declares. PNG tiles must agree where they overlap."""
+    index = index_of(path)
+    tile, overlap = int(index["tile"]), int(index["overlap"])
+    levels = (max(int(index["width"]), int(index["height"])) - 1).bit_length()
+    width, height = (-(-int(index[side]) // 2 ** (levels - number)) for side in ("width", "height"))
     folder = path.with_name(f"{path.stem}_files") / str(number)
     columns, rows = -(-width // tile), -(-height // tile)
-    assert only(folder) == sorted(f"{c}_{r}.{said['format']}" for c in range(columns) for r in range(rows))
+    assert only(folder) == sorted(f"{c}_{r}.{index['format']}" for c in range(columns) for r in range(rows))
     whole: NDArray[np.uint8] | None = None
     for column in range(columns):
         for row in range(rows):
-            with PilImage.open(folder / f"{column}_{row}.{said['format']}") as file:
+            with PilImage.open(folder / f"{column}_{row}.{index['format']}") as file:
                 part = np.asarray(file)
             left, top = max(column * tile - overlap, 0), max(row * tile - overlap, 0)
             right = min((column + 1) * tile + overlap, width)
@@ -46,9 +48,9 @@ def level(path: Path, number: int) -> NDArray[np.uint8]:
             assert part.shape[:2] == (bottom - top, right - left)
             if whole is None:
                 whole = np.zeros((height, width, part.shape[2]), np.uint8)
-            if said["format"] == "png":
-                seen = whole[top : row * tile, left:right]  # what the tile above has put there
-                assert np.array_equal(part[: len(seen)], seen)
+            if index["format"] == "png":
+                above = whole[top : row * tile, left:right]  # from the tile above
+                assert np.array_equal(part[: len(above)], above)
             whole[top:bottom, left:right] = part
     assert whole is not None
     return whole

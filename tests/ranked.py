@@ -1,4 +1,4 @@
-"""What several processes compute of one picture; test_ranks.py starts it and compares."""
+"""Losses, gradients and runs of one picture by several processes; test_ranks.py starts this and compares."""
 
 import sys
 
@@ -25,35 +25,35 @@ CASES = [
     for index, (size, wrap) in enumerate([*((size, False) for size in SIZES), *TORI])
     for dtype, keep in [((torch.float32, torch.float64)[index // 2 % 2], KEEPS[index % 3])]
 ]
-"""Size, tile, pooling, style layers, type, torus, where targets are kept."""
+"""Size, tile, pooling, style layers, dtype, whether on a torus, where the targets are kept."""
 
 
 def evaluations() -> list[dict[str, torch.Tensor]]:
-    """Loss and whole gradient of each case."""
-    found = []
+    """The loss and the gradient of the whole image in each case."""
+    results = []
     for size, tile, pooling, layers, dtype, wrap, keep in CASES:
         options = {"wrap": wrap, "tile": 0 if wrap else tile, "keep": keep}
         network, objective, image = objective_for(size, pooling, layers, dtype, **options)  # type: ignore[arg-type]
         band = Band.of(*size, circular=wrap)
-        here = evaluator(network, objective, tile=tile, band=band)(band.local_rows(image))
-        found.append({"values": here.values, "gradient": band.gather(here.gradient)})
-    return found
+        evaluation = evaluator(network, objective, tile=tile, band=band)(band.local_rows(image))
+        results.append({"values": evaluation.values, "gradient": band.gather(evaluation.gradient)})
+    return results
 
 
 def controls() -> list[dict[str, torch.Tensor]]:
-    """The same with regions, for every statistic, in float64."""
-    found = []
+    """Loss and gradient with regions and each style statistic, then with custom losses, in float64."""
+    results = []
     for kind, tile in (("gram", 0), ("gaussian", 48), ("histogram", 0), ("neighbors", 0), ("neighbors", 16)):
         network, objective, image = guided((77, 65), kind, torch.float64, tile=tile)
         band = Band.of(77, 65)
-        here = evaluator(network, objective, tile=tile, band=band)(band.local_rows(image))
+        evaluation = evaluator(network, objective, tile=tile, band=band)(band.local_rows(image))
         matches = {f"matches {number}": m for number, m in enumerate(objective.matches)}
-        found.append({"values": here.values, "gradient": band.gather(here.gradient), **matches})
-    return [*found, own_losses()]
+        results.append({"values": evaluation.values, "gradient": band.gather(evaluation.gradient), **matches})
+    return [*results, custom_losses()]
 
 
-def own_losses() -> dict[str, torch.Tensor]:
-    """Losses of one's own on a layer and on the pixels, in float64."""
+def custom_losses() -> dict[str, torch.Tensor]:
+    """The loss and the gradient of custom terms on a layer and on the pixels, in float64."""
     network, image = small_network(dtype=torch.float64), scene(77, 65).double()
     context = TermContext(77, 65, network, image, world_size=world_size())
     terms = (
@@ -62,13 +62,13 @@ def own_losses() -> dict[str, torch.Tensor]:
     )
     band = Band.of(77, 65)
     objective = Objective(tuple(term.make(context) for term in terms))
-    here = evaluator(network, objective, band=band)(band.local_rows(image))
-    return {"values": here.values, "gradient": band.gather(here.gradient)}
+    evaluation = evaluator(network, objective, band=band)(band.local_rows(image))
+    return {"values": evaluation.values, "gradient": band.gather(evaluation.gradient)}
 
 
 def runs() -> list[torch.Tensor]:
-    """The images after five steps of each solver in each space, in float64, and where the solver stood."""
-    found = []
+    """The image and the solver's point after five steps of each solver in each space, in float64."""
+    results = []
     size = (49, 50)
     network, objective, image = objective_for(size, "average", SUBSETS[4], torch.float64)
     for level_steps in ((), FINEST_LEVELS):
@@ -80,16 +80,16 @@ def runs() -> list[torch.Tensor]:
                 state = descent.step(evaluate, state)
             whole = space.gather(state.point)
             assert torch.equal(space.local(whole), state.point)
-            found += [space.whole_image(state.point), whole]
-    return found
+            results += [space.whole_image(state.point), whole]
+    return results
 
 
 def report(path: str) -> None:
-    """What one of them does; the first writes down what came out."""
+    """Compute everything in one process of the group; rank 0 saves the results."""
     join_process_group()
-    found = {"ranks": world_size(), "evaluations": evaluations(), "controls": controls(), "runs": runs()}
+    results = {"ranks": world_size(), "evaluations": evaluations(), "controls": controls(), "runs": runs()}
     if rank() == 0:
-        torch.save(found, path)
+        torch.save(results, path)
     leave_process_group()
 
 

@@ -1,8 +1,8 @@
-"""Checks shapes and types while the tests run: beartype for types, jaxtyping for the shapes of arrays.
+"""Checks types (beartype) and the shapes of arrays (jaxtyping) of every call while the tests run.
 
 The option `--jaxtyping-packages` in pyproject.toml puts `jaxtyping.jaxtyped` around every function of the
-package. Around each call it binds the sizes B, H, W, … anew and checks all arguments twice. Only functions of
-arrays need that: for the others beartype alone checks the same types, many times faster.
+package. Each call then binds the sizes B, H, W, … anew and checks all arguments twice. Only functions that
+take or return arrays need this. For the others, beartype alone makes the same checks, many times faster.
 """
 
 import dataclasses
@@ -14,18 +14,18 @@ import jaxtyping
 from beartype import BeartypeConf, beartype
 
 check = beartype(conf=BeartypeConf(is_pep484_tower=True, violation_type=jaxtyping.TypeCheckError))
-"""Takes an int for a float, as PEP 484 does. Its errors are TypeErrors like Python's and jaxtyping's."""
+"""Accepts an int for a float, as PEP 484 does. Its errors are TypeErrors, as Python's and jaxtyping's are."""
 
 _with_shapes = jaxtyping.jaxtyped
 
 
 def _jaxtyped(*, typechecker: Callable[..., Any]) -> Callable[[Any], Any]:
-    """What the option calls in place of jaxtyping's decorator of that name."""
+    """Replaces the decorator of jaxtyping that the option applies."""
 
     def decorate(decorated: Any) -> Any:
         is_class = inspect.isclass(decorated)
         if is_class and not dataclasses.is_dataclass(decorated):
-            return decorated  # its methods are decorated themselves
+            return decorated  # its methods are decorated one by one
         function = decorated.__init__ if is_class else decorated
         if any(map(_may_hold_arrays, inspect.get_annotations(function).values())):
             return _with_shapes(decorated, typechecker=typechecker)
@@ -38,7 +38,7 @@ def _jaxtyped(*, typechecker: Callable[..., Any]) -> Callable[[Any], Any]:
 
 
 def _may_hold_arrays(annotation: Any) -> bool:
-    """Whether an annotation names arrays, or is a text that might."""
+    """Whether an annotation contains an array type, or is a string that may name one."""
     if isinstance(annotation, (str, ForwardRef)):
         return True
     if inspect.isclass(annotation) and issubclass(annotation, jaxtyping.AbstractArray):

@@ -1,4 +1,4 @@
-"""A small seeded network of VGG-19's build, and small pictures, so that core tests need no download."""
+"""A small random network with VGG-19's layers, and small pictures, so that most tests need no download."""
 
 from collections.abc import Mapping
 from itertools import pairwise
@@ -21,7 +21,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples" / "images"
 
 
 def small_layers(seed: int = 0) -> Mapping[str, tuple[Tensor, Tensor]]:
-    """He-scaled filters, so that responses keep about the size that they have in the normalised network."""
+    """He-scaled filters: responses are about as large as in the normalised network."""
     generator = torch.Generator().manual_seed(seed)
     layers, channels = {}, 3
     for name in CONVOLUTIONS:
@@ -38,15 +38,15 @@ def small_weights(seed: int = 0) -> Weights:
 
 
 def small_decoder_layers(seed: int = 1) -> dict[str, tuple[Tensor, Tensor]]:
-    """A decoder that belongs to the small network: its widths, backwards, down to three colours."""
+    """A decoder for the small network: the same widths in reverse order, down to three colours."""
     generator = torch.Generator().manual_seed(seed)
     widths = [12, 10, 10, 10, 10, 8, 8, 6, 6, 3]
-    found = {}
+    layers = {}
     for name, (channels, width) in zip(DECODER_LAYERS, pairwise(widths), strict=True):
         gain = (2 / (9 * channels)) ** 0.5 / (4 if name == "up1_1" else 1)
         weight = gain * torch.randn(width, channels, 3, 3, generator=generator)
-        found[name] = (weight, 0.2 + 0.1 * torch.randn(width, generator=generator))
-    return found
+        layers[name] = (weight, 0.2 + 0.1 * torch.randn(width, generator=generator))
+    return layers
 
 
 def small_network(**options: object) -> VGG19:
@@ -54,7 +54,7 @@ def small_network(**options: object) -> VGG19:
 
 
 def scene(height: int, width: int, seed: int = 0) -> Image:
-    """A smooth picture with edges: a gradient, a disc and a little noise."""
+    """A smooth picture with edges: a gradient, a disc and a little noise; (1, 3, H, W)."""
     generator = torch.Generator().manual_seed(seed)
     y, x = torch.meshgrid(torch.linspace(0, 1, height), torch.linspace(0, 1, width), indexing="ij")
     disc = ((x - 0.4) ** 2 + (y - 0.5) ** 2 < 0.08).float()
@@ -64,10 +64,18 @@ def scene(height: int, width: int, seed: int = 0) -> Image:
 
 
 def stripes(height: int, width: int) -> Image:
-    """A busy picture: coloured diagonal stripes."""
+    """A picture of coloured diagonal stripes; (1, 3, H, W)."""
     y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     phase = (x + 2 * y).float()
     return torch.stack([0.5 + 0.5 * torch.sin(phase / k) for k in (2.0, 3.0, 5.0)])[None]
+
+
+def red_blue_mask(height: int, width: int) -> Image:
+    """A mask picture: the left half red, the right half blue; (1, 3, H, W)."""
+    mask = torch.zeros(1, 3, height, width)
+    mask[:, 0, :, : width // 2] = 1
+    mask[:, 2, :, width // 2 :] = 1
+    return mask
 
 
 def save(image: Image, path: Path) -> str:
@@ -76,12 +84,13 @@ def save(image: Image, path: Path) -> str:
 
 
 def plain_features(
-    layers: Mapping[str, tuple[Tensor, Tensor]], image: np.ndarray, wanted: list[str]
+    layers: Mapping[str, tuple[Tensor, Tensor]], image: np.ndarray, names: list[str]
 ) -> dict[str, np.ndarray]:
-    """VGG-19 with average pooling in float64 NumPy and SciPy, written from its description alone.
+    """VGG-19 with average pooling in float64 NumPy and SciPy, written only from its description.
 
     Args:
         image: (H, W, 3), RGB, 0..1.
+        names: the layers to return.
     Returns:
         (N, h, w) by layer.
     """
@@ -89,12 +98,12 @@ def plain_features(
 
     response = image[:, :, ::-1].astype(np.float64).transpose(2, 0, 1) * 255
     response -= np.array([103.939, 116.779, 123.68])[:, None, None]
-    found = {}
+    responses = {}
     for name, (weight, bias) in layers.items():
         if name in ("conv2_1", "conv3_1", "conv4_1", "conv5_1"):
             response = halved(response)
-            if (pool := f"pool{int(name[4]) - 1}") in wanted:
-                found[pool] = response
+            if (pool := f"pool{int(name[4]) - 1}") in names:
+                responses[pool] = response
         padded = np.pad(response, ((0, 0), (1, 1), (1, 1)))
         kernels = weight.double().numpy()
         response = (
@@ -102,15 +111,15 @@ def plain_features(
             + bias.double().numpy()[:, None, None]
         )
         response = np.maximum(response, 0)
-        if name in wanted:
-            found[name] = response
-        if len(found) == len(wanted):
-            return found
-    return found
+        if name in names:
+            responses[name] = response
+        if len(responses) == len(names):
+            return responses
+    return responses
 
 
 def halved(response: np.ndarray) -> np.ndarray:
-    """2×2 averages; where a side is odd, the last window has only the pixels that are there."""
+    """2×2 averages; if a side is odd, the last window averages only the pixels inside."""
 
     def pairs(values: np.ndarray) -> np.ndarray:
         starts = np.arange(0, values.shape[-1], 2)

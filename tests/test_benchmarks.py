@@ -1,4 +1,4 @@
-"""The benchmarks' own arithmetic: fronts, strengths from comparisons, lots, answers, keys of the cache."""
+"""The benchmarks' arithmetic: fronts, Bradley–Terry, drawn sides, cache keys, the plain run's clock."""
 
 import json
 import math
@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from impasto.settings.options import to_json
 from impasto.settings.stylize import StylizeSettings
@@ -23,7 +24,7 @@ BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 
 def load(name: str) -> Any:
-    """A module of the benchmarks, which are scripts that import each other from their own folder."""
+    """Import a module of the benchmarks, which are scripts that import each other from their folder."""
     sys.path.insert(0, str(BENCHMARKS))
     try:
         return import_module(name)
@@ -47,11 +48,11 @@ FRONT = [(0.2, 9.0), (0.4, 5.0), (0.6, 4.0)]
     ("lpips", "style"),
     [(0.2, 9.0), (0.25, 8.0), (0.4, 5.0), (0.5, 4.5), (0.6, 4.0), (0.19, None), (0.61, None)],
 )
-def test_a_front_is_linear_between_its_points_and_ends_with_them(lpips: float, style: float | None) -> None:
+def test_a_front_is_linear_between_its_points_and_undefined_beyond(lpips: float, style: float | None) -> None:
     assert fronts.at_equal_content(FRONT, lpips) == (style and pytest.approx(style))
 
 
-def test_the_worst_of_several_crossings_counts() -> None:
+def test_of_several_crossings_the_worst_counts() -> None:
     """A front that turns back passes LPIPS 0.4 at style 7, 4 and 2."""
     back = [(0.2, 9.0), (0.6, 5.0), (0.3, 3.5), (0.5, 0.5)]
     assert fronts.at_equal_content(back, 0.4) == pytest.approx(7)
@@ -62,13 +63,13 @@ def point(lpips: float, style: float) -> dict[str, float]:
     return {"lpips_vgg16": lpips, **dict.fromkeys(fronts.STYLES, style)}
 
 
-def test_a_rival_is_beaten_below_it_on_the_front_only() -> None:
+def test_a_rival_is_beaten_only_by_a_lower_style_distance_on_the_front() -> None:
     front = [point(*at) for at in FRONT]
     rivals = [point(0.5, 4.6), point(0.5, 4.5), point(0.5, 4.4), point(0.1, 99.0), point(0.7, 99.0)]
     assert fronts.wins([(front, rival) for rival in rivals], "sifid") == (1, 5, 2)
 
 
-def test_strength_is_obeyed_within_the_tolerance() -> None:
+def test_strength_is_monotone_within_the_tolerance() -> None:
     assert fronts.monotone([1, 2, 1.97, 3], 1)  # back by 1.5 %
     assert not fronts.monotone([1, 2, 1.95, 3], 1)  # by 2.5 %
     assert fronts.monotone([3, 2, 2.03, 1], -1)
@@ -88,8 +89,8 @@ def result(
     return report.Result(task, Path("x.png"), dict.fromkeys(report.COLUMNS, 1.0) | measures, None)
 
 
-def test_rivals_are_held_to_our_front_of_the_same_pair_and_size() -> None:
-    """The first pair's AdaIN lies above our front, the second's outside it, the photo is no rival."""
+def test_rivals_are_compared_with_our_front_of_the_same_pair_and_size() -> None:
+    """The first pair's AdaIN is above our front, the second's beyond its ends; the photo is no rival."""
     results = []
     for pair, at in ((("a", "x"), 0.3), (("b", "x"), 0.9)):
         for strength, lpips, style in ((0.8, 0.4, 2.0), (0.2, 0.2, 4.0), (0.5, 0.25, 3.2)):
@@ -107,11 +108,11 @@ def test_rivals_are_held_to_our_front_of_the_same_pair_and_size() -> None:
     }  # fmt: skip
 
 
-def test_speckle_stands_against_the_old_default_and_the_painting() -> None:
+def test_speckle_is_relative_to_the_old_default_and_the_painting() -> None:
     results = [
         result(("a", "x"), "default", 0.5, speckle=2.0, crispness=1.1),
         result(("a", "x"), "old", 0.5, speckle=8.0, crispness=1.2),
-        result(("b", "x"), "default", 0.5, speckle=2.0),  # no old one: left out
+        result(("b", "x"), "default", 0.5, speckle=2.0),  # left out, for lack of an old picture
         result(("a", "x"), "default", 0.8, speckle=9.0),
         result(("a", "x"), "old", 0.8, speckle=9.0),
     ]
@@ -119,7 +120,7 @@ def test_speckle_stands_against_the_old_default_and_the_painting() -> None:
     assert (line["ours_over_old"], line["ours_over_painting"], line["crispness"]) == (0.25, 0.5, 1.1)
 
 
-def test_pairs_with_fronts_cover_every_photo_and_painting() -> None:
+def test_the_pairs_with_fronts_cover_every_photo_and_painting() -> None:
     assert len(set(sources.FRONT_PAIRS)) == 12
     assert {pair.photo for pair in sources.FRONT_PAIRS} == set(sources.PHOTOS)
     assert {pair.painting for pair in sources.FRONT_PAIRS} == set(sources.PAINTINGS)
@@ -139,23 +140,23 @@ def test_a_missing_picture_is_named(tmp_path: Path) -> None:
 # ---- the benchmark's tasks and the cache
 
 
-def test_parts_share_the_tasks_out() -> None:
+def test_every_task_is_in_exactly_one_part() -> None:
     pictures = load("pictures")
     tasks = pictures.tasks_of(
         sources.ALL_PAIRS, sources.FRONT_PAIRS, ["photo", "default", "old", "draft"],
         size=384, strengths=pictures.STRENGTHS, presets=True,
     )  # fmt: skip
     at_384 = [task for task in tasks if task.size == 384]
-    assert len(at_384) == 48 * 4 + 12 * 2 * 4  # a strength for all, four more of two rows
+    assert len(at_384) == 48 * 4 + 12 * 2 * 4  # one strength for all rows, four more for two rows
     assert len(tasks) - len(at_384) == 12 * (1 + 2 * 5 + 2)  # photo, two fronts, two presets
-    parts = [pictures.share_of(tasks, f"{number}/5") for number in range(1, 6)]
+    parts = [pictures.part_of(tasks, f"{number}/5") for number in range(1, 6)]
     assert sorted(map(str, tasks)) == sorted(str(task) for part in parts for task in part)
     for wrong in ("0/2", "3/2", "2", "a/b"):
         with pytest.raises(SystemExit, match="N/M"):
-            pictures.share_of(tasks, wrong)
+            pictures.part_of(tasks, wrong)
 
 
-def test_the_key_changes_with_every_setting_and_file() -> None:
+def test_the_cache_key_changes_with_every_setting_and_file() -> None:
     cache_key = load("picture_cache").cache_key
 
     def key(photo: str = "p", painting: str = "q", **changes: object) -> str:
@@ -172,7 +173,7 @@ def test_the_key_changes_with_every_setting_and_file() -> None:
     assert cache_key("p", "q", {"a": 1, "b": 2}) == cache_key("p", "q", {"b": 2, "a": 1})
 
 
-def test_changed_code_paints_anew_unless_the_cache_is_to_be_kept(
+def test_changed_code_invalidates_the_cache_unless_it_is_to_be_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = load("picture_cache")
@@ -196,11 +197,76 @@ def test_changed_code_paints_anew_unless_the_cache_is_to_be_kept(
     assert module.PictureCache(tmp_path, any_code=True).find(recipe, *files) == old
 
 
-def test_published_pictures_stay_out_of_the_repository(tmp_path: Path) -> None:
+def test_published_pictures_are_not_written_into_the_repository(tmp_path: Path) -> None:
     check_sheet = load("picture_anchors").check_sheet
     check_sheet(tmp_path / "sheet.jpg")
     with pytest.raises(SystemExit, match="not ours"):
         check_sheet(BENCHMARKS / "results" / "sheet.jpg")
+
+
+# ---- the plain implementation's time
+
+
+class GradientDescent:
+    """Replaces L-BFGS, whose first use imports for seconds. It moves the toy picture towards ½."""
+
+    def __init__(self, images: list[torch.Tensor], **_: object) -> None:
+        (self.image,) = images
+
+    def zero_grad(self) -> None:
+        self.image.grad = None
+
+    def step(self, closure: Any) -> torch.Tensor:
+        value: torch.Tensor = closure()
+        assert self.image.grad is not None
+        self.image.data -= 5e-5 * self.image.grad
+        return value
+
+
+@pytest.fixture
+def seconds(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time that the plain implementation reads; add to its only element to let time pass."""
+    clock = [0.0]
+    monkeypatch.setattr(load("baseline").time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr("torch.optim.LBFGS", GradientDescent)
+    return clock
+
+
+def plain_run(seconds: list[float], goal: dict[str, float], limit: float) -> Any:
+    """Run with a toy picture: 1 s an evaluation, 100 s a measurement, SIFID = mean distance from ½."""
+
+    def terms(image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        seconds[0] += 1
+        return (image - 0.5).square().sum(), (image - 0.5).square().mean()
+
+    def judge(image: torch.Tensor) -> dict[str, float]:
+        seconds[0] += 100
+        return {"sifid": float((image - 0.5).abs().mean())}
+
+    return load("default").plain_run(terms, torch.zeros(1, 3, 4, 4), goal, judge, limit)
+
+
+def test_measuring_is_not_on_the_plain_runs_clock(seconds: list[float]) -> None:
+    goal = {"content": 0.0, "style": 0.0, "style_weight": 1.0, "sifid": 0.0, "seconds": 2.0}
+    moments, points = plain_run(seconds, goal, limit=22)
+    assert [point["evaluations"] for point in points] == [10, 12, 14, 17, 20, 22]
+    assert all(point["seconds"] == point["evaluations"] for point in points)
+    assert list(moments) == ["end"]
+    sentences = load("default").summary(goal, moments)
+    assert sentences["sifid_reached"] == "default 2.0 s, plain not reached after 22.0 s (ratio > 11.0)"
+
+
+def test_the_plain_run_ends_at_the_first_measured_picture_as_near_as_the_default(
+    seconds: list[float],
+) -> None:
+    goal = {"content": 1.0, "style": 0.02, "style_weight": 1.0, "sifid": 0.1, "seconds": 2.0}
+    moments, points = plain_run(seconds, goal, limit=1000)
+    assert moments["sifid_reached"] == moments["end"] == points[-1]
+    assert points[-1]["sifid"] <= 0.1 < min([1.0, *(point["sifid"] for point in points[:-1])])
+    assert moments["style_reached"]["style"] <= 0.02
+    assert moments["sum_reached"]["content"] + moments["sum_reached"]["style"] <= 1.02
+    ratio = points[-1]["seconds"] / 2
+    assert load("default").summary(goal, moments)["sifid_reached"].endswith(f"ratio {ratio:.1f}")
 
 
 # ---- Bradley–Terry
@@ -215,8 +281,8 @@ def games(first: str, second: str, won: int, lost: int, tied: int = 0) -> list[A
     ]
 
 
-def test_two_systems_differ_by_the_log_odds() -> None:
-    """Without a prior: θ_a − θ_b = log(wins_a / wins_b), of variance 1 / wins_a + 1 / wins_b."""
+def test_two_strengths_differ_by_the_log_odds() -> None:
+    """Without a prior, θ_a − θ_b = log(wins_a / wins_b), with variance 1 / wins_a + 1 / wins_b."""
     fitted = bradley_terry.fit(["a", "b"], games("a", "b", 30, 12), prior=0)
     value, low, high = fitted.interval("a")
     assert 2 * value == pytest.approx(math.log(30 / 12))
@@ -233,11 +299,11 @@ def test_a_tie_is_half_a_win_for_each() -> None:
 
 
 def simulated(theta: dict[str, float], rounds: int, seed: int) -> list[Any]:
-    lots, systems = random.Random(seed), list(theta)
+    generator, systems = random.Random(seed), list(theta)
     comparisons = []
     for _ in range(rounds):
-        a, b = lots.sample(systems, 2)
-        won = lots.random() < 1 / (1 + math.exp(theta[b] - theta[a]))
+        a, b = generator.sample(systems, 2)
+        won = generator.random() < 1 / (1 + math.exp(theta[b] - theta[a]))
         comparisons.append(bradley_terry.Comparison(a, b, float(won)))
     return comparisons
 
@@ -245,8 +311,8 @@ def simulated(theta: dict[str, float], rounds: int, seed: int) -> list[Any]:
 THETA = {"a": 0.9, "b": 0.1, "c": -0.2, "d": -0.8}
 
 
-def test_strengths_agree_with_the_fixed_point_of_zermelo() -> None:
-    """An independent way to the maximum: p_i ← wins_i / Σ_j n_ij / (p_i + p_j) (Zermelo 1929)."""
+def test_strengths_agree_with_zermelos_iteration() -> None:
+    """It finds the maximum independently: p_i ← wins_i / Σ_j n_ij / (p_i + p_j) (Zermelo 1929)."""
     comparisons, systems = simulated(THETA, 300, 1), list(THETA)
     wins = np.zeros((4, 4))
     for a, b, won in comparisons:
@@ -259,7 +325,7 @@ def test_strengths_agree_with_the_fixed_point_of_zermelo() -> None:
     assert bradley_terry.fit(systems, comparisons, prior=0).theta == pytest.approx(np.log(p), abs=1e-9)
 
 
-def test_known_strengths_lie_in_nineteen_of_twenty_intervals() -> None:
+def test_intervals_hold_the_true_strength_in_95_of_100_cases() -> None:
     inside = 0
     for seed in range(50):
         fitted = bradley_terry.fit(list(THETA), simulated(THETA, 200, seed))
@@ -269,16 +335,16 @@ def test_known_strengths_lie_in_nineteen_of_twenty_intervals() -> None:
     assert 0.92 <= inside / 200 <= 0.98
 
 
-def test_neither_the_order_of_systems_nor_of_sides_matters() -> None:
+def test_the_order_of_systems_and_of_sides_does_not_matter() -> None:
     comparisons = simulated(THETA, 100, 2)
-    turned = [bradley_terry.Comparison(b, a, 1 - won) for a, b, won in reversed(comparisons)]
-    first, second = bradley_terry.fit("abcd", comparisons), bradley_terry.fit("dbca", turned)
+    swapped = [bradley_terry.Comparison(b, a, 1 - won) for a, b, won in reversed(comparisons)]
+    first, second = bradley_terry.fit("abcd", comparisons), bradley_terry.fit("dbca", swapped)
     for system in THETA:
         assert first.interval(system) == pytest.approx(second.interval(system), abs=1e-9)
 
 
-def test_a_system_that_won_everything_is_finite_with_the_prior_alone() -> None:
-    """With it θ solves 20 σ(−2θ) = σ(θ) − ½ by symmetry: each system has 20 games and a tie with 0."""
+def test_a_system_that_won_every_game_is_finite_only_with_the_prior() -> None:
+    """By symmetry θ solves 20 σ(−2θ) = σ(θ) − ½: each system has 20 games, and a tie against strength 0."""
     with pytest.raises(ValueError, match="Use a prior"):
         bradley_terry.fit(["a", "b"], games("a", "b", 20, 0), prior=0)
     value, low, high = bradley_terry.fit(["a", "b"], games("a", "b", 20, 0)).interval("a")
@@ -289,7 +355,7 @@ def test_a_system_that_won_everything_is_finite_with_the_prior_alone() -> None:
         bradley_terry.fit(["a", "b", "c"], games("a", "b", 3, 2), prior=0)
 
 
-def test_systems_that_were_not_compared_are_told_apart() -> None:
+def test_systems_without_comparisons_fall_into_groups() -> None:
     comparisons = [*games("a", "b", 1, 1), *games("c", "d", 1, 1)]
     assert sorted(map(sorted, bradley_terry.groups("abcd", comparisons))) == [["a", "b"], ["c", "d"]]
     assert bradley_terry.groups("abcd", [*comparisons, *games("b", "d", 1, 0)]) == [set("abcd")]
@@ -300,7 +366,7 @@ def test_systems_that_were_not_compared_are_told_apart() -> None:
 
 @pytest.fixture
 def folders(tmp_path: Path) -> list[Path]:
-    """Two folders that share 21 pictures; each has another that the other lacks."""
+    """Two folders with 21 pictures in common and one more in each."""
     for folder in ("ours", "theirs"):
         (tmp_path / folder).mkdir()
         for index in range(21):
@@ -310,18 +376,18 @@ def folders(tmp_path: Path) -> list[Path]:
     return [tmp_path / "ours", tmp_path / "theirs"]
 
 
-def test_sides_are_drawn_by_lot_in_equal_halves(folders: list[Path]) -> None:
+def test_sides_are_drawn_at_random_in_equal_halves(folders: list[Path]) -> None:
     listing = blind.list_folders(folders)
     questions = blind.draw_questions(listing, 5)
     assert sorted(question.name for question in questions) == sorted(f"{index}.png" for index in range(21))
-    seconds = []
+    draws = []
     for seed in range(40):
         drawn = blind.draw_questions(listing, seed)
         left = [question.name for question in drawn if question.left == "ours"]
         assert len(left) in (10, 11)
-        seconds.append(tuple(sorted(left)))
-    assert len(set(seconds)) > 30  # which names stand left changes with the seed
-    assert {len(left) for left in seconds} == {10, 11}
+        draws.append(tuple(sorted(left)))
+    assert len(set(draws)) > 30  # the pictures on the left change with the seed
+    assert {len(left) for left in draws} == {10, 11}
     assert blind.draw_questions(listing, 5) == questions
     assert blind.draw_questions(blind.list_folders(folders[::-1]), 5) == questions
 
@@ -333,12 +399,12 @@ def test_three_folders_are_compared_in_all_pairs(folders: list[Path], tmp_path: 
     assert len({question.key for question in questions}) == len(questions) == 23
 
 
-def test_an_interrupted_session_goes_on_without_asking_again(folders: list[Path], tmp_path: Path) -> None:
+def test_an_interrupted_session_does_not_repeat_questions(folders: list[Path], tmp_path: Path) -> None:
     listing, path = blind.list_folders(folders), tmp_path / "answers.jsonl"
     first = blind.Session(listing, path)
     for choice in ("left", "right", "tie"):
         assert first.answer(first.state()["index"], choice)
-    assert not first.answer(0, "right")  # answered
+    assert not first.answer(0, "right")  # answered already
     with path.open("ab") as file:
         file.write(b'{"name": "7.png", "left": "ou')  # killed while writing
     again = blind.Session(listing, path)
@@ -349,15 +415,17 @@ def test_an_interrupted_session_goes_on_without_asking_again(folders: list[Path]
     assert [answer.question for answer in answers] == again.questions[:4]
     other_seed = blind.Session(listing, path, seed=9)
     assert other_seed.state()["done"] == 4
-    asked = {question.key for question in again.questions[:4]}
+    answered = {question.key for question in again.questions[:4]}
     while (index := other_seed.state()["index"]) is not None:
-        assert other_seed.questions[index].key not in asked
+        assert other_seed.questions[index].key not in answered
         other_seed.answer(index, "tie")
     assert len(blind.read_answers(path)) == 21
     assert blind.Session(listing, path, judge="someone else").state()["done"] == 0
 
 
-def test_the_report_counts_each_answer_for_whom_it_names(folders: list[Path], tmp_path: Path) -> None:
+def test_the_report_counts_each_answer_once_for_the_chosen_folder(
+    folders: list[Path], tmp_path: Path
+) -> None:
     path = tmp_path / "answers.jsonl"
     session = blind.Session(blind.list_folders(folders), path)
     for index, question in enumerate(session.questions):
@@ -395,7 +463,7 @@ def fetch(address: str, data: object = None, **headers: str) -> tuple[int, bytes
             return error.code, error.read()
 
 
-def test_the_page_shows_the_listed_pictures_alone_and_keeps_answers(
+def test_the_page_serves_only_the_listed_pictures_and_saves_answers(
     folders: list[Path], tmp_path: Path
 ) -> None:
     (tmp_path / "secret.png").write_text("secret")
@@ -409,13 +477,8 @@ def test_the_page_shows_the_listed_pictures_alone_and_keeps_answers(
             assert fetch(f"{address}/picture/0/{side}") == (
                 200, f"{folder} {question.name.removesuffix('.png')}".encode()
             )  # fmt: skip
-        for path in (
-            "picture/21/left",
-            "picture/0/..",
-            "secret.png",
-            "picture/0/../secret.png",
-            "../secret.png",
-        ):
+        secrets = ["secret.png", "picture/0/../secret.png", "../secret.png"]
+        for path in ("picture/21/left", "picture/0/..", *secrets):
             assert fetch(f"{address}/{path}")[0] == 404
         status, state = fetch(f"{address}/answer", {"index": 0, "choice": "left"})
         assert (status, json.loads(state)) == (200, {"index": 1, "done": 1, "total": 21})

@@ -1,4 +1,4 @@
-"""An objective of every kind of term, at sizes that tiles do not divide."""
+"""An objective with every kind of term, at sizes that are no multiples of the tiles."""
 
 import torch
 
@@ -22,11 +22,10 @@ SIZES = [
     (112, 19),
     (90, 90),
 ]
-"""Height and width; hardly one is a multiple of anything."""
+"""Height and width; most are multiples of no tile and of no pooling stride."""
 
 SUBSETS = [PAPER_STYLE_LAYERS[:count] for count in range(1, 6)]
-"""The rows of the paper's Figure 2."""
-
+"""The style layers of the rows of the paper's Figure 2."""
 
 KEEPS: tuple[ResponseStorage, ...] = ("memory", "disk", "again")
 
@@ -41,7 +40,7 @@ def objective_for(
     tile: int = 0,
     keep: ResponseStorage = "memory",
 ) -> tuple[VGG19, Objective, Image]:
-    """Content, style on those layers, total variation and gamut together, and an image to evaluate."""
+    """A network, an objective of content, style, total variation and gamut, and an image to evaluate."""
     network = small_network(dtype=dtype, pooling=pooling)
     content, style = scene(*size, seed=1).to(dtype), stripes(40, 60).to(dtype)
     shares = dict.fromkeys(layers, 1 / len(layers))
@@ -60,5 +59,6 @@ def objective_for(
     )
 
 
-def distance(found: torch.Tensor, expected: torch.Tensor) -> float:
-    return float((found - expected).norm() / expected.norm())
+def distance(actual: torch.Tensor, expected: torch.Tensor) -> float:
+    """Norm of the difference, relative to the expected norm."""
+    return float((actual - expected).norm() / expected.norm())

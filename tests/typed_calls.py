@@ -1,4 +1,4 @@
-"""Calls as users write them, for mypy; never run. A mark on a call that is right is an error too."""
+"""Calls as users write them, checked by mypy and never run. An unneeded `type: ignore` is an error too."""
 
 import impasto
 

@@ -1,4 +1,4 @@
-"""Bad input: one clear sentence, the documented exit code, no traceback, nothing written."""
+"""Bad input gives a clear sentence and the documented exit code, no traceback, and writes nothing."""
 
 import builtins
 import re
@@ -26,10 +26,12 @@ class Inputs:
 
 Case = Callable[[Inputs], list[str]]
 CASES: dict[str, tuple[Case, int, str]] = {}
-"""Name → (what to type, exit code, what the message says)."""
+"""Name → (the arguments, the exit code, a pattern of the message)."""
 
 
 def case(code: int, message: str) -> Callable[[Case], Case]:
+    """Add a function that makes the arguments to `CASES`, with the exit code and the message to expect."""
+
     def add(function: Case) -> Case:
         CASES[function.__name__] = (function, code, message)
         return function
@@ -40,14 +42,15 @@ def case(code: int, message: str) -> Callable[[Case], Case]:
 def paint(
     inputs: Inputs, *more: str, content: str = "", style: str = "", output: str = "out.png"
 ) -> list[str]:
-    own = [] if "--weights" in more else ["--weights", inputs.weights]
+    """The arguments of a short run of `impasto stylize`, with these changes."""
+    weights = [] if "--weights" in more else ["--weights", inputs.weights]
     size = [] if "--size" in more else ["--size", "48"]
     steps = [] if "--steps" in more else ["--steps", "1"]
     pictures = [content or inputs.photo, style or inputs.painting]
-    return ["stylize", *pictures, "-o", output, "--scales", "1", *own, *size, *steps, *more]
+    return ["stylize", *pictures, "-o", output, "--scales", "1", *weights, *size, *steps, *more]
 
 
-def put(inputs: Inputs, name: str, data: bytes) -> str:
+def write(inputs: Inputs, name: str, data: bytes) -> str:
     path = inputs.folder / name
     path.write_bytes(data)
     return str(path)
@@ -60,17 +63,17 @@ def missing_file(inputs: Inputs) -> list[str]:
 
 @case(1, r"style image .*empty\.png.* empty")
 def empty_file(inputs: Inputs) -> list[str]:
-    return paint(inputs, style=put(inputs, "empty.png", b""))
+    return paint(inputs, style=write(inputs, "empty.png", b""))
 
 
 @case(1, r"content image .*text\.jpg. is no picture that can be read: it is text")
 def text_named_jpg(inputs: Inputs) -> list[str]:
-    return paint(inputs, content=put(inputs, "text.jpg", b"Dear diary, today I painted."))
+    return paint(inputs, content=write(inputs, "text.jpg", b"Dear diary, today I painted."))
 
 
 @case(1, r"content image .*drawing\.png. is no picture that can be read: it is an SVG drawing")
 def svg_named_png(inputs: Inputs) -> list[str]:
-    return paint(inputs, content=put(inputs, "drawing.png", b'<svg xmlns="http://www.w3.org/2000/svg"/>'))
+    return paint(inputs, content=write(inputs, "drawing.png", b'<svg xmlns="http://www.w3.org/2000/svg"/>'))
 
 
 @case(1, r"content image .*cut\.jpg. is cut off or damaged")
@@ -89,7 +92,7 @@ def decompression_bomb(inputs: Inputs) -> list[str]:
     header = struct.pack(">IIBBBBB", 60000, 60000, 8, 0, 0, 0, 0)
     rows = zlib.compress(bytes(1000))
     data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
-    return paint(inputs, style=put(inputs, "bomb.png", data))
+    return paint(inputs, style=write(inputs, "bomb.png", data))
 
 
 @case(1, r"style image is 1×1; conv5_1 needs at least 16×16")
@@ -98,7 +101,7 @@ def one_pixel(inputs: Inputs) -> list[str]:
 
 
 @case(1, r"painting is 48×1; conv5_1 needs at least 16×16")
-def twenty_thousand_by_three(inputs: Inputs) -> list[str]:
+def very_flat_photo(inputs: Inputs) -> list[str]:
     return paint(inputs, content=save(scene(3, 20000), inputs.folder / "thread.png"))
 
 
@@ -151,7 +154,7 @@ def all_weights_zero(inputs: Inputs) -> list[str]:
 
 
 @case(1, r"style image '' does not exist")
-def style_equal_to_nothing(inputs: Inputs) -> list[str]:
+def empty_style(inputs: Inputs) -> list[str]:
     return ["stylize", inputs.photo, "", "-o", "out.png", "--weights", inputs.weights]
 
 
@@ -235,8 +238,8 @@ def texture_too_small(inputs: Inputs) -> list[str]:
 
 @case(2, r"channel 99 was asked of conv1_1, which has 0 to 5")
 def channel_too_high(inputs: Inputs) -> list[str]:
-    own = ["--size", "48", "--weights", inputs.weights]
-    return ["features", inputs.photo, "--layer", "conv1_1", "--channels", "99", *own]
+    options = ["--size", "48", "--weights", inputs.weights]
+    return ["features", inputs.photo, "--layer", "conv1_1", "--channels", "99", *options]
 
 
 @case(2, r"No such option")
@@ -256,10 +259,10 @@ def loss_of_a_tiny_image(inputs: Inputs) -> list[str]:
 
 
 def mask(inputs: Inputs, name: str, *colors: str) -> str:
-    """A mask file of 48×36 with upright stripes of those colours."""
+    """A mask file of 48×36 pixels with vertical stripes of these colours."""
     picture = PILImage.new("RGB", (48, 36))
-    for place, color in enumerate(colors):
-        picture.paste(color, (48 * place // len(colors), 0, 48, 36))
+    for index, color in enumerate(colors):
+        picture.paste(color, (48 * index // len(colors), 0, 48, 36))
     picture.save(inputs.folder / name)
     return str(inputs.folder / name)
 
@@ -276,10 +279,10 @@ def photo_as_mask(inputs: Inputs) -> list[str]:
 
 @case(1, r"region #0000ff of mask '.*' \(50% of the photo\) has no counterpart.*--keep '#0000ff'")
 def region_without_counterpart(inputs: Inputs) -> list[str]:
-    own, other = mask(inputs, "mask.png", "red", "blue"), mask(inputs, "style.png", "red")
-    other_size = PILImage.open(other).resize((40, 40))
-    other_size.save(other)
-    return paint(inputs, "--regions", own, "--regions", other)
+    photo_mask, style_mask = mask(inputs, "mask.png", "red", "blue"), mask(inputs, "style.png", "red")
+    resized = PILImage.open(style_mask).resize((40, 40))
+    resized.save(style_mask)
+    return paint(inputs, "--regions", photo_mask, "--regions", style_mask)
 
 
 @case(2, r"3 masks were given for one photo and 1 paintings")
@@ -308,22 +311,22 @@ def keep_of_everything(inputs: Inputs) -> list[str]:
 
 
 @case(2, r"no painting has a share of style layer conv4_1")
-def nobody_for_a_layer(inputs: Inputs) -> list[str]:
+def layer_without_a_painting(inputs: Inputs) -> list[str]:
     return paint(inputs, "--blend", "fine")
 
 
 @case(2, r"blend is '0'; one share must be above 0")
-def shares_of_nothing(inputs: Inputs) -> list[str]:
+def blend_of_zeros(inputs: Inputs) -> list[str]:
     return paint(inputs, "--blend", "0")
 
 
 @case(2, r"there is no layer 'conv9_1'")
-def share_at_no_layer(inputs: Inputs) -> list[str]:
+def blend_at_an_unknown_layer(inputs: Inputs) -> list[str]:
     return paint(inputs, "--blend", "1@conv9_1")
 
 
 @case(2, r"content and style both have weight 0")
-def weights_of_nothing(inputs: Inputs) -> list[str]:
+def content_and_style_weight_zero(inputs: Inputs) -> list[str]:
     return paint(inputs, "--content-weight", "0", "--style-weight", "0")
 
 
@@ -338,7 +341,7 @@ def style_loss_of_negative_weight(inputs: Inputs) -> list[str]:
 
 
 @case(2, r"style-loss is 'gram=0'; give at least one of gram, .* a weight above 0")
-def style_loss_of_nothing(inputs: Inputs) -> list[str]:
+def style_loss_of_zeros(inputs: Inputs) -> list[str]:
     return paint(inputs, "--style-loss", "gram=0")
 
 
@@ -354,12 +357,12 @@ def three_rotations(inputs: Inputs) -> list[str]:
 
 @case(2, r"'neighbors' is not one of 'gram', 'gaussian', 'histogram'")
 def training_on_neighbours(inputs: Inputs) -> list[str]:
-    where = ["--images", str(inputs.folder), "-o", "out.safetensors", "--weights", inputs.weights]
-    return ["train", inputs.painting, *where, "--style-loss", "neighbors"]
+    options = ["--images", str(inputs.folder), "-o", "out.safetensors", "--weights", inputs.weights]
+    return ["train", inputs.painting, *options, "--style-loss", "neighbors"]
 
 
 @case(2, r"style-scale is 0\.0; it must be from 0\.05 to 8")
-def strokes_of_no_size(inputs: Inputs) -> list[str]:
+def style_scale_zero(inputs: Inputs) -> list[str]:
     return paint(inputs, "--style-scale", "0")
 
 
@@ -369,7 +372,7 @@ def show_of_a_photo(inputs: Inputs) -> list[str]:
 
 
 @case(2, r"budget is 'soon'; give a time above 0, for instance 10s or 2m")
-def budget_that_is_no_time(inputs: Inputs) -> list[str]:
+def budget_that_is_no_duration(inputs: Inputs) -> list[str]:
     return paint(inputs, "--budget", "soon")
 
 
@@ -379,7 +382,7 @@ def fast_without_a_style(inputs: Inputs) -> list[str]:
 
 
 @case(1, r"there is no file nowhere\. Name a file that `impasto train` wrote")
-def model_that_is_not_there(inputs: Inputs) -> list[str]:
+def missing_model(inputs: Inputs) -> list[str]:
     return ["fast", inputs.photo, "--model", "nowhere", "-o", "out.png"]
 
 
@@ -390,21 +393,13 @@ def model_that_is_a_picture(inputs: Inputs) -> list[str]:
 
 @case(1, r"there is no folder 'nowhere'\. Name one with photographs: --images FOLDER")
 def training_without_photos(inputs: Inputs) -> list[str]:
-    return [
-        "train",
-        inputs.painting,
-        "--images",
-        "nowhere",
-        "-o",
-        "out.safetensors",
-        "--weights",
-        inputs.weights,
-    ]
+    options = ["--images", "nowhere", "-o", "out.safetensors", "--weights", inputs.weights]
+    return ["train", inputs.painting, *options]
 
 
 @case(1, r"nowhere\.checkpoint\..* or start the training anew")
-def training_from_no_checkpoint(inputs: Inputs) -> list[str]:
-    put(inputs, "photo.png", Path(inputs.photo).read_bytes())
+def training_from_a_missing_checkpoint(inputs: Inputs) -> list[str]:
+    write(inputs, "photo.png", Path(inputs.photo).read_bytes())
     resume = ["--resume", "nowhere.checkpoint", "--size", "32", "--weights", inputs.weights]
     return ["train", inputs.painting, "--images", str(inputs.folder), "-o", "out.safetensors", *resume]
 
@@ -415,18 +410,18 @@ def export_under_another_ending(inputs: Inputs) -> list[str]:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_bad_input(
+def test_bad_input_is_refused_in_a_sentence(
     name: str, photo: str, painting: str, small_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "500")
     build, code, message = CASES[name]
     arguments = build(Inputs(photo, painting, small_file, tmp_path))
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    if name == "unreadable_file":  # root can read everything, so the system's refusal is played
+    if name == "unreadable_file":  # root may read every file, so the refusal is simulated
         deny_reading(tmp_path / "secret.png", monkeypatch)
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == code, result.output
-    assert not isinstance(result.exception, Exception) or isinstance(result.exception, SystemExit)
+    assert not isinstance(result.exception, Exception)  # SystemExit is none
     assert re.search(message, result.stderr), result.stderr
     assert "Traceback" not in result.output
     if code == 1 or "Error: " in result.stderr:
@@ -439,18 +434,18 @@ def test_bad_input(
 
 
 def deny_reading(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole_open = builtins.open
+    real_open = builtins.open
 
     def guarded(file: object, *args: object, **kwargs: object) -> object:
         if str(file) == str(path):
             raise PermissionError(13, "Permission denied", str(path))
-        return whole_open(file, *args, **kwargs)  # type: ignore[call-overload]
+        return real_open(file, *args, **kwargs)  # type: ignore[call-overload]
 
     monkeypatch.setattr(builtins, "open", guarded)
 
 
 @pytest.mark.weights
-def test_cache_that_cannot_be_written(photo: str, painting: str, tmp_path: Path) -> None:
+def test_an_unwritable_cache_is_an_error(photo: str, painting: str, tmp_path: Path) -> None:
     blocked = tmp_path / "file-not-folder"
     blocked.write_text("")
     result = CliRunner().invoke(app, ["stylize", photo, painting], env={"IMPASTO_CACHE": str(blocked / "in")})
@@ -459,7 +454,7 @@ def test_cache_that_cannot_be_written(photo: str, painting: str, tmp_path: Path)
     assert len(result.stderr.strip().splitlines()) == 1
 
 
-def test_pictures_that_only_look_odd_are_accepted(
+def test_grey_cmyk_and_palette_pictures_are_accepted(
     photo: str, painting: str, small_file: str, tmp_path: Path
 ) -> None:
     PILImage.new("L", (40, 30), 128).save(tmp_path / "grey.png")

@@ -1,4 +1,4 @@
-"""Places that go bad while a run works: what is painted survives, and a sentence says what failed."""
+"""Files and folders that fail during a run: the painting survives, and a sentence says what failed."""
 
 import json
 import os
@@ -15,6 +15,7 @@ from impasto.cli.main import app
 from impasto.errors import CheckpointError, DeviceError, ImageError, WeightsError
 from impasto.fast import training_checkpoint
 from impasto.fast.models import Model, load
+from impasto.fast.trainer import Trainer
 from impasto.network.weight_files import read
 from impasto.network.weight_records import VGG19_NORMALIZED
 from impasto.recipes.rerun import plan_resume
@@ -23,6 +24,7 @@ from impasto.results.painting import Painting
 from impasto.run.plan import RunPlan
 from impasto.solve import descent
 from impasto.storage.rescue import save_or_rescue
+from launched import torchrun
 from small import save, scene
 
 RUNNER = CliRunner()
@@ -37,14 +39,14 @@ def run(photo: str, painting: str, small_file: str, monkeypatch: pytest.MonkeyPa
 
 
 def at_step(number: int, act: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do something before the solver takes its step of that number."""
-    whole_step, taken = descent.step, []
+    """Call `act` before the solver's step of that number."""
+    real_step, taken = descent.step, []
 
     def step(*arguments: object, **options: object) -> object:
         taken.append(1)
         if len(taken) == number:
             act()
-        return whole_step(*arguments, **options)  # type: ignore[arg-type]
+        return real_step(*arguments, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(descent, "step", step)
 
@@ -60,10 +62,10 @@ def is_complete() -> bool:
     return bool(manifests.read("out.png")["result"]["complete"])
 
 
-def test_a_run_goes_on_without_its_checkpoint_and_its_trace(
+def test_a_run_goes_on_without_its_checkpoint_and_trace(
     run: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Their folder is moved away after two steps, and never comes back."""
+    """Their folder is moved away after two steps and does not come back."""
     Path("on").mkdir()
     at_step(3, lambda: Path("on").rename("off"), monkeypatch)
     files = ["--checkpoint", "on/run", "--checkpoint-every", "1", "--trace", "on/trace"]
@@ -79,8 +81,10 @@ def test_a_run_goes_on_without_its_checkpoint_and_its_trace(
     assert RUNNER.invoke(app, ["resume", "off/run"]).exit_code == 0
 
 
-def test_what_can_be_written_again_is_whole(run: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The folder is away for two steps: the trace has no gap then, and the checkpoint is that of the end."""
+def test_checkpoint_and_trace_are_complete_after_an_interruption(
+    run: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their folder is missing for two steps. The trace has no gap, and the checkpoint is the last step's."""
     Path("on").mkdir()
     at_step(3, lambda: Path("on").rename("off"), monkeypatch)
     at_step(5, lambda: Path("off").rename("on"), monkeypatch)
@@ -93,8 +97,8 @@ def test_what_can_be_written_again_is_whole(run: list[str], monkeypatch: pytest.
     assert plan_resume("on/run")[1].step == STEPS
 
 
-def test_half_a_row_is_taken_back(run: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk that fills up in the middle of a row."""
+def test_a_half_written_row_of_the_trace_is_removed(run: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is full in the middle of a row."""
     resource = pytest.importorskip("resource")
     sizes: list[int] = []
 
@@ -119,13 +123,13 @@ def test_half_a_row_is_taken_back(run: list[str], monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_run_goes_on_without_its_previews(run: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    whole_save, tried = Painting.save, []
+    real_save, tried = Painting.save, []
 
     def full(self: Painting, path: str, **options: int) -> None:
         tried.append(path)
         if len(tried) in (2, 3):
             raise ImageError("cannot write: No space left on device.")
-        whole_save(self, path, **options)
+        real_save(self, path, **options)
 
     monkeypatch.setattr(Painting, "save", full)
     result = RUNNER.invoke(app, [*run, "--preview-every", "1"])
@@ -136,14 +140,16 @@ def test_a_run_goes_on_without_its_previews(run: list[str], monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("option", ["--checkpoint", "--trace"])
-def test_the_first_write_is_an_error(option: str, run: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_first_write_that_fails_ends_the_run(
+    option: str, run: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     Path("on").mkdir()
-    whole_finish = RunPlan.__init__
+    real_init = RunPlan.__init__
 
     def init(self: RunPlan, *arguments: object, **values: object) -> None:
-        whole_finish(self, *arguments, **values)  # type: ignore[arg-type]
+        real_init(self, *arguments, **values)  # type: ignore[arg-type]
         if Path("on").is_dir():
-            Path("on").rmdir()  # after it was checked, before the run
+            Path("on").rmdir()  # after the check, before the run
 
     monkeypatch.setattr(RunPlan, "__init__", init)
     result = RUNNER.invoke(app, [*run, option, "on/file"])
@@ -154,7 +160,7 @@ def test_the_first_write_is_an_error(option: str, run: list[str], monkeypatch: p
 
 
 @pytest.mark.parametrize("error", [DeviceError("the device is gone."), RuntimeError("a bug")])
-def test_an_error_leaves_what_is_painted(
+def test_an_error_leaves_the_picture_and_the_checkpoint_so_far(
     error: Exception, run: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at_step(4, failing(error), monkeypatch)
@@ -180,7 +186,9 @@ def test_an_error_before_the_first_step_leaves_nothing(
     assert not Path("out.png").exists()
 
 
-def test_an_error_in_saving_hides_no_error(run: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_while_saving_does_not_hide_the_first(
+    run: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     at_step(4, failing(DeviceError("the device is gone.")), monkeypatch)
     monkeypatch.setattr(Painting, "save", lambda *_, **__: failing(RuntimeError("a bug"))())
     result = RUNNER.invoke(app, run)
@@ -189,7 +197,9 @@ def test_an_error_in_saving_hides_no_error(run: list[str], monkeypatch: pytest.M
     assert "the picture so far could not be saved (RuntimeError('a bug'))" in result.stderr
 
 
-def test_a_rescue_tries_several_folders_and_endings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rescuing_a_file_tries_several_folders_and_endings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
@@ -220,16 +230,16 @@ def training(painting: str, small_file: str, tmp_path: Path, monkeypatch: pytest
     return ["train", painting, "--images", "photos", "--weights", small_file, *small, *files]
 
 
-def test_a_training_goes_on_when_nothing_can_be_written(
+def test_a_training_goes_on_if_its_files_cannot_be_written(
     training: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole_save, tried = Model.save, []
+    real_save, tried = Model.save, []
 
     def full(self: Model, path: str) -> None:
         tried.append(path)
         if len(tried) in (2, 3):
             raise WeightsError("painter cannot be written: No space left on device.")
-        whole_save(self, path)
+        real_save(self, path)
 
     monkeypatch.setattr(Model, "save", full)
 
@@ -245,34 +255,34 @@ def test_a_training_goes_on_when_nothing_can_be_written(
     assert load("painter").manifest["result"]["steps"] == 4
 
 
-def test_a_painter_is_saved_elsewhere(
+def test_a_model_that_cannot_be_written_is_saved_elsewhere(
     training: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "refuge").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "refuge"))
-    whole_save = Model.save
+    real_save = Model.save
 
-    def gone(self: Model, path: str) -> None:
+    def full(self: Model, path: str) -> None:
         if str(path) == "painter":
             raise WeightsError("painter cannot be written: No space left on device.")
-        whole_save(self, path)
+        real_save(self, path)
 
-    monkeypatch.setattr(Model, "save", gone)
+    monkeypatch.setattr(Model, "save", full)
     result = RUNNER.invoke(app, training)
     assert result.exit_code == 1
     assert "Error: painter cannot be written: No space left on device. The painter is in" in result.stderr
-    (kept,) = (tmp_path / "refuge").glob("impasto-*/painter")
-    assert load(kept).manifest["result"]["steps"] == 4
+    (rescued,) = (tmp_path / "refuge").glob("impasto-*/painter")
+    assert load(rescued).manifest["result"]["steps"] == 4
 
 
-def test_an_error_leaves_the_painter(training: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    from impasto.fast.trainer import Trainer
-
-    whole, taken = Trainer._train_step, []
+def test_an_error_in_training_leaves_the_model_so_far(
+    training: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real_step, taken = Trainer._train_step, []
 
     def broken(self: Trainer) -> object:
         taken.append(1)
-        return whole(self) if len(taken) < 3 else failing(DeviceError("the device is gone."))()
+        return real_step(self) if len(taken) < 3 else failing(DeviceError("the device is gone."))()
 
     monkeypatch.setattr(Trainer, "_train_step", broken)
     result = RUNNER.invoke(app, [*training, "--check-every", "100"])
@@ -281,7 +291,7 @@ def test_an_error_leaves_the_painter(training: list[str], monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("command", ["show", "figure", "features", "fast", "export", "batch", "train"])
-def test_a_full_disk_at_the_end_is_one_line(
+def test_a_full_disk_at_the_end_is_a_single_line(
     command: str,
     run: list[str],
     training: list[str],
@@ -296,26 +306,15 @@ def test_a_full_disk_at_the_end_is_one_line(
         pytest.importorskip("onnxruntime")
     if command == "show":
         assert RUNNER.invoke(app, run).exit_code == 0
-    own = ["--weights", small_file, "--size", "48"]
+    options = ["--weights", small_file, "--size", "48"]
+    short = ["--scales", "1", "--steps", "1"]
     arguments = {
         "show": ["show", "out.png", "--curves", "curves.png"],
-        "figure": ["figure", "1", photo, painting, *own, "--steps", "1", "-o", "figure.png"],
-        "features": ["features", photo, *own, "-o", "features.png"],
-        "fast": ["fast", photo, painting, *own, "--decoder", decoder_file, "-o", "fast.png"],
+        "figure": ["figure", "1", photo, painting, *options, "--steps", "1", "-o", "figure.png"],
+        "features": ["features", photo, *options, "-o", "features.png"],
+        "fast": ["fast", photo, painting, *options, "--decoder", decoder_file, "-o", "fast.png"],
         "export": ["export", "great-wave", "-o", "net.onnx"],
-        "batch": [
-            "batch",
-            photo,
-            "--style",
-            painting,
-            "-o",
-            "results",
-            *own,
-            "--scales",
-            "1",
-            "--steps",
-            "1",
-        ],
+        "batch": ["batch", photo, "--style", painting, "-o", "results", *options, *short],
         "train": training,
     }[command]
     before = {path for path in tmp_path.rglob("*") if path.is_file()}
@@ -363,22 +362,20 @@ leave_process_group()
 """
 
 
-def test_a_checkpoint_that_fails_hangs_no_other_process(tmp_path: Path) -> None:
+def test_a_failing_checkpoint_does_not_hang_the_other_processes(tmp_path: Path) -> None:
     script = tmp_path / "saving.py"
     script.write_text(SAVING)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = [*launcher, str(script), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
+    result = torchrun(2, str(script), str(tmp_path))
+    assert result.returncode == 0, result.stderr[-3000:]
     assert read_facts(tmp_path / "run") == {}
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
-def test_full_or_closed_output_loses_no_painting(run: list[str]) -> None:
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
+def test_a_full_output_loses_no_painting(run: list[str]) -> None:
     command = [sys.executable, "-m", "impasto"]
     with open("/dev/full", "w") as full:
-        done = subprocess.run([*command, *run], stderr=full, check=False)
-        assert done.returncode == 0
+        painted = subprocess.run([*command, *run], stderr=full, check=False)
+        assert painted.returncode == 0
         assert is_complete()
         shown = subprocess.run(
             [*command, "show", "out.png"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
@@ -387,10 +384,10 @@ def test_full_or_closed_output_loses_no_painting(run: list[str]) -> None:
     assert shown.stderr == "Error: the system refused to read or write: No space left on device.\n"
 
 
-def test_weights_that_are_a_pipe_are_not_waited_for(tmp_path: Path) -> None:
+def test_a_pipe_in_place_of_weights_is_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo("pipe")
-    keeper = os.open("pipe", os.O_RDWR)
-    os.write(keeper, bytes(20))
+    writer = os.open("pipe", os.O_RDWR)
+    os.write(writer, bytes(20))
     with pytest.raises(WeightsError, match="it is a pipe or a device"):
         read(Path("pipe"), VGG19_NORMALIZED)
-    os.close(keeper)
+    os.close(writer)

@@ -1,4 +1,4 @@
-"""The command: what it prints, what it writes, its exit codes, and what it does not import."""
+"""The command: what it prints and writes, its exit codes, and the libraries that it does not import."""
 
 import os
 import re
@@ -31,86 +31,78 @@ QUICK = ["--size", "64", "--steps", "4", "--finest-steps", "2", "--scales", "2"]
 RUNNER = CliRunner()
 
 
-def test_help_loads_nothing_heavy() -> None:
-    """In a fresh interpreter: it answers in a fifth of a second because of what it does not load."""
+@pytest.fixture
+def quick(photo: str, painting: str, small_file: str) -> list[str]:
+    """The arguments of a short run, without an output."""
+    return ["stylize", photo, painting, "--weights", small_file, *QUICK]
+
+
+def test_help_imports_no_heavy_library() -> None:
+    """Tested in a fresh interpreter. This is why it answers in a fifth of a second."""
     code = "import sys; sys.argv = ['impasto', '--help']\nfrom impasto.cli.main import main\n" \
         "try: main()\nexcept SystemExit: print(sorted(sys.modules), file=sys.stderr)"  # fmt: skip
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = set(re.findall(r"'([\w.]+)'", found.stderr))
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(re.findall(r"'([\w.]+)'", result.stderr))
     assert "impasto.cli.main" in loaded
     heavy = {"torch", "numpy", "pyvips", "PIL", "requests", "pypi_simple", "matplotlib", "gradio", "psutil"}
     assert not heavy & loaded
     assert len(loaded) < 700
-    assert "stylize" in found.stdout
+    assert "stylize" in result.stdout
 
 
-def test_import_loads_no_torch() -> None:
+def test_importing_the_package_loads_no_torch() -> None:
     code = "import impasto, sys; impasto.StylizeSettings(); print('torch' in sys.modules)"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "False"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "False"
 
 
-def test_stylize_writes_the_picture_and_says_so(photo: str, painting: str, small_file: str) -> None:
-    result = RUNNER.invoke(
-        app, ["stylize", photo, painting, "-o", "out.png", "--weights", small_file, *QUICK]
-    )
+def test_stylize_writes_the_picture_and_prints_its_name(quick: list[str]) -> None:
+    result = RUNNER.invoke(app, [*quick, "-o", "out.png"])
     assert result.exit_code == 0, result.output
     assert "Painted out.png (64×48," in result.stderr
     assert manifests.read("out.png")["settings"]["size"] == 64
 
 
-def test_the_output_is_named_after_both_inputs_unless_said(
-    photo: str, painting: str, small_file: str
-) -> None:
-    result = RUNNER.invoke(app, ["stylize", photo, painting, "--weights", small_file, *QUICK])
+def test_the_output_is_named_after_both_inputs_by_default(quick: list[str]) -> None:
+    result = RUNNER.invoke(app, quick)
     assert result.exit_code == 0, result.output
     assert [path.name for path in Path().iterdir()] == ["photo-painting.png"]
 
 
-def test_rerun_gives_the_same_pixels(photo: str, painting: str, small_file: str) -> None:
-    own = ["--weights", small_file, *QUICK, "--precision", "float32"]
-    RUNNER.invoke(app, ["stylize", photo, painting, "-o", "out.png", *own])
+def test_rerun_gives_the_same_pixels(quick: list[str]) -> None:
+    RUNNER.invoke(app, [*quick, "-o", "out.png", "--precision", "float32"])
     result = RUNNER.invoke(app, ["rerun", "out.png"])
     assert result.exit_code == 0, result.output
     assert torch.equal(read_picture("out.png").pixels, read_picture("out-rerun.png").pixels)
 
 
-def test_a_preset_gives_way_to_what_is_typed(photo: str, painting: str, small_file: str) -> None:
-    own = ["-o", "out.png", "--weights", small_file, "--size", "48", "--steps", "2"]
-    result = RUNNER.invoke(
-        app, ["stylize", photo, painting, *own, "--preset", "gatys2015", "--pooling", "max"]
-    )
+def test_typed_options_override_a_preset(photo: str, painting: str, small_file: str) -> None:
+    options = ["-o", "out.png", "--weights", small_file, "--size", "48", "--steps", "2"]
+    options += ["--preset", "gatys2015", "--pooling", "max"]
+    result = RUNNER.invoke(app, ["stylize", photo, painting, *options])
     assert result.exit_code == 0, result.output
     settings = manifests.read("out.png")["settings"]
     assert (settings["formula"], settings["init"], settings["noise"]) == ("paper", "noise", 1)
     assert (settings["pooling"], settings["steps"]) == ("max", 2)
 
 
-def test_sixteen_bits_and_every_format(photo: str, painting: str, small_file: str) -> None:
+def test_every_format_is_written_and_16_bits(quick: list[str]) -> None:
     for name, bits in (("a.tif", "16"), ("a.png", "16"), ("a.jpg", "8"), ("a.webp", "8"), ("a.avif", "8")):
-        arguments = ["stylize", photo, painting, "-o", name, "--bits", bits, "--weights", small_file, *QUICK]
-        result = RUNNER.invoke(app, arguments)
+        result = RUNNER.invoke(app, [*quick, "-o", name, "--bits", bits])
         assert result.exit_code == 0, result.output
         assert (read_picture(name).width, read_picture(name).height) == (64, 48)
 
 
-def test_previews_are_written_on_the_way(
-    photo: str, painting: str, small_file: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from impasto.results.painting import Painting
-
+def test_previews_are_written_during_the_run(quick: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     complete = []
-    whole_save = Painting.save
+    real_save = Painting.save
 
-    def watched(self: Painting, path: str, **options: int) -> None:
+    def record(self: Painting, path: str, **options: int) -> None:
         complete.append(self.manifest["result"]["complete"])
-        whole_save(self, path, **options)
+        real_save(self, path, **options)
 
-    monkeypatch.setattr(Painting, "save", watched)
-    RUNNER.invoke(
-        app,
-        ["stylize", photo, painting, "-o", "o.png", "--weights", small_file, *QUICK, "--preview-every", "2"],
-    )
+    monkeypatch.setattr(Painting, "save", record)
+    RUNNER.invoke(app, [*quick, "-o", "o.png", "--preview-every", "2"])
     assert complete == [False, False, True, True]
 
 
@@ -119,11 +111,11 @@ def command(*arguments: str) -> list[str]:
 
 
 LONG = ["--size", "96", "--scales", "1", "--steps", "100000", "--optimizer", "adam"]
-"""Never over by itself: Adam, unlike L-BFGS, does not end when it can gain nothing more."""
+"""A run that does not end by itself: Adam, unlike L-BFGS, never stops early."""
 
 
-def started(photo: str, painting: str, small_file: str, *more: str) -> "subprocess.Popen[bytes]":
-    """A run that paints for a long time, once its first preview is there."""
+def start(photo: str, painting: str, small_file: str, *more: str) -> "subprocess.Popen[bytes]":
+    """Start a long run and return when its first preview is written."""
     process = subprocess.Popen(
         command("stylize", photo, painting, "-o", "out.png", "--weights", small_file, *LONG, *more),
         stderr=subprocess.PIPE,
@@ -136,8 +128,8 @@ def started(photo: str, painting: str, small_file: str, *more: str) -> "subproce
     return process
 
 
-def test_ctrl_c_saves_what_there_is_and_exits_130(photo: str, painting: str, small_file: str) -> None:
-    process = started(photo, painting, small_file, "--preview-every", "1")
+def test_ctrl_c_saves_the_picture_so_far_and_exits_130(photo: str, painting: str, small_file: str) -> None:
+    process = start(photo, painting, small_file, "--preview-every", "1")
     os.kill(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
@@ -146,10 +138,10 @@ def test_ctrl_c_saves_what_there_is_and_exits_130(photo: str, painting: str, sma
     assert manifests.read("out.png")["result"]["complete"] is False
 
 
-def test_ctrl_c_that_a_callback_has_swallowed_still_ends_the_run(
+def test_ctrl_c_swallowed_by_a_callback_still_ends_the_run(
     photo: str, painting: str, small_file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As libvips' callbacks do it while a preview is written."""
+    """Callbacks of libvips swallow the exception while a preview is written."""
 
     def swallow(files: RunFiles, step: Progress, count: int) -> None:
         if count == 2:
@@ -163,31 +155,29 @@ def test_ctrl_c_that_a_callback_has_swallowed_still_ends_the_run(
     assert manifests.read("out.png")["result"]["evaluations"] < 10
 
 
-def test_a_painting_is_not_lost_when_its_place_has_gone(
-    photo: str, painting: str, small_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_painting_whose_folder_is_removed_is_saved_elsewhere(
+    quick: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The folder is removed while it paints: the picture is saved elsewhere, and that is said."""
+    """The folder is removed during the run; the error names the file that holds the picture."""
     (tmp_path / "gone").mkdir()
     (tmp_path / "refuge").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "refuge"))
-    whole = Progress.painting
+    real_painting = Progress.painting
 
-    def painted(step: Progress) -> Painting:
+    def remove_folder(step: Progress) -> Painting:
         (tmp_path / "gone").rmdir()
-        return whole(step)
+        return real_painting(step)
 
-    monkeypatch.setattr(Progress, "painting", painted)
+    monkeypatch.setattr(Progress, "painting", remove_folder)
     monkeypatch.setenv("COLUMNS", "500")
-    result = RUNNER.invoke(
-        app, ["stylize", photo, painting, "-o", "gone/o.png", "--weights", small_file, *QUICK]
-    )
+    result = RUNNER.invoke(app, [*quick, "-o", "gone/o.png"])
     assert result.exit_code == 1
-    found = re.search(r"Error: .*gone.* The painting is in (\S+o\.png) instead\.", result.stderr)
-    assert found is not None, result.stderr
-    assert manifests.read(found[1])["result"]["complete"] is True
+    match = re.search(r"Error: .*gone.* The painting is in (\S+o\.png) instead\.", result.stderr)
+    assert match is not None, result.stderr
+    assert manifests.read(match[1])["result"]["complete"] is True
 
 
-def test_doctor_and_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_and_weights_report_absent_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "200")
     result = RUNNER.invoke(app, ["doctor"])
@@ -208,22 +198,22 @@ def test_real_weights_verify() -> None:
     assert "good" in result.stdout
 
 
-def test_version() -> None:
+def test_version_is_printed() -> None:
     assert RUNNER.invoke(app, ["--version"]).stdout.strip() == f"impasto {__version__}"
 
 
-def test_warnings_are_one_line(painting: str, small_file: str) -> None:
-    """In a fresh process: an animation is read as its first frame, and that is said."""
+def test_a_warning_is_a_single_line(painting: str, small_file: str) -> None:
+    """Tested in a fresh process, with an animation, of which only the first frame is read."""
     frames = [PILImage.fromarray(np.full((32, 32, 3), shade, np.uint8)) for shade in (40, 200)]
     frames[0].save("moving.gif", save_all=True, append_images=frames[1:])
     arguments = command("stylize", "moving.gif", painting, "-o", "out.png", "--weights", small_file, *QUICK)
-    found = subprocess.run(arguments, capture_output=True, text=True, check=False)
-    assert found.returncode == 0, found.stderr
-    assert len(re.findall("^Warning: .*moving.gif.*first", found.stderr, re.MULTILINE)) == 1
-    assert ".py:" not in found.stderr
+    result = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert len(re.findall("^Warning: .*moving.gif.*first", result.stderr, re.MULTILINE)) == 1
+    assert ".py:" not in result.stderr
 
 
-def test_facts_of_a_step() -> None:
+def test_the_progress_bar_shows_a_steps_facts() -> None:
     step = Progress(
         scale=2, scales=4, height=96, width=128, step=3, steps=40, loss=0.5, by_term={}, evaluations=50,
         seconds=10.0, eta=75.4, precision="bfloat16", peak_memory=0, image=lambda: scene(1, 1),

@@ -1,4 +1,4 @@
-"""Painting in one pass: AdaIN = its formulas, tiles = whole, regions, shares, colours; trained painters."""
+"""Painting in one pass: AdaIN equals its formula, tiles the whole; regions, shares, colours, models."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -26,7 +26,7 @@ from impasto.image.write import write_picture
 from impasto.network.weight_records import ADAIN_DECODER
 from impasto.network.weights import load
 from impasto.shapes import Image
-from small import EXAMPLES, save, scene, small_decoder_layers, small_layers, stripes
+from small import EXAMPLES, red_blue_mask, save, scene, small_decoder_layers, small_layers, stripes
 
 Layers = Mapping[str, tuple[Tensor, Tensor]]
 
@@ -52,14 +52,14 @@ def plain_adain(encoder: Layers, decoder: Layers, photo: Image, style: Image, st
                 break
         return response
 
-    def spread(features: Tensor) -> tuple[Tensor, Tensor]:
+    def statistics(features: Tensor) -> tuple[Tensor, Tensor]:
         flat = features.flatten(2)
         return flat.mean(2)[..., None, None], (flat.var(2) + 1e-5).sqrt()[..., None, None]
 
     content, painting = encoded(photo), encoded(style)
-    (mean, deviation), (its_mean, its_deviation) = spread(content), spread(painting)
-    wanted = (content - mean) / deviation * its_deviation + its_mean
-    response = strength * wanted + (1 - strength) * content
+    (mean, deviation), (style_mean, style_deviation) = statistics(content), statistics(painting)
+    target = (content - mean) / deviation * style_deviation + style_mean
+    response = strength * target + (1 - strength) * content
     for name, layer in decoder.items():
         response = convolved(response, layer)
         if name != "up1_1":
@@ -71,81 +71,77 @@ def plain_adain(encoder: Layers, decoder: Layers, photo: Image, style: Image, st
 
 @pytest.mark.parametrize("size", [(48, 64), (37, 51)])
 @pytest.mark.parametrize("strength", [1.0, 0.4])
-def test_adain_is_its_formula(size: tuple[int, int], strength: float, small: FastSettings) -> None:
+def test_adain_equals_its_formula(size: tuple[int, int], strength: float, small: FastSettings) -> None:
     photo, style = scene(*size), stripes(*size)
-    found = stylize_fast(photo, style, replace(small, strength=strength)).picture.pixels
+    painted = stylize_fast(photo, style, replace(small, strength=strength)).picture.pixels
     expected = plain_adain(small_layers(), small_decoder_layers(), photo, style, strength)
     assert float(expected.std()) > 0.02, "a picture of one colour proves nothing"
-    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(painted, expected, atol=1e-4, rtol=0)
 
 
 @pytest.mark.weights
-def test_adain_with_the_real_weights_is_its_formula() -> None:
+def test_adain_with_the_real_weights_equals_its_formula() -> None:
     photo, style = (read_picture(EXAMPLES / name).pixels for name in ("temple.jpg", "great-wave.jpg"))
     photo, style = resize(photo, 120, 161).clamp(0, 1), resize(style, 110, 161).clamp(0, 1)
-    found = stylize_fast(photo, style, FastSettings(size=0, precision="float32")).picture.pixels
+    painted = stylize_fast(photo, style, FastSettings(size=0, precision="float32")).picture.pixels
     layers = load().layers, load(record=ADAIN_DECODER).layers
-    torch.testing.assert_close(found, plain_adain(*layers, photo, style, 1.0), atol=1e-4, rtol=0)
+    torch.testing.assert_close(painted, plain_adain(*layers, photo, style, 1.0), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("size", [(96, 130), (77, 65)])
 @pytest.mark.parametrize("tile", [16, 40, 48])
 def test_tiles_paint_the_same_picture(size: tuple[int, int], tile: int, small: FastSettings) -> None:
-    """The statistics are taken over the whole picture first, so that no tile knows that it is one."""
+    """The statistics are measured on the whole picture first, so tiles make no difference."""
     photo, style = scene(*size), stripes(80, 60)
     whole = stylize_fast(photo, style, small).picture.pixels
     tiled = stylize_fast(photo, style, replace(small, tile=tile)).picture.pixels
     torch.testing.assert_close(tiled, whole, atol=2e-5, rtol=0)
 
 
-def test_shares_of_several_paintings(small: FastSettings) -> None:
-    photo, one, other = scene(48, 64), stripes(48, 64), scene(40, 50, seed=3).flip(1)
-    first = stylize_fast(photo, one, small).picture.pixels
+def test_paintings_count_by_their_shares(small: FastSettings) -> None:
+    photo, painting, other = scene(48, 64), stripes(48, 64), scene(40, 50, seed=3).flip(1)
+    alone = stylize_fast(photo, painting, small).picture.pixels
     painted = {
-        blend: stylize_fast(photo, [one, other], replace(small, blend=blend)).picture.pixels
+        blend: stylize_fast(photo, [painting, other], replace(small, blend=blend)).picture.pixels
         for blend in ("1,0", "1,1")
     }
-    torch.testing.assert_close(painted["1,0"], first)
-    assert float((painted["1,1"] - first).abs().mean()) > 1e-3
+    torch.testing.assert_close(painted["1,0"], alone)
+    assert float((painted["1,1"] - alone).abs().mean()) > 1e-3
     torch.testing.assert_close(
-        stylize_fast(photo, [one, one], small).picture.pixels, first, atol=1e-5, rtol=0
+        stylize_fast(photo, [painting, painting], small).picture.pixels, alone, atol=1e-5, rtol=0
     )
 
 
-def halves(height: int, width: int) -> Image:
-    """A mask: red on the left, blue on the right."""
-    mask = torch.zeros(1, 3, height, width)
-    mask[:, 0, :, : width // 2], mask[:, 2, :, width // 2 :] = 1, 1
-    return mask
-
-
 def test_each_region_has_its_own_painting(small: FastSettings) -> None:
-    photo, masks = scene(64, 128), halves(64, 128)
-    red, blue = halves(40, 40).clone(), halves(40, 40).clone()
+    photo, mask = scene(64, 128), red_blue_mask(64, 128)
+    red, blue = red_blue_mask(40, 40), red_blue_mask(40, 40)
     red[:, 0], red[:, 2], blue[:, 0], blue[:, 2] = 1, 0, 0, 1
-    one, other, third = stripes(40, 40), scene(40, 40, seed=5), stripes(40, 40).flip(1)
-    found = stylize_fast(photo, [one, other], small, regions=[masks, red, blue]).picture.pixels
-    again = stylize_fast(photo, [one, third], small, regions=[masks, red, blue]).picture.pixels
+    left_style, right_style, other_style = stripes(40, 40), scene(40, 40, seed=5), stripes(40, 40).flip(1)
+    masks = [mask, red, blue]
+    first = stylize_fast(photo, [left_style, right_style], small, regions=masks).picture.pixels
+    second = stylize_fast(photo, [left_style, other_style], small, regions=masks).picture.pixels
     left, right = (slice(None),) * 3 + (slice(0, 16),), (slice(None),) * 3 + (slice(100, None),)
-    torch.testing.assert_close(found[left], again[left])
-    assert float((found[right] - again[right]).abs().mean()) > 1e-3
+    torch.testing.assert_close(first[left], second[left])
+    assert float((first[right] - second[right]).abs().mean()) > 1e-3
 
 
-def test_one_colour_is_no_mask_and_kept_regions_stay(small: FastSettings) -> None:
+def test_a_mask_of_one_colour_changes_nothing_and_kept_regions_stay(small: FastSettings) -> None:
     photo, style = scene(48, 64), stripes(40, 40)
     plain = stylize_fast(photo, style, small).picture.pixels
-    one = stylize_fast(photo, style, small, regions=[torch.zeros(1, 3, 48, 64)]).picture.pixels
-    torch.testing.assert_close(one, plain, atol=1e-5, rtol=0)
-    kept = stylize_fast(photo, style, replace(small, keep="red"), regions=[halves(48, 64)]).picture.pixels
+    masked = stylize_fast(photo, style, small, regions=[torch.zeros(1, 3, 48, 64)]).picture.pixels
+    torch.testing.assert_close(masked, plain, atol=1e-5, rtol=0)
+    kept = stylize_fast(
+        photo, style, replace(small, keep="red"), regions=[red_blue_mask(48, 64)]
+    ).picture.pixels
     torch.testing.assert_close(kept[..., :32], photo[..., :32])
     assert float((kept[..., 32:] - photo[..., 32:]).abs().mean()) > 1e-2
 
 
 def test_the_photos_colours_are_kept(small: FastSettings) -> None:
     photo, style = scene(48, 64), stripes(40, 40)
-    found = stylize_fast(photo, style, replace(small, colors="photo-luminance")).picture.pixels
-    torch.testing.assert_close(found - luminance(found), photo - luminance(photo), atol=1 / 255, rtol=0)
-    assert float((luminance(found) - luminance(photo)).abs().mean()) > 1e-3
+    painted = stylize_fast(photo, style, replace(small, colors="photo-luminance")).picture.pixels
+    torch.testing.assert_close(painted - luminance(painted), photo - luminance(photo), atol=1 / 255, rtol=0)
+    assert float((luminance(painted) - luminance(photo)).abs().mean()) > 1e-3
     matched = stylize_fast(photo, style, replace(small, colors="photo-match")).picture.pixels
     plain = stylize_fast(photo, style, small).picture.pixels
     assert float((matched - plain).abs().mean()) > 1e-3
@@ -154,13 +150,13 @@ def test_the_photos_colours_are_kept(small: FastSettings) -> None:
     assert float((mapped - plain).abs().mean()) > 1e-3
 
 
-def test_one_painter_for_many_photos(small: FastSettings) -> None:
-    """What is kept of a painting from one photo to the next changes nothing."""
+def test_a_stylizer_paints_many_photos_like_separate_calls(small: FastSettings) -> None:
+    """What it keeps of a painting between photos changes nothing."""
     style = stripes(40, 40)
-    painter = FastStylizer(style, small)
+    stylizer = FastStylizer(style, small)
     for photo in (scene(48, 64), scene(40, 64, seed=2), scene(48, 64)):
         torch.testing.assert_close(
-            painter.stylize(photo).picture.pixels,
+            stylizer.stylize(photo).picture.pixels,
             stylize_fast(photo, style, small).picture.pixels,
             atol=0,
             rtol=0,
@@ -169,42 +165,45 @@ def test_one_painter_for_many_photos(small: FastSettings) -> None:
 
 def small_model(path: Path, styles: int = 2) -> str:
     torch.manual_seed(0)
-    painter = TransformerNet(4, 2, styles)
-    for parameter in painter.parameters():
+    network = TransformerNet(4, 2, styles)
+    for parameter in network.parameters():
         parameter.data += 0.1 * torch.randn_like(parameter)
-    Model(painter, ("one", "two")[:styles], {"command": "train"}).save(path)
+    Model(network, ("one", "two")[:styles], {"command": "train"}).save(path)
     return str(path)
 
 
-def test_a_model_file_keeps_the_painter(tmp_path: Path) -> None:
+def test_a_model_file_keeps_network_styles_and_manifest(tmp_path: Path) -> None:
     file = small_model(tmp_path / "small.safetensors")
     model = load_model(file)
     assert model.styles == ("one", "two")
     assert model.manifest == {"command": "train"}
     photo = scene(37, 50)
-    found = stylize_fast(photo, settings=FastSettings(size=0, model=file, blend="1,3", precision="float32"))
+    painting = stylize_fast(
+        photo, settings=FastSettings(size=0, model=file, blend="1,3", precision="float32")
+    )
     shares = torch.tensor([[0.25, 0.75]])
-    torch.testing.assert_close(found.picture.pixels, model.network(photo, shares), atol=1e-6, rtol=0)
+    torch.testing.assert_close(painting.picture.pixels, model.network(photo, shares), atol=1e-6, rtol=0)
     half = stylize_fast(
         photo, settings=FastSettings(size=0, model=file, blend="1,3", strength=0.5, precision="float32")
     )
-    torch.testing.assert_close(half.picture.pixels, (photo + found.picture.pixels) / 2, atol=1e-6, rtol=0)
-    assert found.manifest["result"]["styles"] == ["one", "two"]
+    torch.testing.assert_close(half.picture.pixels, (photo + painting.picture.pixels) / 2, atol=1e-6, rtol=0)
+    assert painting.manifest["result"]["styles"] == ["one", "two"]
 
 
-def test_a_painters_tiles_are_exact_given_the_whole_pictures_moments(tmp_path: Path) -> None:
-    painter = load_model(small_model(tmp_path / "small.safetensors")).network
-    photo, shares, moments = scene(300, 331), torch.tensor([[1.0, 0.0]]), NormStats()
-    whole = painter(photo, shares, moments)
-    torch.testing.assert_close(whole, painter(photo, shares), atol=1e-5, rtol=0)
+def test_a_models_tiles_are_exact_given_the_whole_pictures_statistics(tmp_path: Path) -> None:
+    network = load_model(small_model(tmp_path / "small.safetensors")).network
+    photo, shares, statistics = scene(300, 331), torch.tensor([[1.0, 0.0]]), NormStats()
+    whole = network(photo, shares, statistics)
+    torch.testing.assert_close(whole, network(photo, shares), atol=1e-5, rtol=0)
     for rows, columns, window, inside in windows(300, 331, 96):
-        part = painter(photo[:, :, window[0], window[1]], shares, moments.again())
-        found = part[:, :, inside[0], inside[1]]
-        torch.testing.assert_close(found, whole[:, :, rows, columns], atol=2e-5, rtol=0)
+        part = network(photo[:, :, window[0], window[1]], shares, statistics.again())
+        torch.testing.assert_close(
+            part[:, :, inside[0], inside[1]], whole[:, :, rows, columns], atol=2e-5, rtol=0
+        )
 
 
-def test_a_painters_tiles_are_nearly_the_whole(tmp_path: Path) -> None:
-    """Its normalisations are then taken from samples of the picture; an untrained one is off the most."""
+def test_a_models_tiles_nearly_equal_the_whole(tmp_path: Path) -> None:
+    """Tiles are normalised with statistics of samples; the error is largest for an untrained network."""
     settings = FastSettings(size=0, model=small_model(tmp_path / "small.safetensors"), precision="float32")
     photo = resize(read_picture(EXAMPLES / "temple.jpg").pixels, 400, 600).clamp(0, 1)
     whole = stylize_fast(photo, settings=settings).picture.pixels
@@ -213,15 +212,17 @@ def test_a_painters_tiles_are_nearly_the_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["great-wave", "langlois-bridge"])
-def test_shipped_painters_paint(name: str) -> None:
+def test_bundled_models_paint(name: str) -> None:
     assert name in bundled_models()
     model = load_model(name)
     assert bundled_models()[name].stat().st_size < 4_000_000
     assert model.manifest["command"] == "train"
     photo = resize(read_picture(EXAMPLES / "temple.jpg").pixels, 160, 240).clamp(0, 1)
-    found = stylize_fast(photo, settings=FastSettings(size=0, model=name, precision="float32")).picture.pixels
-    assert float((found - photo).abs().mean()) > 0.05
-    assert float(found.std()) > 0.1
+    painted = stylize_fast(
+        photo, settings=FastSettings(size=0, model=name, precision="float32")
+    ).picture.pixels
+    assert float((painted - photo).abs().mean()) > 0.05
+    assert float(painted.std()) > 0.1
 
 
 def damaged(path: Path) -> str:
@@ -266,7 +267,7 @@ def test_bad_model_files(kind: str, tmp_path: Path) -> None:
         FastStylizer(settings=FastSettings(model=make(tmp_path / "bad.safetensors")))
 
 
-def test_what_does_not_go_together_is_refused(small: FastSettings, small_file: str, tmp_path: Path) -> None:
+def test_bad_combinations_are_refused(small: FastSettings, small_file: str, tmp_path: Path) -> None:
     model = small_model(tmp_path / "small.safetensors")
     cases: list[tuple[Callable[[], object], type[ImpastoError], str]] = [
         (lambda: stylize_fast(scene(32, 32), (), small), SettingsError, "neither a painting nor a model"),
@@ -298,7 +299,9 @@ def test_what_does_not_go_together_is_refused(small: FastSettings, small_file: s
             "nowhere",
         ),
         (
-            lambda: stylize_fast(scene(32, 32), settings=FastSettings(model=model), regions=[halves(32, 32)]),
+            lambda: stylize_fast(
+                scene(32, 32), settings=FastSettings(model=model), regions=[red_blue_mask(32, 32)]
+            ),
             SettingsError,
             "leave --regions out",
         ),
@@ -313,7 +316,7 @@ def test_what_does_not_go_together_is_refused(small: FastSettings, small_file: s
             act()
 
 
-def test_the_command_paints_what_python_paints(
+def test_the_command_paints_what_the_library_paints(
     photo: str, painting: str, small_file: str, decoder_file: str, tmp_path: Path
 ) -> None:
     options = ["--weights", small_file, "--decoder", decoder_file, "--size", "40"]
@@ -333,7 +336,9 @@ def test_the_command_paints_what_python_paints(
     assert "has changed" in other.output
 
 
-def test_a_folder_of_photos(painting: str, small_file: str, decoder_file: str, tmp_path: Path) -> None:
+def test_the_command_paints_a_folder_of_photos(
+    painting: str, small_file: str, decoder_file: str, tmp_path: Path
+) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
     for number in range(2):

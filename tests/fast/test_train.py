@@ -1,4 +1,4 @@
-"""Training: resumed = uninterrupted, two processes = one, the loss falls, photographs drawn alike."""
+"""Training: resuming and a second process change nothing, the loss falls, every photo has its turn."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -26,12 +26,12 @@ from small import save, scene
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A folder of twelve photographs, one of them in a folder of its own, and one file that is broken."""
+    """A folder of twelve photos, one of them in a subfolder, a broken photo and a text file."""
     folder = tmp_path_factory.mktemp("photos")
     (folder / "more").mkdir()
     for number in range(12):
-        place = folder / ("more" if number == 11 else "") / f"photo{number:02}.png"
-        save(scene(40 + number, 64 - 2 * number, seed=number), place)
+        path = folder / ("more" if number == 11 else "") / f"photo{number:02}.png"
+        save(scene(40 + number, 64 - 2 * number, seed=number), path)
     (folder / "photo05-broken.jpg").write_bytes(b"\xff\xd8\xff no picture")
     (folder / "notes.txt").write_text("not a picture either")
     return str(folder)
@@ -46,15 +46,17 @@ def quick(small_file: str) -> TrainSettings:
 
 
 def last(steps: Iterator[TrainProgress]) -> TrainProgress:
-    *_, found = steps
-    return found
+    *_, progress = steps
+    return progress
 
 
-def numbers(progress: TrainProgress) -> torch.Tensor:
-    return torch.cat([one.flatten() for one in progress.model().network.parameters()])
+def parameters(progress: TrainProgress) -> torch.Tensor:
+    return torch.cat([parameter.flatten() for parameter in progress.model().network.parameters()])
 
 
-def test_a_resumed_training_is_an_uninterrupted_one(painting: str, photos: str, quick: TrainSettings) -> None:
+def test_a_resumed_training_equals_an_uninterrupted_one(
+    painting: str, photos: str, quick: TrainSettings
+) -> None:
     whole = last(iter_train(painting, photos, quick))
     for progress in iter_train(painting, photos, quick):
         if progress.step == 5:
@@ -62,7 +64,7 @@ def test_a_resumed_training_is_an_uninterrupted_one(painting: str, photos: str, 
             break
     resumed = last(iter_train(painting, photos, quick, resume="run.checkpoint"))
     assert resumed.step == whole.step == 8
-    assert torch.equal(numbers(resumed), numbers(whole))
+    assert torch.equal(parameters(resumed), parameters(whole))
     assert resumed.model().manifest["result"]["held_out"] == whole.model().manifest["result"]["held_out"]
 
 
@@ -101,54 +103,56 @@ def test_training_lowers_the_loss(painting: str, photos: str, quick: TrainSettin
     assert sum(losses[-10:]) / 10 < sum(losses[:5]) / 5 / 5, (losses[:5], losses[-10:])
 
 
-def test_a_painter_starts_from_another(painting: str, photo: str, photos: str, quick: TrainSettings) -> None:
-    """All but the styles are the other's; a style begins with the mean of the other's styles."""
+def test_a_model_starts_from_another(painting: str, photo: str, photos: str, quick: TrainSettings) -> None:
+    """It takes everything from the other model; a new style starts as the mean of the other's styles."""
     last(iter_train([painting, photo], photos, quick)).model().save("two.safetensors")
     settings = replace(quick, start="two.safetensors", rate=0.0, steps=1)
-    found = last(iter_train(painting, photos, settings)).model().network.state_dict()
+    state = last(iter_train(painting, photos, settings)).model().network.state_dict()
     for name, tensor in load_model("two.safetensors").network.state_dict().items():
-        wanted = tensor.mean(0, keepdim=True) if name.endswith((".scale", ".shift")) else tensor
-        assert torch.equal(found[name], wanted), name
+        expected = tensor.mean(0, keepdim=True) if name.endswith((".scale", ".shift")) else tensor
+        assert torch.equal(state[name], expected), name
     with pytest.raises(SettingsError, match="has width 4 and 1 blocks; 8 and 1 are wanted"):
         iter_train(painting, photos, replace(settings, width=8))
 
 
-def test_it_ends_early_when_nothing_gets_better(painting: str, photos: str, quick: TrainSettings) -> None:
+def test_training_ends_early_without_improvement(painting: str, photos: str, quick: TrainSettings) -> None:
     settings = replace(quick, steps=50, rate=0.0, check_every=2, patience=3)
-    found = last(iter_train(painting, photos, settings))
-    assert found.finished
-    assert found.step == 2 * (1 + 3)
+    progress = last(iter_train(painting, photos, settings))
+    assert progress.finished
+    assert progress.step == 2 * (1 + 3)
 
 
 def test_several_paintings_become_several_styles(
     painting: str, photo: str, photos: str, quick: TrainSettings, tmp_path: Path
 ) -> None:
-    found = last(iter_train([painting, photo], photos, replace(quick, rate=0.02)))
-    found.model().save(tmp_path / "two.safetensors")
+    progress = last(iter_train([painting, photo], photos, replace(quick, rate=0.02)))
+    progress.model().save(tmp_path / "two.safetensors")
     model = load_model(tmp_path / "two.safetensors")
     assert model.styles == ("painting", "photo")
     image = scene(40, 48)
-    one, other = (model.network(image, shares[None]) for shares in torch.eye(2))
-    assert float((one - other).abs().max()) > 1e-3
-    assert found.preview().shape == (1, 3, 64, 32 * 1)
+    first, second = (model.network(image, shares[None]) for shares in torch.eye(2))
+    assert float((first - second).abs().max()) > 1e-3
+    assert progress.preview().shape == (1, 3, 64, 32)
 
 
-def test_two_processes_are_one(painting: str, photos: str, quick: TrainSettings, tmp_path: Path) -> None:
-    """Each paints its share of a batch, and gradients are averaged."""
+def test_two_processes_train_like_a_single_one(
+    painting: str, photos: str, quick: TrainSettings, tmp_path: Path
+) -> None:
+    """Each process paints its share of a batch, and the gradients are averaged."""
     options = ["--rate", "0.1", "--steps", "4", "--size", "32", "--style-size", "40", "--batch", "2",
                "--width", "4", "--blocks", "1", "--check-every", "3", "--weights", quick.weights]  # fmt: skip
     job = ["train", painting, "--images", photos, *options, "--precision", "float32"]
     done = launch(str(HERE / "forked.py"), "2", *job, "-o", str(tmp_path / "two.safetensors"))
     assert done.returncode == 0, done.stderr[-3000:]
-    two = load_model(tmp_path / "two.safetensors").network.state_dict()
+    parallel = load_model(tmp_path / "two.safetensors").network.state_dict()
     alone = last(iter_train(painting, photos, replace(quick, rate=0.1, steps=4)))
-    one = alone.model().network.state_dict()
+    single = alone.model().network.state_dict()
     torch.manual_seed(0)
-    begun = TransformerNet(4, 1).state_dict()
-    moved = sum(float((tensor - begun[name]).abs().mean()) for name, tensor in one.items())
-    apart = sum(float((tensor - two[name]).abs().mean()) for name, tensor in one.items())
-    # Adam's first steps are as long for a gradient of nearly 0, whose sign is rounding's, as for any other.
-    assert apart < 0.1 * moved, (apart, moved)
+    initial = TransformerNet(4, 1).state_dict()
+    change = sum(float((tensor - initial[name]).abs().mean()) for name, tensor in single.items())
+    difference = sum(float((tensor - parallel[name]).abs().mean()) for name, tensor in single.items())
+    # Adam's first steps are as long for a gradient near 0, whose sign depends on rounding, as for any other.
+    assert difference < 0.1 * change, (difference, change)
 
 
 def test_a_batch_that_processes_cannot_share_is_refused(
@@ -159,27 +163,25 @@ def test_a_batch_that_processes_cannot_share_is_refused(
         iter_train(painting, photos, quick)
 
 
-def test_every_photograph_comes_once_before_one_comes_again(photos: str) -> None:
-    found = TrainingPhotos(photos, 32, seed=3)
-    assert len(found) + len(found.held) == 13
-    squares = [found.crop(number) for number in range(2 * len(found))]
+def test_every_photo_is_drawn_before_any_is_drawn_again(photos: str) -> None:
+    sampler = TrainingPhotos(photos, 32, seed=3)
+    assert len(sampler) + len(sampler.held) == 13
+    squares = [sampler.crop(number) for number in range(2 * len(sampler))]
     assert all(square.shape == (1, 3, 32, 32) for square in squares)
     assert all(float(square.min()) >= 0 and float(square.max()) <= 1 for square in squares)
     again = TrainingPhotos(photos, 32, seed=3)
-    assert torch.equal(again.crop(7), squares[7])  # whatever was drawn before
-    first = {float(square.mean()) for square in squares[: len(found)]}
-    assert len(first) >= len(found) - 1  # one was broken, and the next stood in for it
+    assert torch.equal(again.crop(7), squares[7])  # does not depend on earlier draws
+    first = {float(square.mean()) for square in squares[: len(sampler)]}
+    assert len(first) >= len(sampler) - 1  # one is broken and replaced by the next
     assert not torch.equal(TrainingPhotos(photos, 32, seed=4).crop(7), squares[7])
-    held = [path.name for path in found.held]
-    assert not {path.name for path in found.files} & set(held)
+    held = [path.name for path in sampler.held]
+    assert not {path.name for path in sampler.files} & set(held)
 
 
-def test_a_broken_photograph_is_passed_over_and_counted(
-    painting: str, photos: str, quick: TrainSettings
-) -> None:
-    found = last(iter_train(painting, photos, replace(quick, steps=12)))
-    assert found.broken == 1
-    assert found.model().manifest["result"]["broken"][0].endswith("photo05-broken.jpg")
+def test_a_broken_photo_is_skipped_and_counted(painting: str, photos: str, quick: TrainSettings) -> None:
+    progress = last(iter_train(painting, photos, replace(quick, steps=12)))
+    assert progress.broken == 1
+    assert progress.model().manifest["result"]["broken"][0].endswith("photo05-broken.jpg")
 
 
 def test_folders_that_cannot_be_trained_on(painting: str, quick: TrainSettings, tmp_path: Path) -> None:
@@ -198,7 +200,9 @@ def test_folders_that_cannot_be_trained_on(painting: str, quick: TrainSettings, 
         iter_train(str(tmp_path / "tiny.png"), empty, quick)
 
 
-def test_the_command(painting: str, photos: str, quick: TrainSettings) -> None:
+def test_the_command_writes_model_preview_and_checkpoint(
+    painting: str, photos: str, quick: TrainSettings
+) -> None:
     options = ["--steps", "4", "--size", "32", "--style-size", "40", "--width", "4", "--blocks", "1",
                "--check-every", "2", "--weights", quick.weights]  # fmt: skip
     files = ["-o", "painter.safetensors", "--preview", "look.png", "--checkpoint", "run.checkpoint"]

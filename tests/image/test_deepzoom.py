@@ -1,4 +1,4 @@
-"""Deep-zoom pyramids: the tiles are the picture, and its manifest comes back."""
+"""Deep-zoom pyramids: the tiles make up the picture, and the manifest can be read back."""
 
 import json
 import os
@@ -15,15 +15,12 @@ from impasto.cli.main import app
 from impasto.errors import ImageError
 from impasto.image.read import read_manifest, read_picture
 from impasto.image.write import write_picture
-from made_files import RGB, RGBA, SMOOTH, as_nobody, numbers, only, profile_of
-from pyramids import contents, deepest, index_of, level, noise
-
-MANIFEST = json.dumps({"Stil": "Größe – 漢字 🎨", "n": [1, 2.5]}, ensure_ascii=False)
-ENDINGS = [".dz", ".dzi", ".szi"]
+from made_files import MANIFEST, RGB, RGBA, SMOOTH, as_nobody, numbers, only, profile_of
+from pyramids import ENDINGS, contents, deepest, index_of, level, noise
 
 
 @pytest.mark.parametrize(("height", "width"), [(300, 517), (254, 255), (255, 254), (1, 509), (1, 1)])
-def test_the_deepest_level_is_the_picture(tmp_path, height, width):
+def test_the_deepest_level_equals_the_picture(tmp_path, height, width):
     values = noise(height, width)
     write_picture(read_picture(values), tmp_path / "out.dz")
     assert only(tmp_path) == ["out.dzi", "out_files"]
@@ -35,13 +32,13 @@ def test_the_deepest_level_is_the_picture(tmp_path, height, width):
     assert np.array_equal(level(tmp_path / "out.dzi", number), values)
 
 
-def test_without_alpha_tiles_are_jpeg_of_the_quality_asked_for(tmp_path):
+def test_tiles_without_alpha_are_jpeg_of_the_given_quality(tmp_path):
     smooth = np.asarray(PilImage.fromarray(SMOOTH).resize((517, 301)))
     sizes = []
-    for quality, slack in ((92, 8), (40, 25)):
+    for quality, tolerance in ((92, 8), (40, 25)):
         write_picture(read_picture(smooth), tmp_path / "out.dz", quality=quality)
         assert index_of(tmp_path / "out.dzi")["format"] == "jpg"
-        assert np.abs(level(tmp_path / "out.dzi", 10).astype(int) - smooth).max() <= slack
+        assert np.abs(level(tmp_path / "out.dzi", 10).astype(int) - smooth).max() <= tolerance
         sizes.append(sum(map(len, contents(tmp_path).values())))
     assert sizes[1] < sizes[0]
 
@@ -57,7 +54,7 @@ def test_every_level_is_the_mean_of_the_next(tmp_path):
         assert np.abs(level(index, number) - mean).max() <= 1
 
 
-def test_tiles_are_254_pixels_and_one_of_each_neighbour(tmp_path):
+def test_tiles_have_254_pixels_and_overlap_by_one(tmp_path):
     write_picture(read_picture(noise(3, 600, 3)), tmp_path / "out.dz")
     widths = [numbers(tmp_path / "out_files" / "10" / f"{n}_0.jpg").shape[1] for n in range(3)]
     assert widths == [255, 256, 93]
@@ -71,7 +68,7 @@ def test_every_level_of_an_odd_picture_has_its_tiles(tmp_path, height, width):
     assert level(tmp_path / "out.dzi", 0).shape == (1, 1, 4)
 
 
-def test_colours_under_full_transparency_stay_out_of_coarser_levels(tmp_path):
+def test_colours_of_transparent_pixels_do_not_reach_coarser_levels(tmp_path):
     values = np.zeros((64, 64, 4), np.uint8)
     values[:, ::2] = (255, 0, 0, 0)
     values[:, 1::2] = (0, 0, 255, 255)
@@ -81,28 +78,28 @@ def test_colours_under_full_transparency_stay_out_of_coarser_levels(tmp_path):
 
 
 @pytest.mark.parametrize("values", [RGB, RGBA])
-def test_tiles_say_srgb(tmp_path, values):
+def test_tiles_carry_the_srgb_profile(tmp_path, values):
     write_picture(read_picture(values), tmp_path / "out.dz")
     (tile,) = (tmp_path / "out_files" / "5").iterdir()
     header = pyvips.Image.new_from_buffer(tile.read_bytes(), "")
     assert bytes(header.get("icc-profile-data")) == bytes(profile_of("srgb"))
 
 
-def test_a_zip_file_has_the_same_files_stored_whole(tmp_path):
+def test_a_zip_holds_the_same_files_uncompressed(tmp_path):
     picture = read_picture(noise(30, 300, 3))
     write_picture(picture, tmp_path / "out.dz", manifest=MANIFEST)
-    both = {f"out/{name}": data for name, data in contents(tmp_path).items()}
+    expected = {f"out/{name}": data for name, data in contents(tmp_path).items()}
     write_picture(picture, tmp_path / "out.szi", manifest=MANIFEST)
     assert only(tmp_path) == ["out.dzi", "out.szi", "out_files"]
     with zipfile.ZipFile(tmp_path / "out.szi") as archive:
         assert archive.testzip() is None
         assert all(member.compress_type == zipfile.ZIP_STORED for member in archive.infolist())
         inside = {name: archive.read(name) for name in archive.namelist()}
-    said = ET.fromstring(inside.pop("out/scan-properties.xml"))
-    assert [element.text for element in said.iter() if element.tag.endswith(("name", "value"))] == [
+    properties = ET.fromstring(inside.pop("out/scan-properties.xml"))
+    assert [element.text for element in properties.iter() if element.tag.endswith(("name", "value"))] == [
         "ImageWidth", "300", "ImageHeight", "30",
     ]  # fmt: skip
-    assert inside == both
+    assert inside == expected
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
@@ -116,7 +113,7 @@ def test_the_same_pixels_give_the_same_bytes(tmp_path, ending, values):
 
 @pytest.mark.parametrize("name", ["a[strip].x", "spaces and %d", "漢字", os.fsdecode(b"not utf-8 \xff")])
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_names_that_a_library_could_misread(tmp_path, name, ending):
+def test_names_that_libvips_could_misread_are_written(tmp_path, name, ending):
     folder = tmp_path / name
     try:
         folder.mkdir()
@@ -128,7 +125,7 @@ def test_names_that_a_library_could_misread(tmp_path, name, ending):
     assert read_manifest(folder / f"{name}{ending}") == MANIFEST
 
 
-# the manifest
+# ---- the manifest
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
@@ -140,13 +137,13 @@ def test_manifest_round_trip(tmp_path, ending):
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_half_a_surrogate_pair_keeps_its_value(tmp_path, ending):
+def test_a_lone_surrogate_keeps_its_value(tmp_path, ending):
     manifest = json.dumps({"text": "a\ud800b"}, ensure_ascii=False)
     write_picture(read_picture(RGB), tmp_path / f"out{ending}", manifest=manifest)
     assert json.loads(read_manifest(tmp_path / f"out{ending}") or "") == {"text": "a\ud800b"}
 
 
-def test_both_names_and_a_renamed_zip_lead_to_the_manifest(tmp_path):
+def test_the_manifest_is_found_by_both_names_and_in_a_renamed_zip(tmp_path):
     write_picture(read_picture(RGB), tmp_path / "out.dz", manifest=MANIFEST)
     assert read_manifest(tmp_path / "out.dz") == read_manifest(tmp_path / "out.dzi") == MANIFEST
     write_picture(read_picture(RGB), tmp_path / "out.szi", manifest=MANIFEST)
@@ -154,7 +151,7 @@ def test_both_names_and_a_renamed_zip_lead_to_the_manifest(tmp_path):
     assert read_manifest(tmp_path / "other.szi") == MANIFEST
 
 
-def test_no_manifest_in_what_is_no_pyramid(tmp_path):
+def test_a_manifest_is_not_read_from_other_files(tmp_path):
     for name in ("no.dz", "no.dzi", "no.szi"):
         with pytest.raises(ImageError, match=rf"picture '.*{name}' does not exist. Looked in"):
             read_manifest(tmp_path / name)
@@ -170,7 +167,7 @@ def test_no_manifest_in_what_is_no_pyramid(tmp_path):
         read_manifest(tmp_path / "other.szi")
 
 
-def test_a_manifest_that_is_damaged_in_the_zip(tmp_path):
+def test_a_damaged_manifest_in_a_zip_is_refused(tmp_path):
     write_picture(read_picture(RGB), tmp_path / "out.szi", manifest=MANIFEST)
     data = (tmp_path / "out.szi").read_bytes()
     (tmp_path / "out.szi").write_bytes(data.replace(b"Stil", b"Spil"))
@@ -178,7 +175,7 @@ def test_a_manifest_that_is_damaged_in_the_zip(tmp_path):
         read_manifest(tmp_path / "out.szi")
 
 
-def test_a_manifest_that_may_not_be_read(open_folder):
+def test_a_manifest_without_read_permission_is_refused(open_folder):
     write_picture(read_picture(RGB), open_folder / "out.dz", manifest=MANIFEST)
     (open_folder / "out_files" / "manifest.json").chmod(0)
     with as_nobody(), pytest.raises(ImageError, match=r"the manifest of picture '.*out.dz' may not be read"):
@@ -186,18 +183,8 @@ def test_a_manifest_that_may_not_be_read(open_folder):
 
 
 def test_a_painting_is_rerun_from_its_pyramid(tmp_path, photo, painting, small_file):
-    quick = [
-        "--size",
-        "48",
-        "--steps",
-        "2",
-        "--scales",
-        "1",
-        "--weights",
-        small_file,
-        "--precision",
-        "float32",
-    ]
+    quick = ["--size", "48", "--steps", "2", "--scales", "1", "--weights", small_file]
+    quick += ["--precision", "float32"]
     runner = CliRunner()
     result = runner.invoke(app, ["stylize", photo, painting, "-o", "out.dz", *quick])
     assert result.exit_code == 0, result.output
@@ -207,7 +194,7 @@ def test_a_painting_is_rerun_from_its_pyramid(tmp_path, photo, painting, small_f
     assert np.array_equal(level(tmp_path / "out.dzi", 6), level(tmp_path / "out-rerun.dzi", 6))
 
 
-def test_pyramids_are_only_written(tmp_path):
+def test_pyramids_are_not_read_as_pictures(tmp_path):
     write_picture(read_picture(RGB), tmp_path / "out.dz")
     write_picture(read_picture(RGB), tmp_path / "one.szi")
     for name in ("out.dzi", "one.szi"):

@@ -1,4 +1,4 @@
-"""Deep-zoom pyramids: whole writes, what replaces what, and outputs refused before the work starts."""
+"""Deep-zoom pyramids are written whole or not at all, and bad outputs are refused before the work starts."""
 
 import errno
 import os
@@ -16,9 +16,7 @@ from impasto.image.picture import Picture
 from impasto.image.read import read_manifest, read_picture
 from impasto.image.write import check_output, write_picture
 from made_files import RGB, as_nobody, only
-from pyramids import contents, index_of, level, noise
-
-ENDINGS = [".dz", ".dzi", ".szi"]
+from pyramids import ENDINGS, contents, index_of, level, noise
 
 
 def old_picture(folder: Path, name: str) -> dict[str, bytes]:
@@ -27,7 +25,7 @@ def old_picture(folder: Path, name: str) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_a_new_picture_replaces_the_old_to_the_last_tile(tmp_path, ending):
+def test_a_new_picture_replaces_every_tile_of_the_old(tmp_path, ending):
     old_picture(tmp_path, f"out{ending}")
     write_picture(read_picture(RGB), tmp_path / f"out{ending}")
     (tmp_path / "fresh").mkdir()
@@ -38,7 +36,7 @@ def test_a_new_picture_replaces_the_old_to_the_last_tile(tmp_path, ending):
 
 
 def failing(call: str, at: int, error: BaseException) -> Callable[..., None]:
-    """A function of `os` that fails when called for the at-th time."""
+    """A function of `os` whose call number `at` fails."""
     real, calls = getattr(os, call), []
 
     def fail(*arguments: object) -> None:
@@ -51,8 +49,6 @@ def failing(call: str, at: int, error: BaseException) -> Callable[..., None]:
 
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
-
-
 STEPS = [("fsync", 1), ("fsync", 5), *(("replace", number) for number in range(1, 5))]
 
 
@@ -96,8 +92,8 @@ def test_a_first_write_that_fails_leaves_nothing(tmp_path, monkeypatch, call, at
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits to the size of files there")
 @pytest.mark.parametrize("name", ["out.dz", "out.szi"])
-def test_a_tile_that_libvips_cannot_write(tmp_path, name):
-    """No pretence: the system refuses to let a file grow past 20,000 bytes."""
+def test_a_tile_that_libvips_cannot_write_leaves_the_old_picture(tmp_path, name):
+    """A real failure: the system lets no file grow past 20,000 bytes."""
     import resource
 
     write_picture(read_picture(RGB), tmp_path / name, manifest='"new"')
@@ -111,15 +107,15 @@ def test_a_tile_that_libvips_cannot_write(tmp_path, name):
     assert contents(tmp_path) == old
 
 
-def test_in_between_there_is_no_picture_rather_than_a_mixture(tmp_path, monkeypatch):
+def test_old_and_new_parts_are_never_there_together(tmp_path, monkeypatch):
     old_picture(tmp_path, "out.dz")
     real, seen = os.replace, []
 
-    def watched(source: Path, place: Path) -> None:
+    def record(source: Path, target: Path) -> None:
         seen.append([name for name in only(tmp_path) if not name.startswith(".impasto-")])
-        real(source, place)
+        real(source, target)
 
-    monkeypatch.setattr(os, "replace", watched)
+    monkeypatch.setattr(os, "replace", record)
     write_picture(read_picture(RGB), tmp_path / "out.dz")
     assert seen == [["out.dzi", "out_files"], ["out_files"], [], ["out_files"]]
 
@@ -128,12 +124,12 @@ def test_ctrl_c_after_the_last_step_leaves_the_new_picture(tmp_path, monkeypatch
     old_picture(tmp_path, "out.dz")
     real = os.replace
 
-    def late(source: Path, place: Path) -> None:
-        real(source, place)
-        if place.name == "out.dzi":
+    def interrupted(source: Path, target: Path) -> None:
+        real(source, target)
+        if target.name == "out.dzi":
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(os, "replace", late)
+    monkeypatch.setattr(os, "replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_picture(read_picture(RGB), tmp_path / "out.dz")
     assert index_of(tmp_path / "out.dzi")["width"] == 31
@@ -141,14 +137,14 @@ def test_ctrl_c_after_the_last_step_leaves_the_new_picture(tmp_path, monkeypatch
     assert level(tmp_path / "out.dzi", 5).shape == RGB.shape
 
 
-def test_an_old_picture_that_cannot_be_put_back_is_kept_and_named(tmp_path, monkeypatch):
+def test_an_old_picture_that_cannot_be_restored_is_kept_and_named(tmp_path, monkeypatch):
     old = old_picture(tmp_path, "out.dz")
     real = os.replace
 
-    def broken(source: Path, place: Path) -> None:
+    def broken(source: Path, target: Path) -> None:
         if source.name in ("new_files", "old_files"):
             raise FULL
-        real(source, place)
+        real(source, target)
 
     monkeypatch.setattr(os, "replace", broken)
     with pytest.raises(
@@ -198,11 +194,11 @@ def test_a_link_to_a_zip_stays_a_link(tmp_path):
     assert read_manifest(tmp_path / "real" / "there.szi") == '"new"'
 
 
-# refused before the work starts
+# ---- refused before the work starts
 
 
 @pytest.mark.parametrize("ending", [".dz", ".dzi", ".szi", ".DZ"])
-def test_a_good_output_is_left_alone(tmp_path, ending):
+def test_checking_an_output_changes_nothing(tmp_path, ending):
     check_output(tmp_path / f"out{ending}", longest=2**24)
     assert only(tmp_path) == []
     old = old_picture(tmp_path, f"out{ending}")
@@ -216,25 +212,25 @@ def test_sixteen_bits_are_refused(tmp_path, name, format_):
         check_output(tmp_path / name, bits=16)
 
 
-def test_the_list_of_endings_has_them(tmp_path):
+def test_the_list_of_endings_includes_deep_zoom(tmp_path):
     with pytest.raises(SettingsError, match=r"Use one of .*\.dz, \.dzi, \.szi"):
         check_output(tmp_path / "out.xyz")
 
 
-def test_places_that_cannot_be_written(tmp_path):
+def test_unwritable_outputs_are_refused(tmp_path):
     with pytest.raises(
         ImageError, match=r"the folder of '.*out.dzi' does not exist. Make it first: .*nowhere"
     ):
         check_output(tmp_path / "nowhere" / "out.dz")
     with pytest.raises(ImageError, match=r"cannot write '.*': File name too long. Choose another name"):
-        check_output(tmp_path / ("x" * 250 + ".dz"))  # with _files at its end it is
+        check_output(tmp_path / ("x" * 250 + ".dz"))  # too long with _files at the end
     (tmp_path / "out.dzi").mkdir()
     with pytest.raises(ImageError, match=r"'.*out.dzi' is a folder"):
         check_output(tmp_path / "out.dz")
 
 
 @pytest.mark.parametrize("part", ["out.dzi", "out_files"])
-def test_a_protected_part_is_respected_by_root_too(tmp_path, part):
+def test_a_read_only_part_is_not_replaced_even_by_root(tmp_path, part):
     old_picture(tmp_path, "out.dz")
     (tmp_path / part).chmod(0o555)
     try:
@@ -245,15 +241,15 @@ def test_a_protected_part_is_respected_by_root_too(tmp_path, part):
 
 
 @pytest.mark.parametrize("part", ["out.dzi", "out_files"])
-def test_a_link_in_place_of_a_part(tmp_path, part):
+def test_a_link_in_place_of_a_part_is_refused(tmp_path, part):
     (tmp_path / part).symlink_to(tmp_path / "elsewhere")
     with pytest.raises(ImageError, match=rf"'{part}' is a link, .* Remove the link or choose another name"):
         check_output(tmp_path / "out.dz")
 
 
 @pytest.mark.parametrize("thing", ["style.css", "images/a.png", "3/notes.txt", "3/3/0_0.jpg"])
-def test_a_folder_of_something_else_is_never_taken_for_tiles(tmp_path, thing):
-    """Browsers keep what belongs to a saved page in such a folder: photo.html and photo_files."""
+def test_a_folder_with_other_files_is_not_taken_for_tiles(tmp_path, thing):
+    """Browsers save a page as photo.html and photo_files, which has the same name as a folder of tiles."""
     old_picture(tmp_path, "photo.dz")
     (tmp_path / "photo_files" / thing).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / "photo_files" / thing).write_text("precious")
@@ -264,7 +260,7 @@ def test_a_folder_of_something_else_is_never_taken_for_tiles(tmp_path, thing):
     assert (tmp_path / "photo_files" / thing).read_text() == "precious"
 
 
-def test_what_a_desktop_leaves_in_a_folder_is_no_obstacle(tmp_path):
+def test_desktop_files_among_the_tiles_do_no_harm(tmp_path):
     old_picture(tmp_path, "out.dz")
     (tmp_path / "out_files" / ".DS_Store").touch()
     (tmp_path / "out_files" / "3" / "Thumbs.db").touch()
@@ -272,13 +268,13 @@ def test_what_a_desktop_leaves_in_a_folder_is_no_obstacle(tmp_path):
     assert level(tmp_path / "out.dzi", 5).shape == RGB.shape
 
 
-def test_a_file_in_place_of_the_tiles(tmp_path):
+def test_a_file_in_place_of_the_tiles_is_refused(tmp_path):
     (tmp_path / "out_files").write_text("precious")
     with pytest.raises(ImageError, match=r"tiles would go to 'out_files', where 'out_files' is, which is no"):
         check_output(tmp_path / "out.dz")
 
 
-def test_tiles_that_may_not_be_looked_at(open_folder):
+def test_tiles_without_read_permission_are_refused(open_folder):
     write_picture(read_picture(RGB), open_folder / "out.dz")
     (open_folder / "out.dzi").chmod(0o666)
     (open_folder / "out_files" / "3").chmod(0)

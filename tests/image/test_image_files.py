@@ -1,4 +1,4 @@
-"""Reading files: every format, orientation, frames, and what is refused."""
+"""Reading files: every format, orientation, frames, and files that are refused."""
 
 import hashlib
 import struct
@@ -13,12 +13,12 @@ from PIL import Image as PilImage
 
 from impasto.errors import ImageError, ImpastoWarning
 from impasto.image.read import read_picture
-from made_files import DEEP, RGB, RGBA, RNG, SMOOTH, as_nobody, numbers, saved, vips
+from made_files import DEEP, RGB, RGBA, RNG, SMOOTH, as_nobody, numbers, saved, stored, vips
 
 
 @pytest.mark.parametrize("name", ["in.png", "in.tif", "in.webp", "in.avif"])
 @pytest.mark.parametrize("values", [RGB, RGBA])
-def test_8_bits_are_read_exactly(tmp_path, name, values):
+def test_8_bit_files_are_read_exactly(tmp_path, name, values):
     options = {".webp": {"lossless": True, "exact": True}, ".avif": {"lossless": True}}.get(name[2:], {})
     vips(values).write_to_file(str(tmp_path / name), **options)
     picture = read_picture(tmp_path / name)
@@ -29,7 +29,7 @@ def test_8_bits_are_read_exactly(tmp_path, name, values):
     assert picture.sha256 == hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
 
 
-def test_jpeg_and_gif(tmp_path):
+def test_jpeg_and_gif_are_read(tmp_path):
     PilImage.fromarray(SMOOTH).save(tmp_path / "in.jpg", quality=95, subsampling=0)
     assert np.abs(numbers(tmp_path / "in.jpg").astype(int) - SMOOTH).max() <= 4
     flat = PilImage.fromarray(RGB).quantize(64)
@@ -37,13 +37,13 @@ def test_jpeg_and_gif(tmp_path):
     assert np.array_equal(numbers(tmp_path / "in.gif"), np.asarray(flat.convert("RGB")))
 
 
-def test_the_bytes_decide_not_the_name(tmp_path):
+def test_the_format_is_read_from_the_bytes_not_the_name(tmp_path):
     path = saved(tmp_path, RGB)
     path.rename(tmp_path / "really a png.jpg")
     assert np.array_equal(numbers(tmp_path / "really a png.jpg"), RGB)
 
 
-def test_a_file_that_changed_is_read_anew(tmp_path):
+def test_a_changed_file_is_read_again(tmp_path):
     first = numbers(saved(tmp_path, RGB))
     second = numbers(saved(tmp_path, RGB[::-1]))
     assert np.array_equal(first, second[::-1])
@@ -61,14 +61,14 @@ def test_16_bits_are_kept(tmp_path, name):
 
 @pytest.mark.parametrize("kind", ["png", "tiff"])
 @pytest.mark.parametrize("mode", ["1", "L", "P", "LA"])
-def test_grey_1_bit_and_palette(tmp_path, kind, mode):
+def test_grey_1_bit_and_palette_files_are_read(tmp_path, kind, mode):
     image = PilImage.fromarray(RGBA if mode == "LA" else RGB).convert(mode)
     image.save(tmp_path / "in", kind)
     expected = np.asarray(image.convert("RGBA" if mode == "LA" else "RGB"))
     assert np.array_equal(numbers(tmp_path / "in"), expected)
 
 
-def test_transparent_palette(tmp_path):
+def test_a_palette_with_a_transparent_colour_is_read(tmp_path):
     image = PilImage.fromarray(RGB).quantize(8)
     image.save(tmp_path / "in.png", transparency=3)
     assert np.array_equal(
@@ -78,20 +78,16 @@ def test_transparent_palette(tmp_path):
 
 @pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "tiff"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_every_orientation_is_the_same_picture(tmp_path, kind, orientation):
-    turned = {1: RGB, 2: RGB[:, ::-1], 3: RGB[::-1, ::-1], 4: RGB[::-1], 5: RGB.swapaxes(0, 1)}
-    turned[6] = RGB.swapaxes(0, 1)[::-1]
-    turned[7] = RGB.swapaxes(0, 1)[::-1, ::-1]
-    turned[8] = RGB.swapaxes(0, 1)[:, ::-1]
+def test_every_orientation_gives_the_same_picture(tmp_path, kind, orientation):
     exif = PilImage.Exif()
     exif[0x112] = orientation
     options = {"webp": {"lossless": True}, "jpeg": {"quality": 100, "subsampling": 0}}.get(kind, {})
-    PilImage.fromarray(turned[orientation]).save(tmp_path / "in", kind, exif=exif, **options)
+    PilImage.fromarray(stored(RGB, orientation)).save(tmp_path / "in", kind, exif=exif, **options)
     difference = np.abs(numbers(tmp_path / "in").astype(int) - RGB)
     assert difference.max() <= (4 if kind == "jpeg" else 0)
 
 
-def test_more_than_one_frame_is_said(tmp_path):
+def test_only_the_first_frame_is_read_with_a_warning(tmp_path):
     frames = [PilImage.fromarray(values) for values in (RGB, RGB[::-1], RGB[:, ::-1])]
     for name, options in (("in.webp", {"lossless": True}), ("in.tif", {})):
         frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], **options)
@@ -99,10 +95,10 @@ def test_more_than_one_frame_is_said(tmp_path):
             assert np.array_equal(numbers(tmp_path / name), RGB)
 
 
-# what is refused
+# ---- files that are refused
 
 
-def test_missing_files(tmp_path):
+def test_missing_files_are_named(tmp_path):
     saved(tmp_path, RGB, "Neckarfront.png")
     with pytest.raises(
         ImageError, match=r"content image '.*neckarfront.png' does not exist. Did you mean '.*Neck"
@@ -114,7 +110,7 @@ def test_missing_files(tmp_path):
         read_picture(tmp_path / "nowhere" / "x.png")
 
 
-def test_folders_empty_files_and_bad_names(tmp_path):
+def test_folders_empty_files_and_bad_names_are_refused(tmp_path):
     with pytest.raises(ImageError, match=r"style image '.*' is a folder; name a picture in it"):
         read_picture(tmp_path, role="style image")
     (tmp_path / "empty.png").touch()
@@ -126,7 +122,7 @@ def test_folders_empty_files_and_bad_names(tmp_path):
         read_picture("x" * 5000 + ".png")
 
 
-def test_a_file_without_permission(open_folder):
+def test_a_file_without_read_permission_is_refused(open_folder):
     path = saved(open_folder, RGB)
     path.chmod(0)
     with as_nobody(), pytest.raises(ImageError, match=r"image '.*in.png' may not be read: Permission denied"):
@@ -150,7 +146,7 @@ def test_a_file_without_permission(open_folder):
         (b"abc\0def", "data of an unknown kind"),
     ],
 )
-def test_what_is_no_picture_is_named(tmp_path, content, what):
+def test_a_file_that_is_no_picture_is_named_for_what_it_is(tmp_path, content, what):
     path = tmp_path / "photo.jpg"
     path.write_bytes(content)
     with pytest.raises(
@@ -167,7 +163,7 @@ def test_camera_raw_is_not_read_as_its_thumbnail(tmp_path):
 
 @pytest.mark.parametrize("name", ["in.jpg", "in.png", "in.webp", "in.tif", "in.avif", "in.gif"])
 @pytest.mark.parametrize("part", [0.03, 0.5, 0.98])
-def test_files_cut_off_are_errors(tmp_path, name, part, capfd):
+def test_cut_files_are_refused(tmp_path, name, part, capfd):
     whole = RNG.integers(0, 256, (200, 300, 3), dtype=np.uint8)
     path = tmp_path / name
     PilImage.fromarray(whole).save(path)
@@ -179,7 +175,7 @@ def test_files_cut_off_are_errors(tmp_path, name, part, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_damage_in_the_middle(tmp_path):
+def test_a_file_damaged_in_the_middle_is_refused(tmp_path):
     data = bytearray(saved(tmp_path, RGB).read_bytes())
     data[len(data) // 2] ^= 0x5A
     (tmp_path / "in.png").write_bytes(data)
@@ -187,7 +183,7 @@ def test_damage_in_the_middle(tmp_path):
         read_picture(tmp_path / "in.png")
 
 
-def test_a_bomb_is_not_decoded(tmp_path):
+def test_a_decompression_bomb_is_not_decoded(tmp_path):
     def chunk(name, content):
         return (
             struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
@@ -213,7 +209,9 @@ def test_pillow_is_not_needed_to_read_files(tmp_path):
     assert (done.stdout, done.stderr) == ("31 False False\n", "")
 
 
-def test_what_is_no_source_is_refused():
-    unchecked = getattr(read_picture, "__wrapped__", read_picture)  # below the type check that is on in tests
+def test_other_types_are_refused():
+    unchecked = getattr(
+        read_picture, "__wrapped__", read_picture
+    )  # without the type check that is on in tests
     with pytest.raises(ImageError, match="style image is a list; needed: a path, an array"):
         unchecked([1, 2], role="style image")

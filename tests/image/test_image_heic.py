@@ -1,7 +1,6 @@
-"""HEIC, with and without its package."""
+"""HEIC files, with and without the package that decodes them."""
 
 import base64
-import json
 import sys
 import types
 
@@ -11,16 +10,9 @@ import pytest
 from impasto.errors import ImageError
 from impasto.image.read import read_manifest, read_picture
 from impasto.image.write import check_output, write_picture
+from made_files import MANIFEST, RGB, RNG, SMOOTH, numbers
 
-RNG = np.random.default_rng(0)
-RGB = RNG.integers(0, 256, (24, 31, 3), dtype=np.uint8)
-# a photograph's smoothness, for the lossy formats
-SMOOTH = np.stack(np.meshgrid(np.linspace(20, 230, 64), np.linspace(40, 200, 48)), -1)
-SMOOTH = np.concatenate([SMOOTH, SMOOTH[..., :1] / 2 + SMOOTH[..., 1:] / 2], 2).round().astype(np.uint8)
-MANIFEST = json.dumps(
-    {"Stil": "Größe – 漢字 🎨", "xml": "<a href='&amp;'>]]>\"", "n": [1, 2.5]}, ensure_ascii=False
-)
-# 16×8 pixels of (200, 100, 50), 4:2:0
+# A HEIC file of 16×8 pixels of (200, 100, 50), with 4:2:0 chroma.
 HEIC = base64.b85decode(
     "0000SW^{RQXk}?*00000ZE0pPXk}?*ZE0a<0004KZDn*}000000000XXk=`10000000000aA{+7000000000000000"
     "00000B57=IV*mgE07O6l0RRC200001i~s=u00000001@s001LtX>Mi!000000RR916=`l}WdZ;I000310BCk&F#rGn"
@@ -32,11 +24,7 @@ HEIC = base64.b85decode(
 )
 
 
-def numbers(path):
-    return read_picture(path).to_numpy()
-
-
-def test_heic_without_its_package(tmp_path, monkeypatch):
+def test_without_its_package_heic_is_refused_with_how_to_install_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     (tmp_path / "in.heic").write_bytes(HEIC)
     need = r"HEIC needs one more package. Run pip install 'impasto\[heic\]', or"
@@ -49,7 +37,7 @@ def test_heic_without_its_package(tmp_path, monkeypatch):
 
 
 class FakeHeif(types.ModuleType):
-    """As much of pillow-heif as is called, so that the calls are tested where it is not installed."""
+    """The part of pillow-heif that is called, so that the calls are tested where it is not installed."""
 
     class Opened:
         def __init__(self, values):
@@ -76,7 +64,7 @@ class FakeHeif(types.ModuleType):
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
 @pytest.mark.parametrize("shape", [(8, 16), (8, 16, 3), (8, 16, 4)])
-def test_what_the_package_decodes_is_taken_whole(tmp_path, monkeypatch, kind, shape):
+def test_decoded_pixels_are_taken_over_exactly(tmp_path, monkeypatch, kind, shape):
     values = RNG.integers(0, np.iinfo(kind).max, shape, dtype=kind)
     monkeypatch.setitem(sys.modules, "pillow_heif", FakeHeif(values))
     (tmp_path / "in.heic").write_bytes(HEIC)
@@ -84,7 +72,7 @@ def test_what_the_package_decodes_is_taken_whole(tmp_path, monkeypatch, kind, sh
     assert np.array_equal(read, values if len(shape) == 3 else np.stack([values] * 3, 2))
 
 
-def test_failures_of_the_package(tmp_path, monkeypatch):
+def test_failures_of_the_package_are_image_errors(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pillow_heif", FakeHeif(None))
     (tmp_path / "in.heic").write_bytes(HEIC)
     with pytest.raises(ImageError, match=r"'.*in.heic' is cut off or damaged \(HEIC: .*end of file\)"):
@@ -93,7 +81,7 @@ def test_failures_of_the_package(tmp_path, monkeypatch):
         write_picture(read_picture(RGB), tmp_path / "out.heic")
 
 
-def test_heic_is_read(tmp_path):
+def test_heic_is_read_and_a_cut_file_refused(tmp_path):
     pytest.importorskip("pillow_heif")
     (tmp_path / "in.heic").write_bytes(HEIC)
     read = numbers(tmp_path / "in.heic")

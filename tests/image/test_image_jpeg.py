@@ -1,4 +1,4 @@
-"""JPEG files that end too early are refused, even with an end mark; harmless oddities are read."""
+"""JPEG files that end too early are refused, even with an end mark; stray bytes are harmless."""
 
 import io
 from pathlib import Path
@@ -32,11 +32,11 @@ def jpeg(kind: str) -> bytes:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_cut_file_with_an_end_mark_is_refused(kind: str, tmp_path: Path) -> None:
-    """libvips overlooks it in the last rows: with fail_on="warning" alone the last cuts are read."""
+    """libvips overlooks cuts in the last rows: with fail_on="warning" alone, the last files are read."""
     data, path = jpeg(kind), tmp_path / "cut.jpg"
     path.write_bytes(data)
     whole = read_picture(path).pixels
-    scan = data.rindex(b"\xff\xda")  # of a progressive file the last pass
+    scan = data.rindex(b"\xff\xda")  # in a progressive file, the last pass
     for part in (0.3, 0.5, 0.8, 0.9, 0.95, 0.97):
         path.write_bytes(data[: scan + int(part * (len(data) - scan))] + END)
         with pytest.raises(ImageError, match=r"is cut off or damaged \(JPEG: .*\)\. Copy or export"):
@@ -46,7 +46,7 @@ def test_a_cut_file_with_an_end_mark_is_refused(kind: str, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("kind", ["colour", "progressive"])
-def test_stray_bytes_that_do_no_harm_are_read(kind: str, tmp_path: Path) -> None:
+def test_files_with_stray_bytes_are_read(kind: str, tmp_path: Path) -> None:
     data, path = jpeg(kind), tmp_path / "odd.jpg"
     path.write_bytes(data)
     whole = read_picture(path).pixels

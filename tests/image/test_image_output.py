@@ -1,4 +1,4 @@
-"""Outputs refused before the work starts."""
+"""Bad outputs are refused before the work starts."""
 
 import os
 
@@ -13,7 +13,7 @@ from made_files import RGB, SUFFIXES, as_nobody, only
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_a_good_output_is_left_alone(tmp_path, suffix):
+def test_checking_an_output_changes_nothing(tmp_path, suffix):
     check_output(tmp_path / f"out{suffix}")
     assert only(tmp_path) == []
     (tmp_path / f"out{suffix}").write_bytes(b"old")
@@ -21,7 +21,7 @@ def test_a_good_output_is_left_alone(tmp_path, suffix):
     assert (tmp_path / f"out{suffix}").read_bytes() == b"old"
 
 
-def test_unknown_endings(tmp_path):
+def test_unknown_endings_are_refused(tmp_path):
     with pytest.raises(
         SettingsError, match=r"format of '.*out.xyz': the ending '.xyz' is no .* Use one of .jpg, "
     ):
@@ -33,14 +33,14 @@ def test_unknown_endings(tmp_path):
 
 
 @pytest.mark.parametrize(("name", "bits"), [("a.jpg", 16), ("a.webp", 16), ("a.avif", 16), ("a.png", 12)])
-def test_bits_that_a_format_has_not(tmp_path, name, bits):
+def test_bits_that_a_format_cannot_hold_are_refused(tmp_path, name, bits):
     with pytest.raises(
         SettingsError, match=rf"is written with 8.* bits, not {bits}. Use .png or .tif for 16"
     ):
         check_output(tmp_path / name, bits=bits)
 
 
-def test_a_picture_too_large_for_its_format(tmp_path):
+def test_a_picture_too_large_for_its_format_is_refused(tmp_path):
     with pytest.raises(ImageError, match="WebP holds at most 16,383 pixels a side, this picture has 16,384"):
         check_output(tmp_path / "out.webp", longest=16_384)
     with pytest.raises(ImageError, match="WebP holds at most 16,383 pixels a side"):
@@ -54,7 +54,7 @@ def test_the_stated_limits_of_size_are_true(tmp_path, name, longest):
     assert read_picture(tmp_path / name).width == longest
 
 
-def test_folders_that_are_not_there_or_in_the_way(tmp_path):
+def test_a_missing_folder_or_a_folder_as_output_is_refused(tmp_path):
     with pytest.raises(
         ImageError, match=r"the folder of '.*out.png' does not exist. Make it first: .*nowhere"
     ):
@@ -66,7 +66,7 @@ def test_folders_that_are_not_there_or_in_the_way(tmp_path):
         check_output(tmp_path / ("x" * 300 + ".png"))
 
 
-def test_a_read_only_file_is_respected_by_root_too(tmp_path):
+def test_a_read_only_file_is_not_replaced_even_by_root(tmp_path):
     path = tmp_path / "out.png"
     path.write_bytes(b"precious")
     path.chmod(0o444)
@@ -77,7 +77,7 @@ def test_a_read_only_file_is_respected_by_root_too(tmp_path):
     assert path.read_bytes() == b"precious"
 
 
-def test_a_folder_that_may_not_be_written(open_folder):
+def test_a_folder_without_write_permission_is_refused(open_folder):
     open_folder.chmod(0o555)
     with (
         as_nobody(),
@@ -86,9 +86,9 @@ def test_a_folder_that_may_not_be_written(open_folder):
         check_output(open_folder / "out.png")
 
 
-def test_a_file_of_somebody_else(open_folder):
+def test_a_file_of_another_user_is_refused(open_folder):
     if os.geteuid() != 0:
-        pytest.skip("only root can make somebody else's file")
+        pytest.skip("only root can make a file of another user")
     (open_folder / "out.png").write_bytes(b"")
     (open_folder / "out.png").chmod(0o644)
     open_folder.chmod(0o777)

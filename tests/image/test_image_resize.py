@@ -1,4 +1,4 @@
-"""Resizing: against Pillow, constants, and the arithmetic of fitting."""
+"""Resizing agrees with Pillow and keeps constants; fitting rounds correctly."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ def noise(height, width, channels=1):
 
 
 @pytest.mark.parametrize("size", [(20, 31), (7, 9), (1, 1), (90, 111), (20, 111), (90, 30)])
-def test_resize_is_pillows_antialiased_bicubic(size):
+def test_resize_equals_pillows_antialiased_bicubic(size):
     image = noise(60, 90)
     ours = resize(image, *size)[0, 0].numpy()
     theirs = PilImage.fromarray(image[0, 0].numpy()).resize(size[::-1], PilImage.Resampling.BICUBIC)
@@ -27,7 +27,7 @@ def test_a_constant_stays_constant(size):
     torch.testing.assert_close(resize(image, *size), torch.full((2, 3, *size), 0.3), atol=1e-6, rtol=0)
 
 
-def test_the_same_size_is_the_same_picture():
+def test_resizing_to_the_same_size_returns_the_image():
     image = noise(5, 6, 3)
     assert resize(image, 5, 6) is image
 
@@ -42,11 +42,11 @@ def test_shrinking_does_not_alias():
 def test_channels_and_pictures_of_a_batch_do_not_mix():
     image = torch.rand(2, 4, 12, 10, generator=torch.Generator().manual_seed(2))
     whole = resize(image, 5, 7)
-    one = resize(image[1:, 2:3], 5, 7)
-    torch.testing.assert_close(whole[1:, 2:3], one)
+    channel = resize(image[1:, 2:3], 5, 7)
+    torch.testing.assert_close(whole[1:, 2:3], channel)
 
 
-def test_overshoot_is_left_in():
+def test_overshoot_is_not_clipped():
     edge = torch.zeros(1, 1, 4, 16)
     edge[..., 8:] = 1
     result = resize(edge, 8, 32)
@@ -76,14 +76,14 @@ def test_resize_on_cuda_equals_cpu(size):
         (4000, 3000, 512, (512, 384)),
         (512, 512, 300, (300, 300)),
         (100, 200, 400, (200, 400)),
-        (200, 3, 100, (100, 2)),  # 1.5 goes up
-        (1, 10_000, 100, (1, 100)),  # never 0
+        (200, 3, 100, (100, 2)),  # 1.5 is rounded up
+        (1, 10_000, 100, (1, 100)),  # at least 1
         (2, 7, 5, (1, 5)),  # 1.43
         (333, 1000, 1, (1, 1)),
         (640, 480, 640, (640, 480)),
     ],
 )
-def test_fit(height, width, size, expected):
+def test_fit_keeps_the_aspect_ratio(height, width, size, expected):
     assert fit(height, width, size) == expected
 
 

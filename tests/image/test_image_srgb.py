@@ -1,4 +1,4 @@
-"""Colours of files: profiles, CMYK, Lab, grey."""
+"""Files are converted to sRGB: profiles, CMYK, Lab, grey."""
 
 import io
 import struct
@@ -24,7 +24,7 @@ def tagged(image, profile):
 
 
 @pytest.mark.parametrize("name", ["in.png", "in.tif", "in.jpg", "in.webp", "in.avif"])
-def test_p3_comes_back_to_srgb(tmp_path, name):
+def test_p3_is_converted_to_srgb(tmp_path, name):
     wide = vips(SMOOTH // 2 + 64).icc_transform("p3", input_profile="srgb")
     options = {".jpg": {"Q": 100}, ".webp": {"lossless": True}, ".avif": {"lossless": True}}.get(name[2:], {})
     wide.write_to_file(str(tmp_path / name), **options)
@@ -47,14 +47,14 @@ def test_16_bit_p3_is_converted_at_16_bits(tmp_path):
     "make",
     [lambda: profile_of("srgb"), lambda: ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()],
 )
-def test_any_srgb_profile_leaves_the_pixels_alone(tmp_path, make):
+def test_an_srgb_profile_changes_no_pixel(tmp_path, make):
     tagged(vips(RGB), make()).write_to_file(str(tmp_path / "in.png"))
     assert np.array_equal(numbers(tmp_path / "in.png"), RGB)
     tagged(vips(DEEP, "rgb16"), make()).write_to_file(str(tmp_path / "deep.png"))
     assert np.array_equal(read_picture(tmp_path / "deep.png").to_numpy(16), DEEP)
 
 
-def test_alpha_passes_by_the_profile(tmp_path):
+def test_a_profile_does_not_change_alpha(tmp_path):
     wide = vips(MUTED).icc_transform("p3", input_profile="srgb").bandjoin(vips(RGBA[..., 3], "b-w"))
     wide.write_to_file(str(tmp_path / "in.png"))
     read = numbers(tmp_path / "in.png")
@@ -87,7 +87,7 @@ def gray_profile(gamma):
 
 
 @pytest.mark.parametrize("bits", [8, 16])
-def test_grey_profile(tmp_path, bits):
+def test_a_grey_profile_is_converted(tmp_path, bits):
     levels = np.tile(np.linspace(0, 1, 256), (4, 1))
     stored = (levels * (2**bits - 1)).round().astype(np.uint8 if bits == 8 else np.uint16)
     image = tagged(vips(stored, "b-w" if bits == 8 else "grey16"), gray_profile(1.0))
@@ -98,12 +98,12 @@ def test_grey_profile(tmp_path, bits):
 
 
 @pytest.mark.parametrize("depth", [8, 16])
-def test_cmyk_with_and_without_profile(tmp_path, depth):
+def test_cmyk_with_and_without_profile_is_converted(tmp_path, depth):
     ink = vips(MUTED).icc_transform("cmyk", input_profile="srgb", depth=depth)
     ink.write_to_file(str(tmp_path / "in.tif"))
     ink.write_to_file(str(tmp_path / "bare.tif"), keep="none")
     ink8 = ink.numpy() if depth == 8 else (ink.numpy() / 257).round().astype(np.uint8)
-    # another program's conversion of the same ink
+    # LittleCMS, through Pillow, as an independent conversion
     expected = ImageCms.profileToProfile(
         PilImage.frombytes("CMYK", (31, 24), ink8.tobytes()),
         ImageCms.ImageCmsProfile(io.BytesIO(profile_of("cmyk"))),
@@ -116,14 +116,14 @@ def test_cmyk_with_and_without_profile(tmp_path, depth):
         assert np.abs(numbers(tmp_path / name).astype(int) - np.asarray(expected)).max() <= 3
 
 
-def test_cmyk_jpeg_of_another_program(tmp_path):
+def test_a_cmyk_jpeg_of_another_program_is_converted(tmp_path):
     PilImage.new("CMYK", (16, 16), (0, 255, 255, 0)).save(tmp_path / "in.jpg", quality=100)
     red, green, blue = numbers(tmp_path / "in.jpg")[8, 8]
     assert red > 200
     assert max(green, blue) < 70
 
 
-def test_lab_and_linear_float_tiff(tmp_path):
+def test_lab_and_linear_float_tiffs_are_converted(tmp_path):
     vips(RGB).colourspace("lab").write_to_file(str(tmp_path / "lab.tif"))
     assert np.array_equal(numbers(tmp_path / "lab.tif"), RGB)
     vips(RGB).colourspace("scrgb").bandjoin(0.5).write_to_file(str(tmp_path / "linear.tif"))
@@ -136,20 +136,20 @@ def test_lab_and_linear_float_tiff(tmp_path):
     ("profile", "why"),
     [(b"nonsense" * 60, "corrupt profile"), (gray_profile(2.2), "profile incompatible with image")],
 )
-def test_a_broken_profile_is_left_out_and_said(tmp_path, profile, why):
+def test_a_broken_profile_is_ignored_with_a_warning(tmp_path, profile, why):
     saved(tmp_path, RGB, "in.tif", icc_profile=profile)
     with pytest.warns(ImpastoWarning, match=f"image '.*in.tif': its colour profile is left out: {why}"):
         assert np.array_equal(numbers(tmp_path / "in.tif"), RGB)
 
 
-def test_a_hollow_profile_is_left_out_and_said(tmp_path):
+def test_a_profile_of_zeros_is_ignored_with_a_warning(tmp_path):
     profile = profile_of("p3")
     tagged(vips(RGB), profile[:128] + bytes(len(profile) - 128)).write_to_file(str(tmp_path / "in.tif"))
     with pytest.warns(ImpastoWarning, match="its colour profile is left out"):
         assert np.array_equal(numbers(tmp_path / "in.tif"), RGB)
 
 
-def test_strange_channels_are_refused(tmp_path):
+def test_other_numbers_of_channels_are_refused(tmp_path):
     pyvips.Image.new_from_array(np.zeros((4, 5), np.float32)).tiffsave(str(tmp_path / "depth.tif"))
     with pytest.raises(ImageError, match=r"holds 1 channel\(s\) of float numbers \(b-w\)"):
         read_picture(tmp_path / "depth.tif")
@@ -158,7 +158,7 @@ def test_strange_channels_are_refused(tmp_path):
         read_picture(tmp_path / "six.tif")
 
 
-def test_colours_that_libvips_cannot_convert(tmp_path, monkeypatch):
+def test_colours_that_libvips_cannot_convert_are_an_image_error(tmp_path, monkeypatch):
     def fail(*_):
         raise pyvips.Error("unable to call icc_transform", "no such profile")
 

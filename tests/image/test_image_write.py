@@ -1,4 +1,4 @@
-"""Writing files: round trips, manifests, whole writes, what a format can hold."""
+"""Writing files: round trips, manifests, files written whole or not at all, limits of the formats."""
 
 import errno
 import json
@@ -15,10 +15,19 @@ from impasto.image import write
 from impasto.image.picture import Picture
 from impasto.image.read import read_manifest, read_picture
 from impasto.image.write import write_picture
-from made_files import DEEP, RGB, RGBA, RNG, SMOOTH, SUFFIXES, numbers, only, profile_of, saved, vips
-
-MANIFEST = json.dumps(
-    {"Stil": "Größe – 漢字 🎨", "xml": "<a href='&amp;'>]]>\"", "n": [1, 2.5]}, ensure_ascii=False
+from made_files import (
+    DEEP,
+    MANIFEST,
+    RGB,
+    RGBA,
+    RNG,
+    SMOOTH,
+    SUFFIXES,
+    numbers,
+    only,
+    profile_of,
+    saved,
+    vips,
 )
 
 
@@ -34,13 +43,13 @@ def test_lossless_round_trip_is_exact(tmp_path, suffix, values, bits):
 
 @pytest.mark.parametrize("suffix", [".webp", ".avif"])
 @pytest.mark.parametrize("values", [RGB, RGBA])
-def test_quality_100_loses_nothing(tmp_path, suffix, values):
+def test_quality_100_is_lossless(tmp_path, suffix, values):
     write_picture(read_picture(values), tmp_path / f"out{suffix}", quality=100)
     assert np.array_equal(numbers(tmp_path / f"out{suffix}"), values)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_every_format_keeps_a_smooth_picture_and_says_srgb(tmp_path, suffix):
+def test_every_format_keeps_a_smooth_picture_and_carries_the_srgb_profile(tmp_path, suffix):
     write_picture(read_picture(SMOOTH), tmp_path / f"out{suffix}")
     assert np.abs(numbers(tmp_path / f"out{suffix}").astype(int) - SMOOTH).max() <= 8
     header = pyvips.Image.new_from_buffer((tmp_path / f"out{suffix}").read_bytes(), "")
@@ -55,7 +64,7 @@ def test_the_same_pixels_give_the_same_bytes(tmp_path, suffix):
     assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
 
 
-def test_quality_is_used(tmp_path):
+def test_quality_changes_the_size_and_is_checked(tmp_path):
     for suffix in (".jpg", ".webp", ".avif"):
         write_picture(read_picture(RGB), tmp_path / f"low{suffix}", quality=20)
         write_picture(read_picture(RGB), tmp_path / f"high{suffix}", quality=95)
@@ -65,7 +74,7 @@ def test_quality_is_used(tmp_path):
             write_picture(read_picture(RGB), tmp_path / "x.jpg", quality=quality)
 
 
-def test_jpeg_lays_transparency_over_white(tmp_path):
+def test_jpeg_puts_transparent_pixels_on_white(tmp_path):
     half = np.zeros((16, 16, 4), np.uint8)
     half[..., 3] = 128
     with pytest.warns(ImpastoWarning, match="JPEG holds no transparency; array is laid over white"):
@@ -94,14 +103,14 @@ def test_long_manifest_round_trip(tmp_path, suffix):
     assert read_manifest(tmp_path / f"out{suffix}") == manifest
 
 
-def test_a_manifest_at_jpegs_limit_survives(tmp_path):
+def test_a_manifest_at_the_limit_of_jpeg_is_kept(tmp_path):
     for length in range(59_400, 59_700, 20):
         manifest = json.dumps(RNG.bytes(length // 2 - 1).hex()[: length - 2])
         write_picture(read_picture(SMOOTH), tmp_path / "out.jpg", manifest=manifest)
         assert read_manifest(tmp_path / "out.jpg") == manifest
 
 
-def test_a_manifest_that_jpeg_cannot_hold(tmp_path):
+def test_a_manifest_too_large_for_jpeg_is_refused(tmp_path):
     manifest = json.dumps(RNG.bytes(100_000).hex())
     with pytest.raises(
         ImageError, match=r"the manifest takes 1\d\d,\d\d\d bytes, JPEG holds 60,000. Use .png"
@@ -117,7 +126,7 @@ def test_characters_that_xml_cannot_hold_keep_their_value(tmp_path):
     assert json.loads(read_manifest(tmp_path / "out.png")) == {"text": text}
 
 
-def test_manifests_of_other_programs_pictures(tmp_path):
+def test_pictures_of_other_programs_have_no_manifest(tmp_path):
     saved(tmp_path, RGB)
     assert read_manifest(tmp_path / "in.png") is None
     for packet in (b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>", b"<broken", b""):
@@ -130,7 +139,7 @@ def test_manifests_of_other_programs_pictures(tmp_path):
         read_manifest(tmp_path / "x.txt")
 
 
-def test_a_manifest_that_another_program_rewrote(tmp_path):
+def test_a_manifest_rewritten_by_another_program_is_read(tmp_path):
     image = vips(RGB)
     packet = (
         '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
@@ -142,7 +151,7 @@ def test_a_manifest_that_another_program_rewrote(tmp_path):
     assert read_manifest(tmp_path / "other.png") == '{"a": 1}'
 
 
-# whole writes
+# ---- written whole or not at all
 
 
 @pytest.mark.parametrize("call", ["replace", "fsync"])
@@ -152,7 +161,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, call, suffix)
     path.write_bytes(b"the old picture")
 
     def full(*_):
-        assert len(only(tmp_path)) == 2  # the temporary is there, hidden, with the same ending
+        assert len(only(tmp_path)) == 2  # the other is the temporary file, hidden and with the same ending
         assert only(tmp_path)[0].startswith(".impasto-")
         assert only(tmp_path)[0].endswith(suffix)
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -185,11 +194,11 @@ def test_nan_is_not_written(tmp_path):
     assert only(tmp_path) == []
 
 
-def test_an_encoder_that_fails(tmp_path, monkeypatch):
+def test_a_failing_encoder_is_an_image_error(tmp_path, monkeypatch):
     def refuse(*_):
         raise pyvips.Error("unable to write", "webp: too large")
 
-    monkeypatch.setattr(write, "_encode", refuse)
+    monkeypatch.setattr(write, "encode", refuse)
     with pytest.raises(ImageError, match=r"cannot make WebP for '.*out.webp': .*too large.*\. Try .png"):
         write_picture(read_picture(SMOOTH), tmp_path / "out.webp")
     assert only(tmp_path) == []

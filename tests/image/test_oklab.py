@@ -1,4 +1,4 @@
-"""Oklab against published values, and the photo's colours in the painting's palette."""
+"""Oklab agrees with published values; palettes map the photo's colours to the painting's."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ from impasto.settings.fast import FastSettings
 from impasto.shapes import Image
 from impasto.style.palettes import PhotoPalette
 from impasto.style.style_images import read_styles
-from small import EXAMPLES, scene, stripes
+from small import EXAMPLES, red_blue_mask, scene, stripes
 
 PUBLISHED = {
     (0, 0, 0): (0.0, 0.0, 0.0),
@@ -27,7 +27,7 @@ PUBLISHED = {
     (0, 1, 0): (0.86644, -0.23389, 0.17950),
     (0, 0, 1): (0.45201, -0.03246, -0.31153),
 }
-"""CSS Color Module Level 4 and its tests."""
+"""Oklab of sRGB colours, from CSS Color Module Level 4 and its tests."""
 
 
 def chroma(image: Image) -> Tensor:
@@ -35,51 +35,43 @@ def chroma(image: Image) -> Tensor:
 
 
 def moments(values: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Independently: NumPy's, in float64."""
+    """Mean and covariance of the channels, independently in NumPy and float64."""
     flat = values[0].flatten(1).double().numpy()
     return flat.mean(1), np.cov(flat, bias=True)
 
 
-def halves(height: int, width: int) -> Image:
-    """A mask: red on the left, blue on the right."""
-    mask = torch.zeros(1, 3, height, width)
-    mask[:, 0, :, : width // 2] = 1
-    mask[:, 2, :, width // 2 :] = 1
-    return mask
-
-
 @pytest.mark.parametrize(("rgb", "lab"), PUBLISHED.items())
 def test_oklab_has_the_published_values(rgb: tuple[int, ...], lab: tuple[float, ...]) -> None:
-    found = to_oklab(torch.tensor(rgb, dtype=torch.float64).reshape(1, 3, 1, 1)).flatten()
-    torch.testing.assert_close(found, torch.tensor(lab, dtype=torch.float64), rtol=0, atol=1e-4)
+    actual = to_oklab(torch.tensor(rgb, dtype=torch.float64).reshape(1, 3, 1, 1)).flatten()
+    torch.testing.assert_close(actual, torch.tensor(lab, dtype=torch.float64), rtol=0, atol=1e-4)
 
 
-def test_there_and_back() -> None:
+def test_oklab_and_back_is_the_identity() -> None:
     levels = torch.linspace(0, 1, 18, dtype=torch.float64)
     image = torch.cartesian_prod(levels, levels, levels).T.reshape(1, 3, 18, 324)
     torch.testing.assert_close(to_srgb(to_oklab(image)), image, rtol=0, atol=1e-6)
     torch.testing.assert_close(to_srgb(to_oklab(image.float())), image.float(), rtol=0, atol=1e-4)
 
 
-def test_a_large_picture_is_converted_in_strips(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_converting_in_strips_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     lab = to_oklab(scene(30, 40)) * torch.tensor([1.0, 3.0, 3.0])[:, None, None]
     whole = to_srgb(lab)
     monkeypatch.setattr("impasto.image.oklab.STRIP", 300)
     torch.testing.assert_close(to_srgb(lab), whole, rtol=0, atol=1e-6)
 
 
-def test_what_srgb_cannot_show_loses_chroma_alone() -> None:
-    """Lightness and hue stay, and a little more chroma would be too much."""
+def test_colours_outside_srgb_lose_only_chroma() -> None:
+    """Lightness and hue stay, and no more chroma is lost than necessary."""
     generator = torch.Generator().manual_seed(0)
     lab = torch.rand(1, 3, 40, 50, generator=generator) * torch.tensor([1.0, 0.8, 0.8])[:, None, None]
     lab[:, 1:] -= 0.4
     shown = to_srgb(lab)
     assert 0 <= float(shown.min()) <= float(shown.max()) <= 1
-    found = to_oklab(shown)
-    torch.testing.assert_close(found[:, :1], lab[:, :1], rtol=0, atol=1e-3)
-    lengths = found[:, 1:].norm(dim=1), lab[:, 1:].norm(dim=1)
+    actual = to_oklab(shown)
+    torch.testing.assert_close(actual[:, :1], lab[:, :1], rtol=0, atol=1e-3)
+    lengths = actual[:, 1:].norm(dim=1), lab[:, 1:].norm(dim=1)
     assert bool((lengths[0] <= lengths[1] + 1e-3).all())
-    across = found[:, 1] * lab[:, 2] - found[:, 2] * lab[:, 1]  # 0 if the hues are the same
+    across = actual[:, 1] * lab[:, 2] - actual[:, 2] * lab[:, 1]  # 0 if the hues are the same
     assert float((across / lengths[1]).abs().max()) < 1e-3
     reduced = lengths[0] < 0.95 * lengths[1]
     assert float(reduced.float().mean()) > 0.5
@@ -94,18 +86,18 @@ def test_mapped_colours_have_the_paintings_mean_and_covariance(photo: str, paint
     ours, theirs = (read_picture(EXAMPLES / name).pixels[:, :, ::4, ::4] for name in (photo, painting))
     match = match_palette(Palette.of(ours), Palette.of(theirs))
     mapped = match.affine(chroma(ours).double())
-    for found, wanted in zip(moments(mapped), moments(chroma(theirs)), strict=True):
-        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-7)
+    for actual, expected in zip(moments(mapped), moments(chroma(theirs)), strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-7)
     matrix = match.affine.matrix
     torch.testing.assert_close(matrix, matrix.T)
     assert float(torch.linalg.eigvalsh(matrix).min()) > 0
-    clamped, range_ = match(chroma(ours)), chroma(theirs)
+    clamped, target = match(chroma(ours)), chroma(theirs)
     for channel in range(2):
-        assert float(clamped[:, channel].min()) >= float(range_[:, channel].min()) - 1e-6
-        assert float(clamped[:, channel].max()) <= float(range_[:, channel].max()) + 1e-6
+        assert float(clamped[:, channel].min()) >= float(target[:, channel].min()) - 1e-6
+        assert float(clamped[:, channel].max()) <= float(target[:, channel].max()) + 1e-6
 
 
-def test_pictures_of_one_colour_can_be_mapped_and_noise_is_not_blown_up() -> None:
+def test_flat_pictures_can_be_mapped_and_noise_is_not_amplified() -> None:
     plain, busy = torch.full((1, 3, 8, 8), 0.25), stripes(9, 9)
     for source, target in ((plain, busy), (busy, plain), (plain, plain)):
         mapped = match_palette(Palette.of(source), Palette.of(target))(chroma(source))
@@ -116,12 +108,13 @@ def test_pictures_of_one_colour_can_be_mapped_and_noise_is_not_blown_up() -> Non
     assert float(gains.max()) == pytest.approx(MOST_GAIN)
 
 
-def test_several_palettes_are_that_of_the_pictures_side_by_side() -> None:
-    one, other = stripes(20, 20), scene(20, 20)
-    both = Palette.of(torch.cat([one, other, other, other], dim=3))
-    mixed = Palette.mixed([Palette.of(one), Palette.of(other), Palette.of(stripes(9, 9))], [1, 3, 0])
+def test_a_mix_of_palettes_is_the_palette_of_the_pictures_side_by_side() -> None:
+    first, second = stripes(20, 20), scene(20, 20)
+    both = Palette.of(torch.cat([first, second, second, second], dim=3))
+    mixed = Palette.mixed([Palette.of(first), Palette.of(second), Palette.of(stripes(9, 9))], [1, 3, 0])
     weighted = Palette.of(
-        torch.cat([one, other], dim=3), torch.cat([torch.ones(1, 1, 20, 20) / 3, torch.ones(1, 1, 20, 20)], 3)
+        torch.cat([first, second], dim=3),
+        torch.cat([torch.ones(1, 1, 20, 20) / 3, torch.ones(1, 1, 20, 20)], 3),
     )
     for name in ("mean", "covariance"):
         torch.testing.assert_close(getattr(mixed, name), getattr(both, name))
@@ -130,7 +123,7 @@ def test_several_palettes_are_that_of_the_pictures_side_by_side() -> None:
     torch.testing.assert_close(mixed.most, both.most)
 
 
-def test_a_flat_guide_makes_the_filter_two_plain_means() -> None:
+def test_with_a_flat_guide_the_filter_is_the_mean_of_means() -> None:
     values, radius = torch.rand(1, 2, 13, 17, dtype=torch.float64), 2
 
     def mean(array: np.ndarray) -> np.ndarray:
@@ -145,45 +138,45 @@ def test_a_flat_guide_makes_the_filter_two_plain_means() -> None:
             ]
         )
 
-    found = guided_filter(values, torch.full((1, 1, 13, 17), 0.3), radius, 1e-3)
+    filtered = guided_filter(values, torch.full((1, 1, 13, 17), 0.3), radius, 1e-3)
     for channel in range(2):
         expected = mean(mean(values[0, channel].numpy()))
-        np.testing.assert_allclose(found[0, channel].numpy(), expected, atol=1e-6)
+        np.testing.assert_allclose(filtered[0, channel].numpy(), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("size", [64, 256])
 def test_colours_do_not_cross_a_contour(size: int) -> None:
-    """Where the photo's border is a little off the painted one, it is moved there."""
+    """A border of the colours that is a little off the contour is moved to it."""
     left = torch.arange(size) < size // 2
     guide = torch.where(left, 0.3, 0.7).expand(1, 1, size, size)
     colors = torch.where(left, -0.1, 0.1).expand(1, 2, size, size)
     radius = max(1, size // 32)
-    found = guided_filter(colors, guide, radius, 1e-3)
-    assert float((found - colors).abs().max()) < 1e-2
+    filtered = guided_filter(colors, guide, radius, 1e-3)
+    assert float((filtered - colors).abs().max()) < 1e-2
     off = torch.where(torch.arange(size) < size // 2 + radius // 2, -0.1, 0.1).expand(1, 2, size, size)
-    found = guided_filter(off, guide, radius, 1e-3)
-    jumps = found[0, 0, size // 2].diff().abs()
+    filtered = guided_filter(off, guide, radius, 1e-3)
+    jumps = filtered[0, 0, size // 2].diff().abs()
     assert int(jumps.argmax()) == size // 2 - 1
     assert float(jumps.max()) > 2 * float(jumps[size // 2 :].max())
 
 
 def test_lightness_stays_and_colours_are_within_range() -> None:
-    image, wanted = scene(60, 90).clamp(0, 1), 4 * chroma(stripes(60, 90))
-    found = with_chroma(image, wanted)
-    assert 0 <= float(found.min()) <= float(found.max()) <= 1
-    torch.testing.assert_close(to_oklab(found)[:, :1], to_oklab(image)[:, :1], rtol=0, atol=1e-3)
-    assert float((chroma(found) - chroma(image)).abs().mean()) > 1e-2
+    image, colors = scene(60, 90).clamp(0, 1), 4 * chroma(stripes(60, 90))
+    changed = with_chroma(image, colors)
+    assert 0 <= float(changed.min()) <= float(changed.max()) <= 1
+    torch.testing.assert_close(to_oklab(changed)[:, :1], to_oklab(image)[:, :1], rtol=0, atol=1e-3)
+    assert float((chroma(changed) - chroma(image)).abs().mean()) > 1e-2
 
 
 @pytest.mark.parametrize("size", [512, 2048])
 def test_the_filters_window_grows_with_the_picture(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     radii = []
 
-    def noted(values: Tensor, guide: Tensor, radius: int, softness: float) -> Tensor:
+    def record(values: Tensor, guide: Tensor, radius: int, softness: float) -> Tensor:
         radii.append(radius)
         return values
 
-    monkeypatch.setattr("impasto.image.palette.guided_filter", noted)
+    monkeypatch.setattr("impasto.image.palette.guided_filter", record)
     with_chroma(torch.full((1, 3, 4, size), 0.5), torch.zeros(1, 2, 4, size))
     assert radii == [3 * size // 512]
 
@@ -197,58 +190,60 @@ def settings(small_file: str) -> StylizeSettings:
 
 @pytest.mark.parametrize("init", ["content", "noise"])
 def test_a_painting_keeps_its_lightness(settings: StylizeSettings, init: str) -> None:
-    """It is painted as with the painting's colours, and recoloured at the end; previews are, too."""
+    """It is painted in the painting's colours and recoloured at the end; so are previews."""
     photo, style = scene(48, 64).clamp(0, 1), stripes(40, 40)
     settings = replace(settings, init=init)
-    found = impasto.stylize(photo, style, settings)
+    painting = impasto.stylize(photo, style, settings)
     plain = impasto.stylize(photo, style, replace(settings, colors="style")).picture.pixels
-    pixels = found.picture.pixels
+    pixels = painting.picture.pixels
     torch.testing.assert_close(to_oklab(pixels)[:, :1], to_oklab(plain)[:, :1], rtol=0, atol=1e-3)
     assert float((pixels - plain).abs().mean()) > 1e-2
-    assert found.manifest["settings"]["colors"] == "photo-palette"
+    assert painting.manifest["settings"]["colors"] == "photo-palette"
     *_, last = impasto.iter_stylize(photo, style, settings)
     torch.testing.assert_close(last.image(), pixels, rtol=0, atol=1e-5)
 
 
-def test_a_first_picture_in_one_pass_is_in_the_paintings_colours(
+def test_the_fast_initial_image_has_the_paintings_colours(
     settings: StylizeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = []
+    colors_used = []
 
-    def noted(cache: object, style: object, settings: FastSettings, *_: object) -> None:
-        asked.append(settings.colors)
+    def record(cache: object, style: object, settings: FastSettings, *_: object) -> None:
+        colors_used.append(settings.colors)
         raise SettingsError("far enough")
 
-    monkeypatch.setattr("impasto.recipes.stylize.cached_stylizer", noted)
+    monkeypatch.setattr("impasto.recipes.stylize.cached_stylizer", record)
     for colors in ("photo-palette", "photo-luminance"):
         with pytest.raises(SettingsError, match="far enough"):
             impasto.stylize(scene(48, 64), stripes(40, 40), replace(settings, init="fast", colors=colors))
-    assert asked == ["style", "photo-luminance"]
+    assert colors_used == ["style", "photo-luminance"]
 
 
-def test_kept_regions_are_the_photos(settings: StylizeSettings) -> None:
+def test_kept_regions_equal_the_photo(settings: StylizeSettings) -> None:
     photo, style = scene(48, 64).clamp(0, 1), stripes(40, 40)
-    kept = impasto.stylize(photo, style, replace(settings, keep="red"), regions=[halves(48, 64)])
+    kept = impasto.stylize(photo, style, replace(settings, keep="red"), regions=[red_blue_mask(48, 64)])
     pixels = kept.picture.pixels
     torch.testing.assert_close(pixels[..., :32], photo[..., :32], rtol=0, atol=1e-6)
     assert float((pixels[..., 32:] - photo[..., 32:]).abs().mean()) > 1e-2
 
 
 def test_each_region_has_the_palette_of_its_counterpart() -> None:
-    """The photo's left takes the painting's right, and the other way round."""
+    """The photo's left half takes the colours of the painting's right half, and vice versa."""
     photo, size = from_tensor(scene(48, 64).clamp(0, 1)), (48, 64)
     pixels = stripes(*size)
     pixels[:, 0, :, :32] *= 0.2
     pixels[:, 2, :, 32:] *= 0.2
     settings = StylizeSettings(colors="photo-palette")
-    paintings = read_styles(pixels, "").matched_to(photo, settings, [halves(*size), halves(*size).flip(3)])
+    paintings = read_styles(pixels, "").matched_to(
+        photo, settings, [red_blue_mask(*size), red_blue_mask(*size).flip(3)]
+    )
     assert not paintings.recolors
     palette = PhotoPalette.of(paintings, photo, ["conv1_1"])
-    found, theirs = chroma(palette.recolor(torch.full((1, 3, *size), 0.5), photo.pixels)), chroma(pixels)
+    recolored, theirs = chroma(palette.recolor(torch.full((1, 3, *size), 0.5), photo.pixels)), chroma(pixels)
     sides = theirs[..., 32:].mean((0, 2, 3)), theirs[..., :32].mean((0, 2, 3))
-    left, right = found[..., :28].mean((0, 2, 3)), found[..., 36:].mean((0, 2, 3))
-    for mean, (wanted, other) in ((left, sides), (right, sides[::-1])):
-        assert float((mean - wanted).norm()) < 0.3 * float((mean - other).norm())
+    left, right = recolored[..., :28].mean((0, 2, 3)), recolored[..., 36:].mean((0, 2, 3))
+    for mean, (expected, other) in ((left, sides), (right, sides[::-1])):
+        assert float((mean - expected).norm()) < 0.3 * float((mean - other).norm())
 
 
 def test_several_paintings_count_by_their_shares() -> None:
@@ -257,7 +252,7 @@ def test_several_paintings_count_by_their_shares() -> None:
     palettes = [Palette.of(picture) for picture in pictures]
     for blend, shares in (("1,3", [1, 3]), ("1,0", [1, 0]), ("fine,coarse", [2, 1])):
         paintings = read_styles(pictures, blend).matched_to(photo, settings, [])
-        (found,) = PhotoPalette.of(paintings, photo, ["conv1_1", "conv2_1", "conv4_1"]).maps
-        wanted = match_palette(Palette.of(photo.pixels), Palette.mixed(palettes, shares))
-        torch.testing.assert_close(found.affine.matrix, wanted.affine.matrix)
-        torch.testing.assert_close(found.affine.offset, wanted.affine.offset)
+        (actual,) = PhotoPalette.of(paintings, photo, ["conv1_1", "conv2_1", "conv4_1"]).maps
+        expected = match_palette(Palette.of(photo.pixels), Palette.mixed(palettes, shares))
+        torch.testing.assert_close(actual.affine.matrix, expected.affine.matrix)
+        torch.testing.assert_close(actual.affine.offset, expected.affine.offset)

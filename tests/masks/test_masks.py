@@ -1,4 +1,4 @@
-"""Masks without drawing, against independent computations; what cannot be divided is refused."""
+"""Automatic masks against independent computations; photos without a subject or contrast are refused."""
 
 import json
 import sys
@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from jaxtyping import config
 from PIL import Image as PILImage
 from typer.testing import CliRunner
 
@@ -27,8 +26,8 @@ from test_benchmarks import load
 RUNNER = CliRunner()
 
 
-def line_by_window(guide: np.ndarray, mask: np.ndarray, radius: int, epsilon: float) -> np.ndarray:
-    """He, Sun and Tang 2013, Eq. 5, 6 and 8, window by window in float64."""
+def filter_by_window(guide: np.ndarray, mask: np.ndarray, radius: int, epsilon: float) -> np.ndarray:
+    """The guided filter of He, Sun and Tang (2013), Eq. 5, 6 and 8, window by window in float64."""
     height, width = guide.shape
 
     def window(row: int, column: int) -> tuple[slice, slice]:
@@ -53,25 +52,25 @@ def line_by_window(guide: np.ndarray, mask: np.ndarray, radius: int, epsilon: fl
 
 
 @pytest.mark.parametrize(("radius", "epsilon"), [(1, 1e-2), (3, 1e-4)])
-def test_the_guided_filter_is_the_papers(radius: int, epsilon: float) -> None:
+def test_the_guided_filter_equals_the_papers_equations(radius: int, epsilon: float) -> None:
     random = np.random.default_rng(0)
     guide, mask = random.random((13, 17)), (random.random((13, 17)) > 0.5).astype(float)
     slope, offset = guided_lines(guide, mask, radius, epsilon)
     filtered = slope * guide + offset
-    np.testing.assert_allclose(filtered, line_by_window(guide, mask, radius, epsilon), atol=1e-12)
+    np.testing.assert_allclose(filtered, filter_by_window(guide, mask, radius, epsilon), atol=1e-12)
 
 
 def test_a_small_photos_mask_is_refined_at_its_own_size() -> None:
-    """At 64 px the window's radius is 8 · 64 / 512 = 1 pixel."""
+    """At 64 px, the window has a radius of 8 · 64 / 512 = 1 pixel."""
     photo = scene(48, 64)
     mask = (photo[:, :1] > 0.5).float()
     guide = np.einsum("chw,c->hw", photo[0].double().numpy(), (0.299, 0.587, 0.114))
-    expected = line_by_window(guide, mask[0, 0].double().numpy(), 1, EPSILON).clip(0, 1)
+    expected = filter_by_window(guide, mask[0, 0].double().numpy(), 1, EPSILON).clip(0, 1)
     np.testing.assert_allclose(refine(mask, photo)[0, 0].numpy(), expected, atol=1e-5)
 
 
 def test_a_large_photos_mask_follows_its_edges() -> None:
-    """A blurred mask of a photo of two halves, 1024 px wide: it steps where the photo's is."""
+    """A blurred mask is sharpened at the edge of a photo of two halves, 1024 px wide."""
     photo = torch.zeros(1, 3, 256, 1024)
     photo[..., 500:] = 1
     ramp = ((torch.arange(320) - 148) / 16).clamp(0, 1).expand(1, 1, 320, 320).contiguous()
@@ -83,8 +82,8 @@ def test_a_large_photos_mask_follows_its_edges() -> None:
     assert float(after[600:].min()) > 0.98
 
 
-def test_the_net_sees_what_its_authors_trained_it_on() -> None:
-    """Stretched to 320×320 by Pillow's bicubic filter, over its maximum, less ImageNet's mean."""
+def test_the_input_of_the_net_is_prepared_as_in_its_training() -> None:
+    """Resized to 320×320 by Pillow's bicubic filter, divided by the maximum, normalised as for ImageNet."""
     photo = scene(100, 450) * 0.8
     square = [
         PILImage.fromarray(plane.numpy()).resize((320, 320), PILImage.Resampling.BICUBIC)
@@ -97,7 +96,7 @@ def test_the_net_sees_what_its_authors_trained_it_on() -> None:
     np.testing.assert_allclose(net_input(photo)[0], expected, atol=2e-5)
 
 
-def test_the_nets_output_is_stretched_and_rounded() -> None:
+def test_the_nets_output_is_scaled_to_8_bits() -> None:
     output = torch.linspace(0.2, 0.8, 320 * 320).reshape(320, 320)
     expected = np.round((output.double().numpy() - 0.2) / 0.6 * 255)
     assert np.abs(subject_map(output, "photo").numpy() - expected).max() <= 1
@@ -105,7 +104,7 @@ def test_the_nets_output_is_stretched_and_rounded() -> None:
 
 
 def spot(share: float) -> torch.Tensor:
-    """An output that is sure of that share of the picture."""
+    """An output of the net in which this share of the picture is subject."""
     output = torch.full((320 * 320,), 0.05)
     output[: round(share * 320 * 320)] = 0.95
     return output.reshape(320, 320)
@@ -125,15 +124,15 @@ def spot(share: float) -> torch.Tensor:
     ],
     ids=["unsure", "speck", "nearly full", "full", "nan"],
 )
-def test_what_is_no_subject_is_refused(output: torch.Tensor, message: str) -> None:
+def test_a_photo_without_a_subject_or_full_of_it_is_refused(output: torch.Tensor, message: str) -> None:
     with pytest.raises(ImageError, match=message + r".*Draw the mask by hand"):
         subject_map(output, "sky.jpg")
     for share in (0.011, 0.989):
         subject_map(spot(share), "sky.jpg")
 
 
-def test_otsus_threshold_parts_the_classes() -> None:
-    """Of all 255 levels the one with the greatest variance between classes, by brute force."""
+def test_otsus_threshold_maximises_the_variance_between_classes() -> None:
+    """The best of all 255 levels, by brute force."""
     random = np.random.default_rng(0)
     values = np.concatenate([random.normal(0.3, 0.06, 4000), random.normal(0.7, 0.1, 2000)]).clip(0, 0.999)
     levels = np.floor(values * 256)
@@ -141,11 +140,11 @@ def test_otsus_threshold_parts_the_classes() -> None:
     for cut in range(1, 256):
         low, high = levels[levels < cut], levels[levels >= cut]
         scores.append(len(low) * len(high) * (low.mean() - high.mean()) ** 2 if len(low) and len(high) else 0)
-    found = otsu_threshold(torch.from_numpy(values).float().reshape(1, 1, 60, 100))
-    assert found == pytest.approx((int(np.argmax(scores)) + 1) / 256)
+    threshold = otsu_threshold(torch.from_numpy(values).float().reshape(1, 1, 60, 100))
+    assert threshold == pytest.approx((int(np.argmax(scores)) + 1) / 256)
 
 
-def test_light_and_dark_of_two_halves() -> None:
+def test_a_luminance_mask_separates_a_dark_and_a_light_half() -> None:
     photo = torch.full((1, 3, 40, 60), 0.2)
     photo[..., 30:] = 0.6
     mask = impasto.mask(photo, "luminance").pixels
@@ -156,13 +155,9 @@ def test_light_and_dark_of_two_halves() -> None:
         impasto.mask(torch.full((1, 3, 40, 60), 0.5), "luminance")
 
 
-def test_what_cannot_be_asked_for(photo: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    config.update("jaxtyping_disable", True)  # type: ignore[no-untyped-call]
-    try:
-        with pytest.raises(SettingsError, match=r"kind is 'sky'; it must be one of subject, luminance"):
-            impasto.mask(photo, "sky")  # type: ignore[arg-type]
-    finally:
-        config.update("jaxtyping_disable", False)  # type: ignore[no-untyped-call]
+def test_bad_kinds_inputs_and_outputs_are_refused(photo: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match=r"kind is 'sky'; it must be one of subject, luminance"):
+        impasto.mask(photo, "sky")
     with pytest.raises(ImageError, match="holds 2 pictures"):
         impasto.mask(torch.zeros(2, 3, 20, 20))
     assert RUNNER.invoke(app, ["mask", photo, "--kind", "sky"]).exit_code == 2
@@ -175,10 +170,10 @@ def test_what_cannot_be_asked_for(photo: str, monkeypatch: pytest.MonkeyPatch) -
     assert "impasto[onnx]" in missing.output
 
 
-def test_what_the_net_said_survives_as_text() -> None:
-    where = subject_map(spot(0.3), "photo")
-    assert torch.equal(from_text(to_text(where)), where)
-    for text in ("", "no base64!", to_text(where)[:40]):
+def test_a_subject_map_survives_as_text() -> None:
+    subject = subject_map(spot(0.3), "photo")
+    assert torch.equal(from_text(to_text(subject)), subject)
+    for text in ("", "no base64!", to_text(subject)[:40]):
         with pytest.raises(CheckpointError, match="mask in the manifest is damaged"):
             from_text(text)
 
@@ -187,8 +182,8 @@ def test_what_the_net_said_survives_as_text() -> None:
 
 
 @pytest.mark.weights
-def test_the_dandelion_is_found_where_it_was_outlined() -> None:
-    """benchmarks/masks.py has all twenty; this one lies in examples/."""
+def test_the_mask_of_the_dandelion_agrees_with_its_outline() -> None:
+    """benchmarks/masks.py measures all twenty outlined photos; this one is in examples/."""
     benchmark = load("masks")
     photos = json.loads((benchmark.HERE / "mask_outlines.json").read_text(encoding="utf-8"))["photos"]
     (outline,) = (photo for photo in photos if photo["file"].endswith("dandelion.jpg"))
@@ -200,14 +195,14 @@ def test_the_dandelion_is_found_where_it_was_outlined() -> None:
 
 
 @pytest.mark.weights
-def test_any_number_of_threads_gives_the_same_mask() -> None:
+def test_the_number_of_threads_changes_the_mask_by_rounding_only() -> None:
     picture = read_picture(EXAMPLES / "dandelion.jpg")
     single, double = (find_subject(picture, threads=threads).int() for threads in (1, 2))
     assert int((single - double).abs().max()) <= 1
 
 
 @pytest.mark.weights
-def test_an_empty_picture_and_a_full_one_are_refused() -> None:
+def test_the_net_refuses_a_grey_picture_and_noise() -> None:
     with pytest.raises(ImageError, match=r"no subject was found in 'grey\.png': .* value is 0\.0"):
         find_subject(Picture(torch.full((1, 3, 200, 300), 0.5), name="grey.png"))
     generator = torch.Generator().manual_seed(1)
@@ -216,7 +211,7 @@ def test_an_empty_picture_and_a_full_one_are_refused() -> None:
 
 
 @pytest.mark.weights
-def test_the_command_writes_what_python_gives(tmp_path: Path) -> None:
+def test_the_command_writes_what_the_library_returns(tmp_path: Path) -> None:
     source = EXAMPLES / "dandelion.jpg"
     done = RUNNER.invoke(app, ["mask", str(source)])
     assert done.exit_code == 0, done.output

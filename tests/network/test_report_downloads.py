@@ -1,41 +1,37 @@
-"""Who is told of a download: the innermost `report_downloads` of the thread that fetches."""
+"""A download is reported to the innermost `report_downloads` of the thread that fetches."""
 
 import contextvars
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
 
 import pytest
 
-from fake_index import ARCHIVE, TINY, FakeIndex, clean_environment
+from fake_index import ARCHIVE, TINY, FakeIndex
 from impasto import report_downloads
 from impasto.network import download, weights
 
 Reports = list[tuple[int, int]]
 
 
-@pytest.fixture
-def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeIndex]:
-    clean_environment(monkeypatch)
+@pytest.fixture(autouse=True)
+def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download, "CHUNK", len(ARCHIVE) // 4)
-    with FakeIndex(ARCHIVE) as running:
-        yield running
 
 
 def fetch(index: FakeIndex, folder: Path) -> None:
     weights.load(cache=folder, index_url=index.url, record=TINY)
 
 
-def to(reports: Reports) -> download.ByteProgress:
+def append_to(reports: Reports) -> download.ByteProgress:
     return lambda done, total: reports.append((done, total))
 
 
 def test_bytes_are_reported_within_the_context_and_not_after_it(index: FakeIndex, tmp_path: Path) -> None:
     seen: Reports = []
-    with report_downloads(to(seen)):
+    with report_downloads(append_to(seen)):
         fetch(index, tmp_path / "a")
-    done = [bytes for bytes, _ in seen]
+    done = [count for count, _ in seen]
     assert len(done) >= 4
     assert done == sorted(set(done))
     assert seen[-1] == (len(ARCHIVE), len(ARCHIVE))
@@ -48,8 +44,8 @@ def test_bytes_are_reported_within_the_context_and_not_after_it(index: FakeIndex
 def test_only_the_innermost_context_reports(index: FakeIndex, tmp_path: Path) -> None:
     outer: Reports = []
     inner: Reports = []
-    with report_downloads(to(outer)):
-        with report_downloads(to(inner)):
+    with report_downloads(append_to(outer)):
+        with report_downloads(append_to(inner)):
             fetch(index, tmp_path / "a")
         assert (bool(outer), bool(inner)) == (False, True)
         with report_downloads(None):
@@ -59,17 +55,17 @@ def test_only_the_innermost_context_reports(index: FakeIndex, tmp_path: Path) ->
     assert outer == inner
 
 
-def test_an_error_within_ends_the_context(index: FakeIndex, tmp_path: Path) -> None:
+def test_an_error_within_the_context_ends_it(index: FakeIndex, tmp_path: Path) -> None:
     seen: Reports = []
-    with pytest.raises(KeyboardInterrupt), report_downloads(to(seen)):
+    with pytest.raises(KeyboardInterrupt), report_downloads(append_to(seen)):
         raise KeyboardInterrupt
     fetch(index, tmp_path)
     assert not seen
 
 
-def test_a_thread_reports_if_it_is_given_the_context(index: FakeIndex, tmp_path: Path) -> None:
+def test_a_thread_reports_if_it_runs_in_the_context(index: FakeIndex, tmp_path: Path) -> None:
     seen: Reports = []
-    with report_downloads(to(seen)):
+    with report_downloads(append_to(seen)):
         run = contextvars.copy_context().run
         threads = [
             Thread(target=run, args=(fetch, index, tmp_path / "a")),

@@ -1,4 +1,4 @@
-"""The network: names, geometry, and equality with independent computations."""
+"""VGG-19: layer names, geometry, and responses equal to independent computations."""
 
 import numpy as np
 import pytest
@@ -20,22 +20,13 @@ def test_layer_names_accept_relu_and_refuse_others() -> None:
         find_layer("conv4_9")
 
 
-def test_strides_and_supports_are_those_of_the_network() -> None:
-    """Measured from the reach of a gradient, not from arithmetic."""
+def test_strides_and_supports_agree_with_gradients() -> None:
+    """They are measured by how far a gradient reaches."""
     network = small_network(dtype=torch.float64)
-    for name in (
-        "conv1_1",
-        "conv1_2",
-        "pool1",
-        "conv2_1",
-        "conv3_1",
-        "conv3_4",
-        "pool3",
-        "conv4_2",
-        "conv5_1",
-    ):
+    names = "conv1_1 conv1_2 pool1 conv2_1 conv3_1 conv3_4 pool3 conv4_2 conv5_1"
+    for name in names.split():
         image = scene(256, 256).double().requires_grad_(True)
-        # Random signs keep rectifications from hiding pixels: any one of several channels must see each.
+        # A rectification may hide a pixel from one channel; the sum over channels still depends on it.
         response = network.features(image, [name])[name]
         middle = response[:, :, response.shape[2] // 2, response.shape[3] // 2]
         (gradient,) = torch.autograd.grad(middle.sum(), image)
@@ -49,24 +40,24 @@ def test_strides_and_supports_are_those_of_the_network() -> None:
 @pytest.mark.parametrize("size", [(33, 47), (16, 16), (40, 24)])
 def test_features_equal_numpy_and_scipy(size: tuple[int, int]) -> None:
     image = scene(*size).double()
-    wanted = ["conv1_1", "pool1", "conv2_2", "conv3_4", "conv4_2", "pool4", "conv5_1"]
-    ours = small_network(dtype=torch.float64).features(image, wanted)
-    theirs = plain_features(small_layers(), image[0].permute(1, 2, 0).numpy(), wanted)
-    for name in wanted:
+    names = ["conv1_1", "pool1", "conv2_2", "conv3_4", "conv4_2", "pool4", "conv5_1"]
+    ours = small_network(dtype=torch.float64).features(image, names)
+    theirs = plain_features(small_layers(), image[0].permute(1, 2, 0).numpy(), names)
+    for name in names:
         np.testing.assert_allclose(ours[name][0].numpy(), theirs[name], rtol=1e-10, atol=1e-12)
 
 
-def test_only_the_layers_asked_for_come_back_and_nothing_deeper_is_built() -> None:
+def test_only_the_named_layers_are_returned_and_nothing_deeper_is_built() -> None:
     network = small_network(deepest_layer="conv3_2")
     assert len(network.convolutions) == 6
-    found = network.features(scene(32, 32), ["relu2_1", "conv1_2"])
-    assert set(found) == {"relu2_1", "conv1_2"}
-    assert all(bool((response >= 0).all()) for response in found.values())
+    responses = network.features(scene(32, 32), ["relu2_1", "conv1_2"])
+    assert set(responses) == {"relu2_1", "conv1_2"}
+    assert all(bool((response >= 0).all()) for response in responses.values())
     with pytest.raises(SettingsError, match="conv4_1 was asked of a network built up to conv3_2"):
         network.features(scene(32, 32), ["conv4_1"])
 
 
-def test_max_pooling_sees_the_largest() -> None:
+def test_max_pooling_takes_the_largest() -> None:
     network = small_network(pooling="max")
     before = network.features(scene(20, 20), ["conv1_2"])["conv1_2"]
     weight, bias = network.convolutions[2].forward_weight, network.convolutions[2].bias
@@ -74,7 +65,7 @@ def test_max_pooling_sees_the_largest() -> None:
     torch.testing.assert_close(network.features(scene(20, 20), ["conv2_1"])["conv2_1"], expected)
 
 
-def test_small_images_are_refused_with_the_way_out() -> None:
+def test_small_images_are_refused_with_advice() -> None:
     with pytest.raises(
         ImageError,
         match=r"style image is 12×9; conv5_1 needs at least 16×16\. Use a larger style or stop at conv4_4",
@@ -84,7 +75,7 @@ def test_small_images_are_refused_with_the_way_out() -> None:
 
 
 def plain_sequential(layers: dict[str, tuple[torch.Tensor, torch.Tensor]], last: str) -> nn.Sequential:
-    """The original file's network as its authors build it: a colour transform, convolutions, poolings."""
+    """The network as its authors build it: a colour transform, convolutions, rectifications, poolings."""
     colour = nn.Conv2d(3, 3, 1)
     with torch.no_grad():
         colour.weight.copy_(torch.tensor([[0.0, 0, 255], [0, 255, 0], [255, 0, 0]])[:, :, None, None])
@@ -115,12 +106,12 @@ def test_real_features_equal_a_plain_sequential(name: str) -> None:
 
 
 @pytest.mark.weights
-def test_it_is_the_papers_normalised_network() -> None:
+def test_the_network_is_normalised_as_in_the_paper() -> None:
     """Each filter's mean activation over images and positions is 1 (Gatys et al. 2015, Methods).
 
-    With the max pooling of the original network it holds within a few percent on average over filters
-    (0.92 to 1.02 over 49 photographs, docs/decisions.md); with average pooling responses shrink with depth.
-    Two photographs and three paintings stand for all here.
+    With the original network's max pooling this holds within a few percent, averaged over filters (0.92 to
+    1.02 over 49 photos, docs/decisions.md); with average pooling, responses shrink with depth. Here, two
+    photos and three paintings stand for all pictures.
     """
     network = VGG19.build(load(), pooling="max")
     sums = dict.fromkeys(CONVOLUTIONS, 0.0)

@@ -1,4 +1,4 @@
-"""Weights are what the record says, or there is an error that names the way out."""
+"""Weights agree with their record, or an error says what to do."""
 
 import errno
 import hashlib
@@ -7,7 +7,6 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -42,22 +41,19 @@ def _clean_environment(request: pytest.FixtureRequest, monkeypatch: pytest.Monke
 
 
 @pytest.fixture
-def index() -> Iterator[FakeIndex]:
-    with FakeIndex(ARCHIVE) as running:
-        yield running
-
-
-@pytest.fixture
 def closed_port() -> str:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{taken.getsockname()[1]}/simple/"
+    """The address of an index at which nothing answers."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{listener.getsockname()[1]}/simple/"
 
 
-# Fetching
+# ---- fetching
 
 
-def test_fetches_once_then_needs_no_network(index: FakeIndex, tmp_path: Path, closed_port: str) -> None:
+def test_weights_are_fetched_once_and_then_need_no_network(
+    index: FakeIndex, tmp_path: Path, closed_port: str
+) -> None:
     cache = tmp_path / "new" / "cache"
     seen: list[tuple[int, int]] = []
     with download.report_downloads(lambda done, total: seen.append((done, total))):
@@ -73,7 +69,7 @@ def test_fetches_once_then_needs_no_network(index: FakeIndex, tmp_path: Path, cl
     assert index.downloads == 1
 
 
-def test_force_fetches_what_is_there(index: FakeIndex, tmp_path: Path) -> None:
+def test_force_fetches_again(index: FakeIndex, tmp_path: Path) -> None:
     for force in (False, False, True):
         path = weights.fetch(TINY, cache=tmp_path, index_url=index.url, force=force)
     assert index.downloads == 2
@@ -81,7 +77,7 @@ def test_force_fetches_what_is_there(index: FakeIndex, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["encoded", "short once"])
-def test_odd_servers_serve_all_the_same(index: FakeIndex, tmp_path: Path, mode: str) -> None:
+def test_odd_servers_do_no_harm(index: FakeIndex, tmp_path: Path, mode: str) -> None:
     index.mode = mode
     assert_tiny(weights.load(cache=tmp_path, index_url=index.url, record=TINY))
     assert kept(tmp_path) == {TINY.file_name}
@@ -102,9 +98,9 @@ def test_odd_servers_serve_all_the_same(index: FakeIndex, tmp_path: Path, mode: 
         ("broken", r"cannot be reached: the server answered 500\. Run `impasto weights fetch`", 0),
         ("garbage", r"does not answer as a package index \(\w+\)\. Name another index", 0),
     ],
-    ids=lambda value: value if str(value).isalpha() else "",  # no sizes: they differ from run to run
+    ids=lambda value: value if str(value).isalpha() else "",  # without messages: they hold sizes
 )
-def test_bad_servers(
+def test_bad_servers_are_an_error_with_advice(
     index: FakeIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, message: str, downloads: int
 ) -> None:
     index.mode = mode
@@ -132,7 +128,7 @@ def test_bad_servers(
         ({"tensors_sha256": "f" * 64}, rf"have digest {TINY.tensors_sha256}; f{{64}} is needed"),
     ],
 )
-def test_what_comes_is_not_what_the_record_says(
+def test_a_download_that_differs_from_its_record_is_refused(
     index: FakeIndex, tmp_path: Path, wrong: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(WeightsError, match=message):
@@ -140,13 +136,13 @@ def test_what_comes_is_not_what_the_record_says(
     assert kept(tmp_path) == set()
 
 
-def test_archive_that_is_none(tmp_path: Path) -> None:
+def test_a_download_that_is_no_archive_is_refused(tmp_path: Path) -> None:
     data = b"not an archive"
     with FakeIndex(data) as index, pytest.raises(WeightsError, match="cannot be unpacked"):
         weights.fetch(tiny_record(MEMBER, data), cache=tmp_path, index_url=index.url)
 
 
-def test_no_network(tmp_path: Path, closed_port: str) -> None:
+def test_without_a_network_the_error_names_the_ways_out(tmp_path: Path, closed_port: str) -> None:
     with pytest.raises(
         WeightsError, match=r"cannot be reached: no connection\. Run `impasto.*--weights PATH"
     ):
@@ -155,7 +151,7 @@ def test_no_network(tmp_path: Path, closed_port: str) -> None:
         weights.load(cache=tmp_path, index_url="index", record=TINY)
 
 
-def test_messages_hold_no_password(closed_port: str, tmp_path: Path) -> None:
+def test_messages_do_not_show_passwords(closed_port: str, tmp_path: Path) -> None:
     with pytest.raises(WeightsError) as caught:
         weights.load(cache=tmp_path, index_url=closed_port.replace("//", "//user:secret@"), record=TINY)
     assert "127.0.0.1" in str(caught.value)
@@ -174,7 +170,7 @@ def test_progress_that_raises_ends_the_download(index: FakeIndex, tmp_path: Path
     assert kept(tmp_path) == set()
 
 
-def test_where_the_index_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_index_is_taken_from_argument_environment_and_pip(monkeypatch: pytest.MonkeyPatch) -> None:
     def pip(*_: Any, **__: Any) -> SimpleNamespace:
         return SimpleNamespace(returncode=0, stdout="from-pip\n")
 
@@ -192,11 +188,11 @@ def test_where_the_index_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     assert package_index.index_address("argument") == "argument"
 
 
-# The cache
+# ---- the cache
 
 
 @pytest.mark.parametrize("damage", ["flipped", "truncated", "text", "other weights", "empty"])
-def test_damaged_cache_is_repaired(index: FakeIndex, tmp_path: Path, closed_port: str, damage: str) -> None:
+def test_a_damaged_cache_is_repaired(index: FakeIndex, tmp_path: Path, closed_port: str, damage: str) -> None:
     path = weights.fetch(TINY, cache=tmp_path, index_url=index.url)
     data = path.read_bytes()
     bad = {
@@ -217,7 +213,7 @@ def test_damaged_cache_is_repaired(index: FakeIndex, tmp_path: Path, closed_port
     assert index.downloads == 2
 
 
-def test_verify_tells_the_three_states(
+def test_verify_tells_absent_good_and_damaged_files(
     index: FakeIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(weights, "RECORDS", {"tiny": TINY})
@@ -230,7 +226,7 @@ def test_verify_tells_the_three_states(
     assert weights.verify(cache=tmp_path) == [weights.WeightStatus(TINY, path, "damaged", 4)]
 
 
-def test_too_little_room_is_seen_before_downloading(
+def test_too_little_space_is_noticed_before_the_download(
     index: FakeIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1234))
@@ -250,7 +246,7 @@ def test_too_little_room_is_seen_before_downloading(
     [(errno.ENOSPC, r"is full: [\d,]+ bytes are needed and"), (errno.EROFS, r"cannot be written: Read-only")],
     ids=["full", "read-only"],
 )
-def test_disk_that_refuses_while_writing(
+def test_a_failing_write_leaves_nothing_in_the_cache(
     index: FakeIndex,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -269,7 +265,7 @@ def test_disk_that_refuses_while_writing(
     assert kept(tmp_path) == set()
 
 
-def test_cache_folder_that_cannot_be_used(
+def test_an_unusable_cache_folder_is_named(
     index: FakeIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "file"
@@ -284,7 +280,7 @@ def test_cache_folder_that_cannot_be_used(
         weights.load(cache=tmp_path / "cache", index_url=index.url, record=TINY)
 
 
-def test_read_only_cache(index: FakeIndex, open_folder: Path) -> None:
+def test_a_read_only_cache_can_be_read_but_not_filled(index: FakeIndex, open_folder: Path) -> None:
     open_folder.chmod(0o555)
     with as_nobody(), pytest.raises(WeightsError, match=r"Permission denied.*IMPASTO_CACHE"):
         weights.load(cache=open_folder, index_url=index.url, record=TINY)
@@ -295,7 +291,7 @@ def test_read_only_cache(index: FakeIndex, open_folder: Path) -> None:
         assert_tiny(weights.load(cache=open_folder, record=TINY))
 
 
-def test_a_lock_that_is_never_freed(
+def test_a_lock_that_is_never_released_ends_in_an_error(
     index: FakeIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(weights, "LOCK_SECONDS", 0.1)
@@ -304,7 +300,9 @@ def test_a_lock_that_is_never_freed(
         weights.load(cache=tmp_path, index_url=index.url, record=TINY)
 
 
-def test_environment_variables(index: FakeIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_variables_choose_cache_index_and_weights(
+    index: FakeIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("IMPASTO_INDEX_URL", index.url)
     assert weights.cache_folder() == tmp_path / "cache"
@@ -319,8 +317,8 @@ def test_environment_variables(index: FakeIndex, tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.weights
-def test_the_real_weights() -> None:
-    """Through the normal path: the user's cache and, when they are not there, the machine's package index."""
+def test_the_real_weights_equal_their_record() -> None:
+    """They come from the user's cache or, if absent, from the machine's package index."""
     record = RECORDS["vgg19-normalized"]
     loaded = weights.load()
     assert (loaded.name, loaded.sha256) == (record.name, record.tensors_sha256)
@@ -331,15 +329,12 @@ def test_the_real_weights() -> None:
     ):
         assert (name, weight.shape, bias.shape) == (name, (width, channels, 3, 3), (width,))
     assert list(loaded.layers) == list(CONVOLUTIONS)
-    # The member's own bytes: its numbers in order, hashed once by a script that knows nothing of Impasto.
+    # SHA-256 of the numbers in the original file, in order, computed once by an independent script.
     raw = hashlib.sha256()
     for weight, bias in loaded.layers.values():
         raw.update(weight.numpy().tobytes() + bias.numpy().tobytes())
     assert raw.hexdigest() == "ae90e03877ee0f735a0e55f0ec2bd334333884e8646202b33f3bb1bf6c1ab516"
-    firsts = {
-        "conv1_1": 0.0171214845,
-        "conv3_4": -0.0073106266,
-        "conv5_4": -0.0297887605,
-    }  # read off the member
+    # the first number of these layers in the original file
+    firsts = {"conv1_1": 0.0171214845, "conv3_4": -0.0073106266, "conv5_4": -0.0297887605}
     for name, first in firsts.items():
         assert loaded.layers[name][0].flatten()[0].item() == pytest.approx(first, rel=1e-6)

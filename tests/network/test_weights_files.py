@@ -1,4 +1,4 @@
-"""A file named by the user: used if it is what it should be, refused in words if not, and never run."""
+"""Weights files named by the user: used if they hold VGG-19, otherwise refused, and never executed."""
 
 import os
 from pathlib import Path
@@ -34,7 +34,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("kind", ["safetensors", "old pth", "new pth"])
 @pytest.mark.parametrize("record", [None, TINY], ids=["custom", "known"])
-def test_files_by_path(tmp_path: Path, kind: str, record: WeightRecord | None) -> None:
+def test_every_kind_of_file_is_read(tmp_path: Path, kind: str, record: WeightRecord | None) -> None:
     path = tmp_path / "weights.bin"  # the name does not matter, the content does
     if kind == "safetensors":
         weights.save(tiny_layers(), path, credit="nobody")
@@ -66,7 +66,9 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
         (pickled({"a": 1}), r"lacks 32 of the tensors needed"),
     ],
 )
-def test_other_files(tmp_path: Path, content: bytes, message: str) -> None:
+def test_files_without_weights_are_named_for_what_they_are(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
     path = tmp_path / "file"
     path.write_bytes(content)
     with pytest.raises(WeightsError, match=message):
@@ -104,7 +106,9 @@ NAN = torch.full((4, 4, 3, 3), torch.nan)
         ({"2.weight": torch.ones(0, 3, 3, 3), "2.bias": torch.ones(0)}, r"conv1_1 has weight \(0, 3, 3, 3\)"),
     ],
 )
-def test_networks_that_are_not_vgg19(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+def test_networks_that_are_not_vgg19_are_refused(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
     state = {name: value for name, value in {**tiny_state_dict(), **changes}.items() if value is not None}
     path = tmp_path / "net.pth"
     path.write_bytes(pickled(state, zipped=True))
@@ -112,7 +116,7 @@ def test_networks_that_are_not_vgg19(tmp_path: Path, changes: dict[str, Any], me
         weights.load(path)
 
 
-def test_safetensors_with_other_keys(tmp_path: Path) -> None:
+def test_safetensors_with_other_keys_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.safetensors"
     save_file({"features.0.weight": torch.ones(1)}, path)
     with pytest.raises(
@@ -127,7 +131,7 @@ def test_safetensors_with_other_keys(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["nowhere.pth", "folder"])
-def test_files_that_cannot_be_opened(tmp_path: Path, name: str) -> None:
+def test_files_that_cannot_be_opened_are_named(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(
         WeightsError, match=rf"weights .*{name} cannot be read: (No such file|Is a directory)"
@@ -135,7 +139,7 @@ def test_files_that_cannot_be_opened(tmp_path: Path, name: str) -> None:
         weights.load(tmp_path / name)
 
 
-class Evil:
+class Malicious:
     """Makes a folder when it is unpickled."""
 
     def __init__(self, mark: Path):
@@ -148,7 +152,7 @@ class Evil:
 @pytest.mark.parametrize("zipped", [False, True])
 def test_code_in_a_pickle_is_not_run(tmp_path: Path, zipped: bool) -> None:
     mark, path = tmp_path / "was run", tmp_path / "evil.pth"
-    data = pickled({**tiny_state_dict(), "evil": Evil(mark)}, zipped=zipped)
+    data = pickled({**tiny_state_dict(), "evil": Malicious(mark)}, zipped=zipped)
     path.write_bytes(data)
     with pytest.raises(WeightsError, match=r"holds code or objects besides tensors; it was not run"):
         weights.load(path)
@@ -158,7 +162,7 @@ def test_code_in_a_pickle_is_not_run(tmp_path: Path, zipped: bool) -> None:
     assert not mark.exists()
 
 
-def test_save_is_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_saving_is_reproducible_and_leaves_no_other_file(tmp_path: Path) -> None:
     path = tmp_path / "net.safetensors"
     weights.save(tiny_layers(), path)
     before = path.read_bytes()
@@ -169,14 +173,14 @@ def test_save_is_whole_or_not_at_all(tmp_path: Path) -> None:
         weights.save(tiny_layers(), tmp_path / "no folder" / "net.safetensors")
 
 
-def test_digest_is_of_the_numbers_alone() -> None:
+def test_the_digest_depends_only_on_the_numbers_and_their_order() -> None:
     layers = tiny_layers()
-    turned: dict[str, tuple[Tensor, Tensor]] = {
+    relaid: dict[str, tuple[Tensor, Tensor]] = {
         name: (weight.contiguous(memory_format=torch.channels_last), bias)
         for name, (weight, bias) in layers.items()
     }
-    assert weight_files.digest(turned) == weight_files.digest(layers)
-    turned["conv5_4"] = (turned["conv5_4"][0], turned["conv5_4"][1] + 1e-6)
-    assert weight_files.digest(turned) != weight_files.digest(layers)
+    assert weight_files.digest(relaid) == weight_files.digest(layers)
+    relaid["conv5_4"] = (relaid["conv5_4"][0], relaid["conv5_4"][1] + 1e-6)
+    assert weight_files.digest(relaid) != weight_files.digest(layers)
     swapped = dict(reversed(layers.items()))
     assert weight_files.digest(swapped) != weight_files.digest(layers)

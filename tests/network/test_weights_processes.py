@@ -1,21 +1,11 @@
-"""Processes that want the same weights at the same time, and one that is killed while it fetches them."""
+"""Two processes download weights only once, and a killed download does no harm."""
 
 import multiprocessing
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from fake_index import ARCHIVE, TINY, FakeIndex, assert_tiny, clean_environment, kept, load_in_child
+from fake_index import TINY, FakeIndex, assert_tiny, kept, load_in_child
 from impasto.network import weights
-
-
-@pytest.fixture
-def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeIndex]:
-    clean_environment(monkeypatch)
-    with FakeIndex(ARCHIVE) as running:
-        yield running
 
 
 def test_two_processes_download_once(index: FakeIndex, tmp_path: Path) -> None:
@@ -24,7 +14,7 @@ def test_two_processes_download_once(index: FakeIndex, tmp_path: Path) -> None:
     gate = spawn.Barrier(2)
     child = spawn.Process(target=load_in_child, args=(TINY, str(tmp_path), index.url, gate))
     child.start()
-    gate.wait(60)  # the child has loaded torch and is about to fetch too
+    gate.wait(60)  # the child has imported torch and is about to fetch too
     assert_tiny(weights.load(cache=tmp_path, index_url=index.url, record=TINY))
     child.join(30)
     assert child.exitcode == 0
@@ -32,7 +22,7 @@ def test_two_processes_download_once(index: FakeIndex, tmp_path: Path) -> None:
     assert kept(tmp_path) == {TINY.file_name}
 
 
-def test_killed_during_the_download(index: FakeIndex, tmp_path: Path) -> None:
+def test_a_killed_download_is_repeated_by_the_next_process(index: FakeIndex, tmp_path: Path) -> None:
     index.mode = "hold"
     spawn = multiprocessing.get_context("spawn")
     child = spawn.Process(target=load_in_child, args=(TINY, str(tmp_path), index.url))

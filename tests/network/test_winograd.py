@@ -1,4 +1,4 @@
-"""Fewer products, the same sums: Winograd's convolution against the direct one, and its derivative."""
+"""Winograd's convolution and its derivative equal the direct convolution's."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ from impasto.objective.objective import Objective
 from small import EXAMPLES
 
 SHAPES = [(1, 5, 7, 9, 13), (2, 8, 4, 16, 16), (2, 3, 4, 18, 3), (1, 3, 2, 1, 2), (1, 2, 3, 4, 4)]
-"""Batch, channels in and out, height, width."""
+"""Batch, input channels, output channels, height, width."""
 
 
 @pytest.fixture(params=[1, 8 << 20], ids=["strips of one row", "one strip"])
@@ -25,6 +25,7 @@ def _strips(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def case(shape: tuple[int, ...]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """A random image, weights and biases of one of the `SHAPES`."""
     batch, channels, outputs, height, width = shape
     random = torch.Generator().manual_seed(0)
     image = torch.randn(batch, channels, height, width, dtype=torch.float64, generator=random)
@@ -35,40 +36,42 @@ def case(shape: tuple[int, ...]) -> tuple[torch.Tensor, torch.Tensor, torch.Tens
 
 @pytest.mark.usefixtures("_strips")
 @pytest.mark.parametrize("shape", SHAPES)
-def test_it_is_conv2d_and_its_derivative(shape: tuple[int, ...]) -> None:
+def test_winograd_equals_conv2d_and_its_derivative(shape: tuple[int, ...]) -> None:
     image, weight, _ = case(shape)
     filters = winograd.transform(weight)
     expected = F.conv2d(image, weight, padding=1)
     torch.testing.assert_close(winograd.convolve(image.detach(), filters), expected.detach())
-    along = torch.randn_like(expected)
-    (derivative,) = torch.autograd.grad(expected, image, along)
-    torch.testing.assert_close(winograd.pull_back(along, filters), derivative)
+    direction = torch.randn_like(expected)
+    (derivative,) = torch.autograd.grad(expected, image, direction)
+    torch.testing.assert_close(winograd.pull_back(direction, filters), derivative)
 
 
 @pytest.mark.usefixtures("_strips")
 @pytest.mark.parametrize("wrap", [True, False])
 @pytest.mark.parametrize("use_filters", [True, False])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_with_its_rectification(shape: tuple[int, ...], use_filters: bool, wrap: bool) -> None:
+def test_with_rectification_it_equals_conv2d_and_relu(
+    shape: tuple[int, ...], use_filters: bool, wrap: bool
+) -> None:
     image, weight, bias = case(shape)
     padded = F.pad(image, (1, 1, 1, 1), mode="circular" if wrap else "constant")
     expected = F.relu(F.conv2d(padded, weight, bias))
     convolution = Convolution.of(weight, bias, fast=use_filters)
-    found = rectified(image, convolution, circular=wrap)
-    torch.testing.assert_close(found, expected)
-    assert found.is_contiguous(memory_format=torch.channels_last)
-    along = torch.randn_like(expected)
-    before = along.clone()
-    pairs = [torch.autograd.grad(response, image, along)[0] for response in (found, expected)]
+    actual = rectified(image, convolution, circular=wrap)
+    torch.testing.assert_close(actual, expected)
+    assert actual.is_contiguous(memory_format=torch.channels_last)
+    direction = torch.randn_like(expected)
+    unchanged = direction.clone()
+    pairs = [torch.autograd.grad(response, image, direction)[0] for response in (actual, expected)]
     torch.testing.assert_close(*pairs)
-    assert torch.equal(along, before)
-    last = along.contiguous(memory_format=torch.channels_last)
+    assert torch.equal(direction, unchanged)
+    last = direction.contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(
-        convolution.pull_back(last, found.detach(), circular=wrap, overwrite=True), pairs[1]
+        convolution.pull_back(last, actual.detach(), circular=wrap, overwrite=True), pairs[1]
     )
 
 
-def test_the_derivative_is_the_transpose() -> None:
+def test_the_derivative_is_the_transpose_of_the_convolution() -> None:
     """⟨convolve(x), y⟩ = ⟨x, pull_back(y)⟩ for any x and y."""
     image, weight, _ = case((1, 6, 5, 11, 10))
     filters, other = winograd.transform(weight), torch.randn(1, 5, 11, 10, dtype=torch.float64)
@@ -78,20 +81,20 @@ def test_the_derivative_is_the_transpose() -> None:
 
 
 @pytest.mark.weights
-def test_on_the_real_network_it_errs_by_rounding() -> None:
-    """Features to 2e-5, loss and gradient of the paper's objective to 1e-4, of float64 direct sums."""
+def test_on_the_real_network_the_error_is_rounding() -> None:
+    """Relative to direct sums in float64: features to 2e-5, loss to 1e-5, gradient to 1e-4."""
     pixels = resize(read_picture(EXAMPLES / "temple.jpg").pixels, 70, 93).clamp(0, 1)
     style = resize(read_picture(EXAMPLES / "great-wave.jpg").pixels, 64, 96).clamp(0, 1)
     layers = dict.fromkeys(("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"), 0.2)
     exact = VGG19.build(load(), deepest_layer="conv5_1", dtype=torch.float64, fast=False)
     ours = VGG19.build(load(), deepest_layer="conv5_1")
-    assert sum(one.filters is not None for one in ours.convolutions) == 10
-    assert all(one.filters is None for one in exact.convolutions)
+    assert sum(layer.filters is not None for layer in ours.convolutions) == 10
+    assert all(layer.filters is None for layer in exact.convolutions)
     image = pixels.flip(3).contiguous()
 
-    found = ours.features(image, layers)
-    for name, wanted in exact.features(image.double(), layers).items():
-        error = float((found[name].double() - wanted).norm() / wanted.norm())
+    actual = ours.features(image, layers)
+    for name, expected in exact.features(image.double(), layers).items():
+        error = float((actual[name].double() - expected).norm() / expected.norm())
         assert error < 2e-5, name
 
     def evaluate(network: VGG19, dtype: torch.dtype) -> tuple[float, torch.Tensor]:

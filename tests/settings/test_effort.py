@@ -1,8 +1,7 @@
-"""Effort: one dial for scales, steps, solver and space; and what older files mean."""
+"""Effort sets scales, steps, solver and space; manifests of earlier versions keep their meaning."""
 
 from dataclasses import asdict, replace
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -16,15 +15,14 @@ from impasto.settings.effort import RECIPES, Schedule
 from impasto.settings.options import from_json
 from impasto.settings.presets import PRESETS
 from impasto.solve.descent import Solver
+from old_files import DATA
 
 OLD = Schedule("pixels", "lbfgs", 0.02, 128, 50, 10, 1.0, 2.0)
-"""What version 0.1 did by default, whatever its settings were called."""
-
-DATA = Path(__file__).parents[1] / "data"
+"""What version 0.1 did by default."""
 
 
 def work(schedule: Schedule) -> float:
-    """Steps of the coarsest and the finest scale, the finest counting for its pixels."""
+    """Steps at the finest scale, plus those at the coarsest, which cost 1/64 (an eighth of the side)."""
     return schedule.steps / 64 + schedule.finest_steps
 
 
@@ -34,35 +32,29 @@ def test_more_effort_is_more_work() -> None:
     assert StylizeSettings().schedule == good
 
 
-def test_what_is_named_wins_over_effort() -> None:
-    named = {"space": "pixels", "optimizer": "lbfgs", "rate": 0.1, "coarsest": 96, "steps": 7}
-    named |= {
-        "finest_steps": 3,
-        "detail": 0.1,
-        "tv": 5.0,
-        "style_loss": "gram=1,neighbors=2",
-        "painting_detail": 0.5,
-        "recolor": 0.7,
-    }
+def test_explicit_settings_override_effort() -> None:
+    explicit = {"space": "pixels", "optimizer": "lbfgs", "rate": 0.1, "coarsest": 96, "steps": 7}
+    explicit |= {"finest_steps": 3, "detail": 0.1, "tv": 5.0, "painting_detail": 0.5}
+    explicit |= {"style_loss": "gram=1,neighbors=2", "recolor": 0.7}
     for effort in ("draft", "good", "best"):
-        settings = StylizeSettings(effort=effort, **named)  # type: ignore[arg-type]
-        assert asdict(settings.schedule) == named
+        settings = StylizeSettings(effort=effort, **explicit)  # type: ignore[arg-type]
+        assert asdict(settings.schedule) == explicit
         assert settings.variation_weight == 5.0
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_preset_and_an_effort_are_an_error_that_names_both(name: str) -> None:
+def test_a_preset_with_an_effort_is_an_error_that_names_both(name: str) -> None:
     with pytest.raises(SettingsError, match=f"preset {name} and effort best"):
         StylizeSettings.preset(name, effort="best")
-    ran = CliRunner().invoke(app, ["stylize", "a.png", "b.png", "--preset", name, "--effort", "best"])
-    assert ran.exit_code == 2
-    assert f"preset {name} and effort best" in " ".join(ran.output.split())
+    result = CliRunner().invoke(app, ["stylize", "a.png", "b.png", "--preset", name, "--effort", "best"])
+    assert result.exit_code == 2
+    assert f"preset {name} and effort best" in " ".join(result.output.split())
     assert StylizeSettings.preset(name).schedule.space == "pixels"
 
 
 def test_a_manifest_holds_the_numbers_that_effort_gave(photo: str, painting: str, small_file: str) -> None:
-    asked = StylizeSettings(effort="best", size=96, weights=small_file, finest_steps=4)
-    plan = plan_stylize(photo, painting, asked)
+    settings = StylizeSettings(effort="best", size=96, weights=small_file, finest_steps=4)
+    plan = plan_stylize(photo, painting, settings)
     expected = replace(RECIPES[4]["best"], finest_steps=4)
     recorded = plan.manifest["settings"]
     assert {key: recorded[key] for key in asdict(expected) if key != "tv"} == {
@@ -70,13 +62,13 @@ def test_a_manifest_holds_the_numbers_that_effort_gave(photo: str, painting: str
     }
     assert from_json(StylizeSettings, recorded).schedule == expected
     assert [scale.level_steps for scale in plan.scales] == [LEVELS] * len(plan.scales)
-    by_adam = plan_stylize(photo, painting, replace(asked, optimizer="adam"))
+    by_adam = plan_stylize(photo, painting, replace(settings, optimizer="adam"))
     assert by_adam.scales[-1].level_steps == FINEST_LEVELS
     assert (plan.solver.optimizer, by_adam.solver.optimizer) == ("lbfgs", "adam")
 
 
-def test_a_manifest_of_version_0_1_means_what_it_meant(photo: str, painting: str, small_file: str) -> None:
-    """The manifest that commit e78b87f wrote: pixels, L-BFGS, all of the photo's detail, its own steps."""
+def test_a_manifest_of_version_0_1_keeps_its_meaning(photo: str, painting: str, small_file: str) -> None:
+    """Commit e78b87f wrote it for a run in pixels by L-BFGS, with all of the photo's detail."""
     settings = from_json(StylizeSettings, manifests.read(DATA / "e78b87f-painting.png")["settings"])
     assert settings.recipe == 1
     assert settings.schedule == replace(OLD, steps=6)
@@ -90,8 +82,8 @@ def test_a_manifest_of_version_0_1_means_what_it_meant(photo: str, painting: str
     assert plan.solver == Solver("lbfgs", rate=0.02, tolerance=settings.tolerance)
 
 
-def test_a_manifest_of_the_second_recipe_means_what_it_meant() -> None:
-    """It has its numbers, but not the fields that are younger."""
+def test_a_manifest_of_the_second_recipe_keeps_its_meaning() -> None:
+    """It holds its own numbers and lacks the fields that were added later."""
     numbers = {"space": "pyramid", "optimizer": "lbfgs", "steps": 100, "finest_steps": 40, "detail": 0.3}
     settings = from_json(StylizeSettings, {"recipe": 2, "style_loss": "gram", **numbers})
     assert settings.schedule == RECIPES[2]["good"]
@@ -102,7 +94,7 @@ def test_a_manifest_of_the_second_recipe_means_what_it_meant() -> None:
     assert StylizeSettings(strength=0.2, alpha=1.0).painting_detail_share == 0.8
 
 
-def test_the_first_recipe_has_one_effort() -> None:
+def test_the_first_recipe_has_no_other_effort() -> None:
     assert StylizeSettings(recipe=1).schedule == OLD
     with pytest.raises(SettingsError, match="recipe 1 has no effort 'best', only good"):
         StylizeSettings(recipe=1, effort="best")

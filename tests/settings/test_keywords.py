@@ -1,4 +1,4 @@
-"""Settings as keywords: mypy knows the types of the classes, and a wrong one is an error with advice."""
+"""Settings as keywords: mypy knows their types, and a wrong keyword is an error with advice."""
 
 from collections.abc import Callable
 from dataclasses import fields
@@ -58,12 +58,12 @@ def test_options_change_settings_a_preset_or_the_defaults() -> None:
     ("wrong", "near"),
     [("strenght", "strength"), ("style_weight", "beta"), ("content_weight", "alpha"), ("regoins", "regions")],
 )
-def test_a_misspelled_keyword_is_told_the_nearest(wrong: str, near: str) -> None:
+def test_a_misspelled_keyword_names_the_nearest(wrong: str, near: str) -> None:
     with pytest.raises(SettingsError, match=f"'{wrong}' is no keyword.* Did you mean '{near}'"):
         impasto.stylize("photo.jpg", "painting.jpg", **{wrong: 1})  # type: ignore[arg-type]
 
 
-def test_what_is_like_no_keyword_is_told_them_all() -> None:
+def test_an_unknown_keyword_names_them_all() -> None:
     with pytest.raises(
         SettingsError, match=r"'quux' is no keyword here, .* Choose from size, device, threads"
     ):
@@ -104,8 +104,8 @@ def takes_options(value: Any) -> bool:
     return any(get_origin(annotation) is Unpack for annotation in annotations.values())
 
 
-def test_no_recipe_is_left_out() -> None:
-    """Here, and among the wrong calls that mypy must refuse."""
+def test_every_function_with_keywords_is_tested() -> None:
+    """It is tested here and among the wrong calls that mypy must refuse."""
     with_keywords = {name for name in impasto.__all__ if takes_options(getattr(impasto, name))}
     assert set(RECIPES) == with_keywords
     typed_calls = (Path(__file__).parent.parent / "typed_calls.py").read_text()

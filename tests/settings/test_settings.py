@@ -1,4 +1,4 @@
-"""Settings: one source for the command, Python and the manifest."""
+"""Settings: defaults, checks, strength and presets; they survive JSON."""
 
 import dataclasses
 import json
@@ -14,7 +14,7 @@ from impasto.settings.strength import ContentAim
 from impasto.settings.stylize import StylizeSettings
 
 
-def test_defaults_are_allowed_and_survive_json() -> None:
+def test_settings_survive_json() -> None:
     settings = StylizeSettings(layers={"conv1_1": 0.3, "relu4_1": 0.7}, tv=0.25, alpha=2.0)
     assert from_json(StylizeSettings, json.loads(json.dumps(to_json(settings)))) == settings
     assert settings.layers == {"conv1_1": 0.3, "conv4_1": 0.7}
@@ -62,10 +62,8 @@ def test_layer_weights_take_text_names_and_mappings() -> None:
     assert parse_layer_weights(["conv1_1", "conv2_1"], "layers") == expected
     assert parse_layer_weights(expected, "layers") == expected
     assert format_layers(expected) == "conv1_1,conv2_1"
-    assert parse_layer_weights(format_layers({"conv1_1": 0.25, "conv2_1": 1.0}), "layers") == {
-        "conv1_1": 0.25,
-        "conv2_1": 1.0,
-    }
+    weights = {"conv1_1": 0.25, "conv2_1": 1.0}
+    assert parse_layer_weights(format_layers(weights), "layers") == weights
 
 
 def test_strength_runs_from_photo_to_texture() -> None:
@@ -76,8 +74,8 @@ def test_strength_runs_from_photo_to_texture() -> None:
     assert ratios == sorted(ratios)
     assert StylizeSettings(strength=0.0).style_weight == 0
     assert StylizeSettings(strength=1.0).content_weight == 0
-    given = StylizeSettings(alpha=2.0, beta=3.0)
-    assert (given.content_weight, given.style_weight) == (2, 3)
+    explicit = StylizeSettings(alpha=2.0, beta=3.0)
+    assert (explicit.content_weight, explicit.style_weight) == (2, 3)
     paper = StylizeSettings(formula="paper")
     assert (paper.content_weight, paper.style_weight) == (1e-3, 1)
     assert (paper.variation_weight, paper.gamut_weight) == (0, 0)
@@ -92,10 +90,11 @@ def test_every_field_has_help_and_an_allowed_default() -> None:
     }
     for option in options:
         assert option.sentence.endswith(".")
+        assert not option.help.endswith(".")  # the sentence adds it
         assert option.check(option.default) == option.default
 
 
-def test_presets_set_what_is_not_said() -> None:
+def test_a_preset_sets_the_omitted_options() -> None:
     paper = StylizeSettings.preset("gatys2015", size=256, steps=7)
     assert (paper.formula, paper.pooling, paper.init, paper.scales) == ("paper", "average", "noise", 1)
     assert (paper.size, paper.steps) == (256, 7)
@@ -106,8 +105,8 @@ def test_presets_set_what_is_not_said() -> None:
         StylizeSettings.preset("monet")
 
 
-def test_statistics_of_a_style_share_its_weight() -> None:
-    """`neighbors` alone is all of it; beside Gram matrices it counts as one of five layers."""
+def test_style_statistics_share_the_style_weight() -> None:
+    """`neighbors` alone has all of it; together with Gram matrices it counts as one of five layers."""
     assert StylizeSettings(style_loss="neighbors").style_mix == {"neighbors": 1.0}
     assert StylizeSettings(style_loss="gram=3").style_mix == {"gram": 1.0}
     mix = StylizeSettings(style_loss="gram=2, neighbors=5,histogram").style_mix
@@ -117,8 +116,8 @@ def test_statistics_of_a_style_share_its_weight() -> None:
     assert StylizeSettings(recipe=1).style_mix == {"gram": 1.0}
 
 
-def test_the_style_weighs_more_until_the_content_gives_up_enough() -> None:
-    """At its aim nothing changes; one adjustment is fourfold at most, all of them together 1/16 to 4."""
+def test_the_style_weight_is_corrected_towards_the_content_aim() -> None:
+    """At the aim nothing changes; a correction is at most fourfold, and their product stays in 1/16..4."""
     aim = ContentAim(0.5, weight=3.0)
     assert aim.rebalanced(1.25, content_loss=0.5 * 3.0) == 1.25
     assert aim.rebalanced(0.5, content_loss=0.4 * 3.0) == pytest.approx(0.5 * (0.5 / 0.4) ** 2)

@@ -59,6 +59,7 @@ class ChannelStats:
         total = weights.sum(dtype=torch.float32).clamp(min=1e-6)  # an area may have no position
         mean = (features * weights).sum((2, 3), keepdim=True, dtype=torch.float32) / total
         squares = ((features - mean).square() * weights).sum((2, 3), keepdim=True, dtype=torch.float32)
+        # Bessel's factor, but an area of less than two positions has none.
         return cls(mean, (squares / (total - 1).clamp(min=1) + EPSILON).sqrt())
 
     @classmethod
@@ -111,22 +112,19 @@ class Decoder:
         if expected != has:
             raise WeightsError(
                 f"the decoder {weights.path} takes {has} channels, but {LAYER} of the network has "
-                f"{expected}. "
-                "Give weights that belong together, or leave out --weights and --decoder."
+                f"{expected}. Give weights that belong together, or leave out --weights and --decoder."
             )
-        convolutions = {
-            name: tuple(tensor.to(encoder.device, encoder.dtype) for tensor in layer)
-            for name, layer in weights.layers.items()
-        }
         *before, last = DECODER_LAYERS
+        convolutions = {}
+        for name in before:
+            weight, bias = (tensor.to(encoder.device, encoder.dtype) for tensor in weights.layers[name])
+            convolutions[name] = Convolution.of(weight, bias)
         weight, bias = (tensor.to(encoder.device) for tensor in weights.layers[last])
-        return cls(
-            {name: Convolution.of(*convolutions[name]) for name in before},
-            (weight.contiguous(memory_format=torch.channels_last), bias),
-        )
+        return cls(convolutions, (weight.contiguous(memory_format=torch.channels_last), bias))
 
     def decode(self, features: Features) -> Image:
         """Decode features, (B, N, h, w), to pixels, (B, 3, 8h, 8w), float32, nominally 0..1."""
+        # In the encoder's number type up to the last layer, over reflected edges, as the decoder was trained.
         response = features
         for name, convolution in self.convolutions.items():
             response = convolution.forward(response, reflect=True)

@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from impasto.errors import SettingsError, WeightsError
 from impasto.fast.transformer_net import TransformerNet
+from impasto.settings.blend import parse_blend
 from impasto.storage.tensor_file import FileKind, TensorReader, open_tensors, write_tensors
 
 BUNDLED = Path(__file__).parent / "bundled"
@@ -34,12 +37,29 @@ class Model:
     name: str = ""
     sha256: str = ""
 
+    def shares(self, blend: str) -> Float[Tensor, "1 S"]:
+        """Parse the shares of the network's styles, and scale them to sum 1.
+
+        Args:
+            blend: the shares as typed, such as "1,3"; "" for equal shares.
+        Raises:
+            SettingsError: the shares cannot be parsed, are not as many as the styles, or name layers.
+        """
+        shares = parse_blend(blend, len(self.styles))
+        if any(share.layers is not None for share in shares):
+            raise SettingsError(
+                f"blend is {blend!r}; a model's styles count in every layer. Give numbers, as in 1,3."
+            )
+        total = sum(share.weight for share in shares)
+        return torch.tensor([[share.weight / total for share in shares]])
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network in half precision, completely or not at all.
 
         Raises:
             WeightsError: the file cannot be written.
         """
+        # 1.9 MB for a bundled model instead of 3.8.
         tensors = {name: tensor.half() for name, tensor in self.network.state_dict().items()}
         facts = {"shape": self.network.shape, "styles": list(self.styles), "manifest": dict(self.manifest)}
         write_tensors(path, _kind(), tensors, facts)
@@ -91,6 +111,9 @@ def _kind() -> FileKind:
 def initialize_from(model: Model, painter: TransformerNet) -> None:
     """Copy a model's weights to a new network, each of whose styles begins with the mean of the model's.
 
+    Args:
+        model: the trained network.
+        painter: the new network, which is changed; its number of styles may be another.
     Raises:
         SettingsError: the two have different sizes.
     """

@@ -7,16 +7,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from impasto.errors import SettingsError
 from impasto.fast.adain import LAYER, STRIDE, ChannelStats, Decoder
 from impasto.fast.models import Model, load
-from impasto.fast.transformer_net import NormStats as PainterMoments
+from impasto.fast.transformer_net import NormStats
 from impasto.image.color import grey
 from impasto.layers import LAYERS
 from impasto.network.vgg import VGG19
 from impasto.objective.statistics import GaussianStatistic
 from impasto.objective.targets import content_targets, style_means
-from impasto.settings.blend import parse_blend
 from impasto.settings.fast import FastSettings
 from impasto.shapes import Image
 from impasto.style.regions import NO_STYLE, Regions
@@ -24,9 +22,6 @@ from impasto.style.style_images import StyleImages
 
 LEAST = 16
 """The shortest side in pixels for which reflecting the edges is possible at every layer."""
-
-NUMBERS_PER_PIXEL = {"adain": 330, "painter": 90}
-"""The numbers in memory at a time for each pixel, by model."""
 
 
 class OnePassModel(Protocol):
@@ -62,9 +57,10 @@ class AdaINModel:
         sha256: the digest of the decoder's weights, for the manifest.
     """
 
+    numbers_per_pixel = 330
+
     def __init__(self, network: VGG19, decoder: Decoder, settings: FastSettings, sha256: str) -> None:
         self.network, self.decoder, self.settings = network, decoder, settings
-        self.numbers_per_pixel: int = NUMBERS_PER_PIXEL["adain"]
         self.manifest_entries: dict[str, Any] = {"decoder": sha256}
         self._measured: tuple[Any, list[list[ChannelStats | None]]] | None = None
 
@@ -95,9 +91,8 @@ class AdaINModel:
             return torch.lerp(features, ChannelStats.of(features).adain(style, features), strength)
         # `left` is what no region claims: there the photo's responses stay.
         mixed, left = torch.zeros_like(features), torch.ones_like(features[:, :1])
-        everywhere = slice(0, features.shape[2]), slice(0, features.shape[3])
         for style, area in zip(targets, regions.photo_masks(*size, features.device), strict=True):
-            share = area.at(LAYER, *everywhere).to(features.dtype)
+            share = area.whole(LAYER).to(features.dtype)
             styled = ChannelStats.of(features, share).adain(style, features)
             mixed += share * torch.lerp(features, styled, strength)
             left -= share
@@ -116,7 +111,7 @@ class AdaINModel:
             weighted = [
                 (s, stats) for s, stats in zip(shares, region, strict=True) if s and stats is not None
             ]
-            total = sum(s for s, _ in weighted)
+            total = sum(s for s, _ in weighted)  # of those paintings that this region takes its style from
             mean = sum((s / total * stats.mean for s, stats in weighted), torch.zeros(()))
             deviation = sum((s / total * stats.deviation for s, stats in weighted), torch.zeros(()))
             targets.append(ChannelStats(mean, deviation))
@@ -162,24 +157,21 @@ class TrainedModel:
     strength: float
     device: torch.device
     dtype: torch.dtype
-    numbers_per_pixel: int = NUMBERS_PER_PIXEL["painter"]
+    numbers_per_pixel: int = 90
 
     @classmethod
     def of(cls, settings: FastSettings, device: torch.device, dtype: torch.dtype) -> "TrainedModel":
         """Load the model that the settings name.
 
+        Args:
+            settings: `model`, `blend` and `strength` are read.
+            device, dtype: where and in which type to compute.
         Raises:
             WeightsError: as `load`.
             SettingsError: the shares do not fit the model's styles.
         """
         model = load(settings.model)
-        several = parse_blend(settings.blend, len(model.styles))
-        if any(share.layers is not None for share in several):
-            raise SettingsError(
-                f"blend is {settings.blend!r}; a model's styles have no layers. Give numbers, such as 1,3."
-            )
-        total = sum(share.weight for share in several)
-        shares = torch.tensor([[share.weight / total for share in several]], device=device)
+        shares = model.shares(settings.blend).to(device)
         model.network.to(device)
         return cls(model, shares, settings.strength, device, dtype)
 
@@ -197,7 +189,7 @@ class TrainedModel:
             painted = self._pass(image, None)
         else:
             # The normalisations need means over the whole picture: they are taken from samples of it first.
-            moments = PainterMoments()
+            moments = NormStats()
             self._pass(samples(image, tile), moments)
             painted = torch.empty_like(image)
             for rows, columns, window, inside in windows(height, width, tile):
@@ -205,8 +197,9 @@ class TrainedModel:
                 painted[:, :, rows, columns] = part[:, :, inside[0], inside[1]]
         return torch.lerp(image, painted, self.strength)
 
-    def _pass(self, image: Image, moments: PainterMoments | None) -> Image:
+    def _pass(self, image: Image, moments: NormStats | None) -> Image:
         """Run the network, in mixed precision if the features' type is not float32."""
+        # The network's weights are channels-last, too (see `load`).
         image = image.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.dtype != torch.float32):
             painted: Tensor = self.model.network(image, self.shares, moments)
@@ -234,6 +227,7 @@ def samples(image: Float[Tensor, "1 3 H W"], tile: int) -> Float[Tensor, "B 3 h 
     """
     height, width = image.shape[2:]
     high, wide = min(SAMPLE, tile, height), min(SAMPLE, tile, width)
+    # A grid of 4×4 samples, of which the outer ones touch the picture's edges.
     count = round(SAMPLES**0.5)
     tops = [round((height - high) * i / (count - 1)) for i in range(count)]
     lefts = [round((width - wide) * i / (count - 1)) for i in range(count)]
@@ -243,8 +237,11 @@ def samples(image: Float[Tensor, "1 3 H W"], tile: int) -> Float[Tensor, "B 3 h 
 def windows(
     height: int, width: int, tile: int
 ) -> list[tuple[slice, slice, tuple[slice, slice], tuple[slice, slice]]]:
-    """Cut a picture into tiles with margins.
+    """Cut a picture into tiles with margins of `HALO` pixels.
 
+    Args:
+        height, width: of the picture, in pixels.
+        tile: the side of a tile without its margin, in pixels.
     Returns:
         for each tile: its rows, its columns, the rows and columns of the window around it, and the tile's
         rows and columns in the window.

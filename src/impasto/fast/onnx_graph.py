@@ -12,7 +12,6 @@ from impasto.errors import SettingsError
 from impasto.fast.models import Model
 from impasto.fast.transformer_net import EPSILON, ConvNorm, TransformerNet
 from impasto.results.manifest import to_text
-from impasto.settings.blend import parse_blend
 from impasto.version import __version__
 
 OPSET = 17
@@ -24,29 +23,12 @@ INPUT = "float32 (batch, 3, height, width): RGB, encoded as in sRGB files, 0..1;
 OUTPUT = "float32, of the input's shape: RGB, encoded as in sRGB files, 0..1"
 
 
-def style_shares(blend: str, count: int) -> Tensor:
-    """Parse the shares of a network's styles.
+def import_onnx() -> tuple[ModuleType, ModuleType]:
+    """Import onnx and onnxruntime, which are optional.
 
-    Args:
-        blend: the shares as typed, such as "1,3"; "" for equal shares.
-        count: the number of styles S.
-    Returns:
-        (1, S), with sum 1.
     Raises:
-        SettingsError: the shares cannot be parsed, are not `count`, or name layers.
+        SettingsError: one of them is not installed.
     """
-    shares = parse_blend(blend, count)
-    if any(share.layers is not None for share in shares):
-        raise SettingsError(
-            f"blend is {blend!r}; a painter's styles have a say in every layer. Give numbers, as in 1,3."
-        )
-    # Divided in float64, so that only the result is rounded.
-    weights = torch.tensor([[share.weight for share in shares]], dtype=torch.float64)
-    return (weights / weights.sum()).float()
-
-
-def _guests() -> tuple[ModuleType, ModuleType]:
-    """Import onnx and onnxruntime, which are optional."""
     try:
         import onnx
         import onnxruntime
@@ -55,6 +37,21 @@ def _guests() -> tuple[ModuleType, ModuleType]:
             f"ONNX export needs packages that are not here ({error}). Run pip install 'impasto[onnx]'"
         ) from error
     return onnx, onnxruntime
+
+
+def onnx_file(onnx: ModuleType, model: Model, shares: Tensor, opset: int) -> bytes:
+    """Write a network as an ONNX file with the input `image` and the output `painting`.
+
+    Args:
+        onnx: the module.
+        model: the network and its facts, which become the file's metadata.
+        shares: of its styles, (1, S), with sum 1. They are fixed in the file.
+        opset: the version of ONNX's operators, one of `OPSETS`.
+    Returns:
+        the bytes of the file.
+    """
+    graph = _Graph(onnx)
+    return graph.file(_painter(graph, model.network, shares), _metadata(model, shares), opset)
 
 
 class _Graph:
@@ -97,6 +94,7 @@ class _Graph:
         made = helper.make_model(
             helper.make_graph(self.nodes, "painter", [image], [painting], self.constants),
             opset_imports=operators,
+            # The oldest for these operators: by default onnx writes its newest, which older runtimes refuse.
             ir_version=helper.find_min_ir_version_for(operators),
             producer_name="Impasto",
             producer_version=__version__,
@@ -112,7 +110,7 @@ def _painter(graph: _Graph, painter: TransformerNet, shares: Tensor) -> str:
     # The same arithmetic in the same order as in PyTorch, so that the two agree to rounding.
     two, unit = (graph.constant(torch.tensor(value)) for value in (2.0, 1.0))
     response = graph.add("Sub", graph.add("Mul", "image", two), unit)
-    sizes = []
+    sizes = []  # before each layer, for the doublings to return to
     for layer in painter.down:
         sizes.append(_size(graph, response))
         response = graph.add("Relu", _layer(graph, layer, response, shares))
@@ -149,6 +147,7 @@ def _convolved(graph: _Graph, response: str, weight: Tensor, stride: int, bias: 
 
 def _size(graph: _Graph, response: str) -> str:
     """Height and width, which are known only when a picture is given."""
+    # The shape is (batch, channels, height, width).
     start, end = (graph.constant(torch.tensor([position])) for position in (2, 4))
     return graph.add("Slice", graph.add("Shape", response), start, end)
 

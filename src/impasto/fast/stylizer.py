@@ -84,9 +84,8 @@ class FastStylizer:
             self.model = AdaINModel(
                 network.with_padding("reflect"), Decoder.build(decoder, network), settings, decoder.sha256
             )
-            self.weights = replace(
-                self.weights, layers={}
-            )  # the network has its own copies: this frees 80 MB
+            # The network has its own copies: this frees 80 MB.
+            self.weights = replace(self.weights, layers={})
 
     def stylize(self, content: Source, *, regions: Sequence[Source] = ()) -> Painting:
         """Stylize one photo.
@@ -145,14 +144,17 @@ class FastStylizer:
     ) -> Image:
         """The stylized pixels, (1, 3, H, W), 0..1, on the CPU."""
         what = f"a picture of {size[1]}×{size[0]}"
+        # Alone, even under torchrun: every process of a run that starts from this picture needs all of it.
         with memory_errors(what, "Use a smaller --size or --tile."), single_process():
             image = resized_pixels(photo, *size, self.compute.device)
             start = grey(image) if self.settings.colors == "photo-luminance" else image
-            painted = self.model.styled(start, paintings, tile)
-            palette = None
-            if self.settings.colors == "photo-palette" and paintings is not None:
-                palette = PhotoPalette.of(paintings, photo, [LAYER])
-            return self._finish(painted.clamp(0, 1), image, paintings, palette).cpu()
+            painted = self.model.styled(start, paintings, tile).clamp(0, 1)
+            if self.settings.colors == "photo-luminance":
+                painted = with_luminance(image, luminance(painted))
+            elif self.settings.colors == "photo-palette" and paintings is not None:
+                painted = PhotoPalette.of(paintings, photo, [LAYER]).recolor(painted, image).to(image.device)
+            kept = paintings.regions.kept_mask(*size) if paintings and paintings.regions else None
+            return (painted if kept is None else torch.lerp(painted, image, kept.to(image.device))).cpu()
 
     def _tile(self, height: int, width: int) -> int:
         """The side of the tiles in pixels; 0 if the whole picture fits into memory."""
@@ -163,29 +165,17 @@ class FastStylizer:
         device = self.compute.device
         return 0 if needed < memory_limit(self.settings.memory, device) - used(device) else TILE
 
-    def _finish(
-        self, painted: Image, photo: Image, paintings: StyleImages | None, palette: PhotoPalette | None
-    ) -> Image:
-        """Restore the photo's colours, if the settings say so, and its kept regions."""
-        if self.settings.colors == "photo-luminance":
-            painted = with_luminance(photo, luminance(painted))
-        elif palette is not None:
-            painted = palette.recolor(painted, photo).to(photo.device)
-        kept = paintings.regions.kept_mask(*photo.shape[2:]) if paintings and paintings.regions else None
-        return painted if kept is None else torch.lerp(painted, photo, kept.to(photo.device))
-
 
 def cached_stylizer(cache: Cache, style: StyleSources, settings: FastSettings) -> FastStylizer:
-    """Take the stylizer of an earlier job from the cache, or make one.
+    """Take the stylizer of an earlier job from the cache, or make one and keep it there.
 
+    Args:
+        cache: shared by the jobs of a process.
+        style, settings: as for `FastStylizer`.
     Raises:
         ImpastoError: as `FastStylizer`.
     """
-    return cache.get(
-        "stylizer",
-        style_key(style, settings),
-        lambda: FastStylizer(style, settings),
-    )
+    return cache.get("stylizer", style_key(style, settings), lambda: FastStylizer(style, settings))
 
 
 def _check_style(style: StyleSources, settings: FastSettings) -> None:

@@ -114,6 +114,7 @@ class Trainer:
         self.names = tuple(Path(picture.name).stem for picture in paintings.pictures)
         with single_process():
             self.styles = _style_terms(self.network, paintings, settings)
+        # The network ends in a sigmoid, so no colour is out of range.
         self.priors = prior_terms((settings.size,) * 2, variation=settings.tv, gamut=0.0)
 
         # The seed sets the initial weights without touching the caller's random state.
@@ -139,6 +140,7 @@ class Trainer:
             OutOfMemoryError: a step needs too much memory.
         """
         settings, began = self.settings, time.perf_counter() - self.seconds
+        # Only these steps count for the pace: the machine may be another than before the pause.
         first, paused = self.step, self.seconds
         while not self.finished:
             with memory_errors("a training step", "Use a smaller --size or --batch."):
@@ -200,7 +202,7 @@ class Trainer:
 
     def _paint(self, painter: torch.nn.Module, photos: Image, kinds: Sequence[int]) -> Image:
         """Paint each photo in the style of its kind, (B, 3, size, size), float32."""
-        shares = torch.eye(len(self.names), device=photos.device)[list(kinds)]
+        shares = torch.eye(len(self.names), device=photos.device)[list(kinds)]  # (B, S), one 1 in each row
         photos = photos.contiguous(memory_format=torch.channels_last)
         mixed = self.compute.dtype != torch.float32
         with torch.autocast(photos.device.type, dtype=torch.bfloat16, enabled=mixed):
@@ -230,15 +232,17 @@ class Trainer:
 
     @torch.no_grad()
     def _evaluate_held_out(self) -> None:
-        """Evaluate the held-out photos in every style, and keep the network if it is the best so far."""
-        held_out = self.photos.held_out_crops()
+        """Evaluate the held-out photos, and keep the network if it is the best so far.
+
+        The styles take turns. If there are fewer photos than styles, each photo is painted in all of them.
+        """
+        held_out, styles = self.photos.held_out_crops(), len(self.names)
         losses = []
         for index, photo in enumerate(held_out):
-            for kind in range(len(self.names)):
-                if index % len(self.names) == kind or len(held_out) < len(self.names):
-                    photo = photo.to(self.compute.device)
-                    painted = self._paint(self.transformer, photo, [kind])
-                    losses.append(float(self._evaluate(painted, photo, kind).loss))
+            photo = photo.to(self.compute.device)
+            for kind in range(styles) if len(held_out) < styles else [index % styles]:
+                painted = self._paint(self.transformer, photo, [kind])
+                losses.append(float(self._evaluate(painted, photo, kind).loss))
         lowest = min((loss for _, loss in self.evaluations), default=math.inf)
         mean = torch.tensor(sum(losses) / len(losses), dtype=torch.float64, device=self.compute.device)
         # The mean over processes, so that all of them agree on which network is best.

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -90,35 +91,27 @@ class TrainingPhotos:
         """The photo with an index, or the next that is not broken."""
         for step in range(len(files)):
             path = files[(index + step) % len(files)]
-            if str(path) in self.broken:
-                continue
-            try:
-                return self._read(path)
-            except ImageError as error:
-                self.broken[str(path)] = str(error)
+            pixels = self._read(path)
+            if pixels is not None:
+                return pixels
         raise ImageError(
             f"all {len(files)} pictures in '{self.folder}' are broken; the last: {self.broken[str(path)]}"
         )
 
     def _first_good(self, files: Sequence[Path], count: int) -> list[Path]:
         """The first `count` files that can be read."""
-        good: list[Path] = []
-        for path in files:
-            if len(good) == count:
-                break
-            try:
-                self._read(path)
-            except ImageError as error:
-                self.broken[str(path)] = str(error)
-            else:
-                good.append(path)
-        return good
+        good = (path for path in files if self._read(path) is not None)
+        return list(islice(good, count))
 
-    def _read(self, path: Path) -> UInt8[Tensor, "1 3 _ _"]:
-        """Read a photo and shrink it; keep it in memory while there is room."""
-        if path in self._kept:
-            return self._kept[path]
-        pixels = read_picture(path, role="photograph").pixels
+    def _read(self, path: Path) -> UInt8[Tensor, "1 3 _ _"] | None:
+        """Read a photo and shrink it; keep it in memory while there is room. None, and noted, if broken."""
+        if path in self._kept or str(path) in self.broken:
+            return self._kept.get(path)
+        try:
+            pixels = read_picture(path, role="photograph").pixels
+        except ImageError as error:
+            self.broken[str(path)] = str(error)
+            return None
         height, width = pixels.shape[2:]
         scale = max(round(self.size * MARGIN), self.size) / min(height, width)
         # At least the crop's size both ways; small photos are enlarged.

@@ -40,11 +40,8 @@ class NormStats:
         """The mean and deviation by channel, (1, N, 1, 1): those of a response, or replayed."""
         if self.replay:
             return next(self._next)
-        wide = response.float()
-        mean = wide.mean((0, 2, 3), keepdim=True)
-        stats = mean, ((wide - mean).square().mean((0, 2, 3), keepdim=True) + EPSILON).sqrt()
-        self.known.append(stats)
-        return stats
+        self.known.append(_mean_and_deviation(response, (0, 2, 3)))
+        return self.known[-1]
 
 
 class TransformerNet(nn.Module):
@@ -99,11 +96,11 @@ class TransformerNet(nn.Module):
             (B, 3, H, W), 0..1.
         """
         response = image * 2 - 1
-        sizes = []
+        sizes = []  # before each layer: halvings round odd sizes up, and the doublings must undo that
         for layer in self.down:
-            sizes.append(response.shape[2:])  # odd sizes are rounded up by the halvings
+            sizes.append(response.shape[2:])
             response = layer(response, shares, moments).relu()
-        pairs = iter(self.middle)
+        pairs = iter(self.middle)  # two layers are a residual block
         for first, second in zip(pairs, pairs, strict=True):
             response = response + second(first(response, shares, moments).relu(), shares, moments)
         for layer, (height, width) in zip(self.up, (sizes[2], sizes[1]), strict=True):
@@ -135,11 +132,7 @@ class ConvNorm(nn.Module):
         """The normalised response before rectification, (B, filters, h, w)."""
         # There is no bias: the normalisation would remove it.
         response = F.conv2d(reflect_pad(image, self.side // 2), self.weight, stride=self.stride)
-        if moments is None:
-            mean = response.float().mean((2, 3), keepdim=True)
-            deviation = ((response - mean).square().mean((2, 3), keepdim=True) + EPSILON).sqrt()
-        else:
-            mean, deviation = moments.of(response)
+        mean, deviation = _mean_and_deviation(response, (2, 3)) if moments is None else moments.of(response)
         with torch.autocast(response.device.type, enabled=False):
             # The normalisation and the styles' scale and shift in one operation.
             scale = (shares @ self.scale)[:, :, None, None] / deviation
@@ -147,6 +140,12 @@ class ConvNorm(nn.Module):
             return torch.addcmul(shift, response.float(), scale).to(response.dtype)
 
 
+def _mean_and_deviation(response: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """The mean and standard deviation over some axes, which are kept with length 1, in float32."""
+    mean = response.float().mean(axes, keepdim=True)
+    return mean, ((response - mean).square().mean(axes, keepdim=True) + EPSILON).sqrt()
+
+
 def reflect_pad(image: Tensor, margin: int) -> Tensor:
-    """Add a margin in which the image is reflected."""
+    """Add a margin in which the image, (B, N, h, w), is reflected; `margin` is its width in positions."""
     return F.pad(image, (margin,) * 4, mode="reflect")

@@ -119,7 +119,12 @@ def match_colors(source: AnyImage, target: AnyImage, how: ColorMatch) -> Recolor
 
 
 def match_luminance(source: AnyImage, target: AnyImage) -> Recolor:
-    """Find the map to grey with the mean and deviation of another picture's luminance (Sec. 3.2)."""
+    """Find the map to grey with the mean and deviation of another picture's luminance (Sec. 3.2).
+
+    Args:
+        source: the picture to recolour, (B, 3, H, W).
+        target: the picture whose luminance it gets, (B, 3, h, w).
+    """
     values, target_values = luminance(source).double(), luminance(target).double()
     factor = float(target_values.std() / values.std().clamp(min=1e-6))
     matrix = factor * torch.tensor(LUMA, dtype=torch.float64).expand(3, 3)
@@ -128,7 +133,7 @@ def match_luminance(source: AnyImage, target: AnyImage) -> Recolor:
 
 
 def matrix_power(covariance: Float[Tensor, "C C"], exponent: float) -> Float[Tensor, "C C"]:
-    """Raise a symmetric positive definite matrix to a power, by its eigenvalues."""
+    """Raise a symmetric positive definite matrix, (C, C), to a power, by its eigenvalues."""
     values, vectors = torch.linalg.eigh(covariance)
     # Rounding may leave an eigenvalue of 0 slightly negative, which has no root.
     power: Tensor = vectors * values.clamp(min=1e-18).pow(exponent) @ vectors.T

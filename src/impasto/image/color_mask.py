@@ -48,7 +48,7 @@ class ColorMask:
 
     def find(self, color: Color) -> int | None:
         """The index of the area whose colour is nearest; None if no colour is within `NEAR`."""
-        near = [(_distance(color, known), index) for index, known in enumerate(self.colors)]
+        near = [(math.dist(color, known), index) for index, known in enumerate(self.colors)]
         distance, index = min(near)
         return index if distance < NEAR else None
 
@@ -127,7 +127,3 @@ def _flat(pixels: Image) -> Bool[Tensor, "H W"]:
     """Where a pixel and its neighbours have nearly the same colour, that is, away from any edge."""
     most, least = F.max_pool2d(pixels, 3, 1, 1), -F.max_pool2d(-pixels, 3, 1, 1)  # over 3×3 pixels
     return ((most - least) < 0.1).all(1)[0]
-
-
-def _distance(color: Color, other: Color) -> float:
-    return math.dist(color, other)

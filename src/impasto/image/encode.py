@@ -29,13 +29,17 @@ def encode_picture(picture: Picture, ending: str, *, quality: int = 92) -> bytes
         SettingsError: the ending is unknown.
         ImageError: the picture is a batch, has NaN, or cannot be encoded.
     """
-    known = _output_format(f"picture{ending}")
-    flat = picture if known.alpha else _over_white(picture, known)
-    return _encode(flat.to_numpy(8), known, quality, None)
+    known = output_format(f"picture{ending}")
+    flat = picture if known.alpha else over_white(picture, known)
+    return encode(flat.to_numpy(8), known, quality, None)
 
 
-def _output_format(name: str) -> Format:
-    """The format that a file's ending asks for; a SettingsError for an unknown ending."""
+def output_format(name: str) -> Format:
+    """The format that a file's ending asks for.
+
+    Raises:
+        SettingsError: the ending is unknown.
+    """
     suffix = Path(name).suffix
     known = by_suffix(suffix)
     if known is None:
@@ -44,8 +48,16 @@ def _output_format(name: str) -> Format:
     return known
 
 
-def _packet(manifest: str, known: Format, name: str) -> bytes:
-    """The XMP packet for a format; an ImageError if it is too long even when compressed."""
+def xmp_packet(manifest: str, known: Format, name: str) -> bytes:
+    """Put a manifest into the XMP packet for a format.
+
+    Args:
+        manifest: JSON text.
+        known: the format.
+        name: of the file, for messages.
+    Raises:
+        ImageError: the packet is too long for the format even when compressed.
+    """
     packet = pack(manifest, known.packet)
     if known.packet is not None and len(packet) > known.packet:
         raise ImageError(
@@ -55,8 +67,12 @@ def _packet(manifest: str, known: Format, name: str) -> bytes:
     return packet
 
 
-def _over_white(picture: Picture, known: Format) -> Picture:
-    """Lay a picture over white, with a warning if that changes it."""
+def over_white(picture: Picture, known: Format) -> Picture:
+    """Lay a picture over white, for a format that holds no transparency.
+
+    Warns:
+        ImpastoWarning: some pixels are not opaque.
+    """
     if picture.alpha is None:
         return picture
     if bool((picture.alpha < 1).any()):
@@ -69,8 +85,20 @@ def _over_white(picture: Picture, known: Format) -> Picture:
     return Picture(1 + (pixels - 1) * picture.alpha.clamp(0, 1), None, picture.name)
 
 
-def _encode(values: NDArray[Any], known: Format, quality: int, packet: bytes | None) -> bytes:
-    """Encode (H, W, 3) or (H, W, 4) whole numbers, uint8 or uint16."""
+def encode(values: NDArray[Any], known: Format, quality: int, packet: bytes | None) -> bytes:
+    """Encode whole numbers in a format that is a single file.
+
+    Args:
+        values: (H, W, 3) or (H, W, 4), uint8 or uint16.
+        known: the format.
+        quality: 1..100, where the format has it.
+        packet: the XMP packet to embed, or None.
+    Returns:
+        the bytes of the file.
+    Raises:
+        ImageError: pillow-heif is not installed, or cannot write the picture.
+        pyvips.Error: libvips cannot write it.
+    """
     if known is HEIC:
         return heic.encode(values, quality, pyvips.Operation.call("profile_load", "srgb"), packet)
     image = to_vips(values, "rgb16" if values.dtype == np.uint16 else "srgb", None)

@@ -42,6 +42,9 @@ DEEP_ZOOM = Format("deep zoom", "", (".dz", ".dzi"))
 SZI = Format("SZI", "", (".szi",))
 
 FORMATS = (JPEG, PNG, WEBP, TIFF, AVIF, HEIC, GIF, DEEP_ZOOM, SZI)
+PYRAMIDS = (DEEP_ZOOM, SZI)
+"""The formats that are many tiles instead of one picture."""
+
 READABLE = ", ".join(known.name for known in FORMATS if known.loader)
 WRITABLE = ", ".join(suffix for known in FORMATS for suffix in known.suffixes)
 
@@ -77,9 +80,14 @@ _RAW = (".dng", ".nef", ".nrw", ".cr2", ".arw", ".srw", ".pef", ".orf", ".rw2", 
 
 
 def sniff(head: bytes, suffix: str = "") -> Format | None:
-    """Recognise a file's format by its first bytes; None if it cannot be read.
+    """Recognise a file's format by its first bytes.
 
-    The ending matters for camera raw files alone: they look like TIFF, with a thumbnail as the first picture.
+    Args:
+        head: the first `HEAD` bytes.
+        suffix: the name's ending. It matters for camera raw files alone: they look like TIFF, with a
+            thumbnail as the first picture.
+    Returns:
+        the format; None if it cannot be read.
     """
     if suffix.lower() in _RAW:
         return None

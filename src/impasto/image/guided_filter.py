@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float64
 
 Plane: TypeAlias = Float64[np.ndarray, "h w"]
-"""One number for each pixel. An array of NumPy, because the filter takes many small steps, and PyTorch
-divides each of them among threads: with other work on the machine that took twenty times as long."""
+"""One number for each pixel, in NumPy. The filter consists of many small steps. PyTorch divides each among
+its threads, which took twenty times as long while other programs used the processor."""
 
 
 def guided_lines(guide: Plane, values: Plane, radius: int, epsilon: float) -> tuple[Plane, Plane]:
@@ -34,6 +34,7 @@ def guided_lines(guide: Plane, values: Plane, radius: int, epsilon: float) -> tu
 
 def _box(values: Plane, radius: int) -> Plane:
     """The mean over the window around each pixel, of the pixels that are inside the picture."""
+    # By running sums, so that the time does not depend on the radius.
     for axis in (0, 1):
         index = np.arange(values.shape[axis])
         first, after = np.maximum(index - radius, 0), np.minimum(index + radius + 1, len(index))

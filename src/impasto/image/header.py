@@ -4,7 +4,6 @@ import difflib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -20,24 +19,8 @@ VipsImage: TypeAlias = Any
 """A pyvips.Image (pyvips has no type hints)."""
 
 
-@dataclass(frozen=True)
-class Header:
-    """The header of a picture file.
-
-    Attributes:
-        format: the format's name.
-        height, width: in pixels, as stored, that is, before the EXIF orientation is applied.
-    """
-
-    format: str
-    height: int
-    width: int
-
-
-def read_header(
-    path: str | os.PathLike[str], *, role: str = "image", max_pixels: int = 400_000_000
-) -> Header:
-    """Read a picture file's header without decoding the pixels.
+def check_header(path: str | os.PathLike[str], *, role: str = "image", max_pixels: int = 400_000_000) -> None:
+    """Check a picture file by its header, without decoding the pixels.
 
     Args:
         path, role, max_pixels: as in `read_picture`.
@@ -49,7 +32,6 @@ def read_header(
     data, known = read_bytes(name, subject)
     image = open_image(data, known, subject)
     check_pixels(image.height, image.width, max_pixels, subject)
-    return Header(known.name, image.height, image.width)
 
 
 def check_pixels(height: int, width: int, max_pixels: int, subject: str) -> None:
@@ -68,6 +50,9 @@ def check_pixels(height: int, width: int, max_pixels: int, subject: str) -> None
 def read_bytes(name: str, subject: str) -> tuple[bytes, Format]:
     """Read a file that starts like a picture, and recognise its format. Of any other only the start is read.
 
+    Args:
+        name: the path.
+        subject: what to call the file in messages.
     Raises:
         ImageError: the file is missing, empty, unreadable, or not a picture.
     """
@@ -89,6 +74,10 @@ def read_bytes(name: str, subject: str) -> tuple[bytes, Format]:
 def open_image(data: bytes, known: Format, subject: str) -> VipsImage:
     """Open a picture with libvips, which decodes the pixels only when they are asked for.
 
+    Args:
+        data: the file.
+        known: its format, which decides the loader.
+        subject: what to call it in messages.
     Raises:
         ImageError: the header is damaged.
     """

@@ -13,13 +13,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from impasto.image.color import Affine, matrix_power
+from impasto.image.color import Affine, AnyImage, matrix_power
 from impasto.image.guided_filter import guided_lines
 from impasto.image.oklab import to_oklab, to_srgb
 from impasto.shapes import Image, Mask
-
-AnyImage = Float[Tensor, "B 3 _ _"]
-"""An `Image` of any size."""
 
 Chroma = Float[Tensor, "B 2 H W"]
 """a and b of Oklab."""
@@ -70,7 +67,12 @@ class Palette:
 
     @classmethod
     def mixed(cls, palettes: Sequence["Palette"], shares: Sequence[float]) -> "Palette":
-        """Combine the palettes of several pictures in shares; a share of 0 leaves a picture out."""
+        """Combine the palettes of several pictures.
+
+        Args:
+            palettes: one for each picture.
+            shares: their weights, of any positive sum; with 0 a picture is left out.
+        """
         several = [(p, s / sum(shares)) for p, s in zip(palettes, shares, strict=True) if s]
         mean = torch.stack([s * p.mean for p, s in several]).sum(0)
         # The law of total variance: the palettes' own covariances, and that of their means.

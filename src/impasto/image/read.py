@@ -15,11 +15,10 @@ from impasto.errors import ImageError, ImpastoWarning
 from impasto.image import heic, jpeg
 from impasto.image.arrays import from_array, from_pil, from_tensor
 from impasto.image.deepzoom import read_pyramid_manifest
-from impasto.image.formats import JPEG, Format, by_suffix
+from impasto.image.formats import JPEG, PYRAMIDS, Format, by_suffix
 from impasto.image.header import VipsImage, check_pixels, damage_error, open_image, read_bytes
 from impasto.image.picture import Picture
 from impasto.image.srgb import to_srgb
-from impasto.image.write import _PYRAMIDS
 from impasto.image.xmp import unpack
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ def read_manifest(path: "str | os.PathLike[str]") -> str | None:
     """
     name = os.fspath(path)
     subject = f"picture '{name}'"
-    if by_suffix(Path(name).suffix) in _PYRAMIDS:
+    if by_suffix(Path(name).suffix) in PYRAMIDS:
         return read_pyramid_manifest(name, subject)
     data, known = read_bytes(name, subject)
     header = open_image(data, known, subject)

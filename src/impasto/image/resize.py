@@ -10,7 +10,6 @@ from torch import Tensor
 from impasto.errors import SettingsError
 from impasto.image.picture import Picture
 from impasto.shapes import Image
-from impasto.system import process as process  # before anything is computed
 
 
 def resize(image: Float[Tensor, "B C H W"], height: int, width: int) -> Float[Tensor, "B C h w"]:

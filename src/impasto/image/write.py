@@ -8,14 +8,12 @@ import pyvips
 from impasto.errors import ImageError, SettingsError
 from impasto.image import heic
 from impasto.image.deepzoom import check_pyramid, write_pyramid
-from impasto.image.encode import _encode, _output_format, _over_white, _packet
-from impasto.image.formats import DEEP_ZOOM, HEIC, SZI
+from impasto.image.encode import encode, output_format, over_white, xmp_packet
+from impasto.image.formats import DEEP_ZOOM, HEIC, PYRAMIDS
 from impasto.image.header import vips_reason
 from impasto.image.picture import Picture
 from impasto.storage.atomic import atomic_write
 from impasto.storage.paths import check_writable
-
-_PYRAMIDS = (DEEP_ZOOM, SZI)
 
 
 def write_picture(
@@ -56,15 +54,15 @@ def write_picture(
         raise SettingsError(f"quality is {quality}; it must be from 1 to 100.")
     name = os.fspath(path)
     target = Path(os.path.realpath(path))  # write through a link instead of replacing it
-    known = _output_format(name)
-    packet = None if manifest is None else _packet(manifest, known, name)
+    known = output_format(name)
+    packet = None if manifest is None else xmp_packet(manifest, known, name)
     if not known.alpha:
-        picture = _over_white(picture, known)
+        picture = over_white(picture, known)
     try:
-        if known in _PYRAMIDS:
+        if known in PYRAMIDS:
             write_pyramid(picture.to_numpy(), name, quality, manifest)
             return
-        data = _encode(picture.to_numpy(bits), known, quality, packet)
+        data = encode(picture.to_numpy(bits), known, quality, packet)
         with atomic_write(target) as file:
             file.write(data)
     except pyvips.Error as error:
@@ -89,7 +87,7 @@ def check_output(path: "str | os.PathLike[str]", *, bits: int = 8, longest: int 
             pyramid would go.
     """
     name = os.fspath(path)
-    known = _output_format(name)
+    known = output_format(name)
     if bits not in known.bits:
         raise SettingsError(
             f"'{name}': {known.name} is written with {' or '.join(map(str, known.bits))} bits, not {bits}. "

@@ -1,4 +1,4 @@
-"""A photo's mask by its kind: the one entrance to what is in this folder."""
+"""A photo's mask by its kind; other folders call nothing else in this one."""
 
 import base64
 import hashlib
@@ -18,12 +18,13 @@ from impasto.shapes import Mask
 
 @dataclass(frozen=True, eq=False)
 class AutomaticMask:
-    """A photo's mask that nobody drew.
+    """A mask that was computed from the photo.
 
     Attributes:
-        kind: how it was found.
-        mask: (1, 1, H, W), 0..1: the subject, or what is light.
-        where: what the net said, from which the mask can be made again without it; None: no net was asked.
+        kind: "subject" or "luminance".
+        mask: (1, 1, H, W), 0..1: how much of each pixel is the subject, or is light.
+        where: the network's output, from which the mask can be made again without the network; None for
+            "luminance", which needs none.
     """
 
     kind: MaskKind
@@ -32,26 +33,21 @@ class AutomaticMask:
 
     @property
     def sha256(self) -> str | None:
-        """Digest of what the net said."""
+        """The digest of the network's output; None without a network."""
         return None if self.where is None else hashlib.sha256(self.where.numpy().tobytes()).hexdigest()
 
 
-def automatic_mask(
-    photo: Picture,
-    kind: MaskKind,
-    *,
-    where: SubjectMap | None = None,
-) -> AutomaticMask:
-    """Divide a photo in two.
+def automatic_mask(photo: Picture, kind: MaskKind, *, where: SubjectMap | None = None) -> AutomaticMask:
+    """Divide a photo into subject and background, or into light and dark.
 
     Args:
         photo: the picture.
         kind: "subject" or "luminance".
-        where: what the net has said of this photo before; it is not asked again.
+        where: the network's output for this photo, if it is known; then the network is not run.
     Raises:
-        ImageError: no subject, or nothing beside it; no light and dark.
+        ImageError: no subject is found, or it fills the picture; or the photo has no light and dark.
         SettingsError: onnxruntime is not installed.
-        WeightsError: the net cannot be fetched.
+        WeightsError: the network cannot be fetched.
     """
     if kind == "luminance":
         return AutomaticMask(kind, luminance_mask(photo))
@@ -60,18 +56,18 @@ def automatic_mask(
 
 
 def to_text(where: SubjectMap) -> str:
-    """What the net said as text for a manifest: 7,000 to 38,000 characters on twenty photographs."""
+    """Encode the network's output for a manifest: 7,000 to 38,000 characters on twenty photographs."""
     return base64.b64encode(zlib.compress(where.numpy().tobytes(), 9)).decode("ascii")
 
 
 def from_text(text: str) -> SubjectMap:
-    """What `to_text` wrote.
+    """Decode the text of `to_text`.
 
     Raises:
-        CheckpointError: it is damaged.
+        CheckpointError: the text is damaged.
     """
     try:
-        # One byte more than needed shows that it is too long.
+        # At most one byte more than needed: damaged data may expand to gigabytes.
         data = zlib.decompressobj().decompress(base64.b64decode(text, validate=True), SIDE * SIDE + 1)
         return torch.from_numpy(np.frombuffer(data, np.uint8).copy().reshape(SIDE, SIDE))
     except (ValueError, zlib.error) as error:

@@ -14,20 +14,20 @@ RADIUS = 8
 """Pixels from the middle of a window to its side, at a long side of `SIDE`."""
 
 SIDE = 512
-"""Longest side at which the filter's coefficients are found, in pixels."""
+"""The longest side at which the filter's coefficients are computed, in pixels."""
 
 EPSILON = 1e-2
-"""Variance of luminance, of 0..1, below which a window counts as flat and the mask is only smoothed there.
+"""A variance of luminance (0..1). A window with less counts as flat, and there the mask is only smoothed.
 
 From 1e-5 to 1e-2 the mean intersection over union of benchmarks/masks.py goes from 0.901 to 0.902.
 """
 
 
 def refine(mask: Float[Tensor, "1 1 h w"], photo: Image) -> Mask:
-    """The mask at the photo's size, its edges where the photo's luminance has them.
+    """Enlarge a mask to the photo's size, and move its edges to those of the photo's luminance.
 
-    The coefficients are found at a long side of at most `SIDE` pixels and enlarged (He and Sun 2015, "Fast
-    Guided Filter", arXiv:1505.00996), so that the window grows with the photo and the time does not.
+    The coefficients are computed at a long side of at most `SIDE` pixels and enlarged (He and Sun 2015, "Fast
+    Guided Filter", arXiv:1505.00996). So the window grows with the photo, and the time does not.
 
     Args:
         mask: (1, 1, h, w), 0..1, of any size.
@@ -48,5 +48,6 @@ def refine(mask: Float[Tensor, "1 1 h w"], photo: Image) -> Mask:
 
 
 def _enlarged(values: Plane, height: int, width: int) -> Mask:
+    """Enlarge coefficients to (1, 1, height, width), float32."""
     image = torch.from_numpy(values)[None, None]
     return F.interpolate(image, (height, width), mode="bilinear", align_corners=False).float()

@@ -1,4 +1,4 @@
-"""A photo's light and dark, told apart by Otsu's threshold; no network."""
+"""A photo's light and dark areas by Otsu's threshold, without a network."""
 
 import torch
 
@@ -13,21 +13,23 @@ BINS = 256
 """Levels of luminance that are counted."""
 
 SOFTNESS = 0.1
-"""Luminance, of 0..1, to either side of the threshold within which the mask goes from 0 to 1."""
+"""Half the range of luminance (0..1) around the threshold in which the mask rises from 0 to 1."""
 
 LEAST_RANGE = 4 / 255
-"""Difference of luminance below which a photo has no light and dark."""
+"""The least range of luminance (0..1) for which a photo has light and dark areas."""
 
 
 def luminance_mask(photo: Picture) -> Mask:
-    """How much of each pixel is light, (1, 1, H, W), 0..1.
+    """Compute how much of each pixel is light.
 
-    The luminance is smoothed inside its edges by a guided filter (its own guide), so that areas do not fall
-    apart into specks. Then smoothstep goes from 0
-    at `SOFTNESS` below Otsu's threshold to 1 at as much above it.
+    A guided filter, whose guide is the luminance itself, smooths the luminance inside its edges, so that
+    areas do not fall apart into specks. Then a smoothstep rises from 0 at `SOFTNESS` below Otsu's threshold
+    to 1 at `SOFTNESS` above it.
 
+    Returns:
+        (1, 1, H, W), 0..1.
     Raises:
-        ImageError: the photo is flat.
+        ImageError: the photo's luminance is nearly the same everywhere.
     """
     pixels = photo.pixels[:1].cpu()
     size = fit(photo.height, photo.width, min(SIDE, max(photo.height, photo.width)))
@@ -40,27 +42,27 @@ def luminance_mask(photo: Picture) -> Mask:
         )
     threshold = otsu_threshold(light)
     ramp = ((light - threshold + SOFTNESS) / (2 * SOFTNESS)).clamp(0, 1)
-    return ramp.square() * (3 - 2 * ramp)
+    return ramp.square() * (3 - 2 * ramp)  # smoothstep, 3t² − 2t³
 
 
 def otsu_threshold(values: Mask) -> float:
-    """The level that parts values into two classes whose means differ most for their sizes.
+    """Find the level that divides values into the two classes with the largest variance between them.
 
-    Otsu 1979, "A Threshold Selection Method from Gray-Level Histograms", Eq. 18: the greatest of
-    ω₀ω₁(μ₁ − μ₀)², over a histogram of `BINS` levels. Of equal ones, which are levels without pixels between
-    the classes, the middle.
+    Otsu 1979, "A Threshold Selection Method from Gray-Level Histograms", Eq. 18: the level with the largest
+    ω₀ω₁(μ₁ − μ₀)² over a histogram of `BINS` levels. If no pixels lie between the classes, several levels
+    have this value; the result is the middle of them.
 
     Args:
         values: (1, 1, H, W), 0..1.
     Returns:
-        The upper end of the lower class, 0..1.
+        the upper end of the lower class, 0..1.
     """
     levels = (values.flatten() * BINS).long().clamp(0, BINS - 1)
     share = torch.bincount(levels, minlength=BINS).double() / levels.numel()
     middle = (torch.arange(BINS, dtype=torch.float64) + 0.5) / BINS
     below, moment = share.cumsum(0)[:-1], (share * middle).cumsum(0)
     total = moment[-1]
-    # ω₀ω₁(μ₁ − μ₀)² = (μ ω₀ − m)² / (ω₀ω₁), m the lower class's moment.
+    # ω₀ω₁(μ₁ − μ₀)² = (μ ω₀ − m)² / (ω₀ω₁), where m is the sum of the lower class's shares times levels.
     between = (total * below - moment[:-1]).square() / (below * (1 - below)).clamp_min(1e-12)
     best = (between >= between.max() * (1 - 1e-9)).nonzero().double().mean()
     return float((best + 1) / BINS)

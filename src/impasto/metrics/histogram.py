@@ -8,7 +8,6 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from impasto.shapes import Image
-from impasto.system import process as process  # before anything is computed
 
 BINS = 64
 SIDE = 150

@@ -48,6 +48,7 @@ def _distance(
     second: Mapping[str, Features],
     layers: tuple[str, ...],
 ) -> float:
+    """The sum over layers of the weighted squared differences, from the responses of two pictures."""
     total = 0.0
     for index, layer in enumerate(layers, start=1):
         difference = (_unit(first[layer]) - _unit(second[layer])).square()
@@ -57,4 +58,5 @@ def _distance(
 
 def _unit(features: Features) -> Features:
     """Scale the responses at each position to length 1."""
+    # Not `F.normalize`, which bounds the length by ε where the package adds it.
     return features / (features.square().sum(1, keepdim=True).sqrt() + _EPSILON)

@@ -6,7 +6,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from impasto.shapes import Features
-from impasto.system import process as process  # before anything is computed
 
 PATCH = 3
 """The side of a patch, in positions."""

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from impasto.network.weight_records import ALEXNET_LAYERS, VGG16_LAYERS
 from impasto.shapes import Features, Image
-from impasto.system import process as process  # before anything is computed
 
 VGG16_LPIPS_LAYERS = ("conv1_2", "conv2_2", "conv3_3", "conv4_3", "conv5_3")
 ALEXNET_LPIPS_LAYERS = tuple(name for name, *_ in ALEXNET_LAYERS)
@@ -60,6 +59,7 @@ def alexnet_responses(weights: Mapping[str, Tensor], image: Image) -> dict[str, 
     responses: dict[str, Features] = {}
     values = _standardised(image)
     for index, (name, side, *_) in enumerate(ALEXNET_LAYERS):
+        # The third pooling comes after the last convolution, and LPIPS does not need it.
         if index in (1, 2):
             values = F.max_pool2d(values, 3, 2)
         stride, padding = (4, 2) if index == 0 else (1, side // 2)

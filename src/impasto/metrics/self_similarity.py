@@ -4,7 +4,6 @@ import torch
 import torch.nn.functional as F
 
 from impasto.shapes import Features
-from impasto.system import process as process  # before anything is computed
 
 ROWS = 256
 """Positions compared with all others at a time, which bounds the memory."""

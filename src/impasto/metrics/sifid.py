@@ -5,7 +5,6 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from impasto.shapes import Features
-from impasto.system import process as process  # before anything is computed
 
 
 def frechet_distance(first: Features, second: Float[Tensor, "B N _ _"]) -> float:
@@ -23,6 +22,7 @@ def frechet_distance(first: Features, second: Float[Tensor, "B N _ _"]) -> float
     (mean, covariance), (other_mean, other) = _gaussian(first), _gaussian(second)
     values, vectors = torch.linalg.eigh(covariance)
     root = vectors * values.clamp(min=0).sqrt() @ vectors.T
+    # C^½ T C^½ has the eigenvalues of C T, but is symmetric, so that they are real.
     mixed = torch.linalg.eigvalsh(root @ other @ root).clamp(min=0).sqrt().sum()
     distance = (mean - other_mean).square().sum() + covariance.trace() + other.trace() - 2 * mixed
     return max(0.0, float(distance))

@@ -10,7 +10,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from impasto.shapes import Image
-from impasto.system import process as process  # before anything is computed
 
 FLAT_SHARE = 0.25
 """The fraction of the photo's pixels that counts as flat."""
@@ -35,8 +34,7 @@ def speckle(image: Image, photo: Image) -> float:
     """The root mean square of brightness minus its 3×3 median, where the photo is flat, in 1/255.
 
     The flat part is the quarter of the photo whose brightness varies least over 17×17 pixels. The picture
-    must
-    not be resized first: shrinking removes specks.
+    must not be resized first: shrinking removes specks.
 
     Args:
         image, photo: (1, 3, H, W), RGB, 0..1, of the same size.
@@ -70,6 +68,7 @@ def crispness(image: Image, photo: Image, painting: Float[Tensor, "B 3 _ _"]) ->
 
 
 def _brightness(image: Image) -> Float[Tensor, "1 1 H W"]:
+    """The luminance of Rec. 709, of encoded values."""
     weights = torch.tensor(_LUMINANCE, device=image.device).view(1, 3, 1, 1)
     return (image * weights).sum(1, keepdim=True)
 

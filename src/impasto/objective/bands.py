@@ -35,12 +35,25 @@ class Band:
 
     @classmethod
     def of(cls, height: int, width: int, *, circular: bool = False) -> "Band":
-        """The band of this process among those that share the picture."""
+        """The band of this process among those that share the picture.
+
+        Args:
+            height, width: of the whole image, in pixels.
+            circular: whether opposite edges of the image are neighbours.
+        """
         return cls(height, width, cls.edges_for(height, world_size()), rank(), circular)
 
     @staticmethod
     def edges_for(height: int, count: int) -> tuple[int, ...]:
-        """The first rows of `count` processes' bands, and then the height."""
+        """Divide the rows of an image among processes.
+
+        Args:
+            height: of the whole image, in pixels.
+            count: the number of processes.
+        Returns:
+            the first row of each band, in order, and then the height. In a small image the first bands may
+            have no rows.
+        """
         # With four large cells or more to each process, bands are nearly equal.
         unit = CELLS[0] if height >= 4 * CELLS[0] * count else CELLS[1]
         cells = -(-height // unit)
@@ -70,6 +83,7 @@ class Band:
             return part
         whole = part.new_empty(*part.shape[:2], self.height, self.width)
         for source in range(len(self.edges) - 1):
+            # `broadcast` needs contiguous memory, which rows of all three colours are not.
             band = whole[:, :, self.edges[source] : self.edges[source + 1]].contiguous()
             if source == self.rank:
                 band.copy_(part)
@@ -84,20 +98,26 @@ class Band:
         rows: tuple[int, int] | None = None,
         columns: tuple[int, int] | None = None,
     ) -> tuple[Tile, ...]:
-        """Cut the band, or the given rows and columns of the image, into tiles (see `tile_image`)."""
+        """Cut a part of the image into tiles, row by row.
+
+        Args:
+            size, last: as for `tile_image`.
+            rows, columns: the part, each as the first pixel and the one after the last; default: the band.
+        """
         rows, columns = rows or self.rows, columns or (0, self.width)
         return tile_image(
             rows, columns, size, last, height=self.height, width=self.width, circular=self.circular
         )
 
-    def halo_exchange(self, margin: int) -> "HaloExchange":
-        """The exchange of `margin` rows around the bands; at the image's edges there are fewer."""
-        return HaloExchange(self, margin)
-
 
 @dataclass(frozen=True)
 class HaloExchange:
-    """Borrows the rows around a band from other processes, and returns their gradients."""
+    """Borrows the rows around a band from other processes, and returns their gradients.
+
+    Attributes:
+        band: the rows that this process holds.
+        margin: the number of rows to borrow on each side; at the image's edges there are fewer.
+    """
 
     band: Band
     margin: int
@@ -107,21 +127,11 @@ class HaloExchange:
         if self._bare:
             return part
         band = self.band
-        rows = self._needed(band.rank)
-        surrounded = part.new_empty(*part.shape[:2], len(rows), band.width)
-        outgoing, incoming = {}, {}
-        for other in range(len(band.edges) - 1):
-            theirs = self._needed(other)
-            sent = part.index_select(2, theirs[self._from(theirs, band.rank)].to(part.device) - band.rows[0])
-            places = self._from(rows, other)
-            if other == band.rank:
-                surrounded.index_copy_(2, places.to(part.device), sent)
-                continue
-            outgoing[other] = sent
-            incoming[other] = part.new_empty(*part.shape[:2], len(places), band.width)
-        exchange(outgoing, incoming)
-        for other, received in incoming.items():
-            surrounded.index_copy_(2, self._from(rows, other).to(part.device), received)
+        lent, borrowed = self._row_indices(part.device)
+        received = self._exchanged([part.index_select(2, rows) for rows in lent], borrowed)
+        surrounded = part.new_empty(*part.shape[:2], sum(map(len, borrowed)), band.width)
+        for rows, values in zip(borrowed, received, strict=True):
+            surrounded.index_copy_(2, rows, values)
         return surrounded.index_select(3, self._columns(part.device)) if band.circular else surrounded
 
     def with_halo_adjoint(self, gradient: Image) -> Float[Tensor, "B 3 _ _"]:
@@ -132,23 +142,12 @@ class HaloExchange:
         if band.circular:
             folded = gradient.new_zeros(*gradient.shape[:3], band.width)
             gradient = folded.index_add_(3, self._columns(gradient.device), gradient)
-        rows = self._needed(band.rank)
+        lent, borrowed = self._row_indices(gradient.device)
+        received = self._exchanged([gradient.index_select(2, rows) for rows in borrowed], lent)
         local = gradient.new_zeros(*gradient.shape[:2], band.rows[1] - band.rows[0], band.width)
-        outgoing, incoming = {}, {}
-        for other in range(len(band.edges) - 1):
-            sent = gradient.index_select(2, self._from(rows, other).to(gradient.device))
-            theirs = self._needed(other)
-            if other == band.rank:
-                incoming[other] = sent
-                continue
-            outgoing[other] = sent
-            count = len(self._from(theirs, band.rank))
-            incoming[other] = gradient.new_empty(*gradient.shape[:2], count, band.width)
-        exchange(outgoing, {other: rows for other, rows in incoming.items() if other != band.rank})
-        for other, received in incoming.items():  # in the order of ranks, so that every run rounds equally
-            theirs = self._needed(other)
-            places = theirs[self._from(theirs, band.rank)].to(gradient.device) - band.rows[0]
-            local.index_add_(2, places, received)
+        # In the order of ranks, so that every run rounds equally.
+        for rows, values in zip(lent, received, strict=True):
+            local.index_add_(2, rows, values)
         return local
 
     def local(self, window: tuple[slice, slice]) -> tuple[slice, slice]:
@@ -175,10 +174,29 @@ class HaloExchange:
             return torch.arange(top - self.margin, bottom + self.margin) % self.band.height
         return torch.arange(max(0, top - self.margin), min(self.band.height, bottom + self.margin))
 
-    def _from(self, rows: Tensor, owner: int) -> Tensor:
-        """The indices of those `rows` that process `owner` holds."""
-        top, bottom = self.band.edges[owner], self.band.edges[owner + 1]
-        return ((rows >= top) & (rows < bottom)).nonzero().flatten()
+    def _row_indices(self, device: torch.device) -> tuple[list[Tensor], list[Tensor]]:
+        """For each process, itself included: the band's rows that it needs, and where its rows go.
+
+        The first are counted in the band, the second in the band with its margin.
+        """
+        edges, needed = self.band.edges, self._needed(self.band.rank)
+        top, bottom = self.band.rows
+        lent, borrowed = [], []
+        for other in range(len(edges) - 1):
+            theirs = self._needed(other)
+            lent.append((theirs[(theirs >= top) & (theirs < bottom)] - top).to(device))
+            from_other = (needed >= edges[other]) & (needed < edges[other + 1])
+            borrowed.append(from_other.nonzero().flatten().to(device))
+        return lent, borrowed
+
+    def _exchanged(self, sent: list[Tensor], expected: list[Tensor]) -> list[Tensor]:
+        """Send rows to each process, and receive from each as many rows as `expected` lists for it."""
+        own = sent[self.band.rank]
+        received = [own.new_empty(*own.shape[:2], len(rows), own.shape[3]) for rows in expected]
+        received[self.band.rank] = own
+        others = [other for other in range(len(sent)) if other != self.band.rank]
+        exchange({other: sent[other] for other in others}, {other: received[other] for other in others})
+        return received
 
     def _columns(self, device: torch.device) -> Tensor:
         """The columns of a torus with its margin: every process has all columns, so none are exchanged."""

@@ -29,7 +29,11 @@ class Constraint:
         return self.grey or self.fixed is not None
 
     def restore_fixed(self, image: Image, first: Image) -> Image:
-        """The image with its fixed pixels taken from `first`; both (1, 3, H, W)."""
+        """Take the fixed pixels of an image from another.
+
+        Args:
+            image, first: whole images of one size, (1, 3, H, W); the fixed pixels are those of `first`.
+        """
         if self.fixed is None:
             return image
         return torch.where(self.fixed.to(image.device), first, image)
@@ -48,6 +52,7 @@ class Constraint:
             evaluation = evaluate(image)
             gradient = evaluation.gradient
             if self.grey:
+                # In memory of its own: in an expanded view the three colours would be one number.
                 gradient = gradient.mean(1, keepdim=True).expand_as(gradient).contiguous()
             if self.fixed is not None:
                 gradient = gradient.masked_fill(self.fixed[slice(*band.rows)].to(gradient.device), 0.0)

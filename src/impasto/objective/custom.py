@@ -14,7 +14,7 @@ from impasto.errors import SettingsError
 from impasto.layers import find_layer
 from impasto.network.vgg import VGG19
 from impasto.objective.evaluate import STRIP
-from impasto.objective.terms import IMAGE, PixelTerm, Term, kind_of
+from impasto.objective.terms import IMAGE, PixelTerm, Term, kind_of, pull_back_by_autograd, wide
 from impasto.shapes import Image, Scalar
 
 Measure: TypeAlias = Callable[[Tensor], Tensor]
@@ -145,9 +145,8 @@ def _make(
         cut = context.world_size > 1 or 0 < context.tile < max(size)
     shape = _check(name, measure, score, channels, context.network.device, cut=cut)
     if layer == IMAGE:
-        return CustomPixelTerm(
-            name, partial(_counted, measure), positions, weight, score_mean=score, shape=shape
-        )
+        statistic = partial(_counted, measure)
+        return CustomPixelTerm(name, statistic, positions, weight, total_shape=shape, score_mean=score)
     return CustomTerm(name, layer, measure, score, positions, weight, shape)
 
 
@@ -209,7 +208,7 @@ def _check(
 
 
 def _close(a: Tensor, b: Tensor) -> bool:
-    # Sums in another order differ by rounding.
+    """Whether two totals are equal up to the rounding of sums in another order."""
     return torch.allclose(a, b, rtol=1e-3, atol=1e-6)
 
 
@@ -248,15 +247,15 @@ class CustomTerm:
 
     def measure(self, features: Float[Tensor, "B N h w"]) -> Tensor:
         """The measure, of features in float32 at least."""
-        return self.measure_sum(features.to(torch.promote_types(features.dtype, torch.float32)))
+        return self.measure_sum(wide(features))
 
     def score(self, total: Tensor) -> Scalar:
         """The score of the mean."""
         return self.score_mean(total / self.positions).reshape(())
 
     def pull_back(self, features: Tensor, derivative: Tensor, gradient: Tensor | None) -> Tensor:
-        """By autograd."""
-        return _pull_back(self.measure, features, derivative, gradient)
+        """See `TermPart`; by autograd."""
+        return pull_back_by_autograd(self.measure, features, derivative, gradient)
 
 
 @dataclass(frozen=True)
@@ -265,35 +264,10 @@ class CustomPixelTerm(PixelTerm):
 
     Attributes:
         score_mean: its score.
-        shape: the shape of the measure's result.
     """
 
     score_mean: Score = _number
-    shape: tuple[int, ...] = ()
-
-    @property
-    def total_shape(self) -> tuple[int, ...]:
-        """The shape of the measure's result."""
-        return self.shape
-
-    def measure(self, features: Image) -> Tensor:
-        """The sum over the pixels that are counted."""
-        rows, columns, _ = self.counted or (features.shape[2], features.shape[3], True)
-        return self.statistic(features, rows, columns, first=True)
 
     def score(self, total: Tensor) -> Scalar:
         """The score of the mean over pixels."""
         return self.score_mean(total / self.pixels).reshape(())
-
-    def pull_back(self, features: Image, derivative: Tensor, gradient: Tensor | None) -> Image:
-        """By autograd."""
-        return _pull_back(self.measure, features, derivative, gradient)
-
-
-def _pull_back(measure: Measure, features: Tensor, derivative: Tensor, gradient: Tensor | None) -> Tensor:
-    """Add the gradient of `derivative` · measure, by autograd, to a gradient."""
-    inputs = features.detach().requires_grad_(True)
-    with torch.enable_grad():
-        total = measure(inputs)
-    added: Tensor = torch.autograd.grad(total, inputs, derivative)[0]
-    return added if gradient is None else gradient.add_(added)

@@ -65,8 +65,14 @@ Evaluate: TypeAlias = Callable[[Point], Evaluation]
 
 
 def measure(network: VGG19, objective: Objective, image: Image) -> list[Tensor]:
-    """Measure each term's total over a whole image, in the order of the terms.
+    """Measure each term's total over a whole image, in one piece. Autograd can differentiate the totals.
 
+    Args:
+        network: VGG-19, deep enough for the objective.
+        objective: the terms.
+        image: (1, 3, H, W), RGB, 0..1.
+    Returns:
+        the totals in the order of the terms, each of its term's `total_shape`.
     Raises:
         SettingsError: a layer is unknown, or deeper than the network.
         ImageError: the image is too small for the deepest layer.
@@ -112,7 +118,7 @@ def evaluator(network: VGG19, objective: Objective, *, tile: int = 0, band: Band
         rows = band or Band.of(image.shape[2], image.shape[3], circular=network.circular)
         totals = _Totals(objective)
         features, pixels = _Features.of(network, objective, rows, tile), _Pixels(objective, rows)
-        around = features.frame.with_halo(image)
+        around = features.frame.with_halo(image)  # borrowed once for both passes
         kept = features.measure(around, totals)
         pixels.measure(image, totals)
         values, derivatives = _scored(objective, totals.of_all(image))
@@ -146,18 +152,18 @@ class _Features:
     def of(cls, network: VGG19, objective: Objective, band: Band, size: int) -> "_Features":
         """Choose tiles of at most `size` pixels for a band."""
         if not objective.layers:
-            return cls(network, objective, band.halo_exchange(0), (), (), None)
+            return cls(network, objective, HaloExchange(band, 0), (), (), None)
         last = deepest(objective.layers)
         if network.circular and band.is_whole and not size:
             flat = replace(band, circular=False)  # the network joins the edges itself: no margin is needed
             tiles = flat.tiles(0, last)
-            return cls(network, objective, flat.halo_exchange(0), tiles, tiles, last)
+            return cls(network, objective, HaloExchange(flat, 0), tiles, tiles, last)
         # A tile of a torus brings the opposite edges along in its margin.
         inside = replace(network, circular=False)
         tiles = band.tiles(size, last)
         more = round(WIDER * size) if len(tiles) > 1 else size
         margin = max(halos(last, tile_unit(side, last))[0] for side in (size, more))
-        return cls(inside, objective, band.halo_exchange(margin), tiles, band.tiles(more, last), last)
+        return cls(inside, objective, HaloExchange(band, margin), tiles, band.tiles(more, last), last)
 
     def measure(self, around: Image, totals: "_Totals") -> dict[str, Features]:
         """Add to the totals; return the responses for the second pass if there is one tile, else nothing."""
@@ -205,18 +211,16 @@ class _Pixels:
     def measure(self, image: Image, totals: "_Totals") -> None:
         """Add to the totals."""
         for index, term in self._terms:
-            for count, first, pixels in self._strips(self.band.halo_exchange(1).with_halo(image)):
+            for count, first, pixels in self._strips(self._frame.with_halo(image)):
                 totals.add(index, term.of(count, self.band.width, first=first).measure(pixels))
 
     def pull_back(self, image: Image, derivatives: tuple[Tensor, ...], gradient: Image) -> None:
         """Add to the image's gradient."""
         if not self._terms:
             return
-        edge = self.band.halo_exchange(1)
-        around = edge.with_halo(image)
-        total = (
-            gradient if around is image else torch.zeros_like(around)
-        )  # in place where nothing is borrowed
+        around = self._frame.with_halo(image)
+        # In place where nothing is borrowed.
+        total = gradient if around is image else torch.zeros_like(around)
         for (count, first, pixels), (*_, target) in zip(
             self._strips(around), self._strips(total), strict=True
         ):
@@ -224,7 +228,12 @@ class _Pixels:
                 part = term.of(count, self.band.width, first=first)
                 part.pull_back(pixels, derivatives[index], target)
         if total is not gradient:
-            gradient.add_(edge.with_halo_adjoint(total))
+            gradient.add_(self._frame.with_halo_adjoint(total))
+
+    @property
+    def _frame(self) -> HaloExchange:
+        """The exchange of the one row that terms on neighbouring pixels need."""
+        return HaloExchange(self.band, 1)
 
     @property
     def _terms(self) -> list[tuple[int, PixelTerm]]:
@@ -243,7 +252,7 @@ class _Pixels:
         for start in range(top, bottom, high):
             stop = min(bottom, start + high)
             window = (slice(start, stop + 1), slice(0, self.band.width + 1))
-            rows, columns = self.band.halo_exchange(1).local(window)
+            rows, columns = self._frame.local(window)
             yield stop - start, start == 0, around[:, :, rows, columns]
 
 
@@ -256,9 +265,8 @@ class _Totals:
 
     def see(self, name: str, features: Tensor, tile: Tile) -> None:
         """Measure the features of a layer in a tile, counting only the tile's core."""
-        rows, columns = tile.core_in_window(name)
         for index, term in _parts(self.objective, name, tile):
-            self.add(index, term.measure(features[:, :, rows, columns]))
+            self.add(index, term.measure(tile.core(name, features)))
 
     def add(self, index: int, total: Tensor) -> None:
         """Add to the total of the term with this index."""
@@ -286,8 +294,7 @@ def _add_in_core(
     gradient: Tensor | None,
 ) -> Tensor:
     """`AddDerivative` for a tile: terms add their derivatives at the positions of the core alone."""
-    rows, columns = tile.core_in_window(name)
-    core = features[:, :, rows, columns]
+    core = tile.core(name, features)
     everything = core.shape == features.shape  # one tile: no copies
     if gradient is None and not everything:
         gradient = torch.zeros_like(features)
@@ -296,7 +303,7 @@ def _add_in_core(
             gradient = term.pull_back(features, derivatives[index], gradient)
         else:
             assert gradient is not None
-            gradient[:, :, rows, columns].add_(term.pull_back(core, derivatives[index], None))
+            tile.core(name, gradient).add_(term.pull_back(core, derivatives[index], None))
     assert gradient is not None, "the deepest layer has a term"
     return gradient
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from impasto.choices import Formula
 from impasto.objective.statistics import GaussianStatistic
 from impasto.objective.style_loss import GRAM, Statistic
-from impasto.objective.terms import PixelStatistic, squared_differences
+from impasto.objective.terms import PixelStatistic, neighbor_differences, squared_differences
 from impasto.shapes import Image, Scalar
 
 Canvas: TypeAlias = tuple[int, int]
@@ -70,11 +70,8 @@ def absolute_differences(
     Args:
         rows, columns, first: as in `squared_differences`.
     """
-    rows, columns = rows or image.shape[2], columns or image.shape[3]
-    below, right = image[:, :, 1 : rows + 1, :columns], image[:, :, :rows, 1 : columns + 1]
-    down = below - image[:, :, : below.shape[2], :columns]
-    along = right - image[:, :, :rows, : right.shape[3]]
-    return down.abs().sum() + along.abs().sum()
+    vertical, horizontal = neighbor_differences(image, rows, columns)
+    return vertical.abs().sum() + horizontal.abs().sum()
 
 
 def nine_point_differences(
@@ -108,12 +105,21 @@ def nine_point_differences(
 
 
 def _sides(image: Tensor) -> Scalar:
+    """The sum of squared differences of neighbours side by side."""
     return (image[:, :, :, 1:] - image[:, :, :, :-1]).square().sum()
 
 
-# n: channels N; m: positions M; half: ½ Σ P²; unit: the distance of a featureless image. 2/(n m) turns the
-# paper's ½ Σ (F − P)² into a mean over features. 4/n² turns its E_l into the mean squared difference of Gram
-# matrices that are divided by N M.
+def _mean_over_features(n: int, m: int, half: float) -> float:
+    """Turns the paper's ½ Σ (F − P)² into a mean over the n channels and m positions."""
+    return 2 / (n * m)
+
+
+def _mean_over_gram(n: int, unit: float) -> float:
+    """Turns the paper's E_l into the mean squared difference of Gram matrices that are divided by N M."""
+    return 4 / n**2
+
+
+# n: channels N; m: positions M; half: ½ Σ P²; unit: the distance of a featureless image.
 CONVENTIONS: dict[Formula, LossConvention] = {
     "paper": LossConvention(lambda n, m, half: 1.0, lambda n, unit: 1.0, _per_pixel),
     "balanced": LossConvention(
@@ -122,17 +128,14 @@ CONVENTIONS: dict[Formula, LossConvention] = {
         lambda n, unit: 1 / (unit or 1),
         _per_pixel,
     ),
-    "neural-style": LossConvention(lambda n, m, half: 2 / (n * m), lambda n, unit: 4 / n**2, _half_squares),
-    "neural-style-pt": LossConvention(
-        lambda n, m, half: 2 / (n * m), lambda n, unit: 4 / n**2, partial(_absolute, 256.0)
-    ),
-    "gatys-notebook": LossConvention(lambda n, m, half: 2 / (n * m), lambda n, unit: 4e3 / n**2, _per_pixel),
-    "anishathalye": LossConvention(lambda n, m, half: 2 / (n * m), lambda n, unit: 4 / n**2, _two_means),
-    "gordicaleksa": LossConvention(
-        lambda n, m, half: 2 / (n * m), lambda n, unit: 4.0, partial(_absolute, 255.0)
-    ),
+    "neural-style": LossConvention(_mean_over_features, _mean_over_gram, _half_squares),
+    "neural-style-pt": LossConvention(_mean_over_features, _mean_over_gram, partial(_absolute, 256.0)),
+    # The notebook weights a layer by 1000/N², and its mean over the entries of G/M − A/M is 4 E_l.
+    "gatys-notebook": LossConvention(_mean_over_features, lambda n, unit: 4e3 / n**2, _per_pixel),
+    "anishathalye": LossConvention(_mean_over_features, _mean_over_gram, _two_means),
+    "gordicaleksa": LossConvention(_mean_over_features, lambda n, unit: 4.0, partial(_absolute, 255.0)),
     "crowsonkb": LossConvention(
-        lambda n, m, half: 2 / (n * m),
+        _mean_over_features,
         lambda n, unit: 1 / n,
         _nine_points,
         GaussianStatistic(ridge=1e-4, relative=False),

@@ -1,7 +1,7 @@
 """Guidance masks: where in a picture a style applies, transferred from pixels to each layer's grid."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -39,8 +39,25 @@ class GuidanceMask:
         """The area's fraction of the picture's pixels, 0..1."""
         return float(self.mask.sum(dtype=torch.float64)) / (255 * self.mask.numel())
 
+    def inner(self, layer: str) -> "GuidanceMask":
+        """The area without its border, or with it if no position of the layer would remain."""
+        inner = replace(self, excludes_border=True)
+        return inner if inner.positions(layer) > 0 else self
+
+    def whole(self, layer: str) -> PositionWeights:
+        """The weights of a layer's whole grid, (1, 1, h, w), 0..1."""
+        height, width = LAYERS[layer].grid(*self.mask.shape)
+        return self.at(layer, slice(0, height), slice(0, width))
+
     def at(self, layer: str, rows: slice, columns: slice) -> PositionWeights:
-        """The weights of some rows and columns of a layer's grid, (1, 1, h, w), 0..1."""
+        """The weights of some rows and columns of a layer's grid.
+
+        Args:
+            layer: the layer's name.
+            rows, columns: on the layer's grid of the whole picture.
+        Returns:
+            (1, 1, h, w), 0..1.
+        """
         stride = LAYERS[layer].stride
         height, width = LAYERS[layer].grid(*self.mask.shape)
         more = 1 if self.excludes_border else 0  # the 3×3 mean below looks one position further
@@ -49,6 +66,7 @@ class GuidanceMask:
         pixels = self.mask[top * stride : bottom * stride, left * stride : right * stride]
         weights = pixels[None, None].float() / 255
         if stride > 1:
+            # A cell that reaches beyond the picture's edge takes the mean of its pixels inside.
             weights = F.avg_pool2d(weights, stride, ceil_mode=True)
         if self.excludes_border:
             weights = F.avg_pool2d(weights, 3, stride=1, padding=1, count_include_pad=False)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -21,10 +22,10 @@ from impasto.objective.neighbors import (
     at_places,
     grid_step,
     places_of,
-    wide,
 )
 from impasto.objective.objective import Objective
 from impasto.objective.targets import each_tile
+from impasto.objective.terms import wide
 from impasto.objective.tiles import Tile
 from impasto.shapes import Features, Image
 from impasto.system.distributed import all_sum
@@ -64,7 +65,8 @@ def build_dictionaries(
     Returns:
         a dictionary for each area.
     """
-    step = grid_step(*LAYERS[PLACES_LAYER].grid(*painting.shape[2:]), rotations)
+    grid = LAYERS[PLACES_LAYER].grid(*painting.shape[2:])
+    step = grid_step(*grid, rotations)
     turns = [4 // rotations * number for number in range(rotations)]
     parts, squares = [], dict.fromkeys(HYPERCOLUMN, 0.0)
     for turn in turns:
@@ -75,9 +77,9 @@ def build_dictionaries(
         name: max(1e-6, math.sqrt(total / math.prod(LAYERS[name].grid(*painting.shape[2:]))))
         for name, total in squares.items()
     }
-    origins = _origins(painting, turns, step).to(painting.device)
-    border = 0 if network.circular else min(BORDER, min(LAYERS[PLACES_LAYER].grid(*painting.shape[2:])) // 16)
-    by_area = [_inside(area, painting, origins, border) for area in areas]
+    origins = _origins(grid, turns, step).to(painting.device)
+    border = 0 if network.circular else min(BORDER, min(grid) // 16)
+    by_area = [_inside(area, grid, origins, border) for area in areas]
     chosen: list[dict[str, Tensor]] = [{} for _ in areas]
     for name in HYPERCOLUMN:
         rows = torch.cat([columns.pop(name) for columns in parts])
@@ -88,12 +90,11 @@ def build_dictionaries(
     ]
 
 
-def _origins(painting: Image, turns: Sequence[int], step: int) -> Int[Tensor, "P 3"]:
-    """The quarter turns, row and column of each place in a painting's dictionary."""
+def _origins(grid: tuple[int, int], turns: Sequence[int], step: int) -> Int[Tensor, "P 3"]:
+    """The quarter turns, row and column of every `step`-th place of a painting and its turned copies."""
     parts = []
     for turn in turns:
-        height, width = painting.shape[2:] if turn % 2 == 0 else reversed(painting.shape[2:])
-        rows, columns = LAYERS[PLACES_LAYER].grid(height, width)
+        rows, columns = grid if turn % 2 == 0 else grid[::-1]
         sides = (torch.tensor([turn]), torch.arange(0, rows, step), torch.arange(0, columns, step))
         parts.append(torch.cartesian_prod(*sides))
     return torch.cat(parts)
@@ -108,10 +109,10 @@ def _columns(
     by_layer: dict[str, Tensor] = {}  # (rows, columns, N) of places
     squares = dict.fromkeys(HYPERCOLUMN, 0.0)
 
-    def on_layer(name: str, features: Features, tile: Tile) -> None:
+    def on_layer(tile: Tile, name: str, features: Features) -> None:
         if name not in HYPERCOLUMN:
             return
-        core = _core(features, name, tile)
+        core = tile.core(name, features)
         squares[name] += float(wide(core).square().sum(dtype=torch.float64))
         down, along = places_of(name, *tile.positions(name), (height, width))
         here = at_places(core, name, (down.stop - down.start, along.stop - along.start))
@@ -127,41 +128,37 @@ def _columns(
 
 
 def _inside(
-    area: GuidanceMask | None, painting: Image, origins: Int[Tensor, "P 3"], border: int
+    area: GuidanceMask | None, grid: tuple[int, int], origins: Int[Tensor, "P 3"], border: int
 ) -> Int[Tensor, " _"]:
     """The indices of the places that may be neighbours.
 
     They lie in the area and off the painting's border; in the area alone if it has none off the border. An
     area in which no place lies gets the place that it covers most.
+
+    Args:
+        area: of the upright painting; None: all of it.
+        grid: rows and columns of places of the upright painting.
+        origins: see `Dictionary`.
+        border: the number of places along the border.
     """
     turn, row, column = origins.unbind(1)
-    height, width = LAYERS[PLACES_LAYER].grid(*painting.shape[2:])
-    last = torch.tensor([[height, width], [width, height]], device=origins.device)[turn % 2] - 1
+    last = torch.tensor([grid, grid[::-1]], device=origins.device)[turn % 2] - 1  # (P, 2)
     off_border = (torch.minimum(row, last[:, 0] - row) >= border) & (
         torch.minimum(column, last[:, 1] - column) >= border
     )
     if area is None:
         return off_border.nonzero().flatten()
-    inner = replace(area, excludes_border=True)
-    inner = inner if inner.positions(PLACES_LAYER) > 0 else area
+    inner = area.inner(PLACES_LAYER)
     covered = torch.zeros(len(origins), device=origins.device)
     for number in torch.unique(turn).tolist():
         turned = replace(inner, mask=torch.rot90(inner.mask, number, (0, 1)))
-        height, width = LAYERS[PLACES_LAYER].grid(*turned.mask.shape)
-        at = turned.at(PLACES_LAYER, slice(0, height), slice(0, width))[0, 0]
         here = turn == number
-        covered[here] = at[row[here], column[here]].to(covered)
+        covered[here] = turned.whole(PLACES_LAYER)[0, 0, row[here], column[here]].to(covered)
     inside = covered > 0.5
     for places in (inside & off_border, inside):
         if places.any():
             return places.nonzero().flatten()
     return covered.argmax()[None]
-
-
-def _core(features: Features, name: str, tile: Tile) -> Float[Tensor, "B N _ _"]:
-    """The features of a tile's core."""
-    rows, columns = tile.core_in_window(name)
-    return features[:, :, rows, columns]
 
 
 def search_bytes(places: int, numbers: int, size: int) -> int:
@@ -178,6 +175,7 @@ def search_bytes(places: int, numbers: int, size: int) -> int:
     return PLACES_AT_A_TIME * at_a_time
 
 
+@torch.no_grad()
 def match(network: VGG19, objective: Objective, image: Image, *, tile: int = 0) -> Objective:
     """Search for the nearest neighbours of an image's places, and put them into the objective.
 
@@ -208,27 +206,24 @@ def _hypercolumns(
     network: VGG19, image: Image, tile: int
 ) -> Iterator[tuple[slice, slice, dict[str, Float[Tensor, "Q _"]]]]:
     """For each tile of this process's part: rows and columns of places, and the responses there by layer."""
-    grid = LAYERS[PLACES_LAYER].grid(*image.shape[2:])
-    band = Band.of(image.shape[2], image.shape[3])
-    with torch.no_grad():
-        for part in band.tiles(tile, deepest(HYPERCOLUMN)):
-            columns: dict[str, Tensor] = {}
-            down, along = places_of(PLACES_LAYER, *part.positions(PLACES_LAYER), grid)
+    last = deepest(HYPERCOLUMN)
+    for part in Band.of(image.shape[2], image.shape[3]).tiles(tile, last):
+        down, along = part.positions(PLACES_LAYER)
+        columns: dict[str, Tensor] = {}
+        # Brought to the places as they come, so that no layer is held at its own size.
+        on_layer = partial(_put_columns, columns, part, (down.stop - down.start, along.stop - along.start))
+        rows, window = part.window
+        network.responses(image[:, :, rows, window], last, (), on_layer, part.crops)
+        yield down, along, columns
 
-            def on_layer(
-                name: str,
-                features: Features,
-                part: Tile = part,
-                columns: dict[str, Tensor] = columns,
-                size: tuple[int, int] = (down.stop - down.start, along.stop - along.start),
-            ) -> None:
-                if name in HYPERCOLUMN:
-                    core = _core(features, name, part)
-                    columns[name] = at_places(core, name, size)[0].permute(1, 2, 0).flatten(0, 1).contiguous()
 
-            rows, window = part.window
-            network.responses(image[:, :, rows, window], deepest(HYPERCOLUMN), (), on_layer, part.crops)
-            yield down, along, columns
+def _put_columns(
+    columns: dict[str, Tensor], part: Tile, size: tuple[int, int], name: str, features: Features
+) -> None:
+    """Put a layer's responses at a tile's places into `columns`, (Q, N), if it is one of the hypercolumn."""
+    if name in HYPERCOLUMN:
+        core = part.core(name, features)
+        columns[name] = at_places(core, name, size)[0].permute(1, 2, 0).flatten(0, 1).contiguous()
 
 
 def _means(
@@ -243,16 +238,12 @@ def _means(
                 rows = wide(rows)
                 part = weights.to(rows.dtype) @ rows
                 total[name] = total[name] + part if name in total else part
-    return [
-        {name: all_sum(total.get(name, _nothing(term, name, network.device))) for name in HYPERCOLUMN}
-        for term, total in zip(terms, sums, strict=True)
-    ]
-
-
-def _nothing(term: NeighborTerm, name: str, device: torch.device) -> Float[Tensor, " N"]:
-    """The sum for a process that has no rows."""
-    rows = term.dictionary.columns[name]
-    return torch.zeros(rows.shape[1], dtype=torch.promote_types(rows.dtype, torch.float32), device=device)
+    if not sums[0]:  # this process has no rows, but takes part in the sums
+        sums = [
+            {name: wide(rows.new_zeros(rows.shape[1])) for name, rows in term.dictionary.columns.items()}
+            for term in terms
+        ]
+    return [{name: all_sum(total[name]) for name in HYPERCOLUMN} for total in sums]
 
 
 class _Search:

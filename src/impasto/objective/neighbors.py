@@ -18,6 +18,7 @@ from torch import Tensor
 
 from impasto.layers import LAYERS
 from impasto.objective.guidance_mask import GuidanceMask
+from impasto.objective.terms import wide
 from impasto.shapes import Features, Scalar
 
 HYPERCOLUMN = (
@@ -99,20 +100,13 @@ class NeighborTerm:
     label: str = ""
     matches: Int[Tensor, " Q"] | None = None
 
+    kind = "style"
+    layers = HYPERCOLUMN
+
     @property
     def name(self) -> str:
         """`style neighbors`, with the label between if there is one."""
         return " ".join(filter(None, (self.kind, self.label, "neighbors")))
-
-    @property
-    def kind(self) -> str:
-        """`style`."""
-        return "style"
-
-    @property
-    def layers(self) -> tuple[str, ...]:
-        """The layers of the hypercolumn."""
-        return HYPERCOLUMN
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -132,13 +126,12 @@ class NeighborTerm:
         if self.area is None:
             weights = torch.ones(height, width, device=device)
         else:
-            weights = self.area.at(PLACES_LAYER, slice(0, height), slice(0, width))[0, 0].to(device).clone()
+            weights = self.area.whole(PLACES_LAYER)[0, 0].to(device)
         step = grid_step(height, width)
         on_grid = torch.zeros_like(weights)
         on_grid[::step, ::step] = weights[::step, ::step]
-        counted = (
-            on_grid if float(on_grid.sum()) > 0 else weights
-        )  # an area may fall between the grid's places
+        # An area may fall between the grid's places.
+        counted = on_grid if float(on_grid.sum()) > 0 else weights
         shares: Tensor = counted.double() / counted.sum(dtype=torch.float64)
         return shares.flatten()
 
@@ -150,6 +143,7 @@ class NeighborTerm:
         """The mean of 1 − cos over the places that count, from F·T and F·F."""
         assert self.matches is not None, "the neighbours have been searched"
         products, squares = total.flatten(1)
+        # -1 takes some length, which then counts with weight 0.
         lengths = self.dictionary.lengths[self.matches.clamp(min=0)].to(total.dtype)
         cosines = products / (squares.clamp(min=1e-12).sqrt() * lengths)  # (Q,)
         mean: Scalar = (self.place_weights.to(total.dtype) * (1 - cosines)).sum()
@@ -174,13 +168,11 @@ class NeighborPart:
     def measure(self, features: Features) -> Float[Tensor, "2 _ _"]:
         """The layer's share of F·T and F·F at its places, and 0 elsewhere."""
         here = self._at_places(features)
-        products = torch.cat(
-            [
-                torch.stack([(rows * targets).sum(1), rows.square().sum(1)])
-                for _, rows, targets in self._chunks(here)
-            ],
-            1,
-        )
+        parts = [
+            torch.stack([(rows * targets).sum(1), rows.square().sum(1)])
+            for _, rows, targets in self._chunks(here)
+        ]
+        products = torch.cat(parts, 1)
         total = products.new_zeros(self.term.total_shape)
         total[:, self.rows, self.columns] = products.div_(self._scale).view(2, *self._size)
         return total
@@ -200,10 +192,12 @@ class NeighborPart:
 
     @property
     def _size(self) -> tuple[int, int]:
+        """The rectangle's numbers of rows and columns of places."""
         return self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
 
     @property
     def _scale(self) -> float:
+        """The divisor of products of two responses of the layer."""
         return self.term.dictionary.rms[self.layer] ** 2
 
     def _at_places(self, features: Features) -> Float[Tensor, "Q N"]:
@@ -240,7 +234,13 @@ def at_places(features: Features, layer: str, size: tuple[int, int]) -> Float[Te
 
 
 def at_places_adjoint(gradient: Tensor, features: Features, layer: str) -> Features:
-    """The transpose of `at_places`: from the gradient at places to that with respect to `features`."""
+    """The transpose of `at_places`: from the gradient at places to that with respect to the responses.
+
+    Args:
+        gradient: (B, N, rows, columns) of places.
+        features: the responses, (B, N, h, w), whose shape the result has.
+        layer: the layer's name.
+    """
     stride = LAYERS[layer].stride
     if stride < STRIDE:
         side = STRIDE // stride
@@ -251,13 +251,21 @@ def at_places_adjoint(gradient: Tensor, features: Features, layer: str) -> Featu
     if stride > STRIDE:
         side = stride // STRIDE
         height, width = (side * length for length in features.shape[2:])
+        # A position collects the sum over the places that repeat it, those beyond the edge as 0.
         padded = F.pad(gradient, (0, width - gradient.shape[3], 0, height - gradient.shape[2]))
         return F.avg_pool2d(padded, side) * side**2
     return gradient
 
 
 def grid_step(height: int, width: int, copies: int = 1) -> int:
-    """The smallest k for which every k-th place both ways, in `copies`, gives at most `MOST_PLACES`."""
+    """How far apart the compared places of a grid are: the smallest step that leaves at most `MOST_PLACES`.
+
+    Args:
+        height, width: rows and columns of places.
+        copies: the number of turned copies of the grid, which share the limit.
+    Returns:
+        the step in places, the same both ways, at least 1.
+    """
     step = 1
     while copies * math.ceil(height / step) * math.ceil(width / step) > MOST_PLACES:
         step += 1
@@ -278,8 +286,3 @@ def places_of(layer: str, rows: slice, columns: slice, grid: tuple[int, int]) ->
         for part, length in zip((rows, columns), grid, strict=True)
     )
     return down, along
-
-
-def wide(features: Tensor) -> Tensor:
-    """Convert to float32, unless the type is wider."""
-    return features.to(torch.promote_types(features.dtype, torch.float32))

@@ -33,7 +33,7 @@ class InMemory:
         return cls(room.contiguous(memory_format=torch.channels_last), first)
 
     def put(self, part: Features, rows: slice, columns: slice) -> None:
-        """Store rows and columns of the whole grid."""
+        """Store a tile's responses, (1, N, h, w), at these rows and columns of the whole image's grid."""
         if part.shape == self.responses.shape:  # a single tile: no copy
             self.responses = part.contiguous(memory_format=torch.channels_last)
         else:
@@ -69,11 +69,12 @@ class OnDisk:
         )
 
     def __del__(self) -> None:
+        # Otherwise Python warns of a file that was not closed.
         self.file.close()
 
     def put(self, part: Features, rows: slice, columns: slice) -> None:
-        """Store rows and columns of the whole grid."""
-        # As bytes, because NumPy has no bfloat16.
+        """Store a tile's responses, (1, N, h, w), at these rows and columns of the whole image's grid."""
+        # As bytes, because NumPy has no bfloat16. Row by row, because a tile's rows lie apart in the file.
         lines = part.permute(0, 2, 3, 1).contiguous().cpu().view(torch.uint8).numpy()[0]
         for row, line in zip(range(rows.start, rows.stop), lines, strict=True):
             self._seek(row, columns.start)
@@ -90,6 +91,7 @@ class OnDisk:
         return part.to(self.like.device).permute(0, 3, 1, 2)
 
     def _seek(self, row: int, column: int) -> None:
+        """Move to a position of the whole grid."""
         position = self.like.shape[1] * self.like.element_size()
         self.file.seek(((row - self.first) * self.width + column) * position)
 
@@ -117,8 +119,7 @@ class Recomputed:
         down, along = tile.window
         window = self.image[:, :, down, along]
         response = self.network.responses(window, here, (self.layer,), None, tile.crops)[self.layer]
-        rows, columns = tile.core_in_window(self.layer)
-        return response[:, :, rows, columns]
+        return tile.core(self.layer, response)
 
 
 def scratch() -> str:
@@ -127,7 +128,14 @@ def scratch() -> str:
 
 
 def tile_grid(name: str, band: Band) -> tuple[int, int, int]:
-    """A band on a layer's grid: its first row, and its numbers of rows and columns."""
+    """Convert a band of the image to a layer's grid.
+
+    Args:
+        name: the layer's name.
+        band: the rows of the image that a process holds.
+    Returns:
+        the band's first row on the grid of the whole image, and its numbers of rows and columns.
+    """
     top, bottom = band.rows
     stride = LAYERS[name].stride
     first = top // stride

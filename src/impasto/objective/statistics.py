@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from impasto.objective.style_loss import GRAM, PositionWeights, Statistic, add_linear_gradient
+from impasto.objective.terms import wide
 from impasto.shapes import Features, Scalar
 
 
@@ -37,11 +38,8 @@ class GaussianStatistic:
 
     def measure(self, features: Features, weights: PositionWeights | None = None) -> Float[Tensor, "B _ N"]:
         """Sum over positions: Σ w F in the first row, Σ w F Fᵀ below."""
-        wide = torch.promote_types(features.dtype, torch.float32)
-        flat = features.permute(0, 2, 3, 1).flatten(1, 2).to(wide)  # (B, M, N)
-        if weights is None:
-            return torch.cat([flat.sum(1, keepdim=True), flat.transpose(1, 2) @ flat], dim=1)
-        weighted = flat * weights.flatten(1)[..., None].to(wide)
+        flat = wide(features.permute(0, 2, 3, 1).flatten(1, 2))  # (B, M, N)
+        weighted = flat if weights is None else flat * weights.flatten(1)[..., None].to(flat.dtype)
         return torch.cat([weighted.sum(1, keepdim=True), weighted.transpose(1, 2) @ flat], dim=1)
 
     def target(self, mean: Float[Tensor, "1 _ N"]) -> Float[Tensor, "1 _ N"]:
@@ -174,7 +172,8 @@ class HistogramStatistic:
 
     def _places(self, flat: Float[Tensor, "M N"]) -> tuple[Tensor, Tensor]:
         """For each response and direction, the bin at or below it, and its distance from it, in bins."""
-        at = (flat @ self.directions.T - self.low) / self.step
+        at = (flat @ self.directions.T - self.low) / self.step  # (M, K)
+        # Beyond the last bins the distance leaves 0..1: one bin's share is negative, and the slope stays.
         bin_index = at.floor().clamp(0, self.bins - 2)
         return bin_index.long(), at - bin_index
 
@@ -184,10 +183,14 @@ STATISTICS: Mapping[str, Statistic] = {"gram": GRAM, "gaussian": GaussianStatist
 
 
 class _RootTrace(torch.autograd.Function):
-    """tr X^½ of a symmetric X, whose derivative is ½ X^-½. Both add `little` to the eigenvalues of X."""
+    """tr X^½ of a symmetric X, whose derivative is ½ X^-½. Both add `little` to the eigenvalues of X.
+
+    By autograd, eigenvalues that rounding makes negative would have no derivative, because of `clamp`.
+    """
 
     @staticmethod
     def forward(context, matrix, little):  # type: ignore[no-untyped-def]
+        """The sum of the roots, 0-dimensional, from X, (1, N, N), and the number `little`."""
         values, vectors = torch.linalg.eigh(matrix)
         roots = (values.clamp(min=0) + little).sqrt()
         context.save_for_backward(roots, vectors)
@@ -195,6 +198,7 @@ class _RootTrace(torch.autograd.Function):
 
     @staticmethod
     def backward(context, above):  # type: ignore[no-untyped-def]
+        """The derivatives with respect to X, (1, N, N), and to `little` (None), from that of the sum."""
         roots, vectors = context.saved_tensors
         return above * (vectors / (2 * roots)[:, None] @ vectors.transpose(1, 2)), None
 
@@ -221,4 +225,5 @@ def _centred(mean: Float[Tensor, "1 _ N"]) -> tuple[Float[Tensor, "1 1 N"], Floa
 
 
 def _trace(matrix: Float[Tensor, "1 N N"]) -> Scalar:
+    """The sum of the diagonal."""
     return matrix.diagonal(dim1=-2, dim2=-1).sum()

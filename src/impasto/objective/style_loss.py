@@ -67,8 +67,11 @@ class GramStatistic:
         return int(total.shape[-1])
 
     def measure(self, features: Features, weights: PositionWeights | None = None) -> Gram:
-        """The Gram matrix G (see `gram`)."""
-        return gram(features) if weights is None else gram(features * weights.sqrt().to(features.dtype))
+        """The Gram matrix G (see `gram`), of features times √w."""
+        if weights is None:
+            return gram(features)
+        # The root, because a product of two channels multiplies by it twice.
+        return gram(features * weights.sqrt().to(features.dtype))
 
     def target(self, mean: Gram) -> Gram:
         """The target is A/M itself."""
@@ -112,15 +115,12 @@ class StyleTerm:
     guide: "Guidance | PositionWeights | None" = None
     label: str = ""
 
+    kind = "style"
+
     @property
     def name(self) -> str:
         """`style`, the label if there is one, and the layer."""
         return " ".join(filter(None, (self.kind, self.label, self.layer)))
-
-    @property
-    def kind(self) -> str:
-        """`style`."""
-        return "style"
 
     @property
     def total_shape(self) -> tuple[int, ...]:
@@ -129,7 +129,7 @@ class StyleTerm:
 
     @property
     def _weights(self) -> PositionWeights | None:
-        assert self.guide is None or isinstance(self.guide, Tensor), "a Guide is asked by part"
+        assert self.guide is None or isinstance(self.guide, Tensor), "a Guidance is asked by part"
         return self.guide
 
     def measure(self, features: Features) -> Tensor:

@@ -1,8 +1,7 @@
 """The targets of an objective: a photo's responses and paintings' statistics, computed by tiles."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import torch
@@ -16,7 +15,7 @@ from impasto.objective.bands import Band
 from impasto.objective.guidance_mask import GuidanceMask
 from impasto.objective.response_store import InMemory, OnDisk, Recomputed
 from impasto.objective.style_loss import GRAM, Statistic
-from impasto.objective.terms import Target
+from impasto.objective.terms import Target, wide
 from impasto.objective.tiles import Tile
 from impasto.shapes import Features, Gram, Image
 from impasto.system.distributed import all_sum
@@ -27,7 +26,7 @@ def each_tile(
     image: Image,
     last: Layer,
     size: int,
-    on_layer: Callable[[str, Features, Tile], None],
+    on_layer: Callable[[Tile, str, Features], None],
     *,
     band: Band | None = None,
 ) -> None:
@@ -38,19 +37,14 @@ def each_tile(
         image: the whole image, (1, 3, H, W).
         last: the deepest layer needed.
         size: the longest side of a tile's core, in pixels; 0: one tile.
-        on_layer: called with each layer's name, its response in a tile's window, and the tile.
+        on_layer: called with a tile, a layer's name, and the layer's response in the tile's window.
         band: the rows to compute; default: this process's.
     """
     band = band or Band.of(image.shape[2], image.shape[3])
     with torch.no_grad():
         for tile in band.tiles(size, last):
             rows, columns = tile.window
-            shown = partial(_show, on_layer, tile)
-            network.responses(image[:, :, rows, columns], last, (), shown, tile.crops)
-
-
-def _show(on_layer: Callable[[str, Features, Tile], None], tile: Tile, name: str, features: Features) -> None:
-    on_layer(name, features, tile)
+            network.responses(image[:, :, rows, columns], last, (), partial(on_layer, tile), tile.crops)
 
 
 def style_targets(
@@ -102,14 +96,15 @@ def style_means(
     Returns:
         for each area, by layer, the statistic's total divided by the number of positions.
     """
-    chosen = [_inner(area, statistics) for area in areas]
+    chosen = [
+        {name: None if area is None else area.inner(name) for name in statistics} for area in areas
+    ]  # by area and layer
     totals: dict[tuple[int, str], Tensor] = {}
 
-    def on_layer(name: str, features: Features, tile: Tile) -> None:
+    def on_layer(tile: Tile, name: str, features: Features) -> None:
         if name not in statistics:
             return
-        rows, columns = tile.core_in_window(name)
-        core = features[:, :, rows, columns]
+        core = tile.core(name, features)
         for index, by_layer in enumerate(chosen):
             area = by_layer[name]
             # Positions on the whole grid: the mask knows nothing of tiles.
@@ -125,14 +120,6 @@ def style_means(
         }
         for index, by_layer in enumerate(chosen)
     ]
-
-
-def _inner(area: GuidanceMask | None, layers: Iterable[str]) -> dict[str, GuidanceMask | None]:
-    """By layer, the area without its border, or with it if nothing else would remain."""
-    if area is None:
-        return dict.fromkeys(layers)
-    inner = replace(area, excludes_border=True)
-    return {name: inner if inner.positions(name) > 0 else area for name in layers}
 
 
 def _mean(
@@ -172,13 +159,11 @@ def content_targets(
     stores: dict[str, Target] = {}
     squares = dict.fromkeys(names, 0.0)
 
-    def on_layer(name: str, features: Features, tile: Tile) -> None:
+    def on_layer(tile: Tile, name: str, features: Features) -> None:
         if name not in names:
             return
-        rows, columns = tile.core_in_window(name)
-        core = features[:, :, rows, columns]
-        wide = torch.promote_types(core.dtype, torch.float32)
-        squares[name] += float(core.to(wide).square().sum())  # for "balanced", which divides by it
+        core = tile.core(name, features)
+        squares[name] += float(wide(core).square().sum())  # for "balanced", which divides by it
         if keep == "again":
             return
         if name not in stores:

@@ -4,6 +4,7 @@ Every term has a *measure*, a statistic of features that adds up over positions,
 Because totals add up, an image can be measured whole, by tiles or by several processes, and scored once.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
@@ -26,6 +27,11 @@ def kind_of(name: str) -> str:
     return name.split()[0]
 
 
+def wide(features: Tensor) -> Tensor:
+    """Convert to float32, unless the type is wider: a long sum in bfloat16 stops growing."""
+    return features.to(torch.promote_types(features.dtype, torch.float32))
+
+
 def gram(features: Features) -> Gram:
     """Correlations between channels, summed over positions.
 
@@ -41,9 +47,8 @@ def gram(features: Features) -> Gram:
     tensor([[[12., 12.],
              [12., 12.]]])
     """
-    wide = torch.promote_types(features.dtype, torch.float32)
     # Positions first, as channels-last memory already has them: a view, not a copy.
-    flat = features.permute(0, 2, 3, 1).flatten(1, 2).to(wide)  # (B, M, N)
+    flat = wide(features.permute(0, 2, 3, 1).flatten(1, 2))  # (B, M, N)
     return flat.transpose(1, 2) @ flat
 
 
@@ -55,8 +60,7 @@ def squared_error(features: Features, target: Features) -> Scalar:
     Returns:
         0-dimensional, ≥ 0, float32 at least.
     """
-    wide = torch.promote_types(features.dtype, torch.float32)
-    return (features.to(wide) - target.to(wide)).square().sum()
+    return (wide(features) - wide(target)).square().sum()
 
 
 def content_distance(total: Scalar) -> Scalar:
@@ -106,11 +110,21 @@ def squared_differences(
         first: whether the image's first row is the first of the whole image.
         down, along: factors of the sums over vertical and horizontal pairs.
     """
+    vertical, horizontal = neighbor_differences(image, rows, columns)
+    return down * vertical.square().sum() + along * horizontal.square().sum()
+
+
+def neighbor_differences(image: Image, rows: int | None, columns: int | None) -> tuple[Tensor, Tensor]:
+    """Subtract each pixel from the one below it, and from the one to its right.
+
+    Args:
+        image, rows, columns: as in `squared_differences`.
+    Returns:
+        the vertical and the horizontal differences; at the image's last row or column there is one fewer.
+    """
     rows, columns = rows or image.shape[2], columns or image.shape[3]
     below, right = image[:, :, 1 : rows + 1, :columns], image[:, :, :rows, 1 : columns + 1]
-    under = below - image[:, :, : below.shape[2], :columns]
-    beside = right - image[:, :, :rows, : right.shape[3]]
-    return down * under.square().sum() + along * beside.square().sum()
+    return below - image[:, :, : below.shape[2], :columns], right - image[:, :, :rows, : right.shape[3]]
 
 
 def squared_overshoot(
@@ -214,25 +228,24 @@ class ContentTerm:
     target: "Features | Target"
     weight: float
 
+    kind = "content"
+    total_shape = ()
+    """A single number."""
+
     @property
     def name(self) -> str:
         """`content` and the layer."""
         return f"{self.kind} {self.layer}"
 
     @property
-    def kind(self) -> str:
-        """`content`."""
-        return "content"
+    def layers(self) -> tuple[str, ...]:
+        """Its only layer."""
+        return (self.layer,)
 
     @property
     def _responses(self) -> Features:
         assert isinstance(self.target, Tensor), "a Target is asked by part"
         return self.target
-
-    @property
-    def total_shape(self) -> tuple[int, ...]:
-        """(), a single number."""
-        return ()
 
     def measure(self, features: Features) -> Scalar:
         """Σ (F − P)²."""
@@ -241,11 +254,6 @@ class ContentTerm:
     def score(self, total: Scalar) -> Scalar:
         """½ Σ (F − P)²."""
         return content_distance(total)
-
-    @property
-    def layers(self) -> tuple[str, ...]:
-        """Its only layer."""
-        return (self.layer,)
 
     def part(self, layer: str, rows: slice, columns: slice) -> "ContentTerm":
         """The term with the target at these rows and columns."""
@@ -271,6 +279,7 @@ class PixelTerm:
         circular: whether the first row and column follow the last.
         counted: how many rows and columns of the image measured are counted, and whether its first row is the
             first of the whole image; None: it is the whole image.
+        total_shape: the shape of the statistic's sum; (): a single number.
     """
 
     name: str
@@ -279,28 +288,21 @@ class PixelTerm:
     weight: float
     circular: bool = False
     counted: tuple[int, int, bool] | None = None
+    total_shape: tuple[int, ...] = ()
+
+    layers = (IMAGE,)
 
     @property
     def kind(self) -> str:
         """The first word of the name."""
         return kind_of(self.name)
 
-    @property
-    def layers(self) -> tuple[str, ...]:
-        """`IMAGE`."""
-        return (IMAGE,)
-
-    @property
-    def total_shape(self) -> tuple[int, ...]:
-        """(), a single number."""
-        return ()
-
     def of(self, rows: int, columns: int, *, first: bool) -> "PixelTerm":
         """The part of the term that counts only the first rows and columns of the image it is given."""
         return replace(self, counted=(rows, columns, first))
 
-    def measure(self, features: Image) -> Scalar:
-        """The statistic of the pixels."""
+    def measure(self, features: Image) -> Tensor:
+        """The statistic's sum over the pixels that are counted."""
         if self.counted is not None:
             rows, columns, first = self.counted
             return self.statistic(features, rows, columns, first=first)
@@ -311,10 +313,23 @@ class PixelTerm:
         """The sum divided by `pixels`."""
         return total / self.pixels
 
-    def pull_back(self, features: Image, derivative: Scalar, gradient: Tensor | None) -> Image:
+    def pull_back(self, features: Image, derivative: Tensor, gradient: Tensor | None) -> Image:
         """See `TermPart`; by autograd, whose cost is small beside the network's."""
-        pixels = features.detach().requires_grad_(True)
-        with torch.enable_grad():
-            total = self.measure(pixels)
-        added: Tensor = torch.autograd.grad(total, pixels, derivative)[0]
-        return added if gradient is None else gradient.add_(added)
+        return pull_back_by_autograd(self.measure, features, derivative, gradient)
+
+
+def pull_back_by_autograd(
+    measure: Callable[[Tensor], Tensor], features: Tensor, derivative: Tensor, gradient: Tensor | None
+) -> Tensor:
+    """`TermPart.pull_back` of any differentiable measure, by autograd.
+
+    Args:
+        measure: from features to a total.
+        features, derivative, gradient: see `TermPart.pull_back`.
+    """
+    inputs = features.detach().requires_grad_(True)
+    # Solvers evaluate under `no_grad`.
+    with torch.enable_grad():
+        total = measure(inputs)
+    added: Tensor = torch.autograd.grad(total, inputs, derivative)[0]
+    return added if gradient is None else gradient.add_(added)

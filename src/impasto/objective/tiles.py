@@ -3,7 +3,11 @@
 from dataclasses import dataclass
 from itertools import pairwise
 
+from jaxtyping import Float
+from torch import Tensor
+
 from impasto.layers import LAYERS, Layer
+from impasto.shapes import Features
 
 
 @dataclass(frozen=True)
@@ -71,9 +75,9 @@ class Tile:
         """The core's rows and columns on a layer's grid of the whole image."""
         return self.rows.positions(name), self.columns.positions(name)
 
-    def core_in_window(self, name: str) -> tuple[slice, slice]:
-        """The core's rows and columns on a layer's grid of the window."""
-        return self.rows.core_in_window(name), self.columns.core_in_window(name)
+    def core(self, name: str, features: Features) -> Float[Tensor, "B N _ _"]:
+        """The core's part, a view, of a layer's responses in the window, (B, N, h, w)."""
+        return features[:, :, self.rows.core_in_window(name), self.columns.core_in_window(name)]
 
 
 LARGE = 16
@@ -154,6 +158,7 @@ def spans(part: tuple[int, int], length: int, size: int, last: Layer, circular: 
 def _margins(
     start: int, stop: int, length: int, halos: tuple[int, ...], circular: bool
 ) -> tuple[tuple[int, int], ...]:
+    """By block, the pixels before and after a core; at the image's edges there are fewer, on a torus not."""
     if circular:
         return tuple((around, around) for around in halos)
     return tuple((min(around, start), min(around, length - stop)) for around in halos)

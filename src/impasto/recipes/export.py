@@ -9,7 +9,7 @@ from torch import Tensor
 
 from impasto.errors import SettingsError, WeightsError
 from impasto.fast.models import Model, load
-from impasto.fast.onnx_graph import OPSET, OPSETS, _Graph, _guests, _metadata, _painter, style_shares
+from impasto.fast.onnx_graph import OPSET, OPSETS, import_onnx, onnx_file
 from impasto.recipes.inputs import painter_file
 from impasto.storage.atomic import atomic_write
 from impasto.storage.outputs import InputFile, OutputFile, check_outputs
@@ -56,12 +56,10 @@ def export_onnx(
     source = "" if isinstance(model, Model) else painter_file(model)
     check_outputs([OutputFile("-o", os.fspath(output), "onnx")], [InputFile("the model", source)])
     # Imported first, so that a missing package is reported before any work.
-    onnx, onnxruntime = _guests()
+    onnx, onnxruntime = import_onnx()
     model = model if isinstance(model, Model) else load(model)
-    shares = style_shares(blend, len(model.styles))
-    graph = _Graph(onnx)
-    painting = _painter(graph, model.network, shares)
-    data = graph.file(painting, _metadata(model, shares), opset)
+    shares = model.shares(blend)
+    data = onnx_file(onnx, model, shares, opset)
     onnx.checker.check_model(data, full_check=True)
     _check_picture(onnxruntime, data, model, shares)
     target = Path(output)

@@ -99,18 +99,8 @@ def save(path: str | os.PathLike[str], snapshot: Snapshot, facts: Mapping[str, A
         CheckpointError: the file cannot be written.
     """
     tensors: list[Tensor] = []
-    tree, matches = _to_json(snapshot.descent, tensors), _to_json(snapshot.matches, tensors)
-    facts_of_run = {
-        "scale": snapshot.scale,
-        "step": snapshot.step,
-        "spent": snapshot.spent,
-        "seconds": snapshot.seconds,
-        "layouts": _to_json(snapshot.layouts, []),
-        "descent": tree,
-        "trace": list(snapshot.trace),
-        "balance": snapshot.style_factor,
-        "matches": matches,
-    }
+    run = _fields_to_json(snapshot, tensors)
+    del run["space"]  # follows from the plan
     gathered = {str(index): _gathered(tensor, snapshot.space) for index, tensor in enumerate(tensors)}
     if rank() != 0:
         for tensor in gathered.values():
@@ -126,7 +116,7 @@ def save(path: str | os.PathLike[str], snapshot: Snapshot, facts: Mapping[str, A
     # Tensors are gathered while the file is written, so at most one is held whole.
     lazy = {name: replace(tensor, make=partial(make, name)) for name, tensor in gathered.items()}
     try:
-        write_tensors(path, KIND, lazy, {"run": facts_of_run, "facts": dict(facts)}, temporary=temporary)
+        write_tensors(path, KIND, lazy, {"run": run, "facts": dict(facts)}, temporary=temporary)
     except CheckpointError as error:
         for tensor in left.values():
             tensor.make()  # the other processes are sending, and would wait forever
@@ -217,16 +207,18 @@ def _to_json(value: Any, tensors: list[Tensor]) -> Any:
         if index == len(tensors):
             tensors.append(value)
         return {"tensor": str(index)}
-    if isinstance(value, (tuple, list)):
+    if isinstance(value, (tuple, list, Trace)):
         return [_to_json(item, tensors) for item in value]
     kind = next((name for name, known in KINDS.items() if type(value) is known), None)
-    if kind is None:
-        return value
-    fields = {
+    return value if kind is None else {"kind": kind, **_fields_to_json(value, tensors)}
+
+
+def _fields_to_json(value: Any, tensors: list[Tensor]) -> dict[str, Any]:
+    """Convert the fields of a dataclass instance, by their keys in the file (see `_to_json`)."""
+    return {
         FILE_KEYS.get(f.name, f.name): _to_json(getattr(value, f.name), tensors)
         for f in dataclasses.fields(value)
     }
-    return {"kind": kind, **fields}
 
 
 def _from_json(value: Any, tensor: Callable[[str], Tensor]) -> Any:

@@ -11,7 +11,6 @@ from impasto.choices import ResponseStorage
 from impasto.errors import OutOfMemoryError
 from impasto.formatting import format_bytes
 from impasto.objective.response_store import scratch
-from impasto.run import layout
 from impasto.run.layout import LEAST_HISTORY, TILES, Layout
 from impasto.run.memory_model import MemoryModel
 from impasto.run.plan import Stage
@@ -78,11 +77,8 @@ def largest(needs: MemoryModel, too_large: Scale, *, available: int) -> int:
         shrink = middle / max(too_large.height, too_large.width)
         size = (max(1, math.floor(too_large.height * shrink)), max(1, math.floor(too_large.width * shrink)))
         scale = replace(too_large, height=size[0], width=size[1], steps=LEAST_HISTORY)
-        fits = (
-            choose_layout(needs, scale, available=available, history=LEAST_HISTORY, style_sizes=[size])
-            is not None
-        )
-        low, high = (middle, high) if fits else (low, middle)
+        layout = choose_layout(needs, scale, available=available, history=LEAST_HISTORY, style_sizes=[size])
+        low, high = (middle, high) if layout is not None else (low, middle)
     return low
 
 
@@ -138,7 +134,7 @@ def memory_limit(text: str, device: torch.device) -> int:
 def _too_large(problem: Problem, scale: Scale, settings: RunSettings, available: int) -> OutOfMemoryError:
     """Make the error for a picture that does not fit, with the largest size that does."""
     model = problem.memory_model
-    least = Layout(settings.tile or layout.TILES[-1], "disk", layout.LEAST_HISTORY)
+    least = Layout(settings.tile or TILES[-1], "disk", LEAST_HISTORY)
     needed = model.bytes(scale, least, problem.style_sizes(scale))
     longest = largest(model, scale, available=available)
     smaller = f"--size {longest}" if longest >= 16 else "a machine with more memory"

@@ -48,9 +48,8 @@ class Clock:
 
         The time so far predicts the time remaining.
         """
-        work = [scale.steps * scale.height * scale.width for scale in self.scales]
-        here = self.scales[index]
-        done = sum(work[:index]) + step * here.height * here.width
+        work = [scale.steps * scale.pixels for scale in self.scales]
+        done = sum(work[:index]) + step * self.scales[index].pixels
         self.eta = self.seconds * (sum(work) - done) / done
         self.per_pixel = self.seconds / done
 
@@ -63,10 +62,9 @@ class Clock:
         here = self.scales[index]
         # Averaged over this scale alone: a coarser scale says little about the cost of this one.
         per_step = (now - self.scale_began) / (step - self.before)
-        pixels = here.height * here.width
-        later = sum(s.steps * s.height * s.width for s in self.scales[index + 1 :]) / pixels
+        later = sum(s.steps * s.pixels for s in self.scales[index + 1 :]) / here.pixels
         self.eta = per_step * (here.steps - step + later)
-        self.per_pixel = per_step / pixels
+        self.per_pixel = per_step / here.pixels
         if self.budget is not None:
             self.eta = max(0.0, self.budget - self.seconds)
 
@@ -82,7 +80,7 @@ class Clock:
         steps = 1 if step else BEGINNING
         # Time that the reader of the stream spends between steps counts from the next step on.
         elapsed = self.last - self.began
-        return elapsed + steps * self.per_pixel * here.height * here.width > self._until(index)
+        return elapsed + steps * self.per_pixel * here.pixels > self._until(index)
 
     def _until(self, index: int) -> float:
         """When scale `index` should be done, in seconds since the run began.
@@ -90,12 +88,11 @@ class Clock:
         The time of scales that could hardly be begun is given to the coarser ones.
         """
         assert self.budget is not None
-        pixels = [scale.height * scale.width for scale in self.scales]
-        work = [scale.steps * area for scale, area in zip(self.scales, pixels, strict=True)]
+        work = [scale.steps * scale.pixels for scale in self.scales]
         count = len(work)
         while count > index + 1:
             share = self.budget * work[count - 1] / sum(work[:count])
-            if share >= BEGINNING * self.per_pixel * pixels[count - 1]:
+            if share >= BEGINNING * self.per_pixel * self.scales[count - 1].pixels:
                 break
             count -= 1
         return self.budget * sum(work[: index + 1]) / sum(work[:count])

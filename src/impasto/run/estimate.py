@@ -38,7 +38,7 @@ def seconds(plan: RunPlan, per_pixel: float) -> float:
     total, needs = 0.0, plan.problem.memory_model
     for stage in plan.stages:
         scale, layout = stage.scale, stage.layout
-        once = needs.evaluations(scale, layout) * scale.height * scale.width / needs.world_size * per_pixel
+        once = needs.evaluations(scale, layout) * scale.pixels / needs.world_size * per_pixel
         # Each scale evaluates once at the start, and measures photo and paintings in forward passes, each of
         # which takes about a third of an evaluation.
         total += once * (scale.steps * EVALUATIONS + 1 + 2 / 3)
@@ -158,8 +158,11 @@ def seconds_per_pixel(plan: RunPlan, *, again: bool = False) -> float:
     known = _read(path)
     if again or key not in known:
         known[key] = calibrate(model)
-        with suppress(OSError), FileLock(path.with_suffix(".lock")):  # without a cache, it is measured anew
-            _write(path, {**_read(path), key: known[key]})
+        # Without a cache, it is measured anew. Another process may have written, so the file is read again.
+        with suppress(OSError), FileLock(path.with_suffix(".lock")):
+            speeds = {**_read(path), key: known[key]}
+            with atomic_write(path, temporary=path.with_suffix(".part")) as file:
+                file.write(json.dumps(speeds, indent=1).encode())
     return known[key]
 
 
@@ -170,10 +173,3 @@ def _read(path: Path) -> dict[str, float]:
         return {str(key): float(value) for key, value in known.items()}
     except (OSError, ValueError, AttributeError, TypeError):
         return {}  # the speed is simply measured again
-
-
-def _write(path: Path, known: dict[str, float]) -> None:
-    """Write the speeds to the cache. The caller holds the lock."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path, temporary=path.with_suffix(".part")) as file:
-        file.write(json.dumps(known, indent=1).encode())

@@ -32,9 +32,15 @@ class Layout:
 
 
 def next_smaller(layout: Layout, scale: Scale) -> Layout | None:
-    """Return the next layout that needs less memory, or None after the smallest.
+    """Return the next layout that needs less memory.
 
     Tiles are halved first, and the responses leave the memory. Then the history is halved.
+
+    Args:
+        layout: the layout for which the memory did not suffice.
+        scale: the size that is painted.
+    Returns:
+        a smaller layout; None after the smallest.
     """
     long = max(scale.height, scale.width)
     sides = [side for side in TILES if 0 < side < (layout.tile or long)]

@@ -14,7 +14,7 @@ from impasto.run.plan import RunPlan
 from impasto.run.progress import Progress
 from impasto.run.scale_run import ScaleRun
 from impasto.run.steering import Steering
-from impasto.run.trace import thinned, trace_row
+from impasto.run.trace import thinned
 from impasto.shapes import Image
 from impasto.system.distributed import all_min
 from impasto.system.memory import peak_memory, return_freed_memory
@@ -52,21 +52,12 @@ def iter_run(
                 continue
             plan = scale_run.plan  # steering may have changed it
             clock.tick(index, scale_run.step)
-            here = _after_step(scale_run, here, clock)
+            here = scale_run.snapshot(here, clock.seconds)
             yield _progress(plan, here, clock, scale_run.take_note())
         if here.descent is None or here.space is None:
             return  # there is no time for this scale, nor for finer ones
         below = here.space.whole_image(here.descent.point)
         here = _at_next_scale(here)
-
-
-def _after_step(scale_run: ScaleRun, before: Snapshot, clock: Clock) -> Snapshot:
-    """Return the state of the run after a step."""
-    state = scale_run.state
-    assert state is not None, "a step has been taken"
-    row = trace_row(before.scale, scale_run.step, clock.seconds, state.evaluation)
-    here = scale_run.snapshot(before)
-    return replace(here, seconds=clock.seconds, trace=before.trace.with_row(row))
 
 
 def _at_next_scale(here: Snapshot) -> Snapshot:

@@ -4,8 +4,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-import torch
-
 from impasto.choices import Optimizer
 from impasto.layers import FIRST, LAYERS, Layer, deepest, find_layer
 from impasto.network.vgg import VGG19
@@ -50,19 +48,28 @@ class MemoryModel:
     def of(
         cls, network: VGG19, layers: Iterable[str], content_layers: Iterable[str], optimizer: Optimizer
     ) -> "MemoryModel":
-        """Those of a run on this network, shared by the processes that have joined."""
+        """The model of a run by the processes that have joined, without nearest neighbours.
+
+        Args:
+            network: as it will be used.
+            layers, content_layers: the names of the style layers and of the content layers.
+            optimizer: the solver.
+        Raises:
+            SettingsError: a layer is unknown.
+        """
         every = tuple(find_layer(name).name for name in (*layers, *content_layers))
         return cls(
             network, every, tuple(find_layer(name).name for name in content_layers), optimizer, world_size()
         )
 
     def bytes(self, scale: Scale, layout: Layout, style_sizes: Sequence[tuple[int, int]] = ()) -> int:
-        """The most memory that a scale takes beyond what the process has before it.
+        """The most memory that a scale takes beyond what the process has before it, in bytes.
 
         Args:
+            scale, layout: what is computed, and how.
             style_sizes: height and width of each painting that is measured for this scale, in pixels.
         """
-        picture = 12 * scale.height * scale.width
+        picture = 12 * scale.pixels  # float32, three colours
         band = picture / self.world_size
         window = self._windows(scale.height, scale.width, layout.tile)[0]
         target = self._target_bytes(scale.height, scale.width) / self.world_size
@@ -82,7 +89,7 @@ class MemoryModel:
         if layout.tile or self.world_size > 1:
             vectors += 2 * band  # gradients of tiles are added up; borrowed rows
         step = vectors + held + target + (self._backward_bytes() + self._place_bytes()) * window
-        return int(max(setup, step) + self.extra_bytes_per_pixel * scale.height * scale.width) + SCRATCH
+        return int(max(setup, step) + self.extra_bytes_per_pixel * scale.pixels) + SCRATCH
 
     def compared_places(self, scale: Scale, style_sizes: Sequence[tuple[int, int]]) -> int:
         """Pairs of places that a search compares: the picture's with each painting's."""
@@ -94,6 +101,7 @@ class MemoryModel:
 
     @staticmethod
     def _places(height: int, width: int, copies: int) -> int:
+        """The places that are compared of a picture of this size in pixels, in so many copies."""
         rows, columns = LAYERS[PLACES_LAYER].grid(height, width)
         step = grid_step(rows, columns, copies)
         return copies * -(-rows // step) * -(-columns // step)
@@ -116,7 +124,7 @@ class MemoryModel:
         if not self.rotations:
             return 0.0
         places = [self._places(*size, self.rotations) for size in style_sizes]
-        numbers, size = self._column_numbers, self._column_bytes // self._column_numbers
+        numbers, size = self._column_numbers, self.network.dtype.itemsize
         directions = sum(places) * self._column_bytes
         searched = window / STRIDE**2 * self._column_bytes
         return (
@@ -131,19 +139,19 @@ class MemoryModel:
     @property
     def _column_bytes(self) -> int:
         """The bytes of a hypercolumn."""
-        return self._column_numbers * torch.finfo(self.network.dtype).bits // 8
+        return self._column_numbers * self.network.dtype.itemsize
 
     def _place_bytes(self) -> float:
         """The bytes per pixel of a window that a layer's responses take, once more, on the grid of places."""
         if not self.rotations:
             return 0.0
         widest = max(self.network.channels(name) for name in HYPERCOLUMN)
-        return 3 * widest * torch.finfo(self.network.dtype).bits / 8 / STRIDE**2
+        return 3 * widest * self.network.dtype.itemsize / STRIDE**2
 
     def evaluations(self, scale: Scale, layout: Layout) -> float:
         """What one evaluation costs, in evaluations of the whole image: halos, and the way forth twice."""
         _, total, count = self._windows(scale.height, scale.width, layout.tile)
-        return total / (scale.height * scale.width / self.world_size) * (1.5 if count > 1 else 1.0)
+        return total / (scale.pixels / self.world_size) * (1.5 if count > 1 else 1.0)
 
     def disk(self, scale: Scale) -> int:
         """Bytes that the photo's responses take on disk, all processes together."""
@@ -158,17 +166,20 @@ class MemoryModel:
 
     @property
     def _last(self) -> Layer:
+        """The deepest layer needed."""
         return deepest((*self.layers, *(HYPERCOLUMN if self.rotations else ())))
 
     def _responses(self) -> list[tuple[str, float]]:
         """Bytes per image pixel of each layer's response, in the order of the network."""
-        size = torch.finfo(self.network.dtype).bits // 8
-        used = [layer for layer in LAYERS.values() if layer.index <= self._last.index]
+        size, last = self.network.dtype.itemsize, self._last
         return [
-            (layer.name, float(self.network.channels(layer.name) * size / layer.stride**2)) for layer in used
+            (name, self.network.channels(name) * size / layer.stride**2)
+            for name, layer in LAYERS.items()
+            if layer.index <= last.index
         ]
 
     def _target_bytes(self, height: int, width: int) -> int:
+        """The bytes of the photo's responses that are targets."""
         sizes = dict(self._responses())
         return round(height * width * sum(sizes[name] for name in self.content_layers))
 
@@ -192,4 +203,5 @@ class MemoryModel:
 
 
 def _lengths(spans: list[Span]) -> list[int]:
+    """The length of each tile's window, in pixels."""
     return [int(span.window.stop - span.window.start) for span in spans]

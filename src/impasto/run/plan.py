@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from impasto.objective.bands import Band
 from impasto.run.layout import Layout
-from impasto.run.problem import Problem, space_of
+from impasto.run.problem import Problem
 from impasto.run.scales import Scale
 from impasto.solve.descent import Solver
 from impasto.solve.space import Space
@@ -59,7 +60,12 @@ class RunPlan:
 
     def space(self, index: int) -> Space:
         """Return the solver's space at a scale (from 0), with this process's part of it."""
-        return space_of(self.problem, self.scales[index])
+        problem, scale = self.problem, self.scales[index]
+        band = Band.of(scale.height, scale.width, circular=problem.network.circular)
+        constraint = problem.constraint(scale)
+        # A copy, so that the band does not keep the whole image in memory.
+        fixed = None if constraint.fixed is None else band.local_rows(problem.initial_image(scale)).clone()
+        return Space(band, scale.level_steps, constraint, fixed)
 
     def with_layouts(self, layouts: Sequence[Layout]) -> "RunPlan":
         """Return the plan with other layouts, in its stages and in its manifest."""

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from impasto.image.picture import Picture
 from impasto.network.vgg import VGG19
-from impasto.objective.bands import Band
 from impasto.objective.constraint import Constraint
 from impasto.objective.objective import Objective
 from impasto.run.layout import Layout
@@ -16,7 +15,6 @@ from impasto.run.memory_model import MemoryModel
 from impasto.run.scales import Scale
 from impasto.settings.strength import ContentAim
 from impasto.shapes import Image, Mask
-from impasto.solve.space import Space
 
 
 @runtime_checkable
@@ -82,12 +80,3 @@ class Problem(Protocol):
         Args:
             image: the finished picture, on the network's device.
         """
-
-
-def space_of(problem: Problem, scale: Scale) -> Space:
-    """Return the solver's space at a scale, with this process's part of it."""
-    band = Band.of(scale.height, scale.width, circular=problem.network.circular)
-    constraint = problem.constraint(scale)
-    # A copy, so that the band does not keep the whole image in memory.
-    fixed = None if constraint.fixed is None else band.local_rows(problem.initial_image(scale)).clone()
-    return Space(band, scale.level_steps, constraint, fixed)

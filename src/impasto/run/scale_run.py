@@ -11,6 +11,7 @@ from impasto.run.layout import next_smaller
 from impasto.run.plan import RunPlan
 from impasto.run.scales import Scale
 from impasto.run.steering import Steering
+from impasto.run.trace import trace_row
 from impasto.settings.strength import rebalance_steps
 from impasto.shapes import Image, Point
 from impasto.solve import descent
@@ -168,20 +169,25 @@ class ScaleRun:
         self._note = f"the memory ran out; going on with {layout}"
         return True
 
-    def snapshot(self, before: Snapshot) -> Snapshot:
-        """Return the current state of the run.
+    def snapshot(self, before: Snapshot, seconds: float) -> Snapshot:
+        """Return the state of the run after a step.
 
         Args:
-            before: the state one step ago. Its seconds and trace are copied, for the caller to update.
+            before: the state before the step.
+            seconds: duration of the run so far.
         """
+        assert self.state is not None, "a step has been taken"
+        row = trace_row(self.index, self.step, seconds, self.state.evaluation)
         layouts = list(before.layouts)
         layouts[self.index] = self.layout
         return replace(
             before,
             step=self.step,
+            seconds=seconds,
             layouts=tuple(layouts),
             descent=self.state,
             space=self.space,
+            trace=before.trace.with_row(row),
             style_factor=self.style_factor,
             matches=self.matches,
         )

@@ -26,6 +26,11 @@ class Scale:
     steps: int
     level_steps: tuple[float, ...] = ()
 
+    @property
+    def pixels(self) -> int:
+        """The number of pixels, height × width."""
+        return self.height * self.width
+
 
 def coarse_to_fine(
     height: int, width: int, *, scales: int, steps: int, finest: int, least: int = 1, smallest: int = 128
@@ -63,7 +68,12 @@ a fine grain there. L-BFGS finds the step lengths by itself."""
 
 
 def solved_as_pyramid(scales: tuple[Scale, ...], optimizer: Optimizer) -> tuple[Scale, ...]:
-    """Return the same scales, to be solved for the levels of a Laplacian pyramid instead of pixels."""
+    """Return the same scales, to be solved for the levels of a Laplacian pyramid instead of pixels.
+
+    Args:
+        scales: coarse to fine.
+        optimizer: decides the step sizes at the finest scale (see `FINEST_LEVELS`).
+    """
     coarser = tuple(replace(scale, level_steps=LEVELS) for scale in scales[:-1])
     finest = FINEST_LEVELS if optimizer == "adam" else LEVELS
     return (*coarser, replace(scales[-1], level_steps=finest))

@@ -47,13 +47,13 @@ class Trace(Sequence[Row]):
         return self._rows[places] if isinstance(places, int) else [self._rows[place] for place in places]
 
 
-def trace_row(index: int, step: int, seconds: float, evaluation: Evaluation) -> tuple[float, ...]:
+def trace_row(index: int, step: int, seconds: float, evaluation: Evaluation) -> Row:
     """Scale and step from 1, seconds, the loss and its summands, rounded to five digits."""
     values = (float(evaluation.loss), *evaluation.by_term.values())
     return (index + 1, step, round(seconds, 2), *(float(f"{value:.5g}") for value in values))
 
 
-def thinned(rows: Sequence[tuple[float, ...]]) -> list[tuple[float, ...]]:
+def thinned(rows: Sequence[Row]) -> list[Row]:
     """Keep at most `ROWS` rows at even distances, the last one among them."""
     every = -(-len(rows) // ROWS)
     return [row for index, row in enumerate(rows, start=1) if (len(rows) - index) % every == 0]

@@ -1,13 +1,12 @@
 """Adam: a first-order solver that cannot stall, one step at a time over an explicit state."""
 
-import math
 from dataclasses import dataclass, replace
 
 import torch
 
 from impasto.objective.evaluate import Evaluate, Evaluation
 from impasto.shapes import Point
-from impasto.solve.lbfgs import norm, pixels
+from impasto.solve.lbfgs import norm, outcome_at, pixels
 
 DECAY = (0.9, 0.99)
 """β₁ and β₂. Kingma and Ba use 0.999 for β₂. With 0.99 the average forgets sooner, which suits runs of a few
@@ -42,20 +41,26 @@ class AdamState:
 
 
 def start(evaluate: Evaluate, point: Point, *, rate: float = RATE) -> AdamState:
-    """Evaluate the objective once, and return the state before the first step."""
+    """Evaluate the objective once, and return the state before the first step.
+
+    Args:
+        evaluate: gives loss and gradient at a point.
+        point: where to start.
+        rate: the step length, in units of the image's 0..1.
+    """
     return start_at(point, evaluate(point), rate=rate)
 
 
 def start_at(point: Point, evaluation: Evaluation, *, rate: float = RATE) -> AdamState:
-    """Return the state before the first step at a point that has already been evaluated."""
-    return AdamState(
-        point,
-        evaluation,
-        torch.zeros_like(point),
-        torch.zeros_like(point),
-        rate,
-        outcome=_outcome(evaluation),
-    )
+    """Return the state before the first step at a point that has already been evaluated.
+
+    Args:
+        point: where to start.
+        evaluation: the objective at the point.
+        rate: the step length, in units of the image's 0..1.
+    """
+    zero = torch.zeros_like(point)
+    return AdamState(point, evaluation, zero, zero, rate, outcome=outcome_at(evaluation))
 
 
 def step(evaluate: Evaluate, state: AdamState) -> AdamState:
@@ -64,6 +69,12 @@ def step(evaluate: Evaluate, state: AdamState) -> AdamState:
     Kingma and Ba 2015 (arXiv:1412.6980), Algorithm 1.
     Differs: ε is not 1e-8 but 1e-8 times the root-mean-square of the averaged gradient. A positive factor on
     the objective therefore changes the reported loss and nothing else.
+
+    Args:
+        evaluate: gives loss and gradient at a point.
+        state: before the step.
+    Returns:
+        the state after the step, whose outcome says whether it can be used.
     """
     steps = state.steps + 1
     mean = torch.lerp(state.evaluation.gradient, state.mean, DECAY[0])
@@ -84,12 +95,5 @@ def step(evaluate: Evaluate, state: AdamState) -> AdamState:
         square=square,
         steps=steps,
         evaluations=state.evaluations + 1,
-        outcome=_outcome(evaluation),
+        outcome=outcome_at(evaluation),
     )
-
-
-def _outcome(evaluation: Evaluation) -> str:
-    """Return "moved", or "broken" if the loss or the gradient is not finite."""
-    # One NaN or infinity makes the norm of the whole gradient not finite, so the norm is enough.
-    finite = math.isfinite(float(evaluation.loss)) and math.isfinite(norm(evaluation.gradient))
-    return "moved" if finite else "broken"

@@ -106,7 +106,12 @@ def step(evaluate: Evaluate, descent: DescentState, *, tolerance: float = 0.0) -
 
 
 def with_history(descent: DescentState, history: int) -> DescentState:
-    """Limit L-BFGS to `history` past steps, now and later. Adam keeps none."""
+    """Limit L-BFGS to fewer past steps, now and later. Adam keeps none, so its state stays as it is.
+
+    Args:
+        descent: the state between two steps.
+        history: past steps to keep, at least 1.
+    """
     solver = descent.solver
     if not isinstance(solver, lbfgs.LBFGSState):
         return descent

@@ -62,8 +62,7 @@ def start(evaluate: Evaluate, point: Point, *, history: int = 20) -> LBFGSState:
         history: past steps to keep; each costs two vectors of the point's size.
     """
     evaluation = evaluate(point)
-    finite = math.isfinite(float(evaluation.loss)) and math.isfinite(norm(evaluation.gradient))
-    return LBFGSState(point, evaluation, limit=history, outcome="moved" if finite else "broken")
+    return LBFGSState(point, evaluation, limit=history, outcome=outcome_at(evaluation))
 
 
 def step(evaluate: Evaluate, state: LBFGSState) -> LBFGSState:
@@ -71,6 +70,12 @@ def step(evaluate: Evaluate, state: LBFGSState) -> LBFGSState:
 
     Liu and Nocedal 1989, "On the limited memory BFGS method for large scale optimization", Algorithm 2.1.
     A positive factor on the objective changes the reported loss and nothing else.
+
+    Args:
+        evaluate: gives loss and gradient at a point.
+        state: before the step.
+    Returns:
+        the state after the step; its point has moved only if its outcome is "moved".
     """
     direction = -inverse_hessian_times(state.evaluation.gradient, state.point_changes, state.gradient_changes)
     slope = float(_dot(state.evaluation.gradient, direction))
@@ -159,6 +164,13 @@ def inverse_hessian_times(
     for move, turn, share in zip(point_changes, gradient_changes, reversed(shares), strict=True):
         result.add_((share - _dot(turn, result) / _dot(move, turn)) * move)
     return result
+
+
+def outcome_at(evaluation: Evaluation) -> str:
+    """Return "moved", or "broken" if the loss or the gradient is not finite. Adam uses it too."""
+    # One NaN or infinity makes the norm of the whole gradient not finite, so the norm is enough.
+    finite = math.isfinite(float(evaluation.loss)) and math.isfinite(norm(evaluation.gradient))
+    return "moved" if finite else "broken"
 
 
 def _dot(a: Point, b: Point) -> Scalar:

@@ -52,6 +52,11 @@ class Space:
             sizes.append((-(-height // 2), -(-width // 2)))
         return tuple(sizes)
 
+    @cached_property
+    def _counts(self) -> list[int]:
+        """How many numbers each level has."""
+        return [3 * height * width for height, width in self.sizes]
+
     def point(self, image: Float[Tensor, "1 3 H W"]) -> Point:
         """Convert a whole image, (1, 3, H, W), to this process's part of the point."""
         if not self.level_steps:
@@ -80,6 +85,9 @@ class Space:
         """Convert the gradient by the band's rows of the image to the gradient by the point."""
         if not self.level_steps:
             return gradient
+        finest = gradient.flatten() * self.level_steps[0]
+        if len(self.sizes) == 1:
+            return finest[None]
         if self.band.is_whole:
             coarse = halve(gradient, 1.0)
         else:  # a coarser level depends on rows of all processes, so their contributions are summed
@@ -89,8 +97,6 @@ class Space:
         levels = [coarse]
         for _ in self.sizes[2:]:
             levels.append(halve(levels[-1], 1.0))
-        levels = levels[: len(self.sizes) - 1]
-        finest = gradient.flatten() * self.level_steps[0]
         return torch.cat([finest, self._flat(levels, self.level_steps[1:])[0, slice(*self._part)]])[None]
 
     def evaluator(self, evaluate: Evaluate) -> Evaluate:
@@ -109,7 +115,7 @@ class Space:
         """Return the shape of a whole point, joined from all processes' parts."""
         if not self.level_steps:
             return (*point.shape[:2], self.band.height, self.band.width)
-        return (1, sum(3 * height * width for height, width in self.sizes))
+        return (1, sum(self._counts))
 
     def gather(self, point: Point) -> Point:
         """Join all processes' parts of a point, on every process. All must call this together."""
@@ -126,10 +132,9 @@ class Space:
             return point
         if not self.level_steps:
             return self.band.local_rows(point).clone()
-        height, width = self.sizes[0]
-        count = 3 * height * width
-        rows = self.band.local_rows(point[0, :count].view(1, 3, height, width))
-        return torch.cat([rows.flatten(), point[0, count:][slice(*self._part)]])[None]
+        finest, coarse = torch.split(point[0], [self._counts[0], sum(self._counts[1:])])
+        rows = self.band.local_rows(finest.view(1, 3, *self.sizes[0]))
+        return torch.cat([rows.flatten(), coarse[slice(*self._part)]])[None]
 
     def _join(self, point: Point) -> Float[Tensor, "1 3 _ W"]:
         """Add up the levels of a point to the band's rows of the image."""
@@ -137,12 +142,10 @@ class Space:
         finest = finest * self.level_steps[0]
         if len(self.sizes) == 1:
             return finest
-        sizes = self.sizes[1:]
-        counts = [3 * height * width for height, width in sizes]
-        levels = torch.split(self._coarse(part), counts)
+        levels = torch.split(self._coarse(part), self._counts[1:])
         scaled = [
             level.view(1, 3, *size) * step
-            for level, size, step in zip(levels, sizes, self.level_steps[1:], strict=False)
+            for level, size, step in zip(levels, self.sizes[1:], self.level_steps[1:], strict=False)
         ]
         # Each process joins the coarser levels whole, a third of an image, and enlarges only its own rows.
         image = scaled.pop()
@@ -159,7 +162,7 @@ class Space:
     @property
     def _part(self) -> tuple[int, int]:
         """The range of the coarser levels' numbers that this process holds."""
-        count = sum(3 * height * width for height, width in self.sizes[1:])
+        count = sum(self._counts[1:])
         ranks = len(self.band.edges) - 1
         return count * self.band.rank // ranks, count * (self.band.rank + 1) // ranks
 
@@ -167,15 +170,15 @@ class Space:
         """Join all processes' parts of the coarser levels."""
         if self.band.is_whole:
             return part
-        whole = part.new_zeros(sum(3 * height * width for height, width in self.sizes[1:]))
+        whole = part.new_zeros(sum(self._counts[1:]))
         whole[slice(*self._part)] = part
         return all_sum(whole)
 
     @staticmethod
     def _flat(levels: list[Tensor], factors: "list[float] | tuple[float, ...]") -> Float[Tensor, "1 n"]:
         """Multiply each level by its factor, and join them to one row."""
-        scaled = [level.flatten() * factor for level, factor in zip(levels, factors, strict=False)]
-        return torch.cat([*scaled, levels[0].new_zeros(0) if levels else torch.zeros(0)])[None]
+        # A small image has fewer levels than there are steps.
+        return torch.cat([level.flatten() * by for level, by in zip(levels, factors, strict=False)])[None]
 
 
 def halve(image: Float[Tensor, "B C H W"], total: float = 0.25) -> Float[Tensor, "B C h w"]:

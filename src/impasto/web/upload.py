@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from impasto.errors import ImageError
-from impasto.image.header import read_header
+from impasto.image.header import check_header
 from impasto.studio.messages import Limits
 from impasto.web.gradio_internals import replace_methods, upload_folder
 
@@ -75,7 +75,7 @@ def checked_upload(path: str | None, what: str, limits: Limits) -> str:
             "Make it smaller first."
         )
     try:
-        read_header(path, role=what, max_pixels=limits.pixels)
+        check_header(path, role=what, max_pixels=limits.pixels)
     except ImageError as error:
         message = str(error).replace(path, name).replace(", or raise max_pixels if you trust it", "")
         raise ImageError(message) from None

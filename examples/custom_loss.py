@@ -1,6 +1,6 @@
-"""A loss of one's own: the picture is to be golden on average, and calm where VGG-19 sees edges.
+"""Add two losses of your own: the picture should be golden on average, and calm where VGG-19 sees edges.
 
-python examples/own_loss.py [SIZE]
+python examples/custom_loss.py [SIZE]
 """
 
 import sys
@@ -15,7 +15,8 @@ SIZE = int(sys.argv[1]) if len(sys.argv) > 1 else 512
 
 GOLD = torch.tensor([0.8, 0.6, 0.2])
 
-# A sum adds up over tiles and processes; the score is of its mean over the picture.
+# The first function returns sums, because sums add up over tiles and processes. The score gets their mean
+# over the picture's pixels.
 golden = impasto.custom_term(
     "golden",
     lambda image: image.sum((0, 2, 3)),
@@ -29,4 +30,4 @@ for progress in impasto.iter_stylize(
 ):
     if progress.step % 10 == 0:
         print({name: round(value, 4) for name, value in progress.by_term.items()})
-progress.painting().save("own-loss.png")
+progress.painting().save("custom-loss.png")
