@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from impasto.choices import Pooling
+from impasto.network.vgg import VGG19
 from impasto.objective.build import content_terms, prior_terms, style_terms_from_images
 from impasto.objective.evaluate import evaluator, measure
 from impasto.objective.objective import Objective
@@ -43,7 +44,9 @@ def test_loss_and_gradient_equal_autograd(size: tuple[int, int], pooling: Poolin
     assert not evaluation.gradient.requires_grad
 
 
-def test_priors_alone_need_no_network() -> None:
+def test_priors_alone_need_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(VGG19, "responses", None)
+    monkeypatch.setattr(VGG19, "pull_back", None)
     image = scene(8, 9).double()
     terms = prior_terms((8, 9), variation=1.0, gamut=1.0)
     evaluation = evaluator(small_network(dtype=torch.float64), Objective(terms))(image)
