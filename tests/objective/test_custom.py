@@ -59,8 +59,8 @@ def test_a_custom_gram_term_equals_the_built_in_style_term(tile: int) -> None:
     network, image = small_network(dtype=torch.float64), scene(*SIZE).double()
     papers, added = gram_terms(network)
     expected = evaluator(network, papers)(image)
-    made = Objective((added.make(context(network, tile=tile)),))
-    evaluation = evaluator(network, made, tile=tile)(image)
+    objective = Objective((added.make(context(network, tile=tile)),))
+    evaluation = evaluator(network, objective, tile=tile)(image)
     torch.testing.assert_close(evaluation.values, expected.values, rtol=1e-10, atol=0)
     assert distance(evaluation.gradient, expected.gradient) < 1e-10
     assert evaluation.names == ("mine",)
@@ -69,8 +69,8 @@ def test_a_custom_gram_term_equals_the_built_in_style_term(tile: int) -> None:
 def test_custom_and_built_in_terms_of_one_layer_add_up() -> None:
     network, image = small_network(dtype=torch.float64), scene(*SIZE).double()
     papers, added = gram_terms(network)
-    both = Objective((*papers.terms, added.make(context(network))))
-    once, twice = evaluator(network, papers)(image), evaluator(network, both, tile=48)(image)
+    combined = Objective((*papers.terms, added.make(context(network))))
+    once, twice = evaluator(network, papers)(image), evaluator(network, combined, tile=48)(image)
     assert float(twice.loss) == pytest.approx(2 * float(once.loss), rel=1e-10)
     assert distance(twice.gradient, 2 * once.gradient) < 1e-10
 
@@ -92,16 +92,16 @@ def test_a_term_of_pixels_has_its_closed_form(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_bfloat16_network_is_measured_in_float32() -> None:
-    seen = []
+    dtypes = []
 
     def measure(features: Tensor) -> Tensor:
-        seen.append(features.dtype)
+        dtypes.append(features.dtype)
         return features.sum()
 
     network = small_network(dtype=torch.bfloat16)
     added = custom_term("mine", measure, layer="conv3_1").make(context(network))
     evaluation = evaluator(network, Objective((added,)))(scene(*SIZE))
-    assert set(seen) == {torch.float32}
+    assert set(dtypes) == {torch.float32}
     assert evaluation.gradient.dtype == torch.float32
     assert bool(evaluation.gradient.any())
 

@@ -171,7 +171,7 @@ def test_of_equal_candidates_the_first_is_chosen() -> None:
         assert int(objective.matches[0].max()) < single.places
 
 
-def test_a_picture_matched_with_itself_matches_each_position_with_itself() -> None:
+def test_a_picture_matched_with_itself_gives_the_identity() -> None:
     size, network = (64, 64), small_network(dtype=torch.float64, pooling="max")
     image = scene(*size).double()
     (dictionary,) = build_dictionaries(network, image)
@@ -194,7 +194,7 @@ def test_comparing_places_in_parts_changes_nothing(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_dictionary_omits_the_border_of_the_painting() -> None:
-    """Unless the painting is a torus, which has no border, or the region lies on the border alone."""
+    """A torus has no border, and a region that lies on the border alone keeps its places."""
     network, painting = small_network(dtype=torch.float64, pooling="max"), stripes(320, 256).double()
     for rotations in (1, 4):
         (dictionary,) = build_dictionaries(network, painting, rotations=rotations)
@@ -212,7 +212,7 @@ def test_the_dictionary_omits_the_border_of_the_painting() -> None:
 
 
 def test_above_the_limit_every_third_place_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In both directions, and of the image as well as of the dictionary."""
+    """Every third place in both directions, of the image and of the dictionary."""
     size, network = (65, 97), small_network(dtype=torch.float64, pooling="max")
     image, painting = scene(*size).double(), stripes(*PAINTING).double()
     (full,) = build_dictionaries(network, painting)

@@ -19,8 +19,8 @@ COUNTS = (2, 3)
 def distributed(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, list[object]]]:
     """The results of each number of processes."""
     folder = tmp_path_factory.mktemp("ranks")
-    done = launch(str(HERE / "ranked.py"), *map(str, COUNTS), cwd=folder)
-    assert done.returncode == 0, done.stderr[-3000:]
+    process = launch(str(HERE / "ranked.py"), *map(str, COUNTS), cwd=folder)
+    assert process.returncode == 0, process.stderr[-3000:]
     return {count: torch.load(folder / f"{count}.pt", weights_only=True) for count in COUNTS}
 
 
@@ -66,14 +66,14 @@ def test_torchrun_paints_the_picture_that_one_process_paints(
     single = CliRunner().invoke(app, [*job, "-o", "single.png"])
     assert single.exit_code == 0, single.output
     checkpoint = ["--checkpoint", "run.checkpoint", "--checkpoint-every", "5"]
-    done = torchrun(2, "-m", "impasto", *job, "-o", "both.png", *checkpoint)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stderr.count("Painted both.png") == 1
+    process = torchrun(2, "-m", "impasto", *job, "-o", "both.png", *checkpoint)
+    assert process.returncode == 0, process.stderr[-3000:]
+    assert process.stderr.count("Painted both.png") == 1
     resumed = CliRunner().invoke(app, ["resume", "run.checkpoint", "-o", "resumed.png"])
     assert resumed.exit_code == 0, resumed.output
     pixels = [read_picture(f"{name}.png").pixels for name in ("single", "both", "resumed")]
-    for other in pixels[1:]:
-        assert float((other - pixels[0]).abs().max()) <= 1 / 255
+    for picture in pixels[1:]:
+        assert float((picture - pixels[0]).abs().max()) <= 1 / 255
 
 
 DYING = """
@@ -99,8 +99,8 @@ forked(2, work)
 
 
 def test_when_a_process_dies_the_others_stop_with_an_error(tmp_path: Path) -> None:
-    done = launch("-c", DYING, cwd=tmp_path)
-    assert "they ended with [1, 9]" in done.stderr, done.stderr[-3000:]
+    process = launch("-c", DYING, cwd=tmp_path)
+    assert "they ended with [1, 9]" in process.stderr, process.stderr[-3000:]
     message = (tmp_path / "message.txt").read_text()
     assert message.startswith("another process of this run has ended or cannot be reached")
     assert "impasto resume" in message

@@ -76,7 +76,7 @@ def test_pull_back_equals_autograd(kind: str, weighted: bool) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_pull_back_equals_finite_differences(kind: str) -> None:
-    """They are independent of the eigenvectors and bins that autograd goes through."""
+    """Finite differences are independent of the eigenvectors and bins that autograd goes through."""
     stat, image_features, step = statistic(kind), features(1), 1e-6
     target = stat.target(stat.measure(features(2)) / 63)
     total = stat.measure(image_features).requires_grad_(True)
@@ -98,7 +98,7 @@ def test_equal_features_are_at_distance_0(kind: str) -> None:
     assert float(stat.distance(stat.measure(features(2)), 63, target)) > 1e-3
 
 
-def test_the_distance_of_gaussians_is_dowson_and_landaus() -> None:
+def test_the_distance_of_gaussians_equals_dowson_and_landaus_formula() -> None:
     """Computed independently with SciPy's matrix square root."""
     stat = GaussianStatistic(ridge=1e-4, relative=False)
     a, b = (features(seed)[0].flatten(1).numpy() for seed in (1, 2))
@@ -111,7 +111,7 @@ def test_the_distance_of_gaussians_is_dowson_and_landaus() -> None:
     assert float(stat.distance(stat.measure(features(1)), 63, target)) == pytest.approx(expected, rel=1e-5)
 
 
-def test_the_distance_of_histograms_is_that_of_the_distributions() -> None:
+def test_the_distance_of_histograms_equals_that_of_the_distributions() -> None:
     """Computed independently: empirical distributions along each direction, integrated on a fine grid."""
     means = [GaussianStatistic().measure(features(seed)) / 126 for seed in (1, 2)]
     stat = HistogramStatistic.around(means[0] + means[1], bins=2000)

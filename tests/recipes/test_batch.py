@@ -44,9 +44,9 @@ from small import save, scene, small_layers, stripes
 
 @pytest.fixture
 def quick(small_file: str) -> StylizeSettings:
-    few = {"layers": {"conv1_1": 1.0}, "content_layers": {"conv2_1": 1.0}, "precision": "float32"}
-    few |= {"style_loss": "gram", "painting_detail": 0.0}
-    return StylizeSettings(size=32, steps=2, finest_steps=1, scales=2, weights=small_file, **few)  # type: ignore[arg-type]
+    options = {"layers": {"conv1_1": 1.0}, "content_layers": {"conv2_1": 1.0}, "precision": "float32"}
+    options |= {"style_loss": "gram", "painting_detail": 0.0}
+    return StylizeSettings(size=32, steps=2, finest_steps=1, scales=2, weights=small_file, **options)  # type: ignore[arg-type]
 
 
 def save_pictures(folder: str, count: int, make: Callable[[int, int], torch.Tensor] = scene) -> list[str]:

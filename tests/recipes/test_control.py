@@ -1,4 +1,4 @@
-"""Options together: command and Python paint the same, manifests record it, strength and weights mean it."""
+"""Options: the command and Python paint the same with them, manifests record them, strength works."""
 
 import json
 import re
@@ -51,14 +51,14 @@ def test_the_guide_runs_and_writes_every_picture_it_shows(
         short = cell.replace('"examples/images/', f'"{EXAMPLES}/').replace("SIZE = 320", "SIZE = 40")
         short = short.replace("(0.1, 0.25, 0.4, 0.5, 0.65, 0.8, 0.95)", "(0.1, 0.95)")
         exec(short.replace('"size": SIZE', '"size": SIZE, "steps": 1, "finest_steps": 1'), session)
-    few = ["--size", "40", "--steps", "2", "--finest-steps", "1", "--precision", "float32"]
+    small_options = ["--size", "40", "--steps", "2", "--finest-steps", "1", "--precision", "float32"]
     for line in "".join(code_blocks("sh")).splitlines():
         words = shlex.split(line)[1:]
         words = [str(EXAMPLES / word) if (EXAMPLES / word).is_file() else word for word in words]
         words = [
             word for word, before in zip(words, ["", *words], strict=False) if "--steps" not in (word, before)
         ]
-        result = RUNNER.invoke(app, [*words, *(few if words[0] == "stylize" else [])])
+        result = RUNNER.invoke(app, [*words, *(small_options if words[0] == "stylize" else [])])
         assert result.exit_code == 0, result.output
         if words[0] == "stylize":
             assert_python_paints_the_same(words[words.index("-o") + 1])
@@ -90,9 +90,9 @@ def test_each_of_the_ten_combinations_is_shown_under_its_number() -> None:
     ]
 
 
-def quick(*more: str) -> list[str]:
-    few = ["--size", "48", "--steps", "3", "--precision", "float32"]
-    return ["stylize", "photo.png", "painting.png", "-o", "out.png", *few, *more]
+def quick(*options: str) -> list[str]:
+    small = ["--size", "48", "--steps", "3", "--precision", "float32"]
+    return ["stylize", "photo.png", "painting.png", "-o", "out.png", *small, *options]
 
 
 @pytest.fixture
@@ -125,14 +125,14 @@ def test_show_prints_the_manifest_and_draws_the_losses(files: None) -> None:
 
 def test_a_resumed_run_has_the_whole_trace(files: None) -> None:
     """The checkpoint holds the rows from before the stop."""
-    whole = quick("--scales", "1", "--checkpoint", "run", "--checkpoint-every", "2")
-    assert RUNNER.invoke(app, whole).exit_code == 0
+    arguments = quick("--scales", "1", "--checkpoint", "run", "--checkpoint-every", "2")
+    assert RUNNER.invoke(app, arguments).exit_code == 0
     rows = manifests.read("out.png")["trace"]["rows"]
     assert [row[1] for row in rows] == [1, 2, 3]
     result = RUNNER.invoke(app, ["resume", "run", "-o", "again.png"])
     assert result.exit_code == 0, result.output
-    again = manifests.read("again.png")["trace"]["rows"]
-    assert [row[:2] + row[3:] for row in again] == [row[:2] + row[3:] for row in rows]
+    resumed_rows = manifests.read("again.png")["trace"]["rows"]
+    assert [row[:2] + row[3:] for row in resumed_rows] == [row[:2] + row[3:] for row in rows]
 
 
 def test_long_traces_are_thinned_and_keep_their_end() -> None:
@@ -262,13 +262,7 @@ def test_the_command_takes_masks_from_files(files: None) -> None:
 def final_errors(strength: float, small_file: str) -> tuple[float, float]:
     """The final relative errors of content and style, that is, the losses without their weights."""
     settings = StylizeSettings(
-        size=64,
-        scales=1,
-        steps=60,
-        strength=strength,
-        weights=small_file,
-        tolerance=0,
-        precision="float32",
+        size=64, scales=1, steps=60, strength=strength, weights=small_file, tolerance=0, precision="float32"
     )
     *_, last = impasto.iter_stylize(scene(48, 64), stripes(40, 40), settings)
     balance = last.snapshot().style_factor

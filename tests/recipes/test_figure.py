@@ -77,9 +77,9 @@ def test_panels_with_other_settings_or_inputs_are_computed_again(
     photo: str, painting: str, quick: FigureSettings, small_file: str
 ) -> None:
     computed(1, photo, painting, quick, panels="kept")
-    other = FigureSettings(size=32, steps=3, weights=small_file)
-    assert computed(1, photo, painting, other, panels="kept") == [(name, True) for name in FIGURE_1]
-    swapped = computed(1, painting, painting, other, panels="kept")
+    changed = FigureSettings(size=32, steps=3, weights=small_file)
+    assert computed(1, photo, painting, changed, panels="kept") == [(name, True) for name in FIGURE_1]
+    swapped = computed(1, painting, painting, changed, panels="kept")
     assert swapped == [(name, name.startswith("content")) for name in FIGURE_1]
 
 

@@ -47,9 +47,9 @@ def test_a_run_that_is_left_early_gives_the_painting_so_far(
     early.save(tmp_path / "early.png")
     assert manifests.read(tmp_path / "early.png")["result"]["loss"] == progress.loss
     *_, last = impasto.iter_stylize(photo, painting, **options)  # type: ignore[arg-type]
-    whole = impasto.stylize(photo, painting, **options)  # type: ignore[arg-type]
+    uninterrupted = impasto.stylize(photo, painting, **options)  # type: ignore[arg-type]
     assert last.painting().manifest["result"]["complete"]
-    assert torch.equal(last.painting().picture.pixels, whole.picture.pixels)
+    assert torch.equal(last.painting().picture.pixels, uninterrupted.picture.pixels)
 
 
 def test_a_progress_is_freed_without_garbage_collection(photo: str, painting: str) -> None:
@@ -72,8 +72,8 @@ def test_a_painting_converts_to_numpy_pillow_and_png(photo: str, painting: str) 
     assert np.array_equal(result.to_numpy(), values)
     assert result.to_numpy(16).dtype == np.uint16
     assert np.array_equal(np.asarray(result.to_pil()), values)
-    for shown in (result, result.picture, last):
-        data = shown._repr_png_()
+    for viewable in (result, result.picture, last):
+        data = viewable._repr_png_()
         assert np.array_equal(np.asarray(PIL.Image.open(io.BytesIO(data))), values)
 
 
@@ -85,8 +85,8 @@ def test_batch_returns_when_all_pictures_are_painted(photo: str, painting: str, 
     assert "broken.jpg" in results[0].error
     assert not results[1].error
     assert manifests.read(results[1].pair.output)["settings"]["steps"] == 3
-    again = impasto.batch(pairs[1:], tmp_path / "out", **QUICK)  # type: ignore[arg-type]
-    assert [result.state for result in again] == ["skipped"]
+    second = impasto.batch(pairs[1:], tmp_path / "out", **QUICK)  # type: ignore[arg-type]
+    assert [result.state for result in second] == ["skipped"]
 
 
 def test_figure_returns_when_the_figure_is_drawn(photo: str, painting: str, tmp_path: Path) -> None:

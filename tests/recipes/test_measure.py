@@ -89,10 +89,10 @@ def test_a_picture_compared_with_itself_is_at_distance_0() -> None:
 def test_the_command_prints_numbers_and_json(tmp_path: Path) -> None:
     photo = save(scene(48, 64), tmp_path / "photo.png")
     out = save(scene(40, 56), tmp_path / "out.png")
-    shown = RUNNER.invoke(app, ["measure", photo, photo, out])
-    assert shown.exit_code == 0, shown.output
-    assert "LPIPS" in shown.output
-    assert "was brought to the size of" in shown.output
+    table = RUNNER.invoke(app, ["measure", photo, photo, out])
+    assert table.exit_code == 0, table.output
+    assert "LPIPS" in table.output
+    assert "was brought to the size of" in table.output
     as_json = RUNNER.invoke(app, ["measure", photo, photo, out, photo, "--json"])
     report = json.loads(as_json.stdout)
     assert [Path(picture["name"]).name for picture in report["pictures"]] == ["out.png", "photo.png"]

@@ -92,15 +92,9 @@ def test_psnr_of_a_known_difference() -> None:
 
 def test_style_is_matched_at_any_size(painting: str, small_file: str) -> None:
     settings = ReconstructStyleSettings(
-        size="80x48",
-        style_size=64,
-        steps=60,
-        finest_steps=60,
-        scales=2,
-        noise=1.0,
-        weights=small_file,
+        size="80x48", style_size=64, steps=60, finest_steps=60, scales=2, noise=1.0, weights=small_file,
         precision="float32",
-    )
+    )  # fmt: skip
     plan = plan_style(painting, settings)
     assert plan.canvas == (48, 80)
     scale = plan.scales[-1]
@@ -114,7 +108,7 @@ def test_style_is_matched_at_any_size(painting: str, small_file: str) -> None:
 
 @pytest.mark.parametrize(("name", "step"), [("conv1_1", 1), ("conv2_1", 2), ("conv3_1", 4), ("conv5_1", 16)])
 def test_on_a_torus_a_shift_changes_nothing(name: str, step: int) -> None:
-    """If it is a multiple of the layer's stride, because the poolings divide the image into a grid."""
+    """The shift is a multiple of the layer's stride, because the poolings divide the image into a grid."""
     network = small_network(dtype=torch.float64).with_padding("circular")
     terms = style_terms_from_images(
         network, [(stripes(32, 48).double(), 1.0)], {name: 1.0}, canvas=(32, 48), weight=1.0, formula="paper"

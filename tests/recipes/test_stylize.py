@@ -71,8 +71,8 @@ def test_tiles_do_not_change_the_picture(
     photo: str, painting: str, quick: StylizeSettings, precision: str, steps: int
 ) -> None:
     """To rounding. In bfloat16 only the first step is compared, because later steps of L-BFGS diverge."""
-    few = replace(quick, precision=precision, steps=steps, finest_steps=(steps + 1) // 2)  # type: ignore[arg-type]
-    whole, tiled = (impasto.stylize(photo, painting, replace(few, tile=tile)) for tile in (0, 32))
+    short = replace(quick, precision=precision, steps=steps, finest_steps=(steps + 1) // 2)  # type: ignore[arg-type]
+    whole, tiled = (impasto.stylize(photo, painting, replace(short, tile=tile)) for tile in (0, 32))
     assert float((whole.picture.pixels - tiled.picture.pixels).abs().max()) < 1 / 255
     assert tiled.manifest["settings"]["tile"] == 32
 
@@ -105,15 +105,9 @@ def test_the_seed_determines_the_pixels(
 ) -> None:
     def paint(seed: int) -> torch.Tensor:
         settings = StylizeSettings(
-            size=48,
-            steps=5,
-            scales=1,
-            seed=seed,
-            init=init,
-            optimizer=optimizer,
-            weights=small_file,  # type: ignore[arg-type]
+            size=48, steps=5, scales=1, seed=seed, init=init, optimizer=optimizer, weights=small_file,
             precision="float32",
-        )
+        )  # type: ignore[arg-type]  # fmt: skip
         return impasto.stylize(photo, painting, settings).picture.pixels
 
     assert torch.equal(paint(1), paint(1))
@@ -206,17 +200,17 @@ def test_rerun_refuses_with_the_reason(
     photo_copy = tmp_path / "copy.png"
     photo_copy.write_bytes(Path(photo).read_bytes())
     out = tmp_path / "out.png"
-    done = impasto.stylize(str(photo_copy), painting, quick)
-    done.save(out)
+    original = impasto.stylize(str(photo_copy), painting, quick)
+    original.save(out)
     with pytest.raises(CheckpointError, match="carries no Impasto manifest"):
         plan_rerun(photo)
     with pytest.raises(CheckpointError, match="is damaged"):
         plan_rerun(picture_with_manifest(tmp_path / "a.png", "{"))
     with pytest.raises(CheckpointError, match="format 99; this Impasto"):
-        plan_rerun(picture_with_manifest(tmp_path / "a.png", json.dumps({**done.manifest, "format": 99})))
+        plan_rerun(picture_with_manifest(tmp_path / "a.png", json.dumps({**original.manifest, "format": 99})))
     with pytest.raises(CheckpointError, match="was made by 'bake'"):
         plan_rerun(
-            picture_with_manifest(tmp_path / "a.png", json.dumps({**done.manifest, "command": "bake"}))
+            picture_with_manifest(tmp_path / "a.png", json.dumps({**original.manifest, "command": "bake"}))
         )
     write_picture(from_tensor(stripes(36, 48)), photo_copy)
     with pytest.raises(CheckpointError, match=r"content image .*copy.png has changed: SHA-256 was"):
@@ -225,7 +219,7 @@ def test_rerun_refuses_with_the_reason(
     with pytest.raises(CheckpointError, match=r"is no longer there\. Say where it is with --content FILE"):
         plan_rerun(out)
     assert plan_rerun(out, content=photo)[0].problem.inputs["content"].sha256 == read_picture(photo).sha256
-    other = {**done.manifest, "weights": {"name": "other", "sha256": "ab" * 32}}
+    other = {**original.manifest, "weights": {"name": "other", "sha256": "ab" * 32}}
     with pytest.raises(CheckpointError, match="was painted with weights other"):
         plan_rerun(picture_with_manifest(tmp_path / "a.png", json.dumps(other)), content=photo)
     memory = impasto.stylize(scene(36, 48), painting, quick)
