@@ -7,12 +7,18 @@ import traceback
 from collections.abc import Mapping
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from impasto.errors import ImpastoError
 from impasto.studio import worker
 from impasto.studio.messages import FoundMasks, JobEstimate, JobRequest, JobStatus, Update
+
+if TYPE_CHECKING:
+    from impasto.studio.job_queue import JobQueue
+
+Question: TypeAlias = tuple[JobRequest, Future[Any]]
+"""A job to estimate or to find masks for, and the future that gets the answer."""
 
 NICENESS = 5
 """The niceness of worker processes, so that the server and its pages stay responsive."""
@@ -43,34 +49,20 @@ class PageState:
     applied: dict[str, Any] = field(default_factory=dict)
     spent: float = 0.0
 
-
-@runtime_checkable
-class TaskSource(Protocol):
-    """The queue, as a worker's handle sees it."""
-
-    closed: bool
-
-    def next_task(self) -> "PageState | tuple[JobRequest, Future[Any]] | None":
-        """What is next; waits for it. None: nothing any more."""
-
-    def pending(
-        self, page_state: PageState
-    ) -> "tuple[str, dict[str, Any], list[tuple[JobRequest, Future[Any]]]]":
-        """What a page wants of its job, what it changes, and what is to be foreseen."""
-
-    def update(self, page_state: PageState, news: Update) -> None:
-        """Apply a worker's news to the state that the page shows."""
+    def show(self, **changes: Any) -> None:
+        """Change fields of `status`, and its version, by which the page notices the change."""
+        self.status = replace(self.status, **changes, version=self.status.version + 1)
 
 
 class WorkerHandle:
-    """Takes from the queue what is next, and has it done.
+    """A thread that gives the queue's tasks to a worker process, one after another.
 
     Args:
         queue: where jobs and questions come from.
         common: settings of every job.
     """
 
-    def __init__(self, queue: TaskSource, common: Mapping[str, Any]) -> None:
+    def __init__(self, queue: "JobQueue", common: Mapping[str, Any]) -> None:
         self.queue, self.common = queue, common
         self._asked: dict[int, Future[Any]] = {}
         self._count = 0
@@ -113,7 +105,7 @@ class WorkerHandle:
         if self.process.is_alive():
             self.process.kill()
 
-    def _ask(self, job: JobRequest, answer: "Future[Any]") -> None:
+    def _ask(self, job: JobRequest, answer: Future[Any]) -> None:
         if not answer.cancelled():
             self._count += 1
             self._asked[self._count] = answer
@@ -131,8 +123,8 @@ class WorkerHandle:
             if command != sent:
                 self.pipe.send((command,))
                 sent, wished = command, time.monotonic()
-            for order, answer in questions:
-                self._ask(order, answer)
+            for question in questions:
+                self._ask(*question)
             if command == "leave" and time.monotonic() - wished > PATIENCE:
                 self.process.kill()  # one step of a very large picture can take minutes
             if self.pipe.poll(0.1) and self._listen(page_state):
@@ -179,8 +171,8 @@ def describe_exit(code: int | None) -> str:
     return f"The painting ended unexpectedly (exit code {code}). Try again, perhaps with a smaller size."
 
 
-def settle(answer: "Future[Any]", result: "JobEstimate | FoundMasks | Exception") -> None:
-    """Give an answer to who asked, if they still wait."""
+def settle(answer: Future[Any], result: JobEstimate | FoundMasks | Exception) -> None:
+    """Pass a result or an error to the thread that waits for `answer`, unless it has stopped waiting."""
     if answer.done():
         return
     if isinstance(result, Exception):
