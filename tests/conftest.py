@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import shape_check  # before anything of the package is imported
-from impasto.network.weights import save as save_weights
+from impasto.network.weight_files import save as save_weights
 from small import save, scene, small_decoder_layers, small_layers, stripes
 
 assert shape_check

@@ -16,7 +16,7 @@ from fake_index import FakeIndex, clean_environment, kept, sha256, tiny_archive
 from impasto.cli import web
 from impasto.cli.main import app
 from impasto.errors import WeightsError
-from impasto.network import weights
+from impasto.network import weight_records, weights
 from impasto.network.measure_files import convert_measure_tensors
 from impasto.network.weight_files import tensors_digest
 from impasto.network.weight_records import INCEPTION, LPIPS_ALEXNET, MEASURE_RECORDS, MeasureRecord
@@ -151,7 +151,7 @@ def test_a_member_that_is_not_the_records_is_refused(tmp_path: Path, monkeypatch
 def test_only_those_asked_for_are_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
     fetched: list[str] = []
 
-    def note(record: weights.WeightRecord, **_: Any) -> Path:
+    def note(record: weight_records.WeightRecord, **_: Any) -> Path:
         fetched.append(record.name)
         return Path(record.file_name)
 
@@ -168,7 +168,7 @@ def test_only_those_asked_for_are_fetched(monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_page_fetches_none_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With all that paints in the cache, nothing is started."""
     monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path))
-    for record in weights.RECORDS.values():
+    for record in weight_records.RECORDS.values():
         (tmp_path / record.file_name).write_bytes(b"")
     monkeypatch.setattr(web.subprocess, "run", None)
     web._fetch_missing_weights()
@@ -176,7 +176,7 @@ def test_the_page_fetches_none_of_them(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_they_are_listed_and_may_be_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path))
-    monkeypatch.setattr(weights, "RECORDS", {})
+    monkeypatch.setattr("impasto.cli.weights.RECORDS", {})
     shown = RUNNER.invoke(app, ["weights", "verify"])
     assert shown.exit_code == 0, shown.output
     assert all(name.split("-")[0] in shown.output for name in MEASURE_RECORDS)

@@ -111,7 +111,7 @@ def test_a_part_that_is_anything_else_is_refused() -> None:
 
 def test_they_are_listed_and_may_be_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path))
-    monkeypatch.setattr(weights, "RECORDS", {})
+    monkeypatch.setattr("impasto.cli.weights.RECORDS", {})
     shown = CliRunner().invoke(app, ["weights", "verify"])
     assert shown.exit_code == 0, shown.output
     assert "u2netp" in shown.output
