@@ -18,9 +18,10 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole manifest as JSON.")] = False,
 ) -> None:
     """Show how PICTURE was painted, from the manifest in its file."""
-    from impasto.recipes.show import loss_curves, manifest
+    from impasto.recipes.show import loss_curves
+    from impasto.results.manifest import read
 
-    contents = manifest(picture)
+    contents = read(picture)
     if as_json:
         console.out.print_json(json.dumps(contents))
     else:

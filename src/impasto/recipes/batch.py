@@ -118,14 +118,7 @@ def batch(
         ...     print(result.pair, result.state, result.error)
     """
     stream = iter_batch(
-        pairs,
-        folder,
-        settings,
-        preset=preset,
-        format=format,
-        extra_terms=extra_terms,
-        cache=cache,
-        **options,
+        pairs, folder, settings, preset=preset, format=format, extra_terms=extra_terms, cache=cache, **options
     )
     ended = sorted((at for at in stream if at.state != "painting"), key=lambda at: at.number)
     return [BatchResult(at.pair, at.state, at.error) for at in ended if at.state != "painting"]

@@ -272,7 +272,7 @@ def _check_inputs(
         CheckpointError: one has changed.
     """
     for role, picture in plan.problem.inputs.items():
-        manifests.check_input(manifest, role, picture, advice=advice)
+        manifests.check_digest(manifest, role, picture.name, picture.sha256, advice=advice)
     _check_weights(manifest, plan.manifest, path)
 
 
