@@ -47,7 +47,6 @@ def batch(
 ) -> None:
     """Repaint each CONTENT in each STYLE; skips finished pictures and lists failures at the end."""
     from impasto.cli.progress_bars import RunBar
-    from impasto.image.write import check_output
     from impasto.recipes.batch import iter_batch
     from impasto.recipes.inputs import settings_files
     from impasto.recipes.pairs import process_share, with_outputs
@@ -58,15 +57,10 @@ def batch(
     rank, count = process_share()
     inputs = [InputFile("the list", pairs), *settings_files(settings)]
     sheet = OutputFile("--contact-sheet", contact_sheet)
-    # for its checks alone: iter_batch names the outputs again, but knows neither the list nor the sheet
+    # For its checks alone: iter_batch names the outputs again, but knows neither the list nor the sheet.
     with_outputs(pairs_to_paint, output, format, inputs=inputs, also=[sheet])
     if contact_sheet:
-        check_output(contact_sheet)
-        if count > 1:
-            raise SettingsError(
-                "--contact-sheet does not work under torchrun, because each process knows only its own "
-                "pictures. Run again without torchrun afterwards: nothing is painted twice."
-            )
+        _check_sheet(contact_sheet, count)
     results: list[BatchProgress] = []
     try:
         with download_bar("fetching VGG-19"), RunBar() as bar:
@@ -101,6 +95,23 @@ def _pairs_to_paint(contents: list[str], styles: list[str], pairs: str, written:
             "batch needs either CONTENT... with --style, or --list alone. Give one of the two."
         )
     return all_pairs(contents, styles, written=written)
+
+
+def _check_sheet(path: str, processes: int) -> None:
+    """Refuse a contact sheet that cannot be written, or made.
+
+    Raises:
+        ImageError: it cannot be written.
+        SettingsError: several processes paint the batch.
+    """
+    from impasto.image.write import check_output
+
+    check_output(path)
+    if processes > 1:
+        raise SettingsError(
+            "--contact-sheet does not work under torchrun, because each process knows only its own "
+            "pictures. Run again without torchrun afterwards: nothing is painted twice."
+        )
 
 
 def _report(results: "list[BatchProgress]", subject: str) -> None:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import IO, Any, cast
 
 from rich.console import Console
+from rich.markup import escape
 
 
 class _StandardError:
@@ -32,9 +33,8 @@ class _StandardError:
     @property
     def _stream(self) -> IO[str]:
         stream = sys.stderr or io.StringIO()  # None if it was closed before Python started
-        return cast(
-            "IO[str]", getattr(stream, "rich_proxied_file", stream)
-        )  # rich's bar replaces the stream by a proxy
+        # A bar of rich's replaces the stream by a proxy, which would print through this console again.
+        return cast("IO[str]", getattr(stream, "rich_proxied_file", stream))
 
 
 out = Console(highlight=False, soft_wrap=True)
@@ -43,21 +43,17 @@ err = Console(file=cast("IO[str]", _StandardError()), highlight=False, soft_wrap
 
 def error(message: str) -> None:
     """Print an error as one line on standard error."""
-    err.print(f"[bold red]Error:[/] {_plain(message)}")
+    err.print(f"[bold red]Error:[/] {escape(message)}")
 
 
 def warning(message: str) -> None:
     """Print a warning as one line on standard error."""
-    err.print(f"[yellow]Warning:[/] {_plain(message)}")
+    err.print(f"[yellow]Warning:[/] {escape(message)}")
 
 
 def note(message: str) -> None:
     """Print a message for people on standard error, so that standard output stays clean for programs."""
-    err.print(_plain(message))
-
-
-def _plain(message: str) -> str:
-    return message.replace("[", r"\[")
+    err.print(escape(message))
 
 
 def show_warnings() -> None:
@@ -83,5 +79,5 @@ def table(title: str, rows: Sequence[tuple[str, ...]], headings: tuple[str, ...]
     for index in range(len(rows[0])):
         shown.add_column(headings[index] if headings else "", overflow="fold")
     for row in rows:
-        shown.add_row(*(_plain(cell) for cell in row))
+        shown.add_row(*map(escape, row))
     out.print(shown)

@@ -1,6 +1,5 @@
 """`impasto show`: how a painting was made, from the manifest in its file."""
 
-import json
 from typing import Annotated, Any
 
 import typer
@@ -23,7 +22,7 @@ def show(
 
     contents = read(picture)
     if as_json:
-        console.out.print_json(json.dumps(contents))
+        console.out.print_json(data=contents)
     else:
         console.table(picture, _rows(contents))
     if curves:

@@ -1,7 +1,6 @@
 """`impasto stylize` and the commands that belong to it: plan, rerun, resume."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,7 +22,10 @@ Masks = Annotated[
         "subject, the second for the rest.",
     ),
 ]
-Moved = Annotated[
+MovedStyle = Annotated[
+    list[str] | None, typer.Option(help="Where the style image is now; repeat for several.")
+]
+MovedMasks = Annotated[
     list[str] | None,
     typer.Option(metavar="MASK", help="Where the masks are now; repeat the option, in the same order."),
 ]
@@ -67,10 +69,8 @@ def rerun(
     picture: Annotated[str, typer.Argument(metavar="PICTURE", help="A picture that Impasto painted.")],
     output: Output,
     content: Annotated[str, typer.Option(help="Where the content image is now.")] = "",
-    style: Annotated[
-        list[str] | None, typer.Option(help="Where the style image is now; repeat for several.")
-    ] = None,
-    regions: Moved = None,
+    style: MovedStyle = None,
+    regions: MovedMasks = None,
     weights: Annotated[str, typer.Option(help="Where the network's weights are now.")] = "",
 ) -> None:
     """Paint PICTURE again from the manifest in its file; the same machine gives the same pixels."""
@@ -115,10 +115,8 @@ def resume(
         ),
     ] = "",
     content: Annotated[str, typer.Option(help="Where the content image is now.")] = "",
-    style: Annotated[
-        list[str] | None, typer.Option(help="Where the style image is now; repeat for several.")
-    ] = None,
-    regions: Moved = None,
+    style: MovedStyle = None,
+    regions: MovedMasks = None,
     weights: Annotated[str, typer.Option(help="Where the network's weights are now.")] = "",
     changed: Annotated[
         bool, typer.Option("--changed", help="Go on even if a picture or the weights have changed.")
@@ -132,7 +130,7 @@ def resume(
 
     moved = {"content": content, "style": style or (), "regions": regions or (), "weights": weights}
 
-    # the checkpoint records the options of the output; only the path can change
+    # The checkpoint records the options of the output; only the path can change.
     def planned(recorded: dict[str, Any]) -> Output:
         return Output(**{**recorded, "checkpoint": checkpoint, "path": output or recorded["path"]})
 
@@ -142,13 +140,8 @@ def resume(
 
     join_process_group()
     with download_bar("fetching VGG-19"):
-        plan, snapshot, output_fields = plan_resume(
-            checkpoint,
-            **moved,  # type: ignore[arg-type]
-            changed=changed,
-            check=check,
-        )
-    paint(plan, planned(output_fields), snapshot)
+        plan, snapshot, recorded = plan_resume(checkpoint, changed=changed, check=check, **moved)  # type: ignore[arg-type]
+    paint(plan, planned(recorded), snapshot)
 
 
 @handle_errors
@@ -175,7 +168,7 @@ def plan(
         plan = plan_stylize(content, style, settings, regions=regions or ())
     needs = estimate(plan, settings, again=again)
     if as_json:
-        console.out.print_json(json.dumps(dataclasses.asdict(needs)))
+        console.out.print_json(data=dataclasses.asdict(needs))
         return
     rows = [
         (f"{stage.scale.width}×{stage.scale.height}", f"{stage.scale.steps} steps", str(stage.layout))

@@ -49,44 +49,47 @@ def train(
     ] = "",
 ) -> None:
     """Train a network that paints in the style of STYLE in one pass (impasto fast --model FILE)."""
-    from impasto.cli.progress_bars import RunBar
     from impasto.recipes.train import iter_train
     from impasto.system.distributed import join_process_group, rank
 
-    files = _TrainFiles(output or "-".join(Path(path).stem for path in style) + ".safetensors",
-                        preview, checkpoint)  # fmt: skip
+    name = output or "-".join(Path(path).stem for path in style) + ".safetensors"
+    files = _TrainFiles(name, preview, checkpoint)
     files.check(style, images, resume, settings)
     join_process_group()
     with download_bar("fetching VGG-19"):
         run = iter_train(style, images, settings, resume=resume)
+    last, stopped = _follow(run, files)
+    if last is not None and rank() == 0:
+        files.finish(last)
+        _report(last, files, stopped)
+    if stopped:
+        raise typer.Exit(INTERRUPTED)
+
+
+def _follow(run: "Iterator[TrainProgress]", files: "_TrainFiles") -> "tuple[TrainProgress | None, bool]":
+    """Go through a training under a progress bar, and write its files at every evaluation.
+
+    Returns:
+        The last step (None if there was none), and whether Ctrl-C ended the training.
+    """
+    from impasto.cli.progress_bars import RunBar
+    from impasto.system.distributed import rank
+
     last, stopped = None, False
     with RunBar(quiet=rank() > 0) as bar, _between_steps() as stop_requests:
         try:
-            for progress in run:
-                last = progress
-                bar.training(progress)
-                # every process has the same network, so the first writes for all
-                if progress.evaluated and rank() == 0:
-                    files.write(progress)
+            for last in run:
+                bar.training(last)
+                # Every process has the same network, so the first writes for all.
+                if last.evaluated and rank() == 0:
+                    files.write(last)
                 if stopped := bool(stop_requests):
                     break
         except Exception:
             if last is not None and rank() == 0:
                 files.salvage(last)
             raise
-    if rank() or last is None:
-        if stopped:
-            raise typer.Exit(INTERRUPTED)
-        return
-    files.finish(last)
-    _report(last, files.output, stopped)
-    if stopped:
-        console.note(
-            f"Go on with: --resume {checkpoint}"
-            if checkpoint
-            else "It cannot go on later, because there is no --checkpoint."
-        )
-        raise typer.Exit(INTERRUPTED)
+    return last, stopped
 
 
 @contextmanager
@@ -190,10 +193,15 @@ def _write_preview(progress: "TrainProgress", path: str) -> None:
     write_picture(from_tensor(progress.preview()), path)
 
 
-def _report(last: "TrainProgress", output: str, stopped: bool) -> None:
+def _report(last: "TrainProgress", files: _TrainFiles, stopped: bool) -> None:
     if last.broken:
         console.note(f"{last.broken} of the photos could not be read and were skipped.")
+    output = files.output
     console.note(
         f"{'Stopped; the current painter is in' if stopped else 'Trained'} {output} ({last.step} steps, "
         f"{last.seconds:.0f} s, loss {last.loss:.3g}). Paint with: impasto fast PHOTO --model {output}"
     )
+    if stopped and files.checkpoint:
+        console.note(f"Go on with: --resume {files.checkpoint}")
+    elif stopped:
+        console.note("It cannot go on later, because there is no --checkpoint.")
