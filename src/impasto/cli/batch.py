@@ -52,6 +52,7 @@ def batch(
     from impasto.recipes.pairs import process_share, with_outputs
     from impasto.system.distributed import wait_for_ranks
 
+    # The sheet's folder as well: the next batch would paint a sheet that lies among the photographs.
     written = [output, *([str(Path(contact_sheet).parent)] if contact_sheet else [])]
     pairs_to_paint = _pairs_to_paint(contents or [], style or [], pairs, written)
     rank, count = process_share()
@@ -66,14 +67,14 @@ def batch(
         with download_bar("fetching VGG-19"), RunBar() as bar:
             for progress in iter_batch(pairs_to_paint, output, settings, format=format):
                 bar.batch(progress)
-                # the steps of a picture are for the bar alone; its last progress is its result
+                # The steps of a picture are for the bar alone; its last progress is its result.
                 if progress.state != "painting":
                     results.append(progress)
     finally:  # also after Ctrl-C, and after an error that ends the whole batch
         _report(results, f"Rank {rank} of {count}: " if count > 1 else "")
     if contact_sheet:
         _write_sheet(results, contact_sheet)
-    wait_for_ranks()
+    wait_for_ranks()  # torchrun ends the other processes as soon as one exits with an error
     if any(result.error for result in results):
         raise typer.Exit(1)
 
@@ -129,7 +130,9 @@ def _write_sheet(results: "list[BatchProgress]", path: str) -> None:
     from impasto.image.write import write_picture
     from impasto.recipes.contact_sheet import contact_sheet
 
+    # In the order of the pairs; they were painted style by style.
     shown = sorted(results, key=lambda result: result.number)
+    # Where a pair failed, the file of an earlier batch may still be, which is not its result.
     succeeded = [r.pair._replace(output="") if r.error else r.pair for r in shown]
     write_picture(contact_sheet(succeeded), path)
     console.note(f"Wrote {path}.")

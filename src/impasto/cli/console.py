@@ -37,6 +37,7 @@ class _StandardError:
         return cast("IO[str]", getattr(stream, "rich_proxied_file", stream))
 
 
+# Long lines are left to the terminal, so that a path can be copied in one piece and `grep` finds it whole.
 out = Console(highlight=False, soft_wrap=True)
 err = Console(file=cast("IO[str]", _StandardError()), highlight=False, soft_wrap=True)
 

@@ -53,6 +53,7 @@ def flush_streams() -> None:
             if stream is not None:
                 stream.flush()
         except OSError:
+            # What is still in the buffer is written to nowhere at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 

@@ -52,6 +52,7 @@ def fast(
     several = Path(content).is_dir()
     with download_bar("fetching VGG-19 and the decoder"):
         painter = FastStylizer(style or (), settings)
+    # Every file is checked before the first photo is painted.
     if several:
         make_folder(Path(pairs[0][1]).parent)
     for _, path in pairs:
@@ -61,7 +62,7 @@ def fast(
         try:
             painting = painter.stylize(photo, regions=regions or [])
         except (ImageError, DeviceError) as error:
-            # in a folder, one bad photo must not keep the others from being painted
+            # In a folder, one bad photo must not keep the others from being painted.
             if not several:
                 raise
             console.error(str(error))

@@ -82,6 +82,7 @@ def doctor() -> None:
     console.table("", [(name, str(value)) for name, value in machine_report().items()])
 
 
+# The help lists them in this order.
 for command in (
     stylize,
     rerun,

@@ -59,7 +59,7 @@ class Output:
         check_outputs(files, inputs)
         self.check_format(longest)
         if self.checkpoint:
-            from impasto.run import checkpoint
+            from impasto.run import checkpoint  # loads torch, and importing this module must not
 
             checkpoint.check(self.checkpoint)
         if self.trace:

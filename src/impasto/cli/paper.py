@@ -66,6 +66,7 @@ def reconstruct_style(
         lambda: plan_style(image, settings),
         output.named(default),
         [*source_files("the style image", *image), *settings_files(settings)],
+        # The image's shape is not known yet. The longest side is the same for every shape.
         longest=max(settings.canvas(1, 1)),
     )
 

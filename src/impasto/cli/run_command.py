@@ -64,9 +64,10 @@ def paint(
     from impasto.run.loop import iter_run
     from impasto.system.distributed import rank, world_size
 
+    # Once more, now that the size is known: some formats have a longest side.
     output.check_format(max(plan.canvas))
     files = RunFiles(plan, output)
-    if snapshot is None:
+    if snapshot is None:  # a resumed run goes on with its trace and its checkpoint
         files.begin()
     last, stopped = None, False
     with RunBar(quiet=rank() > 0) as bar, _remembered_interrupts() as interrupted:
@@ -80,7 +81,7 @@ def paint(
         except KeyboardInterrupt:
             stopped = True
         except Exception:
-            # several processes could not gather their bands: the one that failed would not take part
+            # Several processes could not gather their bands: the one that failed would not take part.
             if last is not None and world_size() == 1:
                 _salvage(plan, last, output, files)
             raise

@@ -103,7 +103,7 @@ class RunFiles:
         from impasto.run import checkpoint
 
         manifest = step.manifest if step else self.plan.manifest
-        # absolute paths, because the run may be resumed from another folder
+        # Absolute paths, because the run may be resumed from another folder.
         inputs = {
             role: {**entry, "path": os.path.abspath(entry["path"])}
             if entry["sha256"] and not entry["path"].startswith(AUTO)
@@ -124,6 +124,7 @@ class RunFiles:
         """Append the new rows to the file, all of them or none."""
         data = "".join(self._rows).encode()
         try:
+            # Without a buffer, so that a failed write is noticed where half a row can still be removed.
             with open(self.output.trace, "ab", buffering=0) as file:
                 before = os.fstat(file.fileno()).st_size
                 try:

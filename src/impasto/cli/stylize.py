@@ -89,7 +89,7 @@ def rerun(
         *manifest_files(manifest, picture, moved),
         *settings_files(None),
     ]
-    if manifest["command"] == "fast":
+    if manifest["command"] == "fast":  # one pass: no plan, and never shared by several processes
         output.check(inputs)
         with download_bar("fetching VGG-19 and the decoder"):
             painting = rerun_fast(picture, **moved)  # type: ignore[arg-type]
@@ -97,7 +97,7 @@ def rerun(
         console.note(f"Painted {output.path}.")
         return
     output.check(inputs)
-    join_process_group()
+    join_process_group()  # before planning, because processes that share a picture agree on its layouts
     with download_bar("fetching VGG-19"):
         plan, steering = plan_rerun(picture, **moved)  # type: ignore[arg-type]
     paint(plan, output, steering=steering)

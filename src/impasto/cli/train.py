@@ -139,6 +139,7 @@ class _TrainFiles:
             *source_files("the photograph", *pictures_in(Path(images))),
             *settings_files(settings),
         ]
+        # A training may go on in the checkpoint that it is resumed from.
         if not (resume and self.checkpoint and same_file(resume, self.checkpoint)):
             inputs.append(InputFile("the training to go on with,", resume))
         check_outputs(outputs, inputs)

@@ -216,6 +216,7 @@ def _check_all(folder: Path, settings: StylizeSettings, format: str) -> None:
     if settings.init not in BUILT_IN_STARTS:
         read_picture(settings.init, role="init image")
     make_folder(folder)
+    # Any name will do: what is checked is the folder, and the longest side of the format.
     check_output(folder / f"CONTENT-STYLE.{format}", longest=settings.size)
 
 
@@ -253,6 +254,7 @@ def _is_there(
         recorded = manifest["weights"]["sha256"]
     except (ImpastoError, KeyError, TypeError, AttributeError):  # no manifest of `stylize`
         return False
+    # Last, because the digest of a file of weights takes longest.
     return same and recorded == weights()
 
 

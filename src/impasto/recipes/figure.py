@@ -170,7 +170,7 @@ def _steps(
         pictures[panel.name] = read_picture(path)
     draw = draw_figure_1 if number == 1 else draw_figure_2
     draw(pictures, photo, painting, target)
-    if not keep:
+    if not keep:  # the figure is drawn, so a panel that cannot be removed is no error
         shutil.rmtree(folder, ignore_errors=True)
     return pictures
 
@@ -189,6 +189,7 @@ def panels_of(number: int, settings: FigureSettings) -> list[Panel]:
         chosen = ReconstructStyleSettings(
             layers=layers,
             style_size=settings.size,
+            # A texture's size is text, because it may also be WIDTHxHEIGHT.
             **{**common, "size": str(settings.size)},  # type: ignore[arg-type]
         )
         if settings.steps:

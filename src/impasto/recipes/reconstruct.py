@@ -173,6 +173,7 @@ def plan_style(
     )
     if settings.tileable:
         _check_tileable(scales, last.stride, last.name)
+    # Textures begin at the coarsest scale, which has the fewest positions.
     check_size(scales[0].height, scales[0].width, settings.layers, role="picture")
     for picture in paintings.pictures:
         measured = fit(picture.height, picture.width, settings.style_size)

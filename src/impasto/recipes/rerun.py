@@ -105,6 +105,7 @@ def plan_rerun(
     recorded = _recorded_run(manifest, path, moved, extra_terms)
     plan = recorded.plan({})
     _check_inputs(manifest, plan, path)
+    # Other tiles round otherwise, so the same layouts are needed for the same pixels.
     plan = plan.with_layouts(recorded.layouts) if recorded.layouts else plan
     if not recorded.turns:
         return plan, None
@@ -131,6 +132,7 @@ def rerun_fast(
     """
     manifest = manifests.read(path)
     settings = from_json(FastSettings, manifest["settings"])
+    # One parameter for whichever network painted the picture: the user need not remember which it was.
     where = "model" if settings.model else "weights"
     changes = {"precision": manifest["precision"], "device": manifest["device"]}
     changes |= {where: weights} if weights else {}

@@ -94,13 +94,14 @@ def draw_losses(columns: Sequence[str], rows: Sequence[Sequence[float]], path: P
     figure = _figure(9, 5)
     axes = figure.add_subplot()
     steps = range(1, len(rows) + 1)
-    for column, name in enumerate(columns[3:], start=3):
+    for column, name in enumerate(columns[3:], start=3):  # after scale, step and seconds
         bold = name == "loss"
         values = [row[column] for row in rows]
         if any(value > 0 for value in values):  # a log axis cannot show a term that is always 0
             axes.plot(
                 steps, values, label=name, linewidth=2.4 if bold else 1.1, color="black" if bold else None
             )
+    # Losses of different scales do not compare, so a line divides them.
     for step in steps[1:]:
         if rows[step - 1][0] != rows[step - 2][0]:
             axes.axvline(step - 0.5, color="0.8", linewidth=0.8)

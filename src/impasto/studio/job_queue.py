@@ -111,6 +111,7 @@ class JobQueue:
             shares = str(changes.get("blend", "")).count(",") + 1
             if "blend" in changes and shares != len(page_state.job.styles):
                 return  # the page's paintings have changed since the job began; their shares do not fit it
+            # Before a job begins, a change is simply another setting. Later it belongs to the run's history.
             if page in self._queue and not page_state.job.checkpoint:
                 settings = {**page_state.job.settings, **changes}
                 page_state.job = replace(page_state.job, settings=settings)
@@ -125,7 +126,7 @@ class JobQueue:
             page_state = self._pages.pop(page, None)
             if page_state is None:
                 return
-            page_state.command = "leave"
+            page_state.command = "leave"  # for the worker, if it is painting this job
             if page in self._queue:
                 self._queue.remove(page)
             page_state.show(state="stopped")
@@ -180,7 +181,7 @@ class JobQueue:
         try:
             return answer.result(timeout)
         except FutureTimeoutError:
-            # a worker skips questions that nobody waits for any more
+            # A worker skips questions that nobody waits for any more.
             answer.cancel()
             raise TimeoutError from None
 
@@ -206,7 +207,7 @@ class JobQueue:
         Raises:
             BusyError: every page has a queued or running job.
         """
-        for page, page_state in self._pages.items():
+        for page, page_state in self._pages.items():  # in the order in which they were opened
             if page_state.status.is_settled:
                 self.close_page(page)
                 return
@@ -245,6 +246,7 @@ class JobQueue:
         with self._changed:
             changes, page_state.changes = page_state.changes, {}
             questions, self._questions = self._questions, []
+            # A job that takes too long ends as if its visitor had stopped it, and its picture is kept.
             late = page_state.spent > self.limits.seconds
             command = "leave" if self.closed else page_state.command or ("stop" if late else "")
             return command, changes, questions

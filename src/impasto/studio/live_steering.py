@@ -32,6 +32,7 @@ class LiveSteering:
 
     def next_plan(self, plan: RunPlan, scale: int, step: int) -> RunPlan | None:
         """As `Steering.next_plan`; a change that is refused is told to the page, and the run goes on."""
+        # Only real changes, because each costs the solver its history.
         changes = {
             name: new for name, new in self._changes.items() if getattr(self._settings, name, None) != new
         }

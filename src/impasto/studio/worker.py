@@ -77,8 +77,8 @@ class Worker:
 
     def __init__(self, pipe: Connection, common: Mapping[str, Any]) -> None:
         self.pipe, self.common = pipe, common
-        self.wish = ""
-        self._order = JobRequest()
+        self.command = ""
+        self._job = JobRequest()
         self.changes: dict[str, Any] = {}
         self._cache: Cache | None = None
         self._download = (-1, -EVERY)  # percent last told, and when
@@ -112,15 +112,15 @@ class Worker:
     def _serve(self, what: str, *more: Any) -> None:
         if what == "paint":
             self._paint(*more)
-        elif what == "foresee":
-            number, order = more
-            self.pipe.send(("foreseen", (number, result_or_error(lambda: self._answer(order), order))))
+        elif what == "ask":
+            number, job = more
+            self.pipe.send(("answer", (number, result_or_error(lambda: self._answer(job), job))))
         elif what == "warm":
             self.pipe.send(("warm", result_or_error(self._warm, JobRequest())))
         elif what == "steer":
             self.changes |= more[0]
         else:
-            self.wish = what
+            self.command = what
 
     def _warm(self) -> str:
         """Load everything that a first picture needs, by painting a grey one."""
@@ -156,7 +156,7 @@ class Worker:
         from impasto.recipes.stylize import plan_stylize
         from impasto.run.estimate import estimate
 
-        # the start hardly changes the cost, and "fast" would paint a picture to begin with
+        # The start hardly changes the cost, and "fast" would paint a picture to begin with.
         settings = self._settings(StylizeSettings, {**job.settings, "init": "content"})
         plan = plan_stylize(job.content, job.styles, settings, cache=self.cache)
         needs, (height, width) = estimate(plan, settings), plan.canvas
@@ -164,7 +164,7 @@ class Worker:
 
     def _paint(self, job: JobRequest) -> None:
         """Work on a job to its end. No error in a job ends the worker, except a closed pipe."""
-        self.wish, self.changes, self._order = "", {}, job
+        self.command, self.changes, self._job = "", {}, job
         try:
             job = self._with_regions(job)
             {"features": self._features, "figure": self._figure}.get(job.recipe, self._run)(job)
@@ -189,13 +189,13 @@ class Worker:
         return replace(job, regions=files, settings=settings)
 
     def _send(self, news: Update) -> None:
-        self.pipe.send(("news", replace(news, text=without_paths(news.text, self._order))))
+        self.pipe.send(("news", replace(news, text=without_paths(news.text, self._job))))
 
     def _next_command(self) -> str:
         """Handle the queue's messages that have arrived, and return the newest command."""
         while self.pipe.poll():
             self.serve(*self.pipe.recv())
-        return self.wish
+        return self.command
 
     def _run(self, job: JobRequest) -> None:
         """Paint step by step, until the end or a command of the queue."""
@@ -210,20 +210,21 @@ class Worker:
             picture = b""
             if now - shown >= EVERY:
                 picture, shown = shown_as_jpeg(last.image()), now
+            # "Painting." once, in place of "Getting ready."; after that a note stays until the next one.
             text = last.note or ("" if begun else "Painting.")
             self._send(Update(picture=picture, step=step_facts(last), text=text))
             begun = True
             if self._next_command():
                 break
-        if self.wish == "leave":
+        if self.command == "leave":
             self._send(Update("stopped"))
         elif plan is not None and last is not None:
             self._save(job, last)
-        elif first is not None and self.wish == "stop":
+        elif first is not None and self.command == "stop":
             self._send(
                 Update("stopped", "Stopped at the first picture.", files=save_outputs(first, job.folder))
             )
-        elif self.wish == "pause":
+        elif self.command == "pause":
             self._send(Update("paused", "Paused before it began."))
         else:
             self._send(Update("stopped", "Stopped before there was a picture."))
@@ -232,11 +233,11 @@ class Worker:
         """Write a checkpoint unless the painting is finished, and its files unless it is paused."""
         from impasto.run import checkpoint
 
-        done = not self.wish
+        done = not self.command
         if not done:
             held = {"manifest": last.manifest, "output": {}}
             checkpoint.save(Path(job.folder) / "checkpoint", last.snapshot(), held)
-        if self.wish == "pause":
+        if self.command == "pause":
             self._send(
                 Update("paused", "Paused.", picture=shown_as_jpeg(last.image()), step=step_facts(last))
             )

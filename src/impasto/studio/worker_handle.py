@@ -71,28 +71,28 @@ class WorkerHandle:
         self.thread.start()
 
     def _begin(self) -> None:
-        # not "fork": the server has threads, and CUDA does not survive a fork
+        # Not "fork": the server has threads, and CUDA does not survive a fork.
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(
-            target=worker.main, args=(theirs, dict(self.common), NICENESS), daemon=True, name="impasto-easel"
+            target=worker.main, args=(theirs, dict(self.common), NICENESS), daemon=True, name="impasto-worker"
         )
         self.process.start()
-        # the process holds the only other end, so that reading fails as soon as it dies
+        # The process holds the only other end, so that reading fails as soon as it dies.
         theirs.close()
         self.pipe.send(("warm",))
 
     def _serve(self) -> None:
-        while (thing := self.queue.next_task()) is not None:
-            page_state = thing if isinstance(thing, PageState) else None
+        while (task := self.queue.next_task()) is not None:
+            page_state = task if isinstance(task, PageState) else None
             if not self.process.is_alive():  # it died while idle: the next task is not to blame
                 self._replace(None)
             try:
-                if isinstance(thing, PageState):
-                    self._paint(thing)
+                if isinstance(task, PageState):
+                    self._paint(task)
                     page_state = None  # the job has ended; an error from here on is about estimates
                 else:
-                    self._ask(*thing)
+                    self._ask(*task)
                 while self._asked:
                     self._listen(None)
             except Exception as error:  # noqa: BLE001 — the thread must survive, or nothing more is painted
@@ -109,7 +109,7 @@ class WorkerHandle:
         if not answer.cancelled():
             self._count += 1
             self._asked[self._count] = answer
-            self.pipe.send(("foresee", self._count, job))
+            self.pipe.send(("ask", self._count, job))
 
     def _paint(self, page_state: PageState) -> None:
         """Send a job to the process, and its news to the page, until the job ends."""
@@ -133,9 +133,9 @@ class WorkerHandle:
     def _listen(self, page_state: PageState | None) -> bool:
         """Receive one message from the process; return whether it has ended the job."""
         what, content = self.pipe.recv()
-        if what == "foreseen":
-            number, forecast = content
-            settle(self._asked.pop(number), forecast)
+        if what == "answer":
+            number, result = content
+            settle(self._asked.pop(number), result)
         elif what == "news" and page_state is not None:
             self.queue.update(page_state, content)
             return bool(content.state != "working")
@@ -143,7 +143,7 @@ class WorkerHandle:
 
     def _replace(self, page_state: PageState | None) -> None:
         """Start another process, and report why the last one died."""
-        self.process.join(timeout=5.0)
+        self.process.join(timeout=5.0)  # its exit code is known a moment after the pipe breaks
         reason = describe_exit(self.process.exitcode)
         if self.process.is_alive():
             self.process.kill()
