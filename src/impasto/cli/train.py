@@ -164,21 +164,22 @@ class _TrainFiles:
         Raises:
             WeightsError: naming the file that holds the painter instead.
         """
-        from impasto.storage.rescue import save_or_rescue
-
         self._write_others(last)
-        save_or_rescue(last.model().save, self.output, what="painter")
+        self._save(last)
 
     def salvage(self, last: "TrainProgress") -> None:
         """Save the current painter when an error ends the training."""
-        from impasto.storage.rescue import save_or_rescue
-
         try:
-            save_or_rescue(last.model().save, self.output, what="painter")
+            self._save(last)
         except Exception as error:  # noqa: BLE001 - the error that ended the training is the one to show
             console.warning(str(error))
         else:
             console.note(f"Ended by an error; the current painter is in {self.output}.")
+
+    def _save(self, last: "TrainProgress") -> None:
+        from impasto.storage.rescue import save_or_rescue
+
+        save_or_rescue(last.model().save, self.output, what="painter")
 
     def _write_others(self, progress: "TrainProgress") -> None:
         if self.preview:

@@ -13,11 +13,6 @@ STEEPNESS = 1.5
 texture."""
 
 
-def decides(formula: Formula, alpha: float | None, beta: float | None) -> bool:
-    """Whether strength balances content and style, and not a given weight or another tool's formula."""
-    return formula == "balanced" and alpha is None and beta is None
-
-
 def content_weight(formula: Formula, strength: float) -> float:
     """The paper's α at a strength: the formula's own at 0.5, times (2 (1 − s))^1.5."""
     return DEFAULT_WEIGHTS[formula][0] * float((2 * (1 - strength)) ** STEEPNESS)

@@ -145,17 +145,14 @@ class Worker:
         # The common settings come last, so that no job can replace them.
         return settings_class(**{**values, **common})
 
-    def _answer(self, job: JobRequest) -> "JobEstimate | FoundMasks":
-        if job.recipe in ("regions", "subject"):
-            from impasto.studio.found_masks import found_masks
-
-            return found_masks(job, str(self.common.get("weights", "")))
-        return self._estimate(job)
-
-    def _estimate(self, job: JobRequest) -> JobEstimate:
+    def _answer(self, job: JobRequest) -> JobEstimate | FoundMasks:
+        """Find the masks that a job asks for, or else estimate it as a painting."""
         from impasto.recipes.stylize import plan_stylize
         from impasto.run.estimate import estimate
+        from impasto.studio.found_masks import found_masks
 
+        if job.recipe in ("regions", "subject"):
+            return found_masks(job, str(self.common.get("weights", "")))
         # The start hardly changes the cost, and "fast" would paint a picture to begin with.
         settings = self._settings(StylizeSettings, {**job.settings, "init": "content"})
         plan = plan_stylize(job.content, job.styles, settings, cache=self.cache)
