@@ -78,6 +78,7 @@ def table(title: str, rows: Sequence[tuple[str, ...]], headings: tuple[str, ...]
 
     shown = Table(title=title or None, title_justify="left", show_header=bool(headings), box=None)
     for index in range(len(rows[0])):
+        # Folded where it is too wide, not cut: paths and digests are for copying.
         shown.add_column(headings[index] if headings else "", overflow="fold")
     for row in rows:
         shown.add_row(*map(escape, row))

@@ -131,7 +131,7 @@ class RunBar:
             self.bar.start()
             self.task = self.bar.add_task(description, total=total, facts="")
         self.bar.update(self.task, completed=done, description=description, facts=facts)
-        if note:
+        if note:  # above the bar, where it stays
             warning(note)
 
 

@@ -136,7 +136,7 @@ def save(painting: "Painting", output: Output) -> None:
         lambda path: painting.save(path, bits=output.bits, quality=output.quality),
         output.path,
         what="painting",
-        other_ending=".png",
+        other_ending=".png",  # which can hold every picture
     )
 
 

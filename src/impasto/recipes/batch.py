@@ -200,7 +200,7 @@ def _paint(
 
     In a function of its own, the pictures that were read for it are freed at its end.
     """
-    make_folder(Path(pair.output).parent)
+    make_folder(Path(pair.output).parent)  # an output may name a subfolder
     check_output(pair.output, longest=longest)
     steps = iter_run(plan(pair.content, pair.style))
     last = next(steps)  # every run has a first step

@@ -31,5 +31,5 @@ def _version(name: str) -> str:
     """Return the installed version of a package."""
     try:
         return version(name)
-    except PackageNotFoundError:
+    except PackageNotFoundError:  # pyvips-binary, for instance, where the system has a libvips of its own
         return "not installed"

@@ -46,6 +46,7 @@ def source_files(role: str, *sources: Source) -> list[InputFile]:
 
 def settings_files(settings: object) -> list[InputFile]:
     """Return the files named by a recipe's settings (of any recipe) and by environment variables."""
+    # Files that environment variables name are read as well, so no output may overwrite them.
     files = [
         InputFile(f"the file of {record.variable}", _expanded(os.environ.get(record.variable, "")))
         for record in RECORDS.values()

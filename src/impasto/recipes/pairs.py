@@ -77,7 +77,8 @@ def read_pairs(path: AnyPath) -> list[Pair]:
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
-        # A line with a tab is separated by tabs, so that file names may contain commas.
+        # A line with a tab is separated by tabs, so that file names may contain commas. Each line has its own
+        # reader, so that an error names its line, and a stray quote spoils no other.
         cells = csv.reader(
             [line], delimiter="\t" if "\t" in line else ",", skipinitialspace=True, strict=True
         )

@@ -133,6 +133,7 @@ def plan_content(
         finest=settings.steps_taken,
         least=find_layer(settings.layer).stride,
     )
+    # Only now, so that no weights are fetched for bad inputs.
     network, weights = load_vgg19(
         settings.weights, pooling=settings.pooling, deepest_layer=settings.layer, compute=compute
     )

@@ -171,6 +171,7 @@ def plan_stylize(
         manifest | layouts_entry(stages),
         solver=Solver(schedule.optimizer, schedule.rate, settings.tolerance),
         rematch=settings.rematch,
+        # Planning counts: for the user, the time begins with the call.
         budget=_budget(settings, time.perf_counter() - began),
     )
 

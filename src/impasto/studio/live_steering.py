@@ -15,8 +15,8 @@ class LiveSteering:
 
     Args:
         settings: of the job, with the changes made before it was last paused.
-        changes: filled by whoever listens to the page; emptied here at each step.
-        plan_with: plans the job with other settings, in the layouts that it is worked on in.
+        changes: settings that the page has changed. The worker adds to them; each step empties them.
+        plan_with: plans the job with other settings and with given layouts.
         tell: shows a text on the page.
     """
 

@@ -92,12 +92,12 @@ class Worker:
             self._cache = Cache()
         return self._cache
 
-    def serve(self, what: str, *more: Any) -> None:
+    def serve(self, kind: str, *content: Any) -> None:
         """Handle one message of the queue, and report downloads in the meantime."""
         from impasto.network.download import report_downloads
 
         with report_downloads(self._tell_download):
-            self._serve(what, *more)
+            self._serve(kind, *content)
 
     def _tell_download(self, done: int, total: int) -> None:
         # At most a hundred messages: without a job nobody reads the pipe, and writing to a full one blocks.
@@ -109,18 +109,18 @@ class Worker:
                 Update(text=f"Fetching the network's weights, once: {percent} % of {format_bytes(total)}.")
             )
 
-    def _serve(self, what: str, *more: Any) -> None:
-        if what == "paint":
-            self._paint(*more)
-        elif what == "ask":
-            number, job = more
+    def _serve(self, kind: str, *content: Any) -> None:
+        if kind == "paint":
+            self._paint(*content)
+        elif kind == "ask":
+            number, job = content
             self.pipe.send(("answer", (number, result_or_error(lambda: self._answer(job), job))))
-        elif what == "warm":
+        elif kind == "warm":
             self.pipe.send(("warm", result_or_error(self._warm, JobRequest())))
-        elif what == "steer":
-            self.changes |= more[0]
-        else:
-            self.command = what
+        elif kind == "steer":
+            self.changes |= content[0]
+        else:  # "pause", "stop" or "leave", which the job obeys after its current step
+            self.command = kind
 
     def _warm(self) -> str:
         """Load everything that a first picture needs, by painting a grey one."""

@@ -94,7 +94,7 @@ def settings(settings_class: type, options: Sequence[Option], values: Sequence[A
 
 
 def checked(settings_class: type, values: Mapping[str, Any], *, longest: int) -> dict[str, Any]:
-    """Settings that a program sent, once they are found to be allowed.
+    """Check settings that a program has sent, and parse its layers.
 
     Args:
         settings_class: the class that checks them.

@@ -90,13 +90,13 @@ class PaintTab:
         )  # fmt: skip
         # Handlers are connected to both, even if the museum's package is not installed.
         self.words = gr.Textbox(visible=False)
-        self.found = gr.Gallery(visible=False)
+        self.museum = gr.Gallery(visible=False)
         if met_artworks():
             with gr.Accordion(f"{len(met_artworks())} paintings of the Metropolitan Museum", open=False):
                 self.words = gr.Textbox(
                     label="Search by title, artist or date", placeholder="Gogh", elem_id="museum-search"
                 )
-                self.found = gr.Gallery(
+                self.museum = gr.Gallery(
                     _captioned(met_artworks()[:SHOWN]), label="The museum", columns=4, height=300,
                     allow_preview=False, interactive=False, elem_id="museum", buttons=[],
                 )  # fmt: skip
@@ -136,19 +136,19 @@ class PaintTab:
         painted.then(*after, **QUIET)
         live.wire(after)
         self.shelf.select(_picked(bundled_artworks()), None, inputs.paintings[0], **QUIET)
-        self.words.change(_searched, self.words, self.found, trigger_mode="always_last", **QUIET)
-        self.found.select(self._picked_there, self.words, inputs.paintings[0], **QUIET)
+        self.words.change(_searched, self.words, self.museum, trigger_mode="always_last", **QUIET)
+        self.museum.select(self._picked_there, self.words, inputs.paintings[0], **QUIET)
         self.editors.load.click(
             lambda *paths: [self._background(path, "picture") for path in paths],
             pictures, inputs.strokes, **QUIET,
         )  # fmt: skip
         self.editors.find.click(self._find("regions"), pictures, inputs.strokes, **QUIET)
         self.editors.subject.click(self._find("subject"), pictures, inputs.strokes[:1], **QUIET)
-        foreseen = [inputs.photo, *inputs.paintings, *inputs.controls]
+        estimated = [inputs.photo, *inputs.paintings, *inputs.controls]
         changes = [control.change for control in (inputs.photo, *inputs.paintings)]
         changes += [_settled(control) for control in inputs.controls]
         gr.on(
-            changes, self._estimate, foreseen, self.forecast, trigger_mode="always_last",
+            changes, self._estimate, estimated, self.forecast, trigger_mode="always_last",
             concurrency_limit=4, **QUIET,
         )  # fmt: skip
         strength = inputs.controls[PLAIN.index("strength")]

@@ -109,12 +109,12 @@ def fill_editors(
         pictures.append(checked_upload(painting, "painting", queue.limits))
     job = JobRequest(recipe=recipe, content=pictures[0], styles=tuple(pictures[1:]), folder=folder)
     try:
-        found = queue.find_masks(job)
+        masks = queue.find_masks(job)
     except TimeoutError:
         raise BusyError("The painter is busy with a long step. Try again in a minute.") from None
-    if found.note:
-        gr.Info(found.note)
-    return [editor_value(picture, [file]) for picture, file in zip(pictures, found.files, strict=True)]
+    if masks.note:
+        gr.Info(masks.note)
+    return [editor_value(picture, [file]) for picture, file in zip(pictures, masks.files, strict=True)]
 
 
 def strokes(drawn: bytes | None, folder: str, name: str, limits: Limits) -> str:
