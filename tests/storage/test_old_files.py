@@ -9,7 +9,7 @@ import pytest
 from impasto import StylizeSettings
 from impasto.errors import CheckpointError, ImpastoError
 from impasto.fast import models
-from impasto.recipes.rerun import plan_resume
+from impasto.recipes.rerun import MovedInputs, plan_resume
 from impasto.results import manifest as manifests
 from impasto.run.layout import Layout
 from impasto.run.loop import iter_run
@@ -52,9 +52,8 @@ def test_a_checkpoint() -> None:
 
 
 def test_a_checkpoint_goes_on(photo: str, painting: str, small_file: str) -> None:
-    job, snapshot, _ = plan_resume(
-        CHECKPOINT, content=photo, style=painting, weights=small_file, changed=True
-    )
+    moved = MovedInputs(photo, painting, weights=small_file)
+    job, snapshot, _ = plan_resume(CHECKPOINT, moved, changed=True)
     assert job.manifest["settings"]["history"] == 2
     *_, last = iter_run(job, snapshot)
     assert last.step == 6
@@ -70,7 +69,7 @@ def test_a_checkpoint_with_a_damaged_manifest(
     last = data.rindex(quoted)
     (tmp_path / "c").write_bytes(data[:last] + quoted.replace(key[:1], b"X", 1) + data[last + len(quoted) :])
     with pytest.raises(CheckpointError, match=r"the manifest in .* is damaged .* Start the run anew"):
-        plan_resume(tmp_path / "c", content=photo, style=painting, weights=small_file, changed=True)
+        plan_resume(tmp_path / "c", MovedInputs(photo, painting, weights=small_file), changed=True)
 
 
 def test_a_painter() -> None:

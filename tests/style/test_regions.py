@@ -15,7 +15,7 @@ from impasto.image.color_mask import read_color, read_color_mask
 from impasto.image.read import read_picture
 from impasto.objective.evaluate import evaluator
 from impasto.objective.objective import Objective
-from impasto.recipes.rerun import plan_rerun
+from impasto.recipes.rerun import MovedInputs, plan_rerun
 from impasto.recipes.stylize import plan_stylize
 from impasto.run.layout import Layout
 from impasto.style.regions import read_regions
@@ -116,7 +116,7 @@ def test_the_manifest_paints_regions_again(quick: StylizeSettings, photo: str, p
     Path("mask.png").rename("moved.png")
     with pytest.raises(impasto.CheckpointError, match="--regions FILE"):
         plan_rerun("out.png")
-    plan_rerun("out.png", regions=["moved.png", "style-mask.png"])
+    plan_rerun("out.png", MovedInputs(regions=["moved.png", "style-mask.png"]))
 
 
 def test_soft_and_compressed_masks_have_their_areas(tmp_path: Path) -> None:

@@ -76,30 +76,30 @@ def rerun(
     """Paint PICTURE again from the manifest in its file; the same machine gives the same pixels."""
     from impasto.cli.run_command import paint, save
     from impasto.recipes.inputs import manifest_files, settings_files, source_files
-    from impasto.recipes.rerun import plan_rerun, rerun_fast
+    from impasto.recipes.rerun import MovedInputs, plan_rerun, rerun_fast
     from impasto.results.manifest import read
     from impasto.system.distributed import join_process_group
 
     old = Path(picture)
     output = output.named(str(old.with_name(f"{old.stem}-rerun{old.suffix}")))
-    moved = {"content": content, "style": style or (), "regions": regions or (), "weights": weights}
+    moved = MovedInputs(content, style or (), regions or (), weights)
     manifest = read(picture)
     inputs = [
         *source_files("the picture to paint again", picture),
-        *manifest_files(manifest, picture, moved),
+        *manifest_files(manifest, picture, vars(moved)),
         *settings_files(None),
     ]
     if manifest["command"] == "fast":  # one pass: no plan, and never shared by several processes
         output.check(inputs)
         with download_bar("fetching VGG-19 and the decoder"):
-            painting = rerun_fast(picture, **moved)  # type: ignore[arg-type]
+            painting = rerun_fast(picture, moved)
         save(painting, output)
         console.note(f"Painted {output.path}.")
         return
     output.check(inputs)
     join_process_group()  # before planning, because processes that share a picture agree on its layouts
     with download_bar("fetching VGG-19"):
-        plan, steering = plan_rerun(picture, **moved)  # type: ignore[arg-type]
+        plan, steering = plan_rerun(picture, moved)
     paint(plan, output, steering=steering)
 
 
@@ -125,22 +125,22 @@ def resume(
     """Go on with a stopped run from its CHECKPOINT; the pixels are those of an uninterrupted run."""
     from impasto.cli.run_command import paint
     from impasto.recipes.inputs import manifest_files, settings_files
-    from impasto.recipes.rerun import plan_resume
+    from impasto.recipes.rerun import MovedInputs, plan_resume
     from impasto.system.distributed import join_process_group
 
-    moved = {"content": content, "style": style or (), "regions": regions or (), "weights": weights}
+    moved = MovedInputs(content, style or (), regions or (), weights)
 
     # The checkpoint records the options of the output; only the path can change.
     def planned(recorded: dict[str, Any]) -> Output:
         return Output(**{**recorded, "checkpoint": checkpoint, "path": output or recorded["path"]})
 
     def check(facts: dict[str, Any]) -> None:
-        files = manifest_files(facts["manifest"], checkpoint, moved)
+        files = manifest_files(facts["manifest"], checkpoint, vars(moved))
         planned(facts["output"]).check([*files, *settings_files(None)])
 
     join_process_group()
     with download_bar("fetching VGG-19"):
-        plan, snapshot, recorded = plan_resume(checkpoint, changed=changed, check=check, **moved)  # type: ignore[arg-type]
+        plan, snapshot, recorded = plan_resume(checkpoint, moved, changed=changed, check=check)
     paint(plan, planned(recorded), snapshot)
 
 

@@ -171,13 +171,13 @@ def plan_stylize(
         manifest | layouts_entry(stages),
         solver=Solver(schedule.optimizer, schedule.rate, settings.tolerance),
         rematch=settings.rematch,
-        # Planning counts: for the user, the time begins with the call.
         budget=_budget(settings, time.perf_counter() - began),
     )
 
 
 def _budget(settings: StylizeSettings, elapsed: float) -> float | None:
     """Return the seconds of the budget that remain after planning; None without a budget."""
+    # Planning counts, because for the user the time begins with the call.
     return max(0.0, parse_duration(settings.budget) - elapsed) if settings.budget else None
 
 

@@ -267,13 +267,13 @@ class Worker:
 
     def _plan(self, job: JobRequest) -> "tuple[RunPlan, Snapshot | None]":
         from impasto.recipes.reconstruct import plan_content, plan_style
-        from impasto.recipes.rerun import plan_resume
+        from impasto.recipes.rerun import MovedInputs, plan_resume
         from impasto.recipes.stylize import plan_stylize
 
         if job.checkpoint:
-            plan, snapshot, _ = plan_resume(
-                job.checkpoint, content=job.content, style=job.styles, regions=job.regions
-            )
+            # The queue's copies of the files, which may have other paths than when the job began.
+            moved = MovedInputs(job.content, job.styles, job.regions)
+            plan, snapshot, _ = plan_resume(job.checkpoint, moved)
             return plan, snapshot
         if job.recipe == "content":
             return plan_content(job.content, self._settings(ReconstructContentSettings, job.settings)), None
