@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import IO, Any, cast
 
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 
 class _StandardError:
@@ -44,17 +44,17 @@ err = Console(file=cast("IO[str]", _StandardError()), highlight=False, soft_wrap
 
 def error(message: str) -> None:
     """Print an error as one line on standard error."""
-    err.print(f"[bold red]Error:[/] {escape(message)}")
+    err.print(Text("Error:", style="bold red"), message, markup=False)
 
 
 def warning(message: str) -> None:
     """Print a warning as one line on standard error."""
-    err.print(f"[yellow]Warning:[/] {escape(message)}")
+    err.print(Text("Warning:", style="yellow"), message, markup=False)
 
 
 def note(message: str) -> None:
     """Print a message for people on standard error, so that standard output stays clean for programs."""
-    err.print(escape(message))
+    err.print(message, markup=False)
 
 
 def show_warnings() -> None:
@@ -76,10 +76,11 @@ def table(title: str, rows: Sequence[tuple[str, ...]], headings: tuple[str, ...]
     """
     from rich.table import Table  # slow to load, and `impasto --help` needs none
 
-    shown = Table(title=title or None, title_justify="left", show_header=bool(headings), box=None)
+    shown = Table(title_justify="left", show_header=bool(headings), box=None)
+    shown.title = Text(title, style="table.title") if title else None
     for index in range(len(rows[0])):
         # Folded where it is too wide, not cut: paths and digests are for copying.
         shown.add_column(headings[index] if headings else "", overflow="fold")
     for row in rows:
-        shown.add_row(*map(escape, row))
+        shown.add_row(*map(Text, row))  # as text: a file name may look like markup
     out.print(shown)
