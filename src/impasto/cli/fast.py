@@ -95,6 +95,7 @@ def _pairs(content: str, name: str, output: str, inputs: list[InputFile]) -> lis
             f"the paintings would be written among the photos in '{content}'. Name another folder with -o."
         )
     photos = picture_files([content])
+    # The photo twice, because a pair has a style; only its files are checked here.
     named = [(photo, photo, f"{Path(photo).stem}-{name}.png") for photo in photos]
     pairs = with_outputs(named, folder, "png", inputs=inputs)
     return [(pair.content, pair.output) for pair in pairs]

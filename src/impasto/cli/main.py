@@ -69,7 +69,7 @@ def _version(show: bool) -> bool:
 
 @app.callback()
 def _root(
-    version: Annotated[
+    version: Annotated[  # eager: answered before anything else is parsed
         bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:

@@ -85,6 +85,7 @@ def paint(
             if last is not None and world_size() == 1:
                 _salvage(plan, last, output, files)
             raise
+    # Other processes may have stopped at another step, so there are no bands of one picture to gather.
     if stopped and (last is None or world_size() > 1):
         console.note("Stopped; nothing new was written." + _resume_hint(output))
         raise typer.Exit(INTERRUPTED)

@@ -164,6 +164,7 @@ class _TrainFiles:
         Raises:
             WeightsError: naming the file that holds the painter instead.
         """
+        # The painter last: its error ends the command, and theirs are warnings.
         self._write_others(last)
         self._save(last)
 

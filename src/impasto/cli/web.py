@@ -47,7 +47,7 @@ def web(
     """Open the studio, a page to paint on, for this machine or your network."""
     try:
         from impasto.web.server import serve
-    except ModuleNotFoundError as error:
+    except ModuleNotFoundError as error:  # Gradio and what it brings are an extra
         raise SettingsError(
             f"the studio needs {error.name}, which is not installed. Run: pip install 'impasto[web]'"
         ) from error

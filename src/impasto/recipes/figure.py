@@ -157,6 +157,7 @@ def _steps(
     pictures = {}
     for index, panel in enumerate(panels_to_paint, start=1):
         path = folder / f"{panel.name}.png"
+        # The plan first: its manifest tells whether the file is already this picture.
         plan = panel.plan(photo, painting)
         if not _is_done(path, plan):
             last = None

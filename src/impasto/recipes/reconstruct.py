@@ -179,6 +179,7 @@ def plan_style(
     for picture in paintings.pictures:
         measured = fit(picture.height, picture.width, settings.style_size)
         check_size(*measured, settings.layers, role="style image")
+    # Only now, so that no weights are fetched for bad inputs.
     network, weights = load_vgg19(
         settings.weights, pooling=settings.pooling, deepest_layer=last.name, compute=compute
     )
