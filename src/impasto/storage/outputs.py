@@ -240,8 +240,8 @@ def _check_kind(output: OutputFile) -> None:
         )
 
 
-_LONGEST_HEADER = 100_000_000
-"""The longest header in bytes that the safetensors library accepts."""
+LONGEST_HEADER = 100_000_000
+"""The longest header in bytes, as in the safetensors library. A damaged length could ask for gigabytes."""
 
 _LONGEST_LINE = 1 << 20
 """The most bytes to read of a trace's first line; Impasto's have a few hundred."""
@@ -253,7 +253,7 @@ def _metadata(path: str) -> dict[str, Any]:
         length = int.from_bytes(file.read(8), "little")
         size = os.fstat(file.fileno()).st_size
         start = file.read(1)
-        if start != b"{" or not 2 <= length <= min(size - 8, _LONGEST_HEADER):
+        if start != b"{" or not 2 <= length <= min(size - 8, LONGEST_HEADER):
             return {}
         text = start + file.read(length - 1)
     try:
