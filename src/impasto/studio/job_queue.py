@@ -162,10 +162,11 @@ class JobQueue:
         return answer
 
     def find_masks(self, job: JobRequest, timeout: float = 120.0) -> FoundMasks:
-        """Layers for the brush's editors; like `estimate`, between two steps of what is being painted.
+        """Find layers for the brush's editors; waits until a worker ends its current step.
 
         Args:
-            job: with the recipe "regions" or "subject", and a folder.
+            job: with the recipe "regions" or "subject", and a folder for the layers' files.
+            timeout: seconds to wait.
         Raises:
             ImpastoError: as `mask` and `matching_masks`.
             TimeoutError: the workers are busy with a long step.

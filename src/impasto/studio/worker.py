@@ -271,7 +271,6 @@ class Worker:
         from impasto.recipes.stylize import plan_stylize
 
         if job.checkpoint:
-            # The queue's copies of the files, which may have other paths than when the job began.
             moved = MovedInputs(job.content, job.styles, job.regions)
             plan, snapshot, _ = plan_resume(job.checkpoint, moved)
             return plan, snapshot
