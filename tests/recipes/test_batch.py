@@ -24,8 +24,8 @@ from impasto.errors import DeviceError, ImageError, ImpastoWarning, SettingsErro
 from impasto.image.read import read_picture
 from impasto.image.resize import resized_pixels
 from impasto.network.vgg import VGG19
+from impasto.network.weight_files import save as save_weights
 from impasto.network.weights import expected_digest, load
-from impasto.network.weights import save as save_weights
 from impasto.objective.targets import style_targets
 from impasto.recipes import batch as batches
 from impasto.recipes import contact_sheet as sheets

@@ -46,10 +46,10 @@ def test_figure_1_has_five_style_and_five_content_panels(
 def test_figure_2_has_rows_of_layers_and_columns_of_ratios(
     photo: str, painting: str, quick: FigureSettings
 ) -> None:
-    panels = panels_of(2, read_picture(photo), read_picture(painting), quick)
+    panels, pictures = panels_of(2, quick), (read_picture(photo), read_picture(painting))
     assert [panel.name for panel in panels] == [f"transfer-{row}-{i}" for row in "ABCDE" for i in range(1, 5)]
     for index, panel in enumerate(panels):
-        settings = panel.prepare().manifest["settings"]
+        settings = panel.plan(*pictures).manifest["settings"]
         assert list(settings["layers"]) == list(PAPER_STYLE_LAYERS[: index // 4 + 1])
         assert sum(settings["layers"].values()) == pytest.approx(1)
         assert settings["alpha"] / settings["beta"] == pytest.approx(BALANCED_PER_PAPER * RATIOS[index % 4])
@@ -97,7 +97,7 @@ def test_outputs_that_cannot_be_written_are_refused(photo: str, painting: str) -
     with pytest.raises(ImageError, match=r"the folder of 'nowhere/f\.png' does not exist"):
         check_figure_output("nowhere/f.png")
     Path("folder.png").mkdir()
-    with pytest.raises(ImageError, match="cannot be written"):
+    with pytest.raises(ImageError, match="is a folder"):
         check_figure_output("folder.png")
     result = CliRunner().invoke(app, ["figure", "3", photo, painting])
     assert result.exit_code == 2

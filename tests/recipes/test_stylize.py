@@ -18,7 +18,7 @@ from impasto.image.arrays import from_tensor
 from impasto.image.picture import Picture
 from impasto.image.read import read_picture
 from impasto.image.write import write_picture
-from impasto.recipes.rerun import plan_rerun
+from impasto.recipes.rerun import MovedInputs, plan_rerun
 from impasto.recipes.stylize import plan_stylize
 from impasto.results import manifest as manifests
 from impasto.run.clock import Clock
@@ -218,10 +218,13 @@ def test_rerun_refuses_with_the_reason(
     photo_copy.unlink()
     with pytest.raises(CheckpointError, match=r"is no longer there\. Say where it is with --content FILE"):
         plan_rerun(out)
-    assert plan_rerun(out, content=photo)[0].problem.inputs["content"].sha256 == read_picture(photo).sha256
+    assert (
+        plan_rerun(out, MovedInputs(content=photo))[0].problem.inputs["content"].sha256
+        == read_picture(photo).sha256
+    )
     other = {**original.manifest, "weights": {"name": "other", "sha256": "ab" * 32}}
     with pytest.raises(CheckpointError, match="was painted with weights other"):
-        plan_rerun(picture_with_manifest(tmp_path / "a.png", json.dumps(other)), content=photo)
+        plan_rerun(picture_with_manifest(tmp_path / "a.png", json.dumps(other)), MovedInputs(content=photo))
     memory = impasto.stylize(scene(36, 48), painting, quick)
     memory.save(out)
     with pytest.raises(CheckpointError, match="came from memory, not from a file"):

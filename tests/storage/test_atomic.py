@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from impasto.storage import atomic
-from impasto.storage.atomic import atomic_write, hidden_sibling
+from impasto.storage.atomic import atomic_write, hidden_folder, hidden_sibling
 
 
 def test_a_new_file_replaces_the_old_one_and_keeps_its_permissions(tmp_path: Path) -> None:
@@ -75,6 +75,27 @@ def test_leftovers_of_killed_processes_are_removed_and_files_being_written_are_n
         assert target.read_bytes() == b"second"
     assert target.read_bytes() == b"first"
     assert set(tmp_path.iterdir()) == {target, *kept}
+
+
+def test_folders_of_killed_processes_are_removed_unless_in_use_or_needed(tmp_path: Path) -> None:
+    target = tmp_path / "picture[1].dzi"
+
+    def is_needed(folder: Path) -> bool:
+        return (folder / "old").exists()
+
+    for name in ("new", "old"):
+        child = os.fork()
+        if not child:
+            with hidden_folder(target, is_needed) as folder:
+                (folder / name).write_bytes(b"half")
+                os.kill(os.getpid(), signal.SIGKILL)
+        assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    (needed,) = (path.parent for path in tmp_path.rglob("old"))
+    with hidden_folder(target, is_needed) as first, hidden_folder(target, is_needed) as second:
+        assert {path for path in tmp_path.iterdir() if path.is_dir()} == {first, second, needed}
+        first.rmdir()
+        second.rmdir()
+    assert list(tmp_path.iterdir()) == [needed]
 
 
 def test_a_temporary_file_removed_before_it_is_locked_is_made_again(

@@ -9,7 +9,7 @@ import pytest
 from impasto import StylizeSettings
 from impasto.errors import CheckpointError, ImpastoError
 from impasto.fast import models
-from impasto.recipes.rerun import plan_resume
+from impasto.recipes.rerun import MovedInputs, plan_resume
 from impasto.results import manifest as manifests
 from impasto.run.layout import Layout
 from impasto.run.loop import iter_run
@@ -52,9 +52,8 @@ def test_an_old_checkpoint_is_read() -> None:
 
 
 def test_an_old_checkpoint_is_resumed(photo: str, painting: str, small_file: str) -> None:
-    plan, snapshot, _ = plan_resume(
-        CHECKPOINT, content=photo, style=painting, weights=small_file, changed=True
-    )
+    moved = MovedInputs(photo, painting, weights=small_file)
+    plan, snapshot, _ = plan_resume(CHECKPOINT, moved, changed=True)
     assert plan.manifest["settings"]["history"] == 2
     *_, last = iter_run(plan, snapshot)
     assert last.step == 6
@@ -70,7 +69,7 @@ def test_a_checkpoint_with_a_damaged_manifest_is_refused(
     last = data.rindex(quoted)
     (tmp_path / "c").write_bytes(data[:last] + quoted.replace(key[:1], b"X", 1) + data[last + len(quoted) :])
     with pytest.raises(CheckpointError, match=r"the manifest in .* is damaged .* Start the run anew"):
-        plan_resume(tmp_path / "c", content=photo, style=painting, weights=small_file, changed=True)
+        plan_resume(tmp_path / "c", MovedInputs(photo, painting, weights=small_file), changed=True)
 
 
 def test_an_old_painter_is_read() -> None:

@@ -2,7 +2,6 @@
 
 from contextlib import suppress
 from functools import partial
-from importlib import import_module
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -30,14 +29,13 @@ def test_the_worker_reports_how_far_a_download_is(
     clean_environment(monkeypatch)
     monkeypatch.setattr(download, "CHUNK", len(ARCHIVE) // 4)
     monkeypatch.setattr("impasto.studio.worker.EVERY", 0.0)
-    features = import_module("impasto.recipes.features")
     test_end, worker_end = Pipe()
     received: list[tuple[str, Any]] = []
     reader = Thread(target=receive_all, args=(test_end, received))
     reader.start()
     with FakeIndex(ARCHIVE) as index:
         load = partial(weights.load, cache=tmp_path / "cache", index_url=index.url, record=TINY)
-        monkeypatch.setattr(features, "load", load)
+        monkeypatch.setattr("impasto.network.vgg.load", load)
         job = JobRequest(
             recipe="features", content=photo, settings={"layer": "conv1_1"}, folder=str(tmp_path)
         )

@@ -18,7 +18,7 @@ from impasto.objective.build import style_terms_from_images
 from impasto.objective.constraint import Constraint
 from impasto.objective.evaluate import evaluator
 from impasto.objective.objective import Objective
-from impasto.recipes.rerun import plan_rerun
+from impasto.recipes.rerun import MovedInputs, plan_rerun
 from impasto.recipes.stylize import plan_stylize
 from impasto.run.layout import Layout
 from impasto.style.regions import read_regions
@@ -118,7 +118,7 @@ def test_a_picture_with_regions_can_be_rerun(quick: StylizeSettings, photo: str,
     Path("mask.png").rename("moved.png")
     with pytest.raises(impasto.CheckpointError, match="--regions FILE"):
         plan_rerun("out.png")
-    plan_rerun("out.png", regions=["moved.png", "style-mask.png"])
+    plan_rerun("out.png", MovedInputs(regions=["moved.png", "style-mask.png"]))
 
 
 def test_the_colours_of_blurred_and_compressed_masks_are_found(tmp_path: Path) -> None:

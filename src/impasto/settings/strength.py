@@ -13,11 +13,6 @@ STEEPNESS = 1.5
 texture."""
 
 
-def decides(formula: Formula, alpha: float | None, beta: float | None) -> bool:
-    """Whether strength balances content and style, and not a given weight or another tool's formula."""
-    return formula == "balanced" and alpha is None and beta is None
-
-
 def content_weight(formula: Formula, strength: float) -> float:
     """The paper's α at a strength: the formula's own at 0.5, times (2 (1 − s))^1.5."""
     return DEFAULT_WEIGHTS[formula][0] * float((2 * (1 - strength)) ** STEEPNESS)
@@ -78,13 +73,13 @@ def rebalance_steps(steps: int) -> tuple[int, ...]:
 
 
 def painting_detail(strength: float) -> float:
-    """The fraction taken of the painting's detail that the settings ask for: all from 0.5 on, none at 0."""
+    """The fraction of the setting `painting_detail` to use: all of it from strength 0.5 on, none at 0."""
     return min(1.0, 2 * strength)
 
 
 def noise_share(strength: float) -> float:
     """The fraction of noise in a start from the photo: none up to 0.9, all at 1.
 
-    Above 0.9 weights alone do not take the photo away in the steps there are.
+    Above 0.9, weights alone do not remove the photo in the steps that a run has.
     """
     return float(max(0.0, (strength - 0.9) / 0.1) ** 0.5)
