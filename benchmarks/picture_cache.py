@@ -22,7 +22,8 @@ from impasto.image.read import read_picture
 from impasto.image.resize import fit, resized_pixels
 from impasto.image.write import write_picture
 from impasto.metrics.weights import WEIGHT_DIGESTS
-from impasto.network.weights import cache_folder, expected_digest
+from impasto.network.weight_records import cache_folder
+from impasto.network.weights import expected_digest
 from impasto.recipes.measure import measure
 from impasto.recipes.stylize import plan_stylize
 from impasto.results.painting import Painting

@@ -7,7 +7,7 @@ import pytest
 
 import shape_check  # before anything of the package is imported
 from fake_index import ARCHIVE, FakeIndex, clean_environment
-from impasto.network.weights import save as save_weights
+from impasto.network.weight_files import save as save_weights
 from small import save, scene, small_decoder_layers, small_layers, stripes
 
 assert shape_check

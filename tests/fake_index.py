@@ -67,7 +67,6 @@ def tiny_record(member: bytes, archive: bytes) -> weight_records.WeightRecord:
         weight_records.VGG19_NORMALIZED,
         name="tiny",
         package="tiny-vgg19",
-        version="1.0",
         archive="tiny_vgg19-1.0.tar.gz",
         archive_bytes=len(archive),
         archive_sha256=sha256(archive),

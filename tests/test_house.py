@@ -126,6 +126,25 @@ def test_libraries_are_imported_only_where_they_belong() -> None:
     assert not offenders, "\n".join(offenders)
 
 
+def test_only_one_module_touches_private_parts_of_gradio() -> None:
+    """The page's other modules name no private attribute of anything but `self`."""
+    offenders = [
+        f"{relative(path)}:{node.lineno} uses {ast.unparse(node)}"
+        for path in FILES
+        if is_in(path, ("web/",)) and not is_in(path, ("web/gradio_internals.py",))
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_") and ast.unparse(node.value) != "self"
+    ]
+    offenders += [
+        f"{relative(path)}:{line} calls {name}"
+        for path in FILES
+        for line, name in calls(path)
+        if name in ("vars", "setattr", "getattr") and is_in(path, ("web/",))
+        if not is_in(path, ("web/gradio_internals.py",))
+    ]
+    assert not offenders, "\n".join(offenders)
+
+
 def test_only_the_command_prints_or_exits() -> None:
     offenders = [
         f"{relative(path)}:{line} calls {name}"

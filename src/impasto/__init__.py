@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from impasto.version import __version__ as __version__
 
 # Each public name stands three times, and a test compares the three: here for type checkers and editors, in
-# `_HOMES` for the import on first use, and in `__all__`, which editors read only as a literal.
+# `_NAMES` for the import on first use, and in `__all__`, which editors read only as a literal.
 if TYPE_CHECKING:
     from impasto.errors import (
         CheckpointError,
@@ -80,91 +80,60 @@ if TYPE_CHECKING:
     from impasto.settings.stylize import StylizeSettings
     from impasto.style.cache import Cache
 
+_NAMES = {
+    "errors": "CheckpointError DeviceError ImageError ImpastoError "
+    "ImpastoWarning OutOfMemoryError SettingsError WeightsError",
+    "fast.models": "Model load_model:load",
+    "fast.stylizer": "FastStylizer",
+    "fast.trainer": "TrainProgress",
+    "image.picture": "Picture",
+    "image.read": "read_picture",
+    "image.resize": "resize",
+    "image.write": "write_picture",
+    "network.download": "report_downloads",
+    "network.vgg": "VGG19",
+    "network.weights": "load_weights:load",
+    "objective.build": "content_terms prior_terms style_terms_from_images",
+    "objective.custom": "TermContext TermFactory custom_term",
+    "objective.evaluate": "Evaluation evaluator",
+    "objective.neighbors": "NeighborTerm",
+    "objective.objective": "Objective",
+    "objective.style_loss": "StyleTerm",
+    "objective.terms": "ContentTerm PixelTerm Term gram",
+    "recipes.batch": "BatchProgress BatchResult batch iter_batch",
+    "recipes.contact_sheet": "contact_sheet",
+    "recipes.export": "export_onnx",
+    "recipes.fast": "stylize_fast",
+    "recipes.features": "FeatureSheet features",
+    "recipes.figure": "FigureProgress figure iter_figure",
+    "recipes.loss": "PaperLoss paper_loss",
+    "recipes.mask": "mask matching_masks",
+    "recipes.measure": "Measures PictureMeasures measure",
+    "recipes.pairs": "Pair all_pairs read_pairs",
+    "recipes.reconstruct": "iter_reconstruct_content iter_reconstruct_style "
+    "reconstruct_content reconstruct_style",
+    "recipes.rerun": "rerun resume",
+    "recipes.stylize": "iter_stylize plan_stylize stylize",
+    "recipes.train": "iter_train train",
+    "results.painting": "Painting",
+    "run.estimate": "Estimate estimate",
+    "run.loop": "iter_run",
+    "run.plan": "RunPlan",
+    "run.progress": "Progress",
+    "settings.fast": "FastSettings TrainSettings",
+    "settings.mask": "MaskSettings",
+    "settings.measure": "MeasureSettings",
+    "settings.paper": "FeaturesSettings FigureSettings "
+    "LossSettings ReconstructContentSettings ReconstructStyleSettings",
+    "settings.stylize": "StylizeSettings",
+    "style.cache": "Cache",
+}
+"""Public names by module; `public:inner` where the module calls it otherwise."""
+
 _HOMES = {
-    "BatchProgress": "recipes.batch",
-    "BatchResult": "recipes.batch",
-    "Cache": "style.cache",
-    "CheckpointError": "errors",
-    "ContentTerm": "objective.terms",
-    "DeviceError": "errors",
-    "Estimate": "run.estimate",
-    "Evaluation": "objective.evaluate",
-    "FastSettings": "settings.fast",
-    "FastStylizer": "fast.stylizer",
-    "FeatureSheet": "recipes.features",
-    "FeaturesSettings": "settings.paper",
-    "FigureProgress": "recipes.figure",
-    "FigureSettings": "settings.paper",
-    "ImageError": "errors",
-    "ImpastoError": "errors",
-    "ImpastoWarning": "errors",
-    "LossSettings": "settings.paper",
-    "MaskSettings": "settings.mask",
-    "MeasureSettings": "settings.measure",
-    "Measures": "recipes.measure",
-    "Model": "fast.models",
-    "NeighborTerm": "objective.neighbors",
-    "Objective": "objective.objective",
-    "OutOfMemoryError": "errors",
-    "Painting": "results.painting",
-    "Pair": "recipes.pairs",
-    "PaperLoss": "recipes.loss",
-    "Picture": "image.picture",
-    "PictureMeasures": "recipes.measure",
-    "PixelTerm": "objective.terms",
-    "Progress": "run.progress",
-    "ReconstructContentSettings": "settings.paper",
-    "ReconstructStyleSettings": "settings.paper",
-    "RunPlan": "run.plan",
-    "SettingsError": "errors",
-    "StyleTerm": "objective.style_loss",
-    "StylizeSettings": "settings.stylize",
-    "Term": "objective.terms",
-    "TermContext": "objective.custom",
-    "TermFactory": "objective.custom",
-    "TrainProgress": "fast.trainer",
-    "TrainSettings": "settings.fast",
-    "VGG19": "network.vgg",
-    "WeightsError": "errors",
-    "all_pairs": "recipes.pairs",
-    "batch": "recipes.batch",
-    "contact_sheet": "recipes.contact_sheet",
-    "content_terms": "objective.build",
-    "custom_term": "objective.custom",
-    "estimate": "run.estimate",
-    "evaluator": "objective.evaluate",
-    "export_onnx": "recipes.export",
-    "features": "recipes.features",
-    "figure": "recipes.figure",
-    "gram": "objective.terms",
-    "iter_batch": "recipes.batch",
-    "iter_figure": "recipes.figure",
-    "iter_reconstruct_content": "recipes.reconstruct",
-    "iter_reconstruct_style": "recipes.reconstruct",
-    "iter_run": "run.loop",
-    "iter_stylize": "recipes.stylize",
-    "iter_train": "recipes.train",
-    "load_model": "fast.models:load",
-    "load_weights": "network.weights:load",
-    "mask": "recipes.mask",
-    "matching_masks": "recipes.mask",
-    "measure": "recipes.measure",
-    "paper_loss": "recipes.loss",
-    "plan_stylize": "recipes.stylize",
-    "prior_terms": "objective.build",
-    "read_pairs": "recipes.pairs",
-    "read_picture": "image.read",
-    "reconstruct_content": "recipes.reconstruct",
-    "reconstruct_style": "recipes.reconstruct",
-    "report_downloads": "network.download",
-    "rerun": "recipes.rerun",
-    "resize": "image.resize",
-    "resume": "recipes.rerun",
-    "style_terms_from_images": "objective.build",
-    "stylize": "recipes.stylize",
-    "stylize_fast": "recipes.fast",
-    "train": "recipes.train",
-    "write_picture": "image.write",
+    public: (module, inner or public)
+    for module, names in _NAMES.items()
+    for public, _, inner in (name.partition(":") for name in names.split())
 }
 
 __all__ = [
@@ -257,11 +226,10 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used (PEP 562), and keep it."""
-    home = _HOMES.get(name)
-    if home is None:
+    if name not in _HOMES:
         raise AttributeError(f"module 'impasto' has no attribute {name!r}")
-    module, _, inner = home.partition(":")
-    value = getattr(import_module(f"impasto.{module}"), inner or name)
+    module, inner = _HOMES[name]
+    value = getattr(import_module(f"impasto.{module}"), inner)
     globals()[name] = value
     return value
 

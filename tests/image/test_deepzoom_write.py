@@ -3,15 +3,18 @@
 import errno
 import os
 import shutil
+import signal
 import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from impasto.errors import ImageError, ImpastoWarning, SettingsError
+from impasto.image import deepzoom
 from impasto.image.picture import Picture
 from impasto.image.read import read_manifest, read_picture
 from impasto.image.write import check_output, write_picture
@@ -155,6 +158,47 @@ def test_an_old_picture_that_cannot_be_restored_is_kept_and_named(tmp_path, monk
     assert {name: data for name, data in contents(kept).items() if name.startswith("old")} == {
         name.replace("out", "old"): data for name, data in old.items()
     }
+
+
+def killed_write(folder: Path, call: str, at: int) -> None:
+    """Write a pyramid in a process that is killed at the at-th call of a function of `os`."""
+
+    def make(_: object, work: Path, *__: object) -> None:  # libvips would hang after a fork
+        (work / "new_files").mkdir()
+        (work / "new.dzi").write_bytes(b"new")
+
+    def kill(*arguments: object) -> None:
+        calls.append(arguments)
+        if len(calls) == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        real(*arguments)
+
+    real, calls = getattr(os, call), []
+    child = os.fork()
+    if not child:
+        deepzoom._make = make
+        setattr(os, call, kill)
+        deepzoom.write_pyramid(np.zeros((4, 4, 3), np.uint8), str(folder / "out.dz"), 90, None)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no fork there")
+def test_the_next_write_removes_what_a_killed_one_left(tmp_path):
+    killed_write(tmp_path, "fsync", at=1)
+    assert len(only(tmp_path)) == 2  # its folder and its lock
+    write_picture(read_picture(RGB), tmp_path / "out.dz")
+    assert only(tmp_path) == ["out.dzi", "out_files"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no fork there")
+def test_the_next_write_keeps_an_old_picture_that_a_killed_one_had_moved_away(tmp_path):
+    old_picture(tmp_path, "out.dz")
+    index = (tmp_path / "out.dzi").read_bytes()
+    killed_write(tmp_path, "replace", at=2)
+    (work,) = (path for path in tmp_path.iterdir() if path.name.endswith(".folder"))
+    write_picture(read_picture(RGB), tmp_path / "out.dz")
+    assert only(tmp_path) == [work.name, "out.dzi", "out_files"]
+    assert (work / "old.dzi").read_bytes() == index
 
 
 def test_old_tiles_that_cannot_be_removed_are_named(tmp_path, monkeypatch):

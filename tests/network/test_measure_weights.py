@@ -16,7 +16,7 @@ from fake_index import FakeIndex, clean_environment, kept, sha256, tiny_archive
 from impasto.cli import web
 from impasto.cli.main import app
 from impasto.errors import WeightsError
-from impasto.network import weights
+from impasto.network import weight_records, weights
 from impasto.network.measure_files import convert_measure_tensors
 from impasto.network.weight_files import tensors_digest
 from impasto.network.weight_records import INCEPTION, LPIPS_ALEXNET, MEASURE_RECORDS, MeasureRecord
@@ -152,7 +152,7 @@ def test_a_member_that_differs_from_its_record_is_refused(
 def test_fetch_without_names_fetches_only_what_paints(monkeypatch: pytest.MonkeyPatch) -> None:
     fetched: list[str] = []
 
-    def note(record: weights.WeightRecord, **_: Any) -> Path:
+    def note(record: weight_records.WeightRecord, **_: Any) -> Path:
         fetched.append(record.name)
         return Path(record.file_name)
 
@@ -169,7 +169,7 @@ def test_fetch_without_names_fetches_only_what_paints(monkeypatch: pytest.Monkey
 def test_the_studio_fetches_no_measuring_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """If the cache holds everything that paints, no download is started."""
     monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path))
-    for record in weights.RECORDS.values():
+    for record in weight_records.RECORDS.values():
         (tmp_path / record.file_name).write_bytes(b"")
     monkeypatch.setattr(web.subprocess, "run", None)
     web._fetch_missing_weights()
@@ -179,7 +179,7 @@ def test_absent_measuring_networks_are_listed_and_no_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path))
-    monkeypatch.setattr(weights, "RECORDS", {})
+    monkeypatch.setattr("impasto.cli.weights.RECORDS", {})
     shown = RUNNER.invoke(app, ["weights", "verify"])
     assert shown.exit_code == 0, shown.output
     assert all(name.split("-")[0] in shown.output for name in MEASURE_RECORDS)

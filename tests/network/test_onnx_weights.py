@@ -113,7 +113,7 @@ def test_absent_mask_networks_are_listed_and_no_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path))
-    monkeypatch.setattr(weights, "RECORDS", {})
+    monkeypatch.setattr("impasto.cli.weights.RECORDS", {})
     shown = CliRunner().invoke(app, ["weights", "verify"])
     assert shown.exit_code == 0, shown.output
     assert "u2netp" in shown.output

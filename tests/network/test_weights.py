@@ -28,7 +28,7 @@ from fake_index import (
 )
 from impasto.errors import WeightsError
 from impasto.layers import CONVOLUTIONS
-from impasto.network import download, package_index, weight_files, weights
+from impasto.network import download, package_index, weight_files, weight_records, weights
 from impasto.network.weight_records import RECORDS
 from impasto.storage import atomic
 from made_files import as_nobody
@@ -204,7 +204,7 @@ def test_a_damaged_cache_is_repaired(index: FakeIndex, tmp_path: Path, closed_po
     }[damage]
     path.write_bytes(bad)
     if damage == "other weights":
-        weights.save(tiny_layers(seed=1), path)
+        weight_files.save(tiny_layers(seed=1), path)
     with pytest.raises(
         WeightsError, match=r"are damaged and could not be fetched anew: .*no connection\. Run"
     ):
@@ -305,15 +305,15 @@ def test_environment_variables_choose_cache_index_and_weights(
 ) -> None:
     monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("IMPASTO_INDEX_URL", index.url)
-    assert weights.cache_folder() == tmp_path / "cache"
-    assert weights.cache_folder(tmp_path) == tmp_path
+    assert weight_records.cache_folder() == tmp_path / "cache"
+    assert weight_records.cache_folder(tmp_path) == tmp_path
     assert weights.load(record=TINY).path == str(tmp_path / "cache" / TINY.file_name)
-    weights.save(tiny_layers(seed=1), tmp_path / "mine.safetensors")
+    weight_files.save(tiny_layers(seed=1), tmp_path / "mine.safetensors")
     monkeypatch.setenv("IMPASTO_WEIGHTS", str(tmp_path / "mine.safetensors"))
     assert weights.load(record=TINY).name == "custom"
     assert weights.load(tmp_path / "cache" / TINY.file_name, record=TINY).name == "tiny"
     monkeypatch.delenv("IMPASTO_CACHE")
-    assert weights.cache_folder().name == "impasto"
+    assert weight_records.cache_folder().name == "impasto"
 
 
 @pytest.mark.weights

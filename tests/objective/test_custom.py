@@ -1,4 +1,4 @@
-"""A loss of one's own is a term like others: same value, same gradient, in one piece or in many."""
+"""A custom term has the value and gradient of a built-in one, on the whole image and in pieces."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -34,8 +34,8 @@ def context(network: VGG19, size: tuple[int, int] = SIZE, **options: int) -> Ter
     return TermContext(*size, network, scene(*size).to(network.dtype), **options)
 
 
-def gram_twice(network: VGG19) -> tuple[Objective, TermFactory]:
-    """Impasto's style term on conv2_1, and the same written by hand."""
+def gram_terms(network: VGG19) -> tuple[Objective, TermFactory]:
+    """The built-in style term on conv2_1, and a custom term that computes the same."""
     style = stripes(40, 60).double()
     (term,) = style_terms_from_images(
         network, [(style, 1.0)], {"conv2_1": 1.0}, canvas=SIZE, weight=3.0, formula="paper"
@@ -54,29 +54,29 @@ def gram_twice(network: VGG19) -> tuple[Objective, TermFactory]:
 
 
 @pytest.mark.parametrize("tile", [0, 16, 48])
-def test_the_papers_style_loss_written_by_hand_is_the_papers(tile: int) -> None:
-    """To 1e-10 in float64, value and gradient, whole and in tiles: Eq. 4 and 6 by autograd."""
+def test_a_custom_gram_term_equals_the_built_in_style_term(tile: int) -> None:
+    """Value and gradient to 1e-10 in float64, whole and in tiles. Autograd gives Eq. 4 and 6."""
     network, image = small_network(dtype=torch.float64), scene(*SIZE).double()
-    papers, added = gram_twice(network)
+    papers, added = gram_terms(network)
     expected = evaluator(network, papers)(image)
-    made = Objective((added.make(context(network, tile=tile)),))
-    evaluation = evaluator(network, made, tile=tile)(image)
+    objective = Objective((added.make(context(network, tile=tile)),))
+    evaluation = evaluator(network, objective, tile=tile)(image)
     torch.testing.assert_close(evaluation.values, expected.values, rtol=1e-10, atol=0)
     assert distance(evaluation.gradient, expected.gradient) < 1e-10
     assert evaluation.names == ("mine",)
 
 
-def test_it_is_added_to_other_terms_of_the_same_layer() -> None:
+def test_custom_and_built_in_terms_of_one_layer_add_up() -> None:
     network, image = small_network(dtype=torch.float64), scene(*SIZE).double()
-    papers, added = gram_twice(network)
-    both = Objective((*papers.terms, added.make(context(network))))
-    once, twice = evaluator(network, papers)(image), evaluator(network, both, tile=48)(image)
+    papers, added = gram_terms(network)
+    combined = Objective((*papers.terms, added.make(context(network))))
+    once, twice = evaluator(network, papers)(image), evaluator(network, combined, tile=48)(image)
     assert float(twice.loss) == pytest.approx(2 * float(once.loss), rel=1e-10)
     assert distance(twice.gradient, 2 * once.gradient) < 1e-10
 
 
-def test_a_loss_of_pixels_has_its_closed_form(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Σ c (mean_c − aim)²: the gradient of a pixel is 2 w (mean_c − aim) / (H W); in strips, too."""
+def test_a_term_of_pixels_has_its_closed_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loss is w Σ_c (mean_c − aim)², a pixel's gradient 2 w (mean_c − aim) / (H W); in strips as well."""
     network, image = small_network(dtype=torch.float64), scene(*SIZE).double()
     added = custom_term(
         "gold", lambda x: x.sum((0, 2, 3)), score=lambda mean: (mean - 0.8).square().sum(), weight=7.0
@@ -92,28 +92,28 @@ def test_a_loss_of_pixels_has_its_closed_form(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_bfloat16_network_is_measured_in_float32() -> None:
-    seen = []
+    dtypes = []
 
     def measure(features: Tensor) -> Tensor:
-        seen.append(features.dtype)
+        dtypes.append(features.dtype)
         return features.sum()
 
     network = small_network(dtype=torch.bfloat16)
     added = custom_term("mine", measure, layer="conv3_1").make(context(network))
     evaluation = evaluator(network, Objective((added,)))(scene(*SIZE))
-    assert set(seen) == {torch.float32}
+    assert set(dtypes) == {torch.float32}
     assert evaluation.gradient.dtype == torch.float32
     assert bool(evaluation.gradient.any())
 
 
 def differences(image: Tensor) -> Tensor:
-    """Of neighbouring pixels: the pair across a cut is missing from both halves."""
+    """Squared differences of neighbours. Where an image is cut, the pairs across the cut are missing."""
     return (image[:, :, 1:] - image[:, :, :-1]).square().sum() + (
         image[..., 1:] - image[..., :-1]
     ).square().sum()
 
 
-def test_what_looks_at_neighbours_holds_in_one_piece_and_is_refused_in_several(
+def test_a_measure_of_neighbours_works_on_the_whole_image_and_is_refused_in_pieces(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     network, image = small_network(dtype=torch.float64), scene(*SIZE).double()
@@ -122,11 +122,11 @@ def test_what_looks_at_neighbours_holds_in_one_piece_and_is_refused_in_several(
     expected = evaluator(network, Objective(prior_terms(SIZE, variation=0.5, gamut=0.0)))(image)
     assert float(evaluation.loss) == pytest.approx(float(expected.loss), rel=1e-12)
     assert distance(evaluation.gradient, expected.gradient) < 1e-12
-    deep = custom_term("rough", differences, layer="conv1_1")
-    deep.make(context(network))
+    on_layer = custom_term("rough", differences, layer="conv1_1")
+    on_layer.make(context(network))
     for refused in (
-        partial(deep.make, context(network, tile=48)),
-        partial(deep.make, context(network, world_size=2)),
+        partial(on_layer.make, context(network, tile=48)),
+        partial(on_layer.make, context(network, world_size=2)),
         partial(added.make, context(network, world_size=2)),
     ):
         with pytest.raises(SettingsError, match=r"'rough' does not add up: .* measured in pieces"):
@@ -151,13 +151,15 @@ def test_what_looks_at_neighbours_holds_in_one_piece_and_is_refused_in_several(
         (lambda x: 3.0, "'mine' fails on"),
     ],
 )
-def test_a_measure_that_cannot_be_used_says_why(measure: Callable[[Tensor], Tensor], message: str) -> None:
+def test_an_unusable_measure_is_refused_with_the_reason(
+    measure: Callable[[Tensor], Tensor], message: str
+) -> None:
     added = custom_term("mine", measure)
     with pytest.raises(SettingsError, match=message):
         added.make(context(small_network()))
 
 
-def test_names_layers_and_weights_are_checked_at_once() -> None:
+def test_name_layer_and_weight_are_checked_when_the_term_is_declared() -> None:
     for name in ("", "content mine", "style", "variation"):
         with pytest.raises(SettingsError, match="cannot be the name of a term"):
             custom_term(name, torch.sum)
@@ -186,19 +188,21 @@ def quick(small_file: str) -> impasto.StylizeSettings:
     )
 
 
-def test_a_painting_follows_it_and_the_manifest_names_it(
+def test_a_painting_follows_the_extra_terms_and_its_manifest_names_them(
     photo: str, painting: str, quick: impasto.StylizeSettings
 ) -> None:
     plain = impasto.stylize(photo, painting, quick)
     deep = custom_term("deep", lambda x: x.square().sum(), layer="conv5_2", weight=1e-6)
-    pulled = impasto.stylize(photo, painting, quick, extra_terms=[golden(), deep])
+    golden_painting = impasto.stylize(photo, painting, quick, extra_terms=[golden(), deep])
     gold = torch.tensor([0.8, 0.6, 0.2])
-    distances = [float((one.picture.pixels.mean((0, 2, 3)) - gold).square().sum()) for one in (plain, pulled)]
+    distances = [
+        float((p.picture.pixels.mean((0, 2, 3)) - gold).square().sum()) for p in (plain, golden_painting)
+    ]
     assert distances[1] < distances[0] / 4
-    result = pulled.manifest["result"]["by_term"]
+    result = golden_painting.manifest["result"]["by_term"]
     assert 0 < result["golden"] < 2000.0 * distances[0] / 4
     assert result["deep"] > 0
-    assert pulled.manifest["extra_terms"] == [
+    assert golden_painting.manifest["extra_terms"] == [
         {"name": "golden", "layers": ["image"], "weight": 2000.0},
         {"name": "deep", "layers": [find_layer("conv5_2").name], "weight": 1e-6},
     ]
@@ -207,7 +211,7 @@ def test_a_painting_follows_it_and_the_manifest_names_it(
         impasto.plan_stylize(photo, painting, quick, extra_terms=[golden(), golden()])
 
 
-def test_a_rerun_and_a_resumed_run_ask_for_it(
+def test_rerun_and_resume_need_the_same_extra_terms(
     photo: str, painting: str, quick: impasto.StylizeSettings, tmp_path: Path
 ) -> None:
     plan = impasto.plan_stylize(photo, painting, quick, extra_terms=[golden()])
@@ -216,11 +220,11 @@ def test_a_rerun_and_a_resumed_run_ask_for_it(
     steps[-1].painting().save(picture, bits=16)
     checkpoint.save(saved, steps[3].snapshot(), {"manifest": plan.manifest, "output": {}})
     assert read_facts(saved)["manifest"]["extra_terms"] == manifests.read(picture)["extra_terms"]
-    for again in (
+    for repeated in (
         impasto.rerun(picture, extra_terms=[golden()]),
         impasto.resume(saved, extra_terms=[golden()]),
     ):
-        assert torch.equal(again.picture.pixels, steps[-1].painting().picture.pixels)
+        assert torch.equal(repeated.picture.pixels, steps[-1].painting().picture.pixels)
     for path, run in ((picture, impasto.rerun), (saved, impasto.resume)):
         with pytest.raises(
             CheckpointError, match=r"extra terms .* 'golden' on image, weight 2000; given: none"
@@ -234,10 +238,10 @@ def test_a_rerun_and_a_resumed_run_ask_for_it(
         plan_rerun(plain, extra_terms=[golden()])
 
 
-def test_a_batch_paints_over_a_picture_with_one(
+def test_a_batch_repaints_a_picture_painted_with_extra_terms(
     photo: str, painting: str, quick: impasto.StylizeSettings, tmp_path: Path
 ) -> None:
-    """The same files and settings, but not the same picture."""
+    """Files and settings are the same, but without the term the picture is another."""
     settings = replace(quick, steps=2, finest_steps=2)
     target = tmp_path / "out.png"
     impasto.stylize(photo, painting, settings, extra_terms=[golden()]).save(target)
@@ -247,7 +251,7 @@ def test_a_batch_paints_over_a_picture_with_one(
     assert not torch.equal(read_picture(target).pixels, before)
 
 
-def test_a_batch_takes_terms_and_skips_what_was_painted_with_the_same(
+def test_a_batch_with_extra_terms_skips_pictures_painted_with_the_same_terms(
     photo: str, painting: str, quick: impasto.StylizeSettings, tmp_path: Path
 ) -> None:
     settings = replace(quick, steps=2, finest_steps=2)
@@ -257,6 +261,8 @@ def test_a_batch_takes_terms_and_skips_what_was_painted_with_the_same(
         for weight in (2000.0, 2000.0, 49.0)
     ]
     assert states == ["painted", "skipped", "painted"]
-    alone = impasto.stylize(photo, painting, settings, extra_terms=[golden(49.0)])
-    alone.save(tmp_path / "alone.png")
-    assert torch.equal(read_picture(tmp_path / "out.png").pixels, read_picture(tmp_path / "alone.png").pixels)
+    single = impasto.stylize(photo, painting, settings, extra_terms=[golden(49.0)])
+    single.save(tmp_path / "single.png")
+    assert torch.equal(
+        read_picture(tmp_path / "out.png").pixels, read_picture(tmp_path / "single.png").pixels
+    )

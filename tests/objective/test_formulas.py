@@ -1,4 +1,4 @@
-"""Other tools' losses: for a fixed image ours equals their formula, computed from their own definitions."""
+"""Each preset's loss of a fixed image equals the other tool's formula, written here in NumPy."""
 
 from collections.abc import Callable, Mapping
 
@@ -17,7 +17,7 @@ from impasto.settings.presets import PRESETS
 from small import plain_features, scene, small_layers, stripes
 
 Features = Mapping[str, np.ndarray]
-"""By layer, (N, h, w)."""
+"""Responses (N, h, w) by layer."""
 
 
 def gram(x: np.ndarray) -> np.ndarray:
@@ -35,14 +35,14 @@ STYLE = [f"conv{block}_1" for block in range(1, 6)]
 def neural_style(
     x: Features, p: Features, a: Features, image: np.ndarray, smooth: Callable[..., float]
 ) -> float:
-    """content 5 · MSE, style 100 · Σ MSE(G/CHW, A/CHW), smoothness 1e-3 · theirs."""
+    """content 5 · MSE, style 100 · Σ MSE(G/CHW, A/CHW), smoothness 1e-3 · `smooth`."""
     content = 5 * mse(x["conv4_2"], p["conv4_2"])
     style = sum(100 * mse(gram(x[n]) / x[n].size, gram(a[n]) / a[n].size) for n in STYLE)
     return content + style + 1e-3 * smooth(image * 256)
 
 
 def half_squares(image: np.ndarray) -> float:
-    """What has the gradient of neural-style's TVLoss."""
+    """The function whose gradient neural-style's TVLoss computes."""
     return 0.5 * float((np.diff(image, axis=0) ** 2).sum() + (np.diff(image, axis=1) ** 2).sum())
 
 
@@ -67,8 +67,8 @@ def anishathalye(x: Features, p: Features, a: Features, image: np.ndarray) -> fl
     content = 5 * 2 * l2(x["conv4_2"] - p["conv4_2"]) / x["conv4_2"].size
     style = 0.0
     for n in STYLE:
-        apart = gram(x[n]) / x[n].size - gram(a[n]) / a[n].size
-        style += 500 * 0.2 * 2 * l2(apart) / apart.size
+        difference = gram(x[n]) / x[n].size - gram(a[n]) / a[n].size
+        style += 500 * 0.2 * 2 * l2(difference) / difference.size
     down, along = (np.diff(image * 255, axis=axis) for axis in (0, 1))
     return content + style + 100 * 2 * (l2(down) / down.size + l2(along) / along.size)
 
@@ -90,8 +90,8 @@ def crowsonkb(x: Features, p: Features, a: Features, image: np.ndarray) -> float
             for f in (x[n], a[n])
         )
         root = sqrtm(ct)
-        apart = np.diagonal(ct + c - 2 * sqrtm(root @ c @ root).real).mean()
-        style += weight / 341 * (mse(m, mt) + apart)
+        covariances = np.diagonal(ct + c - 2 * sqrtm(root @ c @ root).real).mean()
+        style += weight / 341 * (mse(m, mt) + covariances)
     y = np.pad(image, ((1, 1), (1, 1), (0, 0)), mode="edge")
     d1 = ((y[1:-1, 2:] - y[1:-1, 1:-1]) ** 2).mean() / 3
     d2 = ((y[2:, 1:-1] - y[1:-1, 1:-1]) ** 2).mean() / 3
@@ -113,8 +113,8 @@ def gatys2015(x: Features, p: Features, a: Features, image: np.ndarray) -> float
 
 THEIRS: dict[str, Callable[..., float]] = {
     "gatys2015": gatys2015,
-    "neural-style": lambda *given: neural_style(*given, half_squares),
-    "neural-style-pt": lambda *given: neural_style(*given, absolute),
+    "neural-style": lambda *arrays: neural_style(*arrays, half_squares),
+    "neural-style-pt": lambda *arrays: neural_style(*arrays, absolute),
     "gatys-notebook": gatys_notebook,
     "anishathalye": anishathalye,
     "gordicaleksa": gordicaleksa,
@@ -122,57 +122,57 @@ THEIRS: dict[str, Callable[..., float]] = {
 }
 
 
-def test_every_preset_is_proved() -> None:
+def test_every_preset_has_a_formula_to_compare_with() -> None:
     assert set(THEIRS) == set(PRESETS)
 
 
 @pytest.mark.parametrize("tile", [0, 32])
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_presets_loss_is_its_tools(name: str, tile: int, small_file: str) -> None:
-    """To 1e-4, whole and by tiles; features from an independent network in float64, average pooling."""
+def test_a_presets_loss_equals_its_tools_formula(name: str, tile: int, small_file: str) -> None:
+    """To 1e-4, whole and in tiles. The features come from an independent network in float64."""
     height, width = 48, 64
     photo, style, image = scene(height, width, seed=1), stripes(height, width), scene(height, width)
     settings = StylizeSettings.preset(
         name, size=64, pooling="average", weights=small_file, precision="float32", scales=1
     )
-    job = plan_stylize(photo, style, settings)
-    objective = job.problem.objective(job.scales[0], Layout(tile))
+    plan = plan_stylize(photo, style, settings)
+    objective = plan.problem.objective(plan.scales[0], Layout(tile))
     band = Band.of(height, width)
-    found = float(evaluator(job.problem.network, objective, tile=tile, band=band)(image).loss)
+    loss = float(evaluator(plan.problem.network, objective, tile=tile, band=band)(image).loss)
 
     def arrays(picture: torch.Tensor) -> np.ndarray:
         return picture[0].permute(1, 2, 0).numpy()
 
     x, p, a = (
-        plain_features(small_layers(), arrays(one), [*STYLE, "conv4_2"]) for one in (image, photo, style)
+        plain_features(small_layers(), arrays(picture), [*STYLE, "conv4_2"])
+        for picture in (image, photo, style)
     )
     expected = THEIRS[name](x, p, a, arrays(image).astype(np.float64))
-    assert found == pytest.approx(expected, rel=1e-4)
+    assert loss == pytest.approx(expected, rel=1e-4)
 
 
-def test_a_presets_numbers_are_its_flags(small_file: str) -> None:
-    """Twice the content weight is twice the content loss, in their numbers."""
-    settings = [
+def test_twice_a_presets_content_weight_is_twice_its_content_loss(small_file: str) -> None:
+    presets = [
         StylizeSettings.preset("neural-style", alpha=alpha, size=48, weights=small_file, precision="float32")
         for alpha in (5.0, 10.0)
     ]
     losses = []
-    for one in settings:
-        job = plan_stylize(scene(36, 48), stripes(40, 40), one)
-        objective = job.problem.objective(job.scales[0], Layout())
+    for preset in presets:
+        plan = plan_stylize(scene(36, 48), stripes(40, 40), preset)
+        objective = plan.problem.objective(plan.scales[0], Layout())
         losses.append(
-            evaluator(job.problem.network, objective)(scene(36, 48, seed=5)).by_term["content conv4_2"]
+            evaluator(plan.problem.network, objective)(scene(36, 48, seed=5)).by_term["content conv4_2"]
         )
     assert losses[1] == pytest.approx(2 * losses[0], rel=1e-6)
 
 
-def test_a_statistic_that_is_asked_for_wins_over_the_tools(small_file: str) -> None:
-    """`crowsonkb` compares Gaussians by itself; asked for histograms it compares histograms."""
+def test_a_chosen_statistic_replaces_the_presets(small_file: str) -> None:
+    """`crowsonkb` compares Gaussians by default, and histograms if `style_loss` says so."""
     kinds = {}
     for style_loss in ("gram", "gaussian", "histogram"):
         settings = StylizeSettings.preset("crowsonkb", style_loss=style_loss, size=48, weights=small_file)
-        job = plan_stylize(scene(36, 48), stripes(40, 40), settings)
-        terms = job.problem.objective(job.scales[0], Layout()).terms
+        plan = plan_stylize(scene(36, 48), stripes(40, 40), settings)
+        terms = plan.problem.objective(plan.scales[0], Layout()).terms
         kinds[style_loss] = {type(t.statistic).__name__ for t in terms if isinstance(t, StyleTerm)}
     assert kinds == {
         "gram": {"GaussianStatistic"},

@@ -1,4 +1,4 @@
-"""Several processes = one: the same loss, gradient and steps, whatever their number; and when one dies."""
+"""Several processes compute the same loss, gradient and steps as one, and stop when one of them dies."""
 
 from pathlib import Path
 
@@ -16,16 +16,16 @@ COUNTS = (2, 3)
 
 
 @pytest.fixture(scope="module")
-def together(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, list[object]]]:
-    """What so many processes find."""
+def distributed(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, list[object]]]:
+    """The results of each number of processes."""
     folder = tmp_path_factory.mktemp("ranks")
-    done = launch(str(HERE / "ranked.py"), *map(str, COUNTS), cwd=folder)
-    assert done.returncode == 0, done.stderr[-3000:]
+    process = launch(str(HERE / "ranked.py"), *map(str, COUNTS), cwd=folder)
+    assert process.returncode == 0, process.stderr[-3000:]
     return {count: torch.load(folder / f"{count}.pt", weights_only=True) for count in COUNTS}
 
 
 @pytest.fixture(scope="module")
-def alone() -> dict[str, list[object]]:
+def single_process() -> dict[str, list[object]]:
     return {
         "evaluations": ranked.evaluations(),  # type: ignore[dict-item]
         "controls": ranked.controls(),  # type: ignore[dict-item]
@@ -34,40 +34,46 @@ def alone() -> dict[str, list[object]]:
 
 
 @pytest.mark.parametrize("count", COUNTS)
-def test_several_processes_are_one(
-    count: int, together: dict[int, dict[str, list[object]]], alone: dict[str, list[object]]
+def test_several_processes_compute_the_same_as_one(
+    count: int, distributed: dict[int, dict[str, list[object]]], single_process: dict[str, list[object]]
 ) -> None:
-    report = together[count]
+    report = distributed[count]
     assert report["ranks"] == count
-    for case, found, expected in zip(ranked.CASES, report["evaluations"], alone["evaluations"], strict=True):
-        wide = case[4] == torch.float64
-        torch.testing.assert_close(found["values"], expected["values"], rtol=1e-10 if wide else 4e-6, atol=0)
-        assert distance(found["gradient"], expected["gradient"]) < (1e-10 if wide else 1e-5), case
-    for found, expected in zip(report["controls"], alone["controls"], strict=True):
-        torch.testing.assert_close(found["values"], expected["values"], rtol=1e-9, atol=1e-15)
-        assert distance(found["gradient"], expected["gradient"]) < 1e-9
-        for name in found.keys() - {"values", "gradient"}:
-            assert torch.equal(found[name], expected[name])
-    for found, expected in zip(report["runs"], alone["runs"], strict=True):
-        assert distance(found, expected) < 1e-8
+    for case, result, expected in zip(
+        ranked.CASES, report["evaluations"], single_process["evaluations"], strict=True
+    ):
+        float64 = case[4] == torch.float64
+        torch.testing.assert_close(
+            result["values"], expected["values"], rtol=1e-10 if float64 else 4e-6, atol=0
+        )
+        assert distance(result["gradient"], expected["gradient"]) < (1e-10 if float64 else 1e-5), case
+    for result, expected in zip(report["controls"], single_process["controls"], strict=True):
+        torch.testing.assert_close(result["values"], expected["values"], rtol=1e-9, atol=1e-15)
+        assert distance(result["gradient"], expected["gradient"]) < 1e-9
+        for name in result.keys() - {"values", "gradient"}:
+            assert torch.equal(result[name], expected[name])
+    for result, expected in zip(report["runs"], single_process["runs"], strict=True):
+        assert distance(result, expected) < 1e-8
 
 
-def test_the_command_under_torchrun(photo: str, painting: str, small_file: str, tmp_path: Path) -> None:
-    """Two processes paint and one writes; where they stood, one process goes on."""
+def test_torchrun_paints_the_picture_that_one_process_paints(
+    photo: str, painting: str, small_file: str, tmp_path: Path
+) -> None:
+    """Two processes paint and one of them writes; one process resumes from their checkpoint."""
     quick = ["--weights", small_file, "--size", "64", "--steps", "6", "--finest-steps", "6", "--scales", "2"]
-    # average pooling: max pooling chooses between responses that are equal to rounding, and the runs part
+    # Average pooling: max pooling chooses between responses that differ by rounding only, so runs diverge.
     job = ["stylize", photo, painting, *quick, "--precision", "float32", "--pooling", "average"]
-    alone = CliRunner().invoke(app, [*job, "-o", "alone.png"])
-    assert alone.exit_code == 0, alone.output
+    single = CliRunner().invoke(app, [*job, "-o", "single.png"])
+    assert single.exit_code == 0, single.output
     checkpoint = ["--checkpoint", "run.checkpoint", "--checkpoint-every", "5"]
-    done = torchrun(2, "-m", "impasto", *job, "-o", "both.png", *checkpoint)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stderr.count("Painted both.png") == 1
-    resumed = CliRunner().invoke(app, ["resume", "run.checkpoint", "-o", "one.png"])
+    process = torchrun(2, "-m", "impasto", *job, "-o", "both.png", *checkpoint)
+    assert process.returncode == 0, process.stderr[-3000:]
+    assert process.stderr.count("Painted both.png") == 1
+    resumed = CliRunner().invoke(app, ["resume", "run.checkpoint", "-o", "resumed.png"])
     assert resumed.exit_code == 0, resumed.output
-    pixels = [read_picture(f"{name}.png").pixels for name in ("alone", "both", "one")]
-    for other in pixels[1:]:
-        assert float((other - pixels[0]).abs().max()) <= 1 / 255
+    pixels = [read_picture(f"{name}.png").pixels for name in ("single", "both", "resumed")]
+    for picture in pixels[1:]:
+        assert float((picture - pixels[0]).abs().max()) <= 1 / 255
 
 
 DYING = """
@@ -85,17 +91,16 @@ def work():
         for _ in range(1000):
             all_sum(torch.ones(1))
     except DeviceError as error:
-        open("said.txt", "w").write(str(error))
+        open("message.txt", "w").write(str(error))
         os._exit(1)
 
 forked(2, work)
 """
 
 
-def test_a_process_that_dies_ends_the_run(tmp_path: Path) -> None:
-    """The others say so in a sentence instead of waiting for ever."""
-    done = launch("-c", DYING, cwd=tmp_path)
-    assert "they ended with [1, 9]" in done.stderr, done.stderr[-3000:]
-    message = (tmp_path / "said.txt").read_text()
+def test_when_a_process_dies_the_others_stop_with_an_error(tmp_path: Path) -> None:
+    process = launch("-c", DYING, cwd=tmp_path)
+    assert "they ended with [1, 9]" in process.stderr, process.stderr[-3000:]
+    message = (tmp_path / "message.txt").read_text()
     assert message.startswith("another process of this run has ended or cannot be reached")
     assert "impasto resume" in message

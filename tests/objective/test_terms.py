@@ -1,9 +1,10 @@
-"""The objective against the paper: values in NumPy, derivatives as published, and properties."""
+"""The objective agrees with the paper: values computed in NumPy, derivatives as published, properties."""
 
 import numpy as np
 import pytest
 import torch
 
+from impasto.choices import Formula
 from impasto.objective.build import content_terms, prior_terms, style_terms_from_images
 from impasto.objective.evaluate import evaluator
 from impasto.objective.objective import Objective
@@ -66,7 +67,7 @@ def test_gram_of_ones_and_symmetry(dtype: torch.dtype, tolerance: float) -> None
     assert float(torch.linalg.eigvalsh(matrix).min()) > -1e3 * tolerance
 
 
-def test_gram_does_not_know_where_things_are() -> None:
+def test_gram_does_not_depend_on_positions() -> None:
     features = random_features()
     order = torch.randperm(28, generator=torch.Generator().manual_seed(0))
     shuffled = features.flatten(2)[:, :, order].reshape(features.shape)
@@ -74,7 +75,7 @@ def test_gram_does_not_know_where_things_are() -> None:
 
 
 def test_totals_add_up_over_positions() -> None:
-    """What tiles and ranks rest on."""
+    """Tiles and several processes rely on this."""
     features, target = random_features(1, width=8), random_features(2, width=8)
     whole_gram, whole_error = gram(features), ContentTerm("x", target, 1.0).measure(features)
     parts = features.split(3, dim=3), target.split(3, dim=3)
@@ -96,7 +97,7 @@ def test_variation_of_a_checkerboard() -> None:
     assert float(squared_differences(torch.full((1, 3, 6, 8), 0.7))) == 0
 
 
-def test_overshoot_counts_what_is_outside() -> None:
+def test_overshoot_counts_values_outside_0_to_1() -> None:
     image = torch.tensor([-0.5, 0.0, 0.4, 1.0, 1.1, 0.2]).reshape(1, 3, 1, 2)
     assert float(squared_overshoot(image)) == pytest.approx(0.25 + 0.01)
 
@@ -106,32 +107,40 @@ def test_priors_of_weight_zero_are_left_out() -> None:
     assert [term.name for term in prior_terms((4, 4), variation=1.0, gamut=1.0)] == ["variation", "gamut"]
 
 
-def paper_objective(content: torch.Tensor, style: torch.Tensor, canvas: tuple[int, int]) -> Objective:
-    network = small_network(dtype=torch.float64)
+def objective_for(
+    content: torch.Tensor, style: torch.Tensor, formula: Formula, *, content_weight: float
+) -> Objective:
+    """Content on conv4_2 and style on five layers of the small network, in the dtype of `content`."""
+    network, canvas = small_network(dtype=content.dtype), (content.shape[2], content.shape[3])
+    shares = dict.fromkeys(LAYERS, 0.2)
     return Objective(
         (
-            *content_terms(network, content, {"conv4_2": 1.0}, weight=1e-3, formula="paper"),
+            *content_terms(network, content, {"conv4_2": 1.0}, weight=content_weight, formula=formula),
             *style_terms_from_images(
-                network,
-                [(style, 1.0)],
-                dict.fromkeys(LAYERS, 0.2),
-                canvas=canvas,
-                weight=1.0,
-                formula="paper",
+                network, [(style, 1.0)], shares, canvas=canvas, weight=1.0, formula=formula
             ),
         )
     )
 
 
+def paper_objective(content: torch.Tensor, style: torch.Tensor) -> Objective:
+    """In float64, with α = 1e-3 and β = 1."""
+    return objective_for(content.double(), style.double(), "paper", content_weight=1e-3)
+
+
+def balanced_objective(content: torch.Tensor, style: torch.Tensor) -> Objective:
+    return objective_for(content, style, "balanced", content_weight=1.0)
+
+
 def numpy_total(image: np.ndarray, content: np.ndarray, style: np.ndarray) -> float:
     """Eq. 1, 3, 4, 5 and 7 of the paper, with α = 1e-3 and β = 1."""
-    of = {k: plain_features(small_layers(), v, [*LAYERS, "conv4_2"]) for k, v in
+    features = {k: plain_features(small_layers(), v, [*LAYERS, "conv4_2"]) for k, v in
           (("image", image), ("content", content), ("style", style))}  # fmt: skip
-    l_content = 0.5 * ((of["image"]["conv4_2"] - of["content"]["conv4_2"]) ** 2).sum()
+    l_content = 0.5 * ((features["image"]["conv4_2"] - features["content"]["conv4_2"]) ** 2).sum()
     l_style = 0.0
     for name in LAYERS:
-        f = of["image"][name].reshape(of["image"][name].shape[0], -1)
-        s = of["style"][name].reshape(f.shape[0], -1)
+        f = features["image"][name].reshape(features["image"][name].shape[0], -1)
+        s = features["style"][name].reshape(f.shape[0], -1)
         n, m = f.shape
         l_style += 0.2 * ((f @ f.T - s @ s.T) ** 2).sum() / (4 * n**2 * m**2)
     return 1e-3 * l_content + l_style
@@ -143,7 +152,7 @@ def as_numpy(image: torch.Tensor) -> np.ndarray:
 
 def test_the_papers_total_loss_equals_numpy() -> None:
     content, style, image = scene(35, 41), stripes(35, 41), scene(35, 41, seed=7)
-    objective = paper_objective(content.double(), style.double(), (35, 41))
+    objective = paper_objective(content, style)
     ours = evaluator(small_network(dtype=torch.float64), objective)(image.double())
     theirs = numpy_total(as_numpy(image), as_numpy(content), as_numpy(style))
     assert float(ours.loss) == pytest.approx(theirs, rel=1e-10)
@@ -152,7 +161,7 @@ def test_the_papers_total_loss_equals_numpy() -> None:
 
 def test_gradient_equals_finite_differences() -> None:
     network = small_network(dtype=torch.float64)
-    objective = paper_objective(scene(24, 24).double(), stripes(24, 24).double(), (24, 24))
+    objective = paper_objective(scene(24, 24), stripes(24, 24))
     objective = Objective((*objective.terms, *prior_terms((24, 24), variation=0.5, gamut=3.0)))
     evaluate = evaluator(network, objective)
     image = 1.4 * scene(24, 24, seed=3).double() - 0.2  # some of it out of range
@@ -163,53 +172,35 @@ def test_gradient_equals_finite_differences() -> None:
     assert rise / (2 * step) == pytest.approx(float((evaluate(image).gradient * direction).sum()), rel=1e-5)
 
 
-def test_the_image_itself_has_no_loss() -> None:
+def test_loss_and_gradient_of_the_target_itself_are_0() -> None:
     image = scene(32, 32).double()
-    found = evaluator(small_network(dtype=torch.float64), paper_objective(image, image, (32, 32)))(image)
-    assert float(found.loss) == pytest.approx(0, abs=1e-20)
-    assert float(found.gradient.abs().max()) == pytest.approx(0, abs=1e-12)
-
-
-def balanced(content: torch.Tensor, style: torch.Tensor) -> Objective:
-    network = small_network()
-    canvas = tuple(content.shape[2:])
-    return Objective(
-        (
-            *content_terms(network, content, {"conv4_2": 1.0}, weight=1.0, formula="balanced"),
-            *style_terms_from_images(
-                network,
-                [(style, 1.0)],
-                dict.fromkeys(LAYERS, 0.2),
-                canvas=canvas,
-                weight=1.0,
-                formula="balanced",
-            ),
-        )
-    )
+    evaluation = evaluator(small_network(dtype=torch.float64), paper_objective(image, image))(image)
+    assert float(evaluation.loss) == pytest.approx(0, abs=1e-20)
+    assert float(evaluation.gradient.abs().max()) == pytest.approx(0, abs=1e-12)
 
 
 def test_balanced_weights_do_not_depend_on_size() -> None:
     """The same picture repeated 2×2 has nearly the same losses; the paper's content is 4 times larger."""
     content, image, style = scene(128, 128), stripes(128, 128).flip(3), stripes(128, 128)
-    once = evaluator(small_network(), balanced(content, style))(image).by_term
+    once = evaluator(small_network(), balanced_objective(content, style))(image).by_term
     tiled = [x.tile(1, 1, 2, 2) for x in (content, style, image)]
-    twice = evaluator(small_network(), balanced(tiled[0], tiled[1]))(tiled[2]).by_term
+    twice = evaluator(small_network(), balanced_objective(*tiled[:2]))(tiled[2]).by_term
     for name, value in once.items():  # not equal: borders are a larger share of the smaller picture
         assert 1 / 1.5 < twice[name] / value < 1.5, name
     paper = [
-        evaluator(
-            small_network(dtype=torch.float64), paper_objective(c.double(), s.double(), tuple(c.shape[2:]))
-        )(i.double()).by_term["content conv4_2"]
+        evaluator(small_network(dtype=torch.float64), paper_objective(c, s))(i.double()).by_term[
+            "content conv4_2"
+        ]
         for c, s, i in ((content, style, image), tiled)
     ]
     assert 3 < paper[1] / paper[0] < 5
 
 
 def test_balanced_terms_are_relative_errors() -> None:
-    """A featureless image scores share · weight at every term, whatever the picture's contrast."""
+    """An image without features has the loss share · weight in every term, whatever the photo's contrast."""
     network = small_network()
-    found = balanced(scene(32, 32), stripes(32, 32))
-    content, *styles = found.terms
+    objective = balanced_objective(scene(32, 32), stripes(32, 32))
+    content, *styles = objective.terms
     grey = torch.zeros_like(network.features(scene(32, 32), [content.layer])[content.layer])
     total = content.part(content.layer, slice(0, 4), slice(0, 4)).measure(grey)
     assert content.weight * float(content.score(total)) == pytest.approx(1, rel=1e-5)
@@ -217,8 +208,8 @@ def test_balanced_terms_are_relative_errors() -> None:
         assert term.weight * float(term.score(torch.zeros(term.total_shape))) == pytest.approx(0.2, rel=1e-5)
 
 
-def test_a_style_of_another_size_counts_per_position() -> None:
-    """A style image repeated 2×2 is (borders aside) the same style."""
+def test_a_style_target_is_a_mean_over_positions() -> None:
+    """So a style image repeated 2×2 has the same target, apart from its borders."""
     network = small_network()
     once = style_terms_from_images(
         network, [(stripes(64, 64), 1.0)], {"conv1_1": 1.0}, canvas=(64, 64), weight=1.0, formula="paper"

@@ -1,4 +1,4 @@
-"""Tiled = whole: the same loss and gradient, whatever the sizes of image and tile."""
+"""Tiles give the same loss and gradient as the whole image, whatever the sizes of image and tile."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ from small import EXAMPLES, scene, small_network, stripes
 from tiled import KEEPS, SIZES, SUBSETS, distance, objective_for
 
 
-def both(
+def evaluate_both(
     size: tuple[int, int],
     tile: int,
     pooling: Pooling,
@@ -28,7 +28,7 @@ def both(
     wrap: bool = False,
     keep: ResponseStorage = "memory",
 ) -> tuple[Evaluation, Evaluation]:
-    """Whole and by tiles, the targets as well."""
+    """The evaluation of the whole image, and in tiles, with targets measured in tiles as well."""
     network, objective, image = objective_for(size, pooling, layers, dtype, wrap=wrap)
     expected = evaluator(network, objective)(image)
     network, objective, image = objective_for(size, pooling, layers, dtype, wrap=wrap, tile=tile, keep=keep)
@@ -38,49 +38,49 @@ def both(
 @pytest.mark.parametrize("pooling", ["average", "max"])
 @pytest.mark.parametrize("tile", [16, 48, 70])
 @pytest.mark.parametrize("size", SIZES)
-def test_tiled_is_whole(size: tuple[int, int], tile: int, pooling: Pooling) -> None:
-    """To 1e-10 in float64: the same sums in another order."""
+def test_tiles_give_the_same_as_the_whole(size: tuple[int, int], tile: int, pooling: Pooling) -> None:
+    """To 1e-10 in float64, because only the order of the sums differs."""
     layers = SUBSETS[(SIZES.index(size) + tile) % 5]
     keep = KEEPS[(SIZES.index(size) + tile // 2) % 3]
-    expected, found = both(size, tile, pooling, layers, torch.float64, keep=keep)
-    torch.testing.assert_close(found.values, expected.values, rtol=1e-10, atol=0)
-    assert distance(found.gradient, expected.gradient) < 1e-10
+    expected, tiled = evaluate_both(size, tile, pooling, layers, torch.float64, keep=keep)
+    torch.testing.assert_close(tiled.values, expected.values, rtol=1e-10, atol=0)
+    assert distance(tiled.gradient, expected.gradient) < 1e-10
 
 
 @pytest.mark.parametrize("keep", KEEPS)
 @pytest.mark.parametrize("pooling", ["average", "max"])
-def test_targets_by_tiles_are_those_of_the_whole(pooling: Pooling, keep: ResponseStorage) -> None:
-    """Kept in memory, on disk or found again: the same numbers, in the network's own type too."""
+def test_targets_measured_in_tiles_equal_those_of_the_whole(pooling: Pooling, keep: ResponseStorage) -> None:
+    """Kept in memory, on disk or recomputed, and in the network's dtype."""
     size, content = (77, 101), scene(77, 101)
     network = small_network(pooling=pooling, dtype=torch.bfloat16)
-    whole, half = content_targets(network, content, ["conv3_2"])["conv3_2"]
-    parts, same = content_targets(network, content, ["conv3_2"], tile=48, keep=keep)["conv3_2"]
-    assert same == pytest.approx(half, rel=1e-3)
+    whole, half_squares = content_targets(network, content, ["conv3_2"])["conv3_2"]
+    parts, tiled_half_squares = content_targets(network, content, ["conv3_2"], tile=48, keep=keep)["conv3_2"]
+    assert tiled_half_squares == pytest.approx(half_squares, rel=1e-3)
     height, width = LAYERS["conv3_2"].grid(*size)
     for rows, columns in ((slice(0, height), slice(0, width)), (slice(3, 9), slice(11, width))):
-        wanted, found = whole.at(rows, columns), parts.at(rows, columns)
-        assert found.shape == wanted.shape
-        assert found.dtype == torch.bfloat16
-        torch.testing.assert_close(found, wanted, rtol=0.02, atol=0.02)
+        expected, computed = whole.at(rows, columns), parts.at(rows, columns)
+        assert computed.shape == expected.shape
+        assert computed.dtype == torch.bfloat16
+        torch.testing.assert_close(computed, expected, rtol=0.02, atol=0.02)
 
 
 @pytest.mark.parametrize("layers", SUBSETS)
-def test_tiled_is_whole_for_every_row_of_figure_2_in_float32(layers: tuple[str, ...]) -> None:
-    expected, found = both((77, 101), 48, "average", layers, torch.float32)
-    assert float(found.loss) == pytest.approx(float(expected.loss), rel=1e-6)
-    assert distance(found.gradient, expected.gradient) < 1e-5
+def test_tiles_give_the_same_as_the_whole_for_every_row_of_figure_2(layers: tuple[str, ...]) -> None:
+    expected, tiled = evaluate_both((77, 101), 48, "average", layers, torch.float32)
+    assert float(tiled.loss) == pytest.approx(float(expected.loss), rel=1e-6)
+    assert distance(tiled.gradient, expected.gradient) < 1e-5
 
 
 @pytest.mark.parametrize("pooling", ["average", "max"])
-def test_a_torus_is_cut_into_tiles_too(pooling: Pooling) -> None:
-    expected, found = both((48, 80), 32, pooling, PAPER_STYLE_LAYERS, torch.float64, wrap=True)
-    torch.testing.assert_close(found.values, expected.values, rtol=1e-10, atol=0)
-    assert distance(found.gradient, expected.gradient) < 1e-10
+def test_tiles_of_a_torus_give_the_same_as_the_whole(pooling: Pooling) -> None:
+    expected, tiled = evaluate_both((48, 80), 32, pooling, PAPER_STYLE_LAYERS, torch.float64, wrap=True)
+    torch.testing.assert_close(tiled.values, expected.values, rtol=1e-10, atol=0)
+    assert distance(tiled.gradient, expected.gradient) < 1e-10
 
 
 @pytest.mark.parametrize("name", ["conv1_1", "pool1", "conv2_1", "conv3_1", "conv4_2", "conv5_1"])
-def test_the_halo_is_what_a_position_sees(name: str) -> None:
-    """The support of a gradient reaches as far as the layer's table says, and not beyond the halo."""
+def test_the_halo_covers_the_receptive_field(name: str) -> None:
+    """A gradient reaches as far as the layer's `support` says, and not beyond the halo."""
     layer = LAYERS[name]
     network = small_network(dtype=torch.float64)
     side = 2 * layer.support + 3 * layer.stride
@@ -91,14 +91,14 @@ def test_the_halo_is_what_a_position_sees(name: str) -> None:
         network.features(image, [name])[name][0, :, middle, middle].sum(), image
     )
     rows = gradient.abs().sum((0, 1, 3)).nonzero().flatten()
-    seen = int(rows[-1] - rows[0]) + 1
+    reach = int(rows[-1] - rows[0]) + 1
     start, stop = middle * layer.stride, (middle + 1) * layer.stride
-    assert seen <= layer.support
+    assert reach <= layer.support
     for size in (layer.stride, 1000):
-        around = halos(layer, tile_unit(size, layer))[0]
-        assert start - around <= int(rows[0]) <= int(rows[-1]) < stop + around
-        assert around - (layer.support - layer.stride) / 2 < tile_unit(size, layer)
-    assert seen > layer.support / 2
+        halo = halos(layer, tile_unit(size, layer))[0]
+        assert start - halo <= int(rows[0]) <= int(rows[-1]) < stop + halo
+        assert halo - (layer.support - layer.stride) / 2 < tile_unit(size, layer)
+    assert reach > layer.support / 2
 
 
 @pytest.mark.parametrize("wrap", [False, True])
@@ -108,21 +108,21 @@ def test_the_halo_is_what_a_position_sees(name: str) -> None:
 def test_cores_cover_the_image_once(size: tuple[int, int], tile: int, wrap: bool) -> None:
     last = LAYERS["conv5_1"]
     count = torch.zeros(size)
-    for one in tile_image(
+    for part in tile_image(
         (0, size[0]), (0, size[1]), tile, last, height=size[0], width=size[1], circular=wrap
     ):
-        count[one.rows.start : one.rows.stop, one.columns.start : one.columns.stop] += 1
-        assert one.rows.stop - one.rows.start <= max(tile, last.stride)
-        assert one.rows.start % last.stride == 0
+        count[part.rows.start : part.rows.stop, part.columns.start : part.columns.stop] += 1
+        assert part.rows.stop - part.rows.start <= max(tile, last.stride)
+        assert part.rows.start % last.stride == 0
     assert bool((count == 1).all())
 
 
 @pytest.mark.weights
 @pytest.mark.parametrize("pooling", ["average", "max"])
-def test_tiled_is_whole_on_the_real_network(pooling: Pooling) -> None:
-    """Float32, Winograd's convolutions and all: loss to 1e-6, gradient to 1e-5 of its norm.
+def test_tiles_give_the_same_as_the_whole_on_the_real_network(pooling: Pooling) -> None:
+    """In float32 with Winograd's convolutions: the loss to 1e-6, the gradient to 1e-5 of its norm.
 
-    (Of small tiles, a gradient through max pooling is further off: see `cell` in tiles.py.)
+    With small tiles a gradient through max pooling differs more: see `tile_unit` in tiles.py.
     """
     size = (260, 450)
     network = VGG19.build(load(), pooling=pooling, deepest_layer="conv5_1")
@@ -136,6 +136,6 @@ def test_tiled_is_whole_on_the_real_network(pooling: Pooling) -> None:
         network, [(stripes(64, 96), 1.0)], shares, canvas=size, weight=5.0, formula="balanced"
     )
     objective = Objective((*contents, *styles, *prior_terms(size, variation=2.0, gamut=100.0)))
-    expected, found = evaluator(network, objective)(image), evaluator(network, objective, tile=384)(image)
-    assert float(found.loss) == pytest.approx(float(expected.loss), rel=1e-6)
-    assert distance(found.gradient, expected.gradient) < 1e-5
+    expected, tiled = evaluator(network, objective)(image), evaluator(network, objective, tile=384)(image)
+    assert float(tiled.loss) == pytest.approx(float(expected.loss), rel=1e-6)
+    assert distance(tiled.gradient, expected.gradient) < 1e-5

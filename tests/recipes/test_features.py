@@ -1,4 +1,4 @@
-"""Pictures of layers: what is where on a contact sheet, and what a Gram picture shows."""
+"""Pictures of layers: the arrangement of a feature sheet, and the entries of a Gram picture."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ from small import scene, small_network
 
 
 def test_a_sheet_holds_every_response_in_its_place() -> None:
-    """Four flat responses with one bright corner each: found again, enlarged, apart by the gap."""
+    """Four responses with one bright corner each appear enlarged, with a gap between them."""
     responses = torch.zeros(1, 4, 2, 2)
     for index in range(4):
         responses[0, index, index // 2, index % 2] = 1 + index
@@ -28,21 +28,21 @@ def test_a_sheet_holds_every_response_in_its_place() -> None:
         assert torch.equal(tile.reshape(2, 48, 2, 48).amin((1, 3)), cells)
 
 
-def test_strongest_first(small_file: str) -> None:
+def test_the_strongest_channel_comes_first(small_file: str) -> None:
     sheet = features(scene(48, 64), FeaturesSettings(layer="relu2_1", size=64, weights=small_file))
-    found = small_network().features(scene(48, 64), ["conv2_1"])["conv2_1"].mean((0, 2, 3))
+    means = small_network().features(scene(48, 64), ["conv2_1"])["conv2_1"].mean((0, 2, 3))
     assert sheet.layer == "conv2_1"
-    assert list(sheet.mean_responses) == sorted(found.tolist(), reverse=True)
-    assert torch.equal(found[list(sheet.channels)], torch.tensor(sheet.mean_responses))
+    assert list(sheet.mean_responses) == sorted(means.tolist(), reverse=True)
+    assert torch.equal(means[list(sheet.channels)], torch.tensor(sheet.mean_responses))
 
 
-def test_chosen_channels_and_how_many(small_file: str) -> None:
-    some = features(
+def test_channels_can_be_chosen_and_limited(small_file: str) -> None:
+    chosen = features(
         scene(48, 64), FeaturesSettings(layer="conv1_1", size=64, channels="4, 1", weights=small_file)
     )
-    assert some.channels == (4, 1)
-    most = features(scene(48, 64), FeaturesSettings(layer="conv1_1", size=64, most=3, weights=small_file))
-    assert len(most.channels) == 3
+    assert chosen.channels == (4, 1)
+    limited = features(scene(48, 64), FeaturesSettings(layer="conv1_1", size=64, most=3, weights=small_file))
+    assert len(limited.channels) == 3
     with pytest.raises(SettingsError, match="channel 6 was asked of conv1_1, which has 0 to 5"):
         features(scene(48, 64), FeaturesSettings(layer="conv1_1", size=64, channels="6", weights=small_file))
     with pytest.raises(
@@ -67,12 +67,12 @@ def test_a_gram_picture_shows_correlations() -> None:
     )
 
 
-def test_the_command(photo: str, small_file: str) -> None:
-    own = ["--size", "48", "--weights", small_file]
-    result = CliRunner().invoke(app, ["features", photo, "--layer", "conv1_2", *own])
+def test_the_command_writes_feature_and_gram_pictures(photo: str, small_file: str) -> None:
+    options = ["--size", "48", "--weights", small_file]
+    result = CliRunner().invoke(app, ["features", photo, "--layer", "conv1_2", *options])
     assert result.exit_code == 0, result.output
     assert "responses, row by row: " in result.stderr
     assert read_picture("photo-conv1_2-features.png").width > 96
-    result = CliRunner().invoke(app, ["features", photo, "--layer", "conv1_2", "--gram", *own])
+    result = CliRunner().invoke(app, ["features", photo, "--layer", "conv1_2", "--gram", *options])
     assert result.exit_code == 0, result.output
     assert read_picture("photo-conv1_2-gram.png").width == 6 * 8

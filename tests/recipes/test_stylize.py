@@ -1,4 +1,4 @@
-"""The main recipe on a small network: a stream of facts, repeatable, with nothing lost."""
+"""Stylizing on a small network: progress, repeatability, reruns, time limits and errors."""
 
 import json
 import subprocess
@@ -18,13 +18,13 @@ from impasto.image.arrays import from_tensor
 from impasto.image.picture import Picture
 from impasto.image.read import read_picture
 from impasto.image.write import write_picture
-from impasto.recipes.rerun import plan_rerun
+from impasto.recipes.rerun import MovedInputs, plan_rerun
 from impasto.recipes.stylize import plan_stylize
 from impasto.results import manifest as manifests
 from impasto.run.clock import Clock
 from impasto.run.loop import complete, iter_run
 from impasto.run.scales import Scale
-from small import scene, stripes
+from small import EXAMPLES, scene, stripes
 
 
 @pytest.fixture
@@ -34,10 +34,12 @@ def quick(small_file: str) -> StylizeSettings:
     )
 
 
-def test_three_lines(photo: str, painting: str, quick: StylizeSettings, tmp_path: Path) -> None:
+def test_stylize_saves_a_picture_of_the_chosen_size(
+    photo: str, painting: str, quick: StylizeSettings, tmp_path: Path
+) -> None:
     impasto.stylize(photo, painting, quick).save(tmp_path / "out.png")
-    found = read_picture(tmp_path / "out.png")
-    assert (found.width, found.height) == (64, 48)
+    picture = read_picture(tmp_path / "out.png")
+    assert (picture.width, picture.height) == (64, 48)
 
 
 def test_a_run_is_a_stream_of_progress(photo: str, painting: str, quick: StylizeSettings) -> None:
@@ -65,17 +67,17 @@ def test_a_run_is_a_stream_of_progress(photo: str, painting: str, quick: Stylize
 
 
 @pytest.mark.parametrize(("precision", "steps"), [("float32", 6), ("bfloat16", 1)])
-def test_tiles_paint_the_same_picture(
+def test_tiles_do_not_change_the_picture(
     photo: str, painting: str, quick: StylizeSettings, precision: str, steps: int
 ) -> None:
-    """To rounding; with bfloat16's, later steps of L-BFGS go other ways."""
-    few = replace(quick, precision=precision, steps=steps, finest_steps=(steps + 1) // 2)  # type: ignore[arg-type]
-    whole, tiled = (impasto.stylize(photo, painting, replace(few, tile=tile)) for tile in (0, 32))
+    """To rounding. In bfloat16 only the first step is compared, because later steps of L-BFGS diverge."""
+    short = replace(quick, precision=precision, steps=steps, finest_steps=(steps + 1) // 2)  # type: ignore[arg-type]
+    whole, tiled = (impasto.stylize(photo, painting, replace(short, tile=tile)) for tile in (0, 32))
     assert float((whole.picture.pixels - tiled.picture.pixels).abs().max()) < 1 / 255
     assert tiled.manifest["settings"]["tile"] == 32
 
 
-def test_images_of_earlier_steps_stay_what_they_were(
+def test_later_steps_do_not_change_the_images_of_earlier_ones(
     photo: str, painting: str, quick: StylizeSettings
 ) -> None:
     steps, copies = [], []
@@ -86,11 +88,11 @@ def test_images_of_earlier_steps_stay_what_they_were(
         assert torch.equal(progress.image(), copy)
 
 
-def test_leaving_early_keeps_the_picture_at_full_size(
+def test_a_run_left_early_gives_a_picture_of_full_size(
     photo: str, painting: str, quick: StylizeSettings
 ) -> None:
-    job = plan_stylize(photo, painting, quick)
-    last = next(iter_run(job))
+    plan = plan_stylize(photo, painting, quick)
+    last = next(iter_run(plan))
     stopped = last.painting()
     assert (stopped.picture.width, stopped.picture.height) == (64, 48)
     assert stopped.manifest["result"]["complete"] is False
@@ -98,20 +100,14 @@ def test_leaving_early_keeps_the_picture_at_full_size(
 
 @pytest.mark.parametrize("init", ["noise", "content"])
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
-def test_same_seed_same_pixels_other_seed_other_pixels(
+def test_the_seed_determines_the_pixels(
     photo: str, painting: str, small_file: str, init: str, optimizer: str
 ) -> None:
     def paint(seed: int) -> torch.Tensor:
         settings = StylizeSettings(
-            size=48,
-            steps=5,
-            scales=1,
-            seed=seed,
-            init=init,
-            optimizer=optimizer,
-            weights=small_file,  # type: ignore[arg-type]
+            size=48, steps=5, scales=1, seed=seed, init=init, optimizer=optimizer, weights=small_file,
             precision="float32",
-        )
+        )  # type: ignore[arg-type]  # fmt: skip
         return impasto.stylize(photo, painting, settings).picture.pixels
 
     assert torch.equal(paint(1), paint(1))
@@ -119,7 +115,7 @@ def test_same_seed_same_pixels_other_seed_other_pixels(
 
 
 def test_a_long_thin_style_works_at_every_scale(photo: str, small_file: str) -> None:
-    """At the coarsest scale its short side would be below one position of conv5_1; it is kept larger."""
+    """At the coarsest scale its short side would be below one position of conv5_1, so it is kept larger."""
     settings = StylizeSettings(size=64, scales=2, steps=1, finest_steps=1, weights=small_file)
     (*_, last) = impasto.iter_stylize(photo, stripes(20, 100), settings)
     assert (last.width, last.scales) == (64, 2)
@@ -127,35 +123,37 @@ def test_a_long_thin_style_works_at_every_scale(photo: str, small_file: str) -> 
 
 def test_any_image_can_be_the_start(photo: str, painting: str, small_file: str) -> None:
     settings = StylizeSettings(size=48, steps=1, scales=1, init=painting, weights=small_file)
-    job = plan_stylize(photo, painting, settings)
-    assert job.manifest["inputs"]["init"]["sha256"] == job.problem.inputs["init"].sha256
+    plan = plan_stylize(photo, painting, settings)
+    assert plan.manifest["inputs"]["init"]["sha256"] == plan.problem.inputs["init"].sha256
 
 
-def test_strength_ends_at_photo_and_texture(photo: str, painting: str, small_file: str) -> None:
-    """At 0 the start from the photo is already the minimum; at 1 the photo has no say."""
-    nothing = StylizeSettings(size=48, strength=0, tv=0, gamut=0, scales=1, steps=5, weights=small_file)
-    still = impasto.stylize(photo, painting, nothing)
-    np.testing.assert_allclose(still.picture.to_numpy(), read_picture(photo).to_numpy(), atol=1)
-    free = list(
-        impasto.iter_stylize(
-            photo, painting, StylizeSettings(size=48, strength=1, steps=3, scales=1, weights=small_file)
-        )
+def test_strength_0_gives_the_photo_and_strength_1_ignores_it(
+    photo: str, painting: str, small_file: str
+) -> None:
+    """At 0 the photo, where the run starts, is already the minimum. At 1 its loss has weight 0."""
+    settings = StylizeSettings(size=48, strength=0, tv=0, gamut=0, scales=1, steps=5, weights=small_file)
+    unchanged = impasto.stylize(photo, painting, settings)
+    np.testing.assert_allclose(unchanged.picture.to_numpy(), read_picture(photo).to_numpy(), atol=1)
+    *_, last = impasto.iter_stylize(
+        photo, painting, StylizeSettings(size=48, strength=1, steps=3, scales=1, weights=small_file)
     )
-    assert free[-1].by_term["content conv4_2"] == 0
+    assert last.by_term["content conv4_2"] == 0
 
 
-def test_pictures_from_memory_and_alpha(painting: str, quick: StylizeSettings, tmp_path: Path) -> None:
+def test_pictures_come_from_memory_and_keep_their_alpha(
+    painting: str, quick: StylizeSettings, tmp_path: Path
+) -> None:
     pixels = (scene(48, 64)[0].permute(1, 2, 0).numpy() * 255).astype(np.uint8)
-    clear = np.zeros((48, 64, 1), np.uint8)
-    clear[:, 20:] = 255
-    found = impasto.stylize(PILImage.fromarray(np.concatenate([pixels, clear], 2)), stripes(40, 40), quick)
-    assert found.picture.alpha is not None
-    found.save(tmp_path / "out.png")
-    assert np.array(PILImage.open(tmp_path / "out.png"))[:, :, 3].tolist() == clear[:, :, 0].tolist()
-    assert found.manifest["inputs"]["content"]["sha256"] is None
+    alpha = np.zeros((48, 64, 1), np.uint8)
+    alpha[:, 20:] = 255
+    painted = impasto.stylize(PILImage.fromarray(np.concatenate([pixels, alpha], 2)), stripes(40, 40), quick)
+    assert painted.picture.alpha is not None
+    painted.save(tmp_path / "out.png")
+    assert np.array(PILImage.open(tmp_path / "out.png"))[:, :, 3].tolist() == alpha[:, :, 0].tolist()
+    assert painted.manifest["inputs"]["content"]["sha256"] is None
 
 
-def test_paper_formula_grows_with_the_picture(photo: str, painting: str, small_file: str) -> None:
+def test_the_papers_content_loss_grows_with_the_picture(photo: str, painting: str, small_file: str) -> None:
     losses = {}
     for size in (64, 128):
         settings = StylizeSettings(
@@ -172,89 +170,95 @@ def test_rerun_from_the_manifest_gives_the_same_pixels(
     for name in ("out.png", "out.tif", "out.webp"):
         first = impasto.stylize(photo, painting, quick)
         first.save(tmp_path / name, quality=100)
-        job, _ = plan_rerun(tmp_path / name)
-        *_, last = iter_run(job)
-        again = last.painting()
-        assert torch.equal(again.picture.pixels, first.picture.pixels)
+        plan, _ = plan_rerun(tmp_path / name)
+        *_, last = iter_run(plan)
+        assert torch.equal(last.painting().picture.pixels, first.picture.pixels)
 
 
-def test_manifest_says_all(photo: str, painting: str, quick: StylizeSettings, tmp_path: Path) -> None:
+def test_the_manifest_records_settings_inputs_weights_machine_and_result(
+    photo: str, painting: str, quick: StylizeSettings, tmp_path: Path
+) -> None:
     impasto.stylize(photo, painting, quick).save(tmp_path / "out.jpg")
-    found = manifests.read(tmp_path / "out.jpg")
-    assert found["impasto"] == impasto.__version__
-    assert found["settings"]["seed"] == 0
-    assert found["inputs"]["content"] == {"path": photo, "sha256": read_picture(photo).sha256}
-    assert found["weights"]["name"] == "custom"
-    assert found["machine"]["threads"] == torch.get_num_threads()
-    assert found["result"]["complete"] is True
-    assert sum(found["result"]["by_term"].values()) == pytest.approx(found["result"]["loss"], rel=1e-5)
+    manifest = manifests.read(tmp_path / "out.jpg")
+    assert manifest["impasto"] == impasto.__version__
+    assert manifest["settings"]["seed"] == 0
+    assert manifest["inputs"]["content"] == {"path": photo, "sha256": read_picture(photo).sha256}
+    assert manifest["weights"]["name"] == "custom"
+    assert manifest["machine"]["threads"] == torch.get_num_threads()
+    assert manifest["result"]["complete"] is True
+    assert sum(manifest["result"]["by_term"].values()) == pytest.approx(manifest["result"]["loss"], rel=1e-5)
 
 
-def rewritten(path: Path, text: str) -> Path:
+def picture_with_manifest(path: Path, text: str) -> Path:
     write_picture(from_tensor(scene(16, 16)), path, manifest=text)
     return path
 
 
-def test_what_cannot_be_rerun_is_refused_with_a_reason(
+def test_rerun_refuses_with_the_reason(
     photo: str, painting: str, quick: StylizeSettings, tmp_path: Path
 ) -> None:
     photo_copy = tmp_path / "copy.png"
     photo_copy.write_bytes(Path(photo).read_bytes())
     out = tmp_path / "out.png"
-    done = impasto.stylize(str(photo_copy), painting, quick)
-    done.save(out)
+    original = impasto.stylize(str(photo_copy), painting, quick)
+    original.save(out)
     with pytest.raises(CheckpointError, match="carries no Impasto manifest"):
         plan_rerun(photo)
     with pytest.raises(CheckpointError, match="is damaged"):
-        plan_rerun(rewritten(tmp_path / "a.png", "{"))
+        plan_rerun(picture_with_manifest(tmp_path / "a.png", "{"))
     with pytest.raises(CheckpointError, match="format 99; this Impasto"):
-        plan_rerun(rewritten(tmp_path / "a.png", json.dumps({**done.manifest, "format": 99})))
+        plan_rerun(picture_with_manifest(tmp_path / "a.png", json.dumps({**original.manifest, "format": 99})))
     with pytest.raises(CheckpointError, match="was made by 'bake'"):
-        plan_rerun(rewritten(tmp_path / "a.png", json.dumps({**done.manifest, "command": "bake"})))
+        plan_rerun(
+            picture_with_manifest(tmp_path / "a.png", json.dumps({**original.manifest, "command": "bake"}))
+        )
     write_picture(from_tensor(stripes(36, 48)), photo_copy)
     with pytest.raises(CheckpointError, match=r"content image .*copy.png has changed: SHA-256 was"):
         plan_rerun(out)
     photo_copy.unlink()
     with pytest.raises(CheckpointError, match=r"is no longer there\. Say where it is with --content FILE"):
         plan_rerun(out)
-    assert plan_rerun(out, content=photo)[0].problem.inputs["content"].sha256 == read_picture(photo).sha256
-    other = {**done.manifest, "weights": {"name": "other", "sha256": "ab" * 32}}
+    assert (
+        plan_rerun(out, MovedInputs(content=photo))[0].problem.inputs["content"].sha256
+        == read_picture(photo).sha256
+    )
+    other = {**original.manifest, "weights": {"name": "other", "sha256": "ab" * 32}}
     with pytest.raises(CheckpointError, match="was painted with weights other"):
-        plan_rerun(rewritten(tmp_path / "a.png", json.dumps(other)), content=photo)
+        plan_rerun(picture_with_manifest(tmp_path / "a.png", json.dumps(other)), MovedInputs(content=photo))
     memory = impasto.stylize(scene(36, 48), painting, quick)
     memory.save(out)
     with pytest.raises(CheckpointError, match="came from memory, not from a file"):
         plan_rerun(out)
 
 
-def test_the_clock_extrapolates_by_pixels() -> None:
-    """Two scales, 10 steps each, the second with 4 times the pixels: at 1 s a step, 10 + 40 s in all."""
+def test_the_clock_extrapolates_in_proportion_to_pixels() -> None:
+    """Two scales of 10 steps, the second with 4 times the pixels: at 1 s a step the total is 10 + 40 s."""
     times = iter([0.0, 1.0, 5.0, 10.0, 14.0, 50.0])
     clock = Clock((Scale(8, 8, 10), Scale(16, 16, 10)), now=lambda: next(times))
-    found = []
+    estimates = []
     for index, step in ((0, 1), (0, 5), (0, 10), (1, 1), (1, 10)):
         clock.tick(index, step)
-        found.append(clock.eta)
-    assert found == [9 + 40, 5 + 40, 40, 36, 0]
+        estimates.append(clock.eta)
+    assert estimates == [9 + 40, 5 + 40, 40, 36, 0]
 
 
-def test_too_little_memory_is_said_in_words(photo: str, painting: str, small_file: str) -> None:
-    """A process that may take 400 MB more than it has, asked for 36 megapixels."""
+def test_too_little_memory_is_an_error_with_advice(photo: str, painting: str, small_file: str) -> None:
+    """A process that may allocate 400 MB more is asked for 36 megapixels."""
     code = f"""
 import resource, impasto
 from impasto.run.loop import iter_run
 from impasto.recipes.stylize import plan_stylize
 settings = impasto.StylizeSettings(size=7000, scales=1, weights={small_file!r})
 plan = plan_stylize({photo!r}, {painting!r}, settings)
-held = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (held + 400_000_000,) * 2)
+used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 400_000_000,) * 2)
 try:
     next(iter_run(plan))
 except impasto.DeviceError as error:
     print(error)
 """
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.startswith("the memory does not suffice for a picture of 7000×5250. Use a smaller")
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout.startswith("the memory does not suffice for a picture of 7000×5250. Use a smaller")
 
 
 def test_small_pictures_are_refused_before_anything_is_computed(
@@ -268,52 +272,52 @@ def test_small_pictures_are_refused_before_anything_is_computed(
         plan_stylize(photo, painting, StylizeSettings(weights="no-such-file"))
 
 
-def test_a_run_starts_from_what_one_pass_paints(
+def test_init_fast_starts_from_the_mean_of_the_photo_and_the_one_pass_picture(
     photo: str, painting: str, small_file: str, decoder_file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("IMPASTO_DECODER", decoder_file)
     settings = StylizeSettings(
         size=48, scales=1, steps=2, init="fast", weights=small_file, precision="float32"
     )
-    job = plan_stylize(photo, painting, settings)
-    start = job.problem.initial_image(job.scales[0])
+    plan = plan_stylize(photo, painting, settings)
+    start = plan.problem.initial_image(plan.scales[0])
     fast = impasto.stylize_fast(
         photo, painting, FastSettings(size=48, weights=small_file, precision="float32")
     ).picture.pixels
     torch.testing.assert_close(start, (read_picture(photo).pixels + fast) / 2, atol=1e-5, rtol=0)
-    assert "init" not in job.manifest["inputs"]
-    complete(job).save("out.png")
-    again = impasto.rerun("out.png")
-    assert torch.equal(again.picture.pixels, complete(job).picture.pixels)
+    assert "init" not in plan.manifest["inputs"]
+    complete(plan).save("out.png")
+    rerun = impasto.rerun("out.png")
+    assert torch.equal(rerun.picture.pixels, complete(plan).picture.pixels)
 
 
-def test_a_budget_ends_scales_by_the_clock(photo: str, painting: str, small_file: str) -> None:
-    """Each scale has its share of the time; one that there is no time for is left out."""
+def test_a_budget_limits_the_time_of_each_scale(photo: str, painting: str, small_file: str) -> None:
+    """Each scale has its share of the time. A scale without enough time is left out."""
     scales = (Scale(16, 16, 8), Scale(32, 32, 4), Scale(64, 64, 2))  # work: 2, 4 and 8 parts of 14
     ticks = iter(range(1000))
     clock = Clock(scales, now=lambda: next(ticks) * 0.1, budget=14.0)
-    taken = []
+    steps_taken = []
     for index in range(3):
         step = 0
         while not clock.is_over(index, step):
             step += 1
             clock.tick(index, step)
-        taken.append(step)
-    assert taken[0] > 0
+        steps_taken.append(step)
+    assert steps_taken[0] > 0
     assert clock.seconds < 14.5
     slow = Clock(scales, now=lambda: next(ticks) * 1.0, budget=12.0)
-    for step in range(1, 4):  # the clock is looked at once a step: a second for each
+    for step in range(1, 4):  # each step reads the clock once, which takes a second here
         slow.tick(0, step)
     assert slow.per_pixel * 32 * 32 * 4 > 12.0 * 4 / 6, "there is no time for the second scale"
     assert not slow.is_over(0, 3), "so the first has all of it"
     assert not Clock(scales, now=lambda: 0.0, budget=0.0).is_over(0, 0), "one step is always taken"
-    hurried = StylizeSettings(size=64, scales=3, steps=50, budget="0.001s", weights=small_file)
-    done = impasto.stylize(photo, painting, hurried)
-    assert (done.picture.width, done.picture.height) == (64, 48)
-    assert done.manifest["result"]["complete"]
-    assert len(done.manifest["trace"]["rows"]) == 1
-    patient = StylizeSettings(size=48, scales=1, steps=2, budget="20s", tolerance=0, weights=small_file)
-    *_, last = impasto.iter_stylize(photo, painting, patient)
+    short = StylizeSettings(size=64, scales=3, steps=50, budget="0.001s", weights=small_file)
+    result = impasto.stylize(photo, painting, short)
+    assert (result.picture.width, result.picture.height) == (64, 48)
+    assert result.manifest["result"]["complete"]
+    assert len(result.manifest["trace"]["rows"]) == 1
+    long = StylizeSettings(size=48, scales=1, steps=2, budget="20s", tolerance=0, weights=small_file)
+    *_, last = impasto.iter_stylize(photo, painting, long)
     assert last.step == 20, "ten times as many steps as planned, if there is time"
     with pytest.raises(SettingsError, match="budget is 'soon'; give a time above 0, for instance 10s"):
         StylizeSettings(budget="soon")
@@ -321,9 +325,7 @@ def test_a_budget_ends_scales_by_the_clock(photo: str, painting: str, small_file
 
 @pytest.mark.weights
 def test_the_real_network_paints() -> None:
-    """Both losses fall far below those of the photo alone within a few steps."""
-    from small import EXAMPLES
-
+    """Within a few steps the loss falls far below that of the photo."""
     settings = StylizeSettings(size=64, scales=1, steps=20, init="content", alpha=1.0, beta=8.0)
     steps = list(impasto.iter_stylize(EXAMPLES / "temple.jpg", EXAMPLES / "great-wave.jpg", settings))
     assert steps[-1].loss < 0.5 * steps[0].loss

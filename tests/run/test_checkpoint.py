@@ -1,4 +1,4 @@
-"""Resumed = uninterrupted, and what happens to checkpoints that cannot be used."""
+"""A resumed run equals an uninterrupted one, and unusable checkpoints are refused."""
 
 import json
 import os
@@ -17,6 +17,7 @@ from checkpoints import read_facts
 from impasto import CheckpointError, StylizeSettings
 from impasto.choices import Optimizer, SolverSpace
 from impasto.cli.main import app
+from impasto.cli.progress_bars import RunBar
 from impasto.image.read import read_picture
 from impasto.recipes.rerun import plan_resume
 from impasto.recipes.stylize import plan_stylize
@@ -42,90 +43,92 @@ def quick(small_file: str) -> StylizeSettings:
 def stopped(photo: str, painting: str, quick: StylizeSettings, small_file: str) -> str:
     """A checkpoint of a run at its second scale."""
     arguments = ["stylize", photo, painting, "-o", "out.png", "--weights", small_file, "--size", "64"]
-    more = ["--scales", "2", "--steps", "8", "--finest-steps", "6", "--precision", "float32"]
-    ran = RUNNER.invoke(app, [*arguments, *more, "--checkpoint", "c", "--checkpoint-every", "3"])
-    assert ran.exit_code == 0, ran.output
+    options = ["--scales", "2", "--steps", "8", "--finest-steps", "6", "--precision", "float32"]
+    result = RUNNER.invoke(app, [*arguments, *options, "--checkpoint", "c", "--checkpoint-every", "3"])
+    assert result.exit_code == 0, result.output
     return "c"
 
 
-def test_killed_ten_times_and_resumed_is_uninterrupted(photo: str, painting: str, small_file: str) -> None:
-    """SIGKILL at random moments, while a checkpoint and a picture so far are written at every step.
+def test_a_run_killed_ten_times_and_resumed_equals_an_uninterrupted_one(
+    photo: str, painting: str, small_file: str
+) -> None:
+    """SIGKILL comes at random moments, while a checkpoint and a preview are written at every step.
 
-    After each, the picture is whole: the one before or a new one.
+    After each kill the preview is a whole picture.
     """
     job = ["stylize", photo, painting, "--weights", small_file, "--precision", "float32", "--scales", "2"]
     sizes = ["--size", "128", "--steps", "60", "--finest-steps", "60", "--tolerance", "0"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE)}
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, str(HERE / "killed.py"), "10", *job, *sizes],
         capture_output=True, text=True, env=environment, timeout=280,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) == 11
+    assert process.returncode == 0, process.stderr
+    assert int(process.stdout) == 11
     assert torch.equal(read_picture("whole.png").pixels, read_picture("killed.png").pixels)
     result = manifests.read("killed.png")["result"]
     assert result["complete"]
     assert result["evaluations"] == manifests.read("whole.png")["result"]["evaluations"]
-    # what a kill leaves of a picture half written, the next run removes
+    # The next run removes the picture that a killed run had half written.
     assert sorted(path.name for path in Path().iterdir()) == ["killed.png", "run.checkpoint", "whole.png"]
 
 
 @pytest.mark.parametrize("space", ["pixels", "pyramid"])
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
-@pytest.mark.parametrize("place", [0, 3, 5])
-def test_every_number_of_the_rest_is_the_same(
-    photo: str, painting: str, quick: StylizeSettings, place: int, optimizer: Optimizer, space: SolverSpace
+@pytest.mark.parametrize("stop", [0, 3, 5])
+def test_a_resumed_run_has_the_same_losses_and_pixels(
+    photo: str, painting: str, quick: StylizeSettings, stop: int, optimizer: Optimizer, space: SolverSpace
 ) -> None:
-    """Losses to the last bit, from a checkpoint at any step of either scale."""
+    """To the last bit, from a checkpoint at any step of either scale."""
     settings = replace(quick, optimizer=optimizer, space=space, steps=4, finest_steps=3)
-    job = plan_stylize(photo, painting, settings)
-    whole = list(iter_run(job))
-    checkpoint.save("c", whole[place].snapshot(), {"any": ["thing", 1.5]})
+    plan = plan_stylize(photo, painting, settings)
+    uninterrupted = list(iter_run(plan))
+    checkpoint.save("c", uninterrupted[stop].snapshot(), {"any": ["thing", 1.5]})
     assert read_facts("c") == {"any": ["thing", 1.5]}
-    rest = list(iter_run(job, load_checkpoint("c", job.space, torch.device("cpu"))))
-    assert [step.loss for step in rest] == [step.loss for step in whole[place:]]
-    assert [step.step for step in rest] == [step.step for step in whole[place:]]
-    assert torch.equal(rest[-1].image(), whole[-1].image())
+    rest = list(iter_run(plan, load_checkpoint("c", plan.space, torch.device("cpu"))))
+    assert [step.loss for step in rest] == [step.loss for step in uninterrupted[stop:]]
+    assert [step.step for step in rest] == [step.step for step in uninterrupted[stop:]]
+    assert torch.equal(rest[-1].image(), uninterrupted[-1].image())
     assert rest[-1].painting().manifest["result"]["complete"]
     assert all(step.eta > 0 for step in rest[:-1])
-    assert rest[-1].seconds > whole[place].seconds
+    assert rest[-1].seconds > uninterrupted[stop].seconds
 
 
-@pytest.mark.parametrize("place", [0, 2, 3, 5, 7, 9])
-def test_nearest_neighbours_go_on_as_they_were(
-    photo: str, painting: str, quick: StylizeSettings, place: int
+@pytest.mark.parametrize("stop", [0, 2, 3, 5, 7, 9])
+def test_a_resumed_run_keeps_its_nearest_neighbours(
+    photo: str, painting: str, quick: StylizeSettings, stop: int
 ) -> None:
-    """Searched at steps 0 and 3 of each scale: a checkpoint has those of the last search."""
+    """Each scale searches at steps 0 and 3; a checkpoint holds the neighbours of the last search."""
     settings = replace(quick, style_loss="gram=1,neighbors=1", rematch=3, steps=6, finest_steps=4)
-    job = plan_stylize(photo, painting, settings)
-    whole = list(iter_run(job))
-    searched = [torch.stack(step.snapshot().matches) for step in whole]
-    assert not torch.equal(searched[2], searched[3])
-    assert torch.equal(searched[3], searched[4])
-    checkpoint.save("c", whole[place].snapshot(), {})
-    rest = list(iter_run(job, load_checkpoint("c", job.space, torch.device("cpu"))))
-    assert [step.loss for step in rest] == [step.loss for step in whole[place:]]
-    assert torch.equal(rest[-1].image(), whole[-1].image())
+    plan = plan_stylize(photo, painting, settings)
+    uninterrupted = list(iter_run(plan))
+    matches = [torch.stack(step.snapshot().matches) for step in uninterrupted]
+    assert not torch.equal(matches[2], matches[3])
+    assert torch.equal(matches[3], matches[4])
+    checkpoint.save("c", uninterrupted[stop].snapshot(), {})
+    rest = list(iter_run(plan, load_checkpoint("c", plan.space, torch.device("cpu"))))
+    assert [step.loss for step in rest] == [step.loss for step in uninterrupted[stop:]]
+    assert torch.equal(rest[-1].image(), uninterrupted[-1].image())
 
 
-def test_a_checkpoint_before_the_first_step(photo: str, painting: str, quick: StylizeSettings) -> None:
-    job = plan_stylize(photo, painting, quick)
-    checkpoint.save("c", Snapshot(layouts=job.layouts), {})
-    again = load_checkpoint("c", job.space, torch.device("cpu"))
-    assert again.descent is None
-    assert again.layouts == job.layouts
-    assert len(list(iter_run(job, again))) == 14
+def test_a_checkpoint_from_before_the_first_step_starts_the_whole_run(
+    photo: str, painting: str, quick: StylizeSettings
+) -> None:
+    plan = plan_stylize(photo, painting, quick)
+    checkpoint.save("c", Snapshot(layouts=plan.layouts), {})
+    loaded = load_checkpoint("c", plan.space, torch.device("cpu"))
+    assert loaded.descent is None
+    assert loaded.layouts == plan.layouts
+    assert len(list(iter_run(plan, loaded))) == 14
 
 
 def test_ctrl_c_leaves_a_checkpoint_of_the_last_step(
     photo: str, painting: str, small_file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from impasto.cli.progress_bars import RunBar
-
-    shown = RunBar.painting
+    original = RunBar.painting
 
     def interrupted(self: RunBar, step: object) -> None:
-        shown(self, step)  # type: ignore[arg-type]
+        original(self, step)  # type: ignore[arg-type]
         if step.step == 4:  # type: ignore[attr-defined]
             raise KeyboardInterrupt
 
@@ -133,31 +136,31 @@ def test_ctrl_c_leaves_a_checkpoint_of_the_last_step(
     job += ["--precision", "float32"]
     with monkeypatch.context() as patch:
         patch.setattr(RunBar, "painting", interrupted)
-        ran = RUNNER.invoke(app, [*job, "--checkpoint", "c", "--checkpoint-every", "100"])
-    assert ran.exit_code == 130
-    assert "Go on with: impasto resume c" in ran.output
+        result = RUNNER.invoke(app, [*job, "--checkpoint", "c", "--checkpoint-every", "100"])
+    assert result.exit_code == 130
+    assert "Go on with: impasto resume c" in result.output
     assert not manifests.read("a.png")["result"]["complete"]
     assert RUNNER.invoke(app, ["resume", "c"]).exit_code == 0
     assert RUNNER.invoke(app, [*job[:4], "b.png", *job[5:]]).exit_code == 0
     assert torch.equal(read_picture("a.png").pixels, read_picture("b.png").pixels)
 
 
-def test_a_damaged_byte_anywhere_is_found(stopped: str) -> None:
-    whole = Path(stopped).read_bytes()
-    head = 8 + int.from_bytes(whole[:8], "little")
-    for place in (head, (head + len(whole)) // 2, len(whole) - 1):
-        broken = bytearray(whole)
-        broken[place] ^= 1
-        Path(stopped).write_bytes(broken)
+def test_a_damaged_byte_is_found_anywhere_in_the_file(stopped: str) -> None:
+    data = Path(stopped).read_bytes()
+    head = 8 + int.from_bytes(data[:8], "little")
+    for position in (head, (head + len(data)) // 2, len(data) - 1):
+        damaged = bytearray(data)
+        damaged[position] ^= 1
+        Path(stopped).write_bytes(damaged)
         with pytest.raises(CheckpointError, match="c is damaged: its SHA-256 is"):
             plan_resume(stopped)
-    for cut in (0, 5, head - 3, head + 100, len(whole) - 1):
-        Path(stopped).write_bytes(whole[:cut])
+    for cut in (0, 5, head - 3, head + 100, len(data) - 1):
+        Path(stopped).write_bytes(data[:cut])
         with pytest.raises(CheckpointError, match="c is damaged, or no impasto checkpoint"):
             plan_resume(stopped)
 
 
-def test_foreign_files_are_refused(photo: str) -> None:
+def test_other_files_and_later_formats_are_refused(photo: str) -> None:
     with pytest.raises(CheckpointError, match=r"no file nowhere\. Name a file that --checkpoint wrote"):
         plan_resume("nowhere")
     with pytest.raises(CheckpointError, match="is damaged, or no impasto checkpoint"):
@@ -173,15 +176,15 @@ def test_foreign_files_are_refused(photo: str) -> None:
         plan_resume("later")
 
 
-def test_changed_inputs_are_refused_unless_told_otherwise(
+def test_changed_inputs_are_refused_without_the_option_changed(
     small_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photo, painting = save(scene(36, 48), tmp_path / "p.png"), save(stripes(40, 40), tmp_path / "s.png")
     job = ["stylize", "p.png", "s.png", "-o", "a.png", "--weights", small_file, "--size", "48"]
-    ran = RUNNER.invoke(app, [*job, "--steps", "4", "--checkpoint", "c", "--checkpoint-every", "2"])
-    assert ran.exit_code == 0, ran.output
+    result = RUNNER.invoke(app, [*job, "--steps", "4", "--checkpoint", "c", "--checkpoint-every", "2"])
+    assert result.exit_code == 0, result.output
     (tmp_path / "elsewhere").mkdir()
-    monkeypatch.chdir(tmp_path / "elsewhere")  # paths in a checkpoint do not depend on the folder
+    monkeypatch.chdir(tmp_path / "elsewhere")  # a checkpoint holds absolute paths
     assert RUNNER.invoke(app, ["resume", "../c", "-o", "b.png"]).exit_code == 0
     save(scene(36, 48, seed=5), Path(photo))
     refused = RUNNER.invoke(app, ["resume", "../c"])
@@ -191,12 +194,14 @@ def test_changed_inputs_are_refused_unless_told_otherwise(
     assert "--changed" in refused.output
     assert RUNNER.invoke(app, ["resume", "../c", "--changed", "-o", "b.png"]).exit_code == 0
     Path(painting).unlink()
-    gone = RUNNER.invoke(app, ["resume", "../c", "--changed"])
-    assert gone.exit_code == 1
-    assert "is no longer there. Say where it is with --style FILE" in gone.output
+    missing = RUNNER.invoke(app, ["resume", "../c", "--changed"])
+    assert missing.exit_code == 1
+    assert "is no longer there. Say where it is with --style FILE" in missing.output
 
 
-def test_places_that_cannot_be_written(photo: str, painting: str, small_file: str) -> None:
+def test_a_checkpoint_that_cannot_be_written_is_refused_before_the_run(
+    photo: str, painting: str, small_file: str
+) -> None:
     job = ["stylize", photo, painting, "-o", "a.png", "--weights", small_file, "--size", "48"]
     refused = RUNNER.invoke(app, [*job, "--checkpoint", "no/such/folder/c"])
     assert refused.exit_code == 1

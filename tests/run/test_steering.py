@@ -1,4 +1,4 @@
-"""A run that is steered: it goes on from the same image, says so, and can be painted again and resumed."""
+"""Steering a run: it continues from the same image, records the changes, and can be rerun and resumed."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -34,8 +34,8 @@ Turns: TypeAlias = dict[tuple[int, int], dict[str, float]]
 TURNS: Turns = {(0, 4): {"strength": 0.9}, (1, 2): {"strength": 0.2, "style_scale": 0.8}}
 
 
-class Steered:
-    """Changes the settings at given places, as a page does."""
+class ScriptedSteering:
+    """Changes the settings after given steps, as the studio's page does."""
 
     def __init__(self, photo: str, painting: str, settings: StylizeSettings, turns: Turns) -> None:
         self.settings, self.turns = settings, turns
@@ -50,52 +50,53 @@ class Steered:
 
 
 @pytest.fixture(scope="module")
-def whole(photo: str, painting: str, quick: StylizeSettings) -> list[Progress]:
-    """A run that was steered and not stopped."""
+def steered(photo: str, painting: str, quick: StylizeSettings) -> list[Progress]:
+    """The steps of a steered run that was not stopped."""
     plan = plan_stylize(photo, painting, quick)
-    return list(iter_run(plan, steering=Steered(photo, painting, quick, TURNS)))
+    return list(iter_run(plan, steering=ScriptedSteering(photo, painting, quick, TURNS)))
 
 
-def test_a_turn_changes_what_is_aimed_at_and_keeps_the_image(
-    photo: str, painting: str, quick: StylizeSettings, whole: list[Progress]
+def test_a_change_of_settings_changes_the_loss_and_keeps_the_image(
+    photo: str, painting: str, quick: StylizeSettings, steered: list[Progress]
 ) -> None:
     plain = list(iter_run(plan_stylize(photo, painting, replace(quick, finest_steps=1))))
-    turning = whole
-    assert [step.loss for step in turning[:4]] == [step.loss for step in plain[:4]]
-    assert torch.equal(turning[3].image(), plain[3].image())
-    content = [step.by_term["content conv4_2"] for step in turning]
+    assert [step.loss for step in steered[:4]] == [step.loss for step in plain[:4]]
+    assert torch.equal(steered[3].image(), plain[3].image())
+    content = [step.by_term["content conv4_2"] for step in steered]
     assert content[4] < 0.3 * content[3]  # its weight, (2 · 0.1)^1.5 = 0.09, was 1
-    assert turning[4].evaluations > turning[3].evaluations + 1  # of the new loss, where the old one stood
-    assert "turns" not in turning[3].manifest
-    wanted = [{"scale": s + 1, "step": n, "settings": changes} for (s, n), changes in TURNS.items()]
-    assert turning[-1].manifest["turns"] == wanted
-    assert turning[-1].manifest["settings"]["strength"] == 0.5
+    assert steered[4].evaluations > steered[3].evaluations + 1  # one for the new loss of the old image
+    assert "turns" not in steered[3].manifest
+    expected = [{"scale": s + 1, "step": n, "settings": changes} for (s, n), changes in TURNS.items()]
+    assert steered[-1].manifest["turns"] == expected
+    assert steered[-1].manifest["settings"]["strength"] == 0.5
 
 
-def test_a_steered_picture_painted_again_is_the_same(whole: list[Progress]) -> None:
-    first = whole[-1].painting()
+def test_a_rerun_of_a_steered_run_gives_the_same_picture(steered: list[Progress]) -> None:
+    first = steered[-1].painting()
     first.save("first.png", bits=16)
-    again = rerun("first.png")
-    assert torch.equal(again.picture.pixels, first.picture.pixels)
+    repeated = rerun("first.png")
+    assert torch.equal(repeated.picture.pixels, first.picture.pixels)
     for key in ("turns", "layouts"):
-        assert again.manifest[key] == manifests.read("first.png")[key], key
+        assert repeated.manifest[key] == manifests.read("first.png")[key], key
 
 
-@pytest.mark.parametrize("place", [3, 4, 12, 22, 24])
-def test_a_steered_run_resumed_is_uninterrupted(
-    photo: str, painting: str, quick: StylizeSettings, whole: list[Progress], place: int,
+@pytest.mark.parametrize("stop", [3, 4, 12, 22, 24])
+def test_a_steered_run_that_is_resumed_equals_an_uninterrupted_one(
+    photo: str, painting: str, quick: StylizeSettings, steered: list[Progress], stop: int,
     saved: Callable[[Progress], str],
 ) -> None:  # fmt: skip
-    """Stopped between any two steps; turns that are still to come are the reader's, not the checkpoint's."""
-    steps, there = whole, whole[place]
-    resumed, snapshot, _ = plan_resume(saved(there))
-    later = {at: changes for at, changes in TURNS.items() if at >= (there.scale - 1, there.step)}
-    before = [changes for at, changes in TURNS.items() if at not in later]
-    now = replace(quick, **{k: v for changes in before for k, v in changes.items()})
-    rest = list(iter_run(resumed, snapshot, steering=Steered(photo, painting, now, later)))
-    assert [step.loss for step in rest] == [step.loss for step in steps[place:]]
-    assert torch.equal(rest[-1].painting().picture.pixels, steps[-1].painting().picture.pixels)
-    assert rest[-1].manifest["turns"] == steps[-1].manifest["turns"]
+    """A checkpoint holds past changes only; those still to come are given to the resumed run."""
+    last = steered[stop]
+    resumed, snapshot, _ = plan_resume(saved(last))
+    later_turns = {at: changes for at, changes in TURNS.items() if at >= (last.scale - 1, last.step)}
+    past_changes = [changes for at, changes in TURNS.items() if at not in later_turns]
+    settings = replace(quick, **{k: v for changes in past_changes for k, v in changes.items()})
+    rest = list(
+        iter_run(resumed, snapshot, steering=ScriptedSteering(photo, painting, settings, later_turns))
+    )
+    assert [step.loss for step in rest] == [step.loss for step in steered[stop:]]
+    assert torch.equal(rest[-1].painting().picture.pixels, steered[-1].painting().picture.pixels)
+    assert rest[-1].manifest["turns"] == steered[-1].manifest["turns"]
     assert rest[-1].manifest["settings"]["strength"] == quick.strength
 
 
@@ -108,7 +109,7 @@ def saved(tmp_path: Path) -> Callable[[Progress], str]:
     return save
 
 
-def test_what_cannot_change_on_the_way_is_refused(quick: StylizeSettings) -> None:
+def test_settings_that_cannot_change_during_a_run_are_refused(quick: StylizeSettings) -> None:
     with pytest.raises(SettingsError, match="size cannot change while the picture is painted"):
         changed_settings(quick, {"size": 128})
     with pytest.raises(SettingsError, match="strength is 2; it must be from 0 to 1"):

@@ -1,4 +1,4 @@
-"""The losses of a run: one list for all steps, of which each step sees its own rows."""
+"""The trace of losses: all steps share one list, and each step sees the rows up to its own."""
 
 import pytest
 
@@ -25,11 +25,11 @@ def test_steps_share_their_rows() -> None:
     assert len(first) == 1
 
 
-def test_two_runs_from_one_step_do_not_mix() -> None:
+def test_two_runs_from_the_same_step_have_separate_rows() -> None:
     start = Trace([(1.0, 1.0, 0.5)])
-    one, other = start.with_row((1, 2, 0.7)), start.with_row((1, 2, 0.9))
-    assert [row[2] for row in one.with_row((1, 3, 0.8))] == [0.5, 0.7, 0.8]
-    assert [row[2] for row in other.with_row((1, 3, 1.0))] == [0.5, 0.9, 1.0]
+    first, second = start.with_row((1, 2, 0.7)), start.with_row((1, 2, 0.9))
+    assert [row[2] for row in first.with_row((1, 3, 0.8))] == [0.5, 0.7, 0.8]
+    assert [row[2] for row in second.with_row((1, 3, 1.0))] == [0.5, 0.9, 1.0]
     assert list(start) == [(1.0, 1.0, 0.5)]
 
 

@@ -1,4 +1,4 @@
-"""Solvers: against SciPy, whatever the scale of the loss, and when things go wrong."""
+"""Solvers agree with SciPy and PyTorch, ignore the scale of the loss, and recover from bad values."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -39,23 +39,25 @@ def quadratic(image: torch.Tensor) -> torch.Tensor:
     return (weights * (image.flatten() - 0.3) ** 2).sum() + 1
 
 
-def begin() -> torch.Tensor:
+def initial() -> torch.Tensor:
     return torch.zeros(SHAPE, dtype=torch.float64)
 
 
 def test_lbfgs_finds_the_minimum_that_scipy_finds() -> None:
     evaluate = evaluator(rosenbrock)
-    state = lbfgs.start(evaluate, begin())
+    state = lbfgs.start(evaluate, initial())
     for _ in range(400):
         state = lbfgs.step(evaluate, state)
 
-    def theirs(x: np.ndarray) -> tuple[float, np.ndarray]:
-        there = evaluate(torch.from_numpy(x).reshape(SHAPE))
-        return float(there.loss), there.gradient.flatten().numpy()
+    def loss_and_gradient(x: np.ndarray) -> tuple[float, np.ndarray]:
+        evaluation = evaluate(torch.from_numpy(x).reshape(SHAPE))
+        return float(evaluation.loss), evaluation.gradient.flatten().numpy()
 
-    found = minimize(theirs, np.zeros(60), jac=True, method="L-BFGS-B", options={"maxiter": 1000})
+    expected = minimize(
+        loss_and_gradient, np.zeros(60), jac=True, method="L-BFGS-B", options={"maxiter": 1000}
+    )
     assert float(state.evaluation.loss) < 1e-8
-    np.testing.assert_allclose(state.point.flatten().numpy(), found.x, atol=1e-3)
+    np.testing.assert_allclose(state.point.flatten().numpy(), expected.x, atol=1e-3)
 
 
 def test_lbfgs_falls_at_every_step_and_counts_its_evaluations() -> None:
@@ -66,7 +68,7 @@ def test_lbfgs_falls_at_every_step_and_counts_its_evaluations() -> None:
         calls += 1
         return evaluator(rosenbrock)(image)
 
-    state = lbfgs.start(counted, begin())
+    state = lbfgs.start(counted, initial())
     for _ in range(60):
         before = float(state.evaluation.loss)
         state = lbfgs.step(counted, state)
@@ -76,86 +78,91 @@ def test_lbfgs_falls_at_every_step_and_counts_its_evaluations() -> None:
 
 @pytest.mark.parametrize("scale", [1e-6, 1e6])
 @pytest.mark.parametrize("solver", [lbfgs, adam])
-def test_solvers_do_not_know_the_scale_of_the_loss(solver: object, scale: float) -> None:
-    """torch.optim.LBFGS silently turns into gradient descent at the smaller of these."""
+def test_the_scale_of_the_loss_does_not_change_the_steps(solver: object, scale: float) -> None:
+    """With the smaller of these scales torch.optim.LBFGS silently becomes gradient descent."""
     images = []
     for factor in (1.0, scale):
         evaluate = evaluator(quadratic, factor)
-        state = solver.start(evaluate, begin())  # type: ignore[attr-defined]
+        state = solver.start(evaluate, initial())  # type: ignore[attr-defined]
         for _ in range(15):
             state = solver.step(evaluate, state)  # type: ignore[attr-defined]
         images.append(state.point)
     torch.testing.assert_close(images[0], images[1], rtol=1e-6, atol=1e-8)
 
 
-def test_inverse_hessian_satisfies_the_secant_equation() -> None:
+def test_the_inverse_hessian_satisfies_the_secant_equation() -> None:
     """H y = s for the newest pair (Nocedal and Wright 2006, Eq. 6.6), whatever the older pairs."""
     generator = torch.Generator().manual_seed(0)
-    moves = tuple(torch.randn(SHAPE, generator=generator, dtype=torch.float64) for _ in range(4))
-    turns = tuple(
-        move * 3 + 0.1 * torch.randn(SHAPE, generator=generator, dtype=torch.float64) for move in moves
+    point_changes = tuple(torch.randn(SHAPE, generator=generator, dtype=torch.float64) for _ in range(4))
+    gradient_changes = tuple(
+        change * 3 + 0.1 * torch.randn(SHAPE, generator=generator, dtype=torch.float64)
+        for change in point_changes
     )
-    torch.testing.assert_close(lbfgs.inverse_hessian_times(turns[-1], moves, turns), moves[-1])
+    torch.testing.assert_close(
+        lbfgs.inverse_hessian_times(gradient_changes[-1], point_changes, gradient_changes), point_changes[-1]
+    )
 
 
 def test_history_is_bounded_and_pairs_without_curvature_are_dropped() -> None:
     evaluate = evaluator(rosenbrock)
-    state = lbfgs.start(evaluate, begin(), history=3)
+    state = lbfgs.start(evaluate, initial(), history=3)
     for _ in range(8):
         state = lbfgs.step(evaluate, state)
     assert len(state.point_changes) == len(state.gradient_changes) == 3
     flat = evaluator(lambda image: image.sum() + 100)
-    flat_state = lbfgs.step(flat, lbfgs.start(flat, begin()))
+    flat_state = lbfgs.step(flat, lbfgs.start(flat, initial()))
     assert flat_state.outcome == "moved"
     assert flat_state.point_changes == ()
 
 
-def test_adam_is_pytorchs_adam() -> None:
+def test_adam_equals_pytorchs_adam() -> None:
     evaluate = evaluator(quadratic)
-    state = adam.start(evaluate, begin(), rate=0.05)
-    theirs = begin().requires_grad_(True)
-    optimizer = torch.optim.Adam([theirs], lr=0.05, betas=adam.DECAY, eps=1e-12)
+    state = adam.start(evaluate, initial(), rate=0.05)
+    parameter = initial().requires_grad_(True)
+    optimizer = torch.optim.Adam([parameter], lr=0.05, betas=adam.DECAY, eps=1e-12)
     for _ in range(20):
         state = adam.step(evaluate, state)
         optimizer.zero_grad()
-        quadratic(theirs).backward()
+        quadratic(parameter).backward()
         optimizer.step()
-    torch.testing.assert_close(state.point, theirs.detach(), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(state.point, parameter.detach(), rtol=1e-5, atol=1e-6)
 
 
 def test_resumed_steps_equal_uninterrupted_ones() -> None:
-    """The state is all there is: copied and taken up again, the run goes on bit for bit."""
+    """The state is complete: a run from a copy of it continues bit for bit."""
     evaluate = evaluator(rosenbrock)
-    straight = lbfgs.start(evaluate, begin())
+    state = lbfgs.start(evaluate, initial())
     for _ in range(10):
-        straight = lbfgs.step(evaluate, straight)
+        state = lbfgs.step(evaluate, state)
     copied = replace(
-        straight, point=straight.point.clone(), point_changes=tuple(m.clone() for m in straight.point_changes)
+        state, point=state.point.clone(), point_changes=tuple(m.clone() for m in state.point_changes)
     )
     for _ in range(10):
-        straight, copied = lbfgs.step(evaluate, straight), lbfgs.step(evaluate, copied)
-    assert torch.equal(straight.point, copied.point)
+        state, copied = lbfgs.step(evaluate, state), lbfgs.step(evaluate, copied)
+    assert torch.equal(state.point, copied.point)
 
 
 def broken_after(good: int, loss: Loss = rosenbrock, *, for_calls: int = 10**9) -> Evaluate:
-    """Evaluates to NaN after `good` calls, for `for_calls` calls."""
+    """An evaluator that gives NaN after `good` calls, for `for_calls` calls."""
     calls = 0
 
     def evaluate(image: Image) -> Evaluation:
         nonlocal calls
         calls += 1
-        there = evaluator(loss)(image)
+        evaluation = evaluator(loss)(image)
         if good < calls <= good + for_calls:
-            nan = torch.full_like(there.loss, torch.nan)
-            return Evaluation(nan, torch.full_like(there.gradient, torch.nan), there.names, nan[None])
-        return there
+            nan = torch.full_like(evaluation.loss, torch.nan)
+            return Evaluation(
+                nan, torch.full_like(evaluation.gradient, torch.nan), evaluation.names, nan[None]
+            )
+        return evaluation
 
     return evaluate
 
 
-def test_a_nan_restarts_the_history_and_the_run_goes_on() -> None:
+def test_after_a_nan_the_run_continues_with_a_new_history() -> None:
     evaluate = broken_after(6, for_calls=lbfgs.TRIALS)
-    state = descent.start(evaluate, begin())
+    state = descent.start(evaluate, initial())
     notes = []
     for _ in range(40):
         before = state
@@ -166,9 +173,9 @@ def test_a_nan_restarts_the_history_and_the_run_goes_on() -> None:
     assert bool(torch.isfinite(state.point).all())
 
 
-def test_a_nan_that_stays_ends_with_the_best_image() -> None:
+def test_a_run_that_gives_only_nan_ends_with_the_best_image() -> None:
     evaluate = broken_after(6)
-    state = descent.start(evaluate, begin())
+    state = descent.start(evaluate, initial())
     losses, notes = [float(state.evaluation.loss)], []
     for _ in range(30):
         state = descent.step(evaluate, state)
@@ -187,31 +194,31 @@ def test_a_nan_that_stays_ends_with_the_best_image() -> None:
     ]
 
 
-def test_a_nan_at_the_start_is_an_error_with_the_way_out() -> None:
+def test_a_nan_at_the_start_is_an_error_with_advice() -> None:
     with pytest.raises(DeviceError, match=r"loss of the first image is nan.*--precision float32"):
-        descent.start(broken_after(0), begin())
+        descent.start(broken_after(0), initial())
 
 
-def test_a_nan_in_the_gradient_alone_is_noticed() -> None:
+def test_a_run_recovers_from_a_nan_in_the_gradient_alone() -> None:
     calls = 0
 
     def evaluate(image: Image) -> Evaluation:
         nonlocal calls
         calls += 1
-        there = evaluator(rosenbrock)(image)
-        bad = torch.full_like(there.gradient, torch.nan)
-        return replace(there, gradient=bad) if 6 < calls <= 6 + lbfgs.TRIALS else there
+        evaluation = evaluator(rosenbrock)(image)
+        bad = torch.full_like(evaluation.gradient, torch.nan)
+        return replace(evaluation, gradient=bad) if 6 < calls <= 6 + lbfgs.TRIALS else evaluation
 
-    state = descent.start(evaluate, begin())
+    state = descent.start(evaluate, initial())
     for _ in range(20):
         state = descent.step(evaluate, state)
     assert bool(torch.isfinite(state.point).all())
     assert float(state.evaluation.loss) < 60
 
 
-def test_a_converged_run_says_so() -> None:
+def test_a_converged_run_is_finished() -> None:
     evaluate = evaluator(quadratic)
-    state = descent.start(evaluate, begin())
+    state = descent.start(evaluate, initial())
     for _ in range(200):
         state = descent.step(evaluate, state)
         if state.finished:
@@ -222,16 +229,16 @@ def test_a_converged_run_says_so() -> None:
 
 def test_adam_keeps_the_best_image() -> None:
     evaluate = evaluator(quadratic)
-    state = descent.start(evaluate, begin(), descent.Solver("adam"))
+    state = descent.start(evaluate, initial(), descent.Solver("adam"))
     lowest = float("inf")
     for _ in range(50):
         state = descent.step(evaluate, state)
         lowest = min(lowest, float(state.solver.evaluation.loss))
-        assert float(state.evaluation.loss) <= float(evaluator(quadratic)(begin()).loss)
+        assert float(state.evaluation.loss) <= float(evaluator(quadratic)(initial()).loss)
     assert float(state.evaluation.loss) == lowest
 
 
-def test_plan_of_scales() -> None:
+def test_coarse_to_fine_halves_the_size_and_spreads_the_steps() -> None:
     assert coarse_to_fine(384, 512, scales=0, steps=60, finest=12) == (
         Scale(96, 128, 60),
         Scale(192, 256, 27),
@@ -242,8 +249,7 @@ def test_plan_of_scales() -> None:
     assert [s.width for s in coarse_to_fine(3, 7, scales=5, steps=5, finest=5)][-1] == 7
 
 
-def test_what_was_not_repainted_comes_back_as_it_was() -> None:
-    """A change at the coarse scale is all that is added to the start, and none leaves it as it is."""
+def test_carry_detail_adds_only_the_change_to_the_start() -> None:
     start = torch.rand(1, 3, 34, 51, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     coarse = resize(start, 17, 26)
     torch.testing.assert_close(carry_detail(coarse, start), start)
@@ -254,10 +260,10 @@ def test_what_was_not_repainted_comes_back_as_it_was() -> None:
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
-def test_a_run_ends_when_the_loss_rests(scale: float) -> None:
-    """After ten steps that gain less than the tolerance, and not before; at any scale of the loss."""
+def test_a_run_ends_when_the_loss_hardly_falls(scale: float) -> None:
+    """It ends after ten steps that together gain less than the tolerance, at any scale of the loss."""
     evaluate, tolerance = evaluator(lambda image: quadratic(image) + 10, scale), 0.01
-    run, losses = descent.start(evaluate, begin()), []
+    run, losses = descent.start(evaluate, initial()), []
     while not run.finished:
         run = descent.step(evaluate, run, tolerance=tolerance)
         losses.append(float(run.evaluation.loss))
@@ -265,7 +271,7 @@ def test_a_run_ends_when_the_loss_rests(scale: float) -> None:
     assert len(falls) > 1
     assert falls[-1] < tolerance
     assert all(fall >= tolerance for fall in falls[:-1])
-    endless = descent.start(evaluate, begin())
+    endless = descent.start(evaluate, initial())
     for _ in range(len(losses)):
         endless = descent.step(evaluate, endless)
     assert not endless.finished

@@ -1,4 +1,4 @@
-"""The solver's space: a pyramid's levels are the image, and their gradient is the image's."""
+"""The solver's space: the levels of a pyramid add up to the image, and gradients agree."""
 
 import math
 from dataclasses import replace
@@ -27,8 +27,8 @@ def random(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def joined(point: Tensor, space: Space) -> Tensor:
-    """The image at a point, written down anew: enlarge what is coarser by torch's filter, add, repeat."""
+def image_at(point: Tensor, space: Space) -> Tensor:
+    """The image at a point, computed independently: PyTorch enlarges each level, which is then added."""
     counts = [3 * height * width for height, width in space.sizes]
     levels = [
         part.view(1, 3, *size) * step
@@ -42,12 +42,12 @@ def joined(point: Tensor, space: Space) -> Tensor:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_the_levels_of_an_image_join_to_it(size: tuple[int, int]) -> None:
+def test_the_levels_of_an_image_add_up_to_it(size: tuple[int, int]) -> None:
     space, image = space_of(size), random(1, 3, *size)
     point = space.point(image)
     assert point.shape == space.whole_shape(point)
     torch.testing.assert_close(space.image(point), image, rtol=0, atol=1e-14)
-    torch.testing.assert_close(joined(point, space), image, rtol=0, atol=1e-14)
+    torch.testing.assert_close(image_at(point, space), image, rtol=0, atol=1e-14)
 
 
 def test_sizes_are_halved_and_rounded_up_to_a_short_side_of_eight_or_more() -> None:
@@ -60,12 +60,12 @@ def test_sizes_are_halved_and_rounded_up_to_a_short_side_of_eight_or_more() -> N
 def test_halving_is_the_transpose_of_doubling(size: tuple[int, int]) -> None:
     half = (math.ceil(size[0] / 2), math.ceil(size[1] / 2))
     coarse, fine = random(1, 3, *half), random(1, 3, *size, seed=1)
-    there, back = double(coarse, *size), halve(fine, 1.0)
-    assert float((there * fine).sum()) == pytest.approx(float((coarse * back).sum()), rel=1e-12)
+    doubled, halved = double(coarse, *size), halve(fine, 1.0)
+    assert float((doubled * fine).sum()) == pytest.approx(float((coarse * halved).sum()), rel=1e-12)
     assert torch.allclose(halve(torch.ones(1, 3, *size)), torch.ones(1, 3, *half))
 
 
-def test_rows_are_doubled_alike_wherever_they_are_cut() -> None:
+def test_doubling_some_rows_equals_those_rows_of_the_whole() -> None:
     coarse = random(1, 3, 19, 27)
     whole = double(coarse, 37, 53)
     for rows in [(0, 16), (16, 37), (1, 2), (35, 37), (7, 7)]:
@@ -73,8 +73,8 @@ def test_rows_are_doubled_alike_wherever_they_are_cut() -> None:
 
 
 @pytest.mark.parametrize("size", [(31, 47), (65, 97)])
-def test_the_gradient_by_the_levels_is_that_of_float64_differences(size: tuple[int, int]) -> None:
-    """Central differences of the whole objective along random directions, by an independent join."""
+def test_the_gradient_in_the_levels_equals_finite_differences(size: tuple[int, int]) -> None:
+    """Central differences along random directions; the image is computed independently."""
     network, objective, image = objective_for(size, "average", SUBSETS[4], torch.float64)
     space, plain = space_of(size), evaluator(network, objective)
     point = space.point(image)
@@ -82,13 +82,13 @@ def test_the_gradient_by_the_levels_is_that_of_float64_differences(size: tuple[i
     for seed in range(4):
         direction = random(*point.shape, seed=seed)
         step = 1e-6 / float(direction.norm())
-        after, before = (plain(joined(point + sign * step * direction, space)).loss for sign in (1, -1))
+        after, before = (plain(image_at(point + sign * step * direction, space)).loss for sign in (1, -1))
         difference = float(after - before) / (2 * step)
         assert float((gradient * direction).sum()) == pytest.approx(difference, rel=1e-5)
 
 
 @pytest.mark.parametrize("method", ["lbfgs", "adam"])
-def test_tiles_are_the_whole(method: str) -> None:
+def test_tiles_give_the_same_steps_as_the_whole(method: str) -> None:
     size = (65, 97)
     points = []
     for tile in (0, 48):
@@ -104,7 +104,7 @@ def test_tiles_are_the_whole(method: str) -> None:
 
 @pytest.mark.parametrize("method", ["lbfgs", "adam"])
 @pytest.mark.parametrize("steps", [(), LEVELS])
-def test_fixed_pixels_stay_and_nothing_leaks_over_their_edge(steps: tuple[float, ...], method: str) -> None:
+def test_fixed_pixels_stay_and_have_no_gradient(steps: tuple[float, ...], method: str) -> None:
     size = (48, 64)
     network, objective, image = objective_for(size, "average", SUBSETS[2], torch.float64)
     fixed = torch.zeros(size, dtype=torch.bool)
@@ -117,13 +117,13 @@ def test_fixed_pixels_stay_and_nothing_leaks_over_their_edge(steps: tuple[float,
     painted = space.image(state.point)
     assert torch.equal(painted[:, :, fixed], image[:, :, fixed])
     assert float((painted - image)[:, :, ~fixed].abs().mean()) > 1e-3
-    # The objective is that of the composed image, so the fixed pixels' own gradient counts for nothing.
+    # The objective sees the composed image, so the gradient of the fixed pixels is 0.
     plain = evaluator(network, objective)(painted).gradient.masked_fill(fixed, 0.0)
     torch.testing.assert_close(evaluate(state.point).gradient, space.pull_back(plain))
 
 
 @pytest.mark.parametrize("steps", [(), LEVELS])
-def test_one_luminance_stays_one(steps: tuple[float, ...]) -> None:
+def test_a_grey_image_stays_grey(steps: tuple[float, ...]) -> None:
     size = (48, 64)
     network, objective, image = objective_for(size, "average", SUBSETS[2], torch.float64)
     grey = image.mean(1, keepdim=True).expand_as(image).contiguous()

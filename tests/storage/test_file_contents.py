@@ -1,4 +1,4 @@
-"""Checkpoints, painters and trainings that are whole files, but hold what Impasto never wrote."""
+"""Files that are complete but hold nothing that Impasto could have written are refused."""
 
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ LAYOUT = {"kind": "layout", "tile": 0, "keep": "memory", "history": 2}
     ],
     ids=str,
 )
-def test_states_that_make_no_sense(change: dict[str, Any], tmp_path: Path) -> None:
+def test_checkpoints_with_bad_fields_are_refused(change: dict[str, Any], tmp_path: Path) -> None:
     path, device = tmp_path / "c", torch.device("cpu")
     write_tensors(path, checkpoint.KIND, {}, {"run": {**RUN, "layouts": [LAYOUT]}, "facts": {}})
     assert load_checkpoint(path, space, device).seconds == 0.5
@@ -52,7 +52,7 @@ def space(scale: int) -> Space:
     return Space(Band.of(32, 24))
 
 
-def test_an_image_of_a_size_that_is_not_painted(tmp_path: Path) -> None:
+def test_a_checkpoint_with_an_image_of_the_wrong_size_is_refused(tmp_path: Path) -> None:
     facts, snapshot = read_checkpoint(DATA / "e78b87f-checkpoint")
     checkpoint.save(tmp_path / "c", snapshot, facts)
     with pytest.raises(
@@ -74,7 +74,7 @@ def test_an_image_of_a_size_that_is_not_painted(tmp_path: Path) -> None:
     ],
     ids=str,
 )
-def test_painters_that_do_not_fit(change: dict[str, Any], tmp_path: Path) -> None:
+def test_painters_with_bad_facts_are_refused(change: dict[str, Any], tmp_path: Path) -> None:
     model = models.load(DATA / "e78b87f-painter.safetensors")
     facts = {"shape": model.network.shape, "styles": list(model.styles), "manifest": {}, **change}
     write_tensors(tmp_path / "p", models._kind(), dict(model.network.state_dict()), facts)
@@ -85,7 +85,7 @@ def test_painters_that_do_not_fit(change: dict[str, Any], tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     "change", [{"step": 1.5}, {"looks": [3]}, {"looks": [[3, "4.6"]]}, {"more": 1}, {"waited": None}], ids=str
 )
-def test_trainings_that_do_not_fit(change: dict[str, Any], tmp_path: Path) -> None:
+def test_trainings_with_bad_facts_are_refused(change: dict[str, Any], tmp_path: Path) -> None:
     painter, adam, best, standing = read_training(DATA / "e78b87f-training.safetensors")
     training_checkpoint.write(tmp_path / "t", painter, adam, best, {"width": 4}, {**standing, **change})
     with pytest.raises(CheckpointError, match="t is damaged, or no Impasto training"):

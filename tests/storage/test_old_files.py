@@ -1,4 +1,4 @@
-"""Files of earlier versions can be read for as long as there are such files."""
+"""Files written by earlier versions can still be read, and their damage is reported."""
 
 import dataclasses
 import random
@@ -9,7 +9,7 @@ import pytest
 from impasto import StylizeSettings
 from impasto.errors import CheckpointError, ImpastoError
 from impasto.fast import models
-from impasto.recipes.rerun import plan_resume
+from impasto.recipes.rerun import MovedInputs, plan_resume
 from impasto.results import manifest as manifests
 from impasto.run.layout import Layout
 from impasto.run.loop import iter_run
@@ -22,12 +22,12 @@ CHECKPOINT, PAINTER, TRAINING = (
 )
 
 
-def first_bytes(tensors: object) -> str:
-    """The beginning of a digest of tensors."""
-    return content_of(tensors).rsplit('"', 2)[1][:16]
+def digest(tensor: object) -> str:
+    """The first 16 hexadecimal digits of a tensor's SHA-256."""
+    return content_of(tensor).rsplit('"', 2)[1][:16]
 
 
-def test_a_checkpoint() -> None:
+def test_an_old_checkpoint_is_read() -> None:
     facts, snapshot = read_checkpoint(CHECKPOINT)
     assert facts["manifest"]["settings"]["size"] == 32
     assert facts["manifest"]["impasto"] == "0.1.0"
@@ -44,36 +44,35 @@ def test_a_checkpoint() -> None:
     assert descent.evaluation.names[0] == "content conv4_2"
     assert float(descent.evaluation.loss) == descent.losses[-1] == 3.531517744064331
     numbers = [descent.point, descent.solver.point_changes[1], descent.solver.gradient_changes[0]]
-    assert [first_bytes(tensor) for tensor in numbers] == [
+    assert [digest(tensor) for tensor in numbers] == [
         "864b3715dd2f1fbd",
         "8d8fd2a500bd2d3b",
         "6de9e3c066364e85",
     ]
 
 
-def test_a_checkpoint_goes_on(photo: str, painting: str, small_file: str) -> None:
-    job, snapshot, _ = plan_resume(
-        CHECKPOINT, content=photo, style=painting, weights=small_file, changed=True
-    )
-    assert job.manifest["settings"]["history"] == 2
-    *_, last = iter_run(job, snapshot)
+def test_an_old_checkpoint_is_resumed(photo: str, painting: str, small_file: str) -> None:
+    moved = MovedInputs(photo, painting, weights=small_file)
+    plan, snapshot, _ = plan_resume(CHECKPOINT, moved, changed=True)
+    assert plan.manifest["settings"]["history"] == 2
+    *_, last = iter_run(plan, snapshot)
     assert last.step == 6
     assert last.loss < 3.5315
     assert last.painting().manifest["result"]["complete"]
 
 
 @pytest.mark.parametrize("key", [b"command", b"settings", b"inputs", b"precision", b"machine", b"tile"])
-def test_a_checkpoint_with_a_damaged_manifest(
+def test_a_checkpoint_with_a_damaged_manifest_is_refused(
     key: bytes, photo: str, painting: str, small_file: str, tmp_path: Path
 ) -> None:
     data, quoted = CHECKPOINT.read_bytes(), b'\\"' + key + b'\\":'
     last = data.rindex(quoted)
     (tmp_path / "c").write_bytes(data[:last] + quoted.replace(key[:1], b"X", 1) + data[last + len(quoted) :])
     with pytest.raises(CheckpointError, match=r"the manifest in .* is damaged .* Start the run anew"):
-        plan_resume(tmp_path / "c", content=photo, style=painting, weights=small_file, changed=True)
+        plan_resume(tmp_path / "c", MovedInputs(photo, painting, weights=small_file), changed=True)
 
 
-def test_a_painter() -> None:
+def test_an_old_painter_is_read() -> None:
     model = models.load(PAINTER)
     assert model.sha256 == "31b215b79793fa6accd543cfc38c80effffe84ddad21cc7043db2c4dc8a2157e"
     assert model.styles == ("painting",)
@@ -82,16 +81,16 @@ def test_a_painter() -> None:
     assert model.manifest["settings"]["steps"] == 8
 
 
-def test_a_painter_keeps_its_digest_when_it_is_saved_again(tmp_path: Path) -> None:
-    """Manifests compare it, whichever format the painter's file has."""
+def test_a_painter_that_is_saved_again_keeps_its_digest(tmp_path: Path) -> None:
+    """Manifests compare digests, so they must not depend on the format of the file."""
     model = models.load(PAINTER)
     model.save(tmp_path / "again")
-    again = models.load(tmp_path / "again")
-    assert dataclasses.replace(again, name=model.name).sha256 == model.sha256
+    loaded = models.load(tmp_path / "again")
+    assert dataclasses.replace(loaded, name=model.name).sha256 == model.sha256
     assert (tmp_path / "again").read_bytes()[8:].startswith(b'{"__metadata__":{"file_sha256":"')
 
 
-def test_a_training() -> None:
+def test_an_old_training_is_read() -> None:
     painter, adam, best, standing = read_training(TRAINING)
     assert standing == {
         "step": 5, "seconds": 0.16876224200007073, "waited": 0, "looks": [[3, 4.657622337341309]],
@@ -101,10 +100,10 @@ def test_a_training() -> None:
     assert float(state["step"]) == 5
     numbers = [painter.last.weight, best["last.weight"], state["exp_avg"], state["exp_avg_sq"]]
     digests = ["1be1d25415ceb64e", "8f394c4c5365b5c6", "9ef4459494039cd0", "8a49d639cbc5fde0"]
-    assert [first_bytes(tensor) for tensor in numbers] == digests
+    assert [digest(tensor) for tensor in numbers] == digests
 
 
-def test_a_painting() -> None:
+def test_the_manifest_of_an_old_painting_is_read() -> None:
     manifest = manifests.read(DATA / "e78b87f-painting.png")
     settings = StylizeSettings(
         size=48, steps=6, finest_steps=10, optimizer="lbfgs", recipe=1, precision="float32",
@@ -116,17 +115,17 @@ def test_a_painting() -> None:
 
 
 @pytest.mark.parametrize("path", [CHECKPOINT, PAINTER, TRAINING], ids=["checkpoint", "painter", "training"])
-def test_flipped_bits_are_no_traceback(
+def test_flipped_bits_in_old_files_are_reported_in_one_line(
     path: Path, photo: str, painting: str, small_file: str, tmp_path: Path
 ) -> None:
-    """The headers of format 1 are under no digest: what is still a valid file may pass, nothing else."""
+    """The digest of format 1 does not cover the header, so a header may pass if it is still valid."""
     read = {CHECKPOINT: read_checkpoint, PAINTER: models.load, TRAINING: read_training}[path]
-    whole, rng = path.read_bytes(), random.Random(1)
-    end = 8 + int.from_bytes(whole[:8], "little")
+    data, rng = path.read_bytes(), random.Random(1)
+    end = 8 + int.from_bytes(data[:8], "little")
     refusals = []
-    for place in rng.sample(range(end), 150):
-        damaged = bytearray(whole)
-        damaged[place] ^= 1 << rng.randrange(8)
+    for position in rng.sample(range(end), 150):
+        damaged = bytearray(data)
+        damaged[position] ^= 1 << rng.randrange(8)
         (tmp_path / "damaged").write_bytes(damaged)
         try:
             read(tmp_path / "damaged")  # type: ignore[operator]
@@ -134,9 +133,9 @@ def test_flipped_bits_are_no_traceback(
             refusals.append(str(error))
     assert 75 < len(refusals) < 150
     assert all(len(message.splitlines()) == 1 for message in refusals)
-    for place in rng.sample(range(end, len(whole)), 20):
-        damaged = bytearray(whole)
-        damaged[place] ^= 1 << rng.randrange(8)
+    for position in rng.sample(range(end, len(data)), 20):
+        damaged = bytearray(data)
+        damaged[position] ^= 1 << rng.randrange(8)
         (tmp_path / "damaged").write_bytes(damaged)
         with pytest.raises(ImpastoError, match="is damaged: its SHA-256 is"):
             read(tmp_path / "damaged")  # type: ignore[operator]

@@ -1,4 +1,4 @@
-"""Outputs destroy no inputs, one another or foreign files: refused before anything is computed."""
+"""An output that would replace an input, another output or a foreign file is refused before the run."""
 
 import json
 import os
@@ -30,9 +30,9 @@ RUNNER = CliRunner()
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, small_file: str) -> Path:
-    """A folder with everything that commands read: pictures, weights, a painter, what runs have left."""
-    folder = tmp_path_factory.mktemp("made")
+def template(tmp_path_factory: pytest.TempPathFactory, small_file: str) -> Path:
+    """A folder with everything that commands read: pictures, weights, a painter, and outputs of runs."""
+    folder = tmp_path_factory.mktemp("template")
     (folder / "photos").mkdir()
     for name in ("photo.png", "photos/a.png", "photos/b.png", "mask.png", "mask2.png", "init.png", "x.png"):
         save(scene(36, 48), folder / name)
@@ -50,12 +50,12 @@ def made(tmp_path_factory: pytest.TempPathFactory, small_file: str) -> Path:
         folder / "training", painter, torch.optim.Adam(painter.parameters()), {}, {}, {}
     )
     run = ["stylize", "photo.png", "painting.png", "--weights", "weights.safetensors", "--size", "48"]
-    more = ["--scales", "1", "--steps", "1", "-o", "painted.png", "--checkpoint", "run", "--trace", "trace"]
+    run += ["--scales", "1", "--steps", "1", "-o", "painted.png", "--checkpoint", "run", "--trace", "trace"]
     fast = ["fast", "photo.png", "--model", "painter.safetensors", "--size", "48", "-o", "fast.png"]
     before = Path.cwd()
     os.chdir(folder)
     try:
-        for command in ([*run, *more], fast):
+        for command in (run, fast):
             result = RUNNER.invoke(app, command)
             assert result.exit_code == 0, result.output
     finally:
@@ -70,7 +70,7 @@ OVERWRITES = r"would overwrite the "
 REFUSED: dict[str, tuple[int, str]] = {
     STYLIZE + "-o photo.png": (2, r"-o 'photo\.png' would overwrite the content image 'photo\.png'"),
     STYLIZE + "-o painting.png": (2, OVERWRITES + r"style image 'painting\.png'"),
-    STYLIZE + "-o ../made0/second.png": (2, OVERWRITES + r"style image 'second\.png'"),
+    STYLIZE + "-o ../work/second.png": (2, OVERWRITES + r"style image 'second\.png'"),
     STYLIZE + "-o mask.png": (2, OVERWRITES + r"mask 'mask\.png'"),
     STYLIZE + "-o mask2.png": (2, OVERWRITES + r"mask 'mask2\.png'"),
     STYLIZE + "-o init.png": (2, OVERWRITES + r"init image 'init\.png'"),
@@ -94,8 +94,8 @@ REFUSED: dict[str, tuple[int, str]] = {
     "rerun painted.png --checkpoint weights.safetensors": (2, OVERWRITES + "weights"),
     "rerun fast.png -o photo.png": (2, OVERWRITES + r"content image 'photo\.png'"),
     "rerun fast.png --checkpoint painter.safetensors": (2, OVERWRITES + r"weights 'painter\.safetensors'"),
-    "resume run -o MADE/photo.png": (2, OVERWRITES + "content image '.*photo.png'"),
-    "resume run -o MADE/painting.png": (2, OVERWRITES + "style image '.*painting.png'"),
+    "resume run -o TEMPLATE/photo.png": (2, OVERWRITES + "content image '.*photo.png'"),
+    "resume run -o TEMPLATE/painting.png": (2, OVERWRITES + "style image '.*painting.png'"),
     "resume run -o x.png --content x.png --changed": (2, OVERWRITES + r"content image 'x\.png'"),
     "reconstruct content photo.png -o photo.png": (2, OVERWRITES + r"image 'photo\.png'"),
     "reconstruct content photo.png --trace photo.png": (2, OVERWRITES + r"image 'photo\.png'"),
@@ -130,14 +130,14 @@ REFUSED: dict[str, tuple[int, str]] = {
     "features photo.png -o photo.png": (2, OVERWRITES + r"image 'photo\.png'"),
     "show painted.png --curves painted.png": (2, OVERWRITES + r"picture 'painted\.png'"),
 }  # fmt: skip
-"""Commands → exit code and message."""
+"""The exit code and the message of each command."""
 
 
 @pytest.fixture
-def filled(made: Path, tmp_path: Path) -> Path:
-    """A copy of that folder, which is the current one, and names that lead to the same files."""
-    folder = tmp_path / "made0"
-    shutil.copytree(made, folder)
+def work(template: Path, tmp_path: Path) -> Path:
+    """A copy of that folder as the current one, with links that lead to the same files."""
+    folder = tmp_path / "work"
+    shutil.copytree(template, folder)
     os.chdir(folder)
     (folder / "linked.png").symlink_to("photo.png")
     os.link("photo.png", "hard.png")
@@ -155,15 +155,15 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("command", REFUSED)
-def test_inputs_are_as_they_were(
-    command: str, made: Path, filled: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_command_that_would_overwrite_a_file_is_refused(
+    command: str, template: Path, work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "800")
-    monkeypatch.setenv("IMPASTO_CACHE", str(filled / "no-cache"))
-    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/")  # nothing is fetched either
-    before = contents(filled), contents(made)
-    result = RUNNER.invoke(app, command.replace("MADE", str(made)).split())
-    assert (contents(filled), contents(made)) == before
+    monkeypatch.setenv("IMPASTO_CACHE", str(work / "no-cache"))
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/")  # nothing can be fetched
+    before = contents(work), contents(template)
+    result = RUNNER.invoke(app, command.replace("TEMPLATE", str(template)).split())
+    assert (contents(work), contents(template)) == before
     code, message = REFUSED[command]
     assert result.exit_code == code, result.output
     lines = [line for line in result.stderr.splitlines() if line.strip()]
@@ -172,13 +172,15 @@ def test_inputs_are_as_they_were(
     assert Path("/dev/null").is_char_device()
 
 
-def test_the_weights_of_the_environment_are_an_input(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_named_by_the_environment_are_not_overwritten(
+    work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("IMPASTO_WEIGHTS", "weights.safetensors")
-    before = contents(filled)
+    before = contents(work)
     result = RUNNER.invoke(app, ["features", "photo.png", "-o", "weights.safetensors"])
     assert result.exit_code == 2
     assert "IMPASTO_WEIGHTS" in result.stderr
-    assert contents(filled) == before
+    assert contents(work) == before
 
 
 LIBRARY: dict[str, Callable[[], object]] = {
@@ -193,21 +195,21 @@ LIBRARY: dict[str, Callable[[], object]] = {
 
 
 @pytest.mark.parametrize("name", LIBRARY)
-def test_the_library_refuses_too(name: str, filled: Path) -> None:
-    before = contents(filled)
+def test_the_library_refuses_to_overwrite_inputs(name: str, work: Path) -> None:
+    before = contents(work)
     with pytest.raises(SettingsError, match="would overwrite the"):
         LIBRARY[name]()
-    assert contents(filled) == before
+    assert contents(work) == before
 
 
 @pytest.mark.parametrize(
     ("kind", "name"),
     [("checkpoint", "run"), ("painter", "painter.safetensors"), ("training", "training"), ("trace", "trace")],
 )
-def test_only_its_own_kind_is_replaced(kind: Kind, name: str, filled: Path) -> None:
+def test_an_output_replaces_only_a_file_of_its_kind(kind: Kind, name: str, work: Path) -> None:
     Path("empty").write_bytes(b"")
-    for good in (name, "empty", "nowhere"):
-        check_outputs([OutputFile("-o", good, kind)])
+    for allowed in (name, "empty", "nowhere"):
+        check_outputs([OutputFile("-o", allowed, kind)])
     headers = {
         "short": b"12",
         "long": (1 << 62).to_bytes(8, "little") + b"{}",
@@ -215,8 +217,8 @@ def test_only_its_own_kind_is_replaced(kind: Kind, name: str, filled: Path) -> N
         "list": (20).to_bytes(8, "little") + json.dumps({"__metadata__": [1]}).encode(),
         "zero": bytes(100),
     }
-    for bad, data in headers.items():
-        Path(bad).write_bytes(data)
+    for file, header in headers.items():
+        Path(file).write_bytes(header)
     others = {"run", "painter.safetensors", "training", "trace", "photo.png", "notes.txt", *headers} - {name}
     for other in (*others, "weights.safetensors"):
         with pytest.raises(ImageError, match=r"is there already and is no .* Choose another name"):
@@ -224,7 +226,7 @@ def test_only_its_own_kind_is_replaced(kind: Kind, name: str, filled: Path) -> N
 
 
 @pytest.mark.parametrize("broken", [{}, {"inputs": None, "settings": None}, {"inputs": {"content": 5}}])
-def test_a_damaged_manifest_names_what_it_can(broken: dict[str, object]) -> None:
+def test_the_files_of_a_damaged_manifest_are_those_that_can_be_read(broken: dict[str, object]) -> None:
     assert manifest_files(broken, "p.png", {"style": ["s.png"]}) == [
         InputFile("the style image", "s.png"),
         InputFile("the weights", ""),
@@ -233,7 +235,7 @@ def test_a_damaged_manifest_names_what_it_can(broken: dict[str, object]) -> None
     assert not manifest_files({**broken, "settings": [1]}, "p.png", {})
 
 
-def test_a_trace_may_go_into_a_pipe(filled: Path) -> None:
+def test_a_trace_may_be_written_into_a_pipe(work: Path) -> None:
     os.mkfifo("pipe")
     for name in ("pipe", "/dev/null"):
         check_outputs([OutputFile("--trace", name, "trace")])
@@ -241,12 +243,12 @@ def test_a_trace_may_go_into_a_pipe(filled: Path) -> None:
         check_outputs([OutputFile("-o", "pipe")])
 
 
-def test_a_deep_zoom_picture_is_a_file_and_its_tiles(filled: Path) -> None:
+def test_a_deep_zoom_output_may_overwrite_no_input_with_its_tiles(work: Path) -> None:
     Path("p_files/0").mkdir(parents=True)
     shutil.copy("photo.png", "p_files/0/0_0.png")
-    for given in ("p.dzi", "p_files/0/0_0.png"):
+    for file in ("p.dzi", "p_files/0/0_0.png"):
         with pytest.raises(SettingsError, match="would overwrite the photo"):
-            check_outputs([OutputFile("-o", "p.dz")], [InputFile("the photo", given)])
+            check_outputs([OutputFile("-o", "p.dz")], [InputFile("the photo", file)])
     with pytest.raises(SettingsError, match="would overwrite the photo"):
         check_outputs([OutputFile("--trace", "p_files/new", "trace")], [InputFile("the photo", "p.dz")])
     with pytest.raises(SettingsError, match="are one file"):
@@ -254,7 +256,9 @@ def test_a_deep_zoom_picture_is_a_file_and_its_tiles(filled: Path) -> None:
 
 
 @pytest.mark.parametrize("ignores", [True, False])
-def test_names_that_differ_in_case(ignores: bool, filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_that_differ_in_case_are_one_file_if_the_disk_ignores_case(
+    ignores: bool, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(outputs, "_ignores_case", lambda folder: ignores)
     assert same_file("new/Out.png", "new/out.PNG") is ignores
     assert same_file("photo.png", "Photo.png") is ignores
@@ -262,24 +266,24 @@ def test_names_that_differ_in_case(ignores: bool, filled: Path, monkeypatch: pyt
     assert same_file("linked.png", "hard.png")
 
 
-def test_whether_a_disk_ignores_case_is_tried_and_leaves_nothing(tmp_path: Path) -> None:
+def test_asking_whether_a_disk_ignores_case_leaves_no_files(tmp_path: Path) -> None:
     (tmp_path / "lower").write_bytes(b"")
     assert outputs._ignores_case(str(tmp_path)) is (tmp_path / "LOWER").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["lower"]
     assert not outputs._ignores_case(str(tmp_path / "nowhere"))
 
 
-def test_what_is_legitimate(filled: Path) -> None:
-    """A run's own files are replaced: its picture, its trace, its checkpoint, also when it goes on."""
-    own = ["--weights", "weights.safetensors", "--size", "48", "--scales", "1", "--steps", "1"]
+def test_a_run_may_replace_its_own_outputs(work: Path) -> None:
+    """Its picture, trace and checkpoint, when it is repeated and when it is resumed."""
+    quick = ["--weights", "weights.safetensors", "--size", "48", "--scales", "1", "--steps", "1"]
     files = ["-o", "painted.png", "--checkpoint", "run", "--trace", "trace"]
-    for command in (["stylize", "photo.png", "painting.png", *own, *files], ["resume", "run"]):
+    for command in (["stylize", "photo.png", "painting.png", *quick, *files], ["resume", "run"]):
         result = RUNNER.invoke(app, command)
         assert result.exit_code == 0, result.output
     small = ["--size", "32", "--style-size", "40", "--width", "4", "--blocks", "1", "--check-every", "1"]
     train = ["train", "painting.png", "--images", "photos", "--weights", "weights.safetensors", *small]
-    made = ["-o", "painter.safetensors", "--checkpoint", "training", "--preview", "x.png", "--patience", "2"]
-    for more in (["--steps", "2"], ["--steps", "2", "--resume", "training"]):
-        result = RUNNER.invoke(app, [*train, *made, *more])
+    files = ["-o", "painter.safetensors", "--checkpoint", "training", "--preview", "x.png", "--patience", "2"]
+    for steps in (["--steps", "2"], ["--steps", "2", "--resume", "training"]):
+        result = RUNNER.invoke(app, [*train, *files, *steps])
         assert "would overwrite" not in result.output
-    assert "had ended" in result.output  # it was read, so it may be its own checkpoint
+    assert "had ended" in result.output  # the training was read, so it may overwrite its checkpoint

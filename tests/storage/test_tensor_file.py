@@ -1,4 +1,4 @@
-"""Tensor files: what is written comes back, and a file that is damaged anywhere is refused in a sentence."""
+"""Tensor files give back what was written, and damage anywhere in a file is reported."""
 
 import dataclasses
 import hashlib
@@ -54,10 +54,10 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def whole(kind: str, tmp_path: Path) -> bytes:
+def contents(kind: str, tmp_path: Path) -> bytes:
     """The bytes of a file of each kind."""
-    KINDS[kind][0](tmp_path / "whole")
-    return (tmp_path / "whole").read_bytes()
+    KINDS[kind][0](tmp_path / "undamaged")
+    return (tmp_path / "undamaged").read_bytes()
 
 
 def open_and_close(path: Path) -> None:
@@ -69,42 +69,42 @@ def header_end(data: bytes) -> int:
     return 8 + int.from_bytes(data[:8], "little")
 
 
-def test_flipped_bits_are_refused(kind: str, whole: bytes, tmp_path: Path) -> None:
-    """Everywhere: in the length, names, digest, facts, padding and numbers."""
+def test_flipped_bits_are_refused(kind: str, contents: bytes, tmp_path: Path) -> None:
+    """In the length, names, digest, facts, padding and numbers."""
     _, read, error = KINDS[kind]
-    rng, end = random.Random(kind), header_end(whole)
+    rng, end = random.Random(kind), header_end(contents)
     starts = [*range(8 + len('{"__metadata__":{"file_sha256":"')), *range(end - 8, end)]
-    places = [*starts, *rng.sample(range(end), 300), *rng.sample(range(end, len(whole)), 50)]
-    for place in places:
-        damaged = bytearray(whole)
-        damaged[place] ^= 1 << rng.randrange(8)
+    positions = [*starts, *rng.sample(range(end), 300), *rng.sample(range(end, len(contents)), 50)]
+    for position in positions:
+        damaged = bytearray(contents)
+        damaged[position] ^= 1 << rng.randrange(8)
         (tmp_path / "damaged").write_bytes(damaged)
         with pytest.raises(error, match=REFUSALS):
             read(tmp_path / "damaged")
 
 
-def test_cut_and_longer_files_are_refused(kind: str, whole: bytes, tmp_path: Path) -> None:
+def test_files_that_are_too_short_or_too_long_are_refused(kind: str, contents: bytes, tmp_path: Path) -> None:
     _, read, error = KINDS[kind]
-    rng, end = random.Random(kind), header_end(whole)
-    lengths = [*range(10), end - 1, end, end + 1, len(whole) - 1, *rng.sample(range(len(whole)), 60)]
-    for data in (*(whole[:length] for length in lengths), whole + b"\0", whole + whole):
+    rng, end = random.Random(kind), header_end(contents)
+    lengths = [*range(10), end - 1, end, end + 1, len(contents) - 1, *rng.sample(range(len(contents)), 60)]
+    for data in (*(contents[:length] for length in lengths), contents + b"\0", contents + contents):
         (tmp_path / "damaged").write_bytes(data)
         with pytest.raises(error, match="is damaged, or no"):
             read(tmp_path / "damaged")
 
 
-def test_written_and_read_again_is_the_same(kind: str, whole: bytes, tmp_path: Path) -> None:
+def test_a_file_read_and_written_again_is_the_same(kind: str, contents: bytes, tmp_path: Path) -> None:
     write, read, _ = KINDS[kind]
-    assert content_of(read(tmp_path / "whole")) == content_of(read(next(DATA.glob(f"*{kind}*"))))
+    assert content_of(read(tmp_path / "undamaged")) == content_of(read(next(DATA.glob(f"*{kind}*"))))
     write(tmp_path / "again")
-    assert (tmp_path / "again").read_bytes() == whole
+    assert (tmp_path / "again").read_bytes() == contents
 
 
-def test_a_later_format_says_what_reads_it(
-    kind: str, whole: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_later_format_is_refused_with_the_version_that_reads_it(
+    kind: str, contents: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, read, error = KINDS[kind]
-    with safe_open(tmp_path / "whole", "pt") as file:
+    with safe_open(tmp_path / "undamaged", "pt") as file:
         name = file.metadata()["kind"]
     later = FileKind(name, 3, TensorReader.data_sha256, WeightsError, "")
     with monkeypatch.context() as patch:
@@ -115,29 +115,29 @@ def test_a_later_format_says_what_reads_it(
         read(tmp_path / "later")
 
 
-def test_a_damaged_file_does_not_pass_for_an_older_one(kind: str, whole: bytes, tmp_path: Path) -> None:
-    """Format 1 has a weaker digest: neither its number alone nor another start may lead there."""
+def test_a_damaged_file_is_not_taken_for_one_of_format_1(kind: str, contents: bytes, tmp_path: Path) -> None:
+    """Format 1 has a weaker digest, so neither its number nor a changed header may select it."""
     _, read, error = KINDS[kind]
-    older = re.sub(rb'("format":"[A-Za-z ]+ )2(".*?"version":")2"', rb'\g<1>1\g<2>1"', whole, count=1)
+    older = re.sub(rb'("format":"[A-Za-z ]+ )2(".*?"version":")2"', rb'\g<1>1\g<2>1"', contents, count=1)
     assert older.count(b'"version":"1"') == 1
-    moved = older.replace(b'{"__metadata__":{"file_sha256":', b'{"__metadata__":{   "filesha2":')
-    for data in (older, moved, moved.replace(b'"filesha2"', b'  "sha256"')):
-        assert len(data) == len(whole)
+    renamed = older.replace(b'{"__metadata__":{"file_sha256":', b'{"__metadata__":{   "filesha2":')
+    for data in (older, renamed, renamed.replace(b'"filesha2"', b'  "sha256"')):
+        assert len(data) == len(contents)
         (tmp_path / "damaged").write_bytes(data)
         with pytest.raises(error, match="is damaged"):
             read(tmp_path / "damaged")
 
 
-def test_every_file_says_cheaply_what_it_is(kind: str, whole: bytes, tmp_path: Path) -> None:
-    """Any safetensors reader sees kind and version, under the names of version 1 too."""
-    with safe_open(tmp_path / "whole", "pt") as file:
+def test_the_header_names_the_kind_and_version(kind: str, contents: bytes, tmp_path: Path) -> None:
+    """Any safetensors reader can see them, and under `format` as in format 1."""
+    with safe_open(tmp_path / "undamaged", "pt") as file:
         metadata = file.metadata()
     names = {"checkpoint": "impasto checkpoint", "painter": "Impasto painter", "training": "Impasto training"}
     assert metadata["format"] == f"{names[kind]} 2"
     assert (metadata["kind"], metadata["version"]) == (names[kind], "2")
 
 
-def test_tensors_facts_and_rows(tmp_path: Path) -> None:
+def test_tensors_rows_and_facts_come_back(tmp_path: Path) -> None:
     torch.manual_seed(0)
     tensors = {
         "image": torch.randn(2, 3, 7, 5),
@@ -159,7 +159,7 @@ def test_tensors_facts_and_rows(tmp_path: Path) -> None:
             assert torch.equal(file.tensor("image", rows), tensors["image"][:, :, slice(*rows)])
         with pytest.raises(WeightsError, match="is damaged, or no test kind"), file.parsing():
             file.tensor("image", (0, 8))
-    with safe_open(tmp_path / "file", "pt") as other:  # the library reads the same
+    with safe_open(tmp_path / "file", "pt") as other:  # the safetensors library reads the same
         assert all(torch.equal(other.get_tensor(name), tensor) for name, tensor in tensors.items())
 
 
@@ -175,7 +175,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, monkeypatch: pytest.
         for length in (900_000_000, 1 << 40, (1 << 64) - 1):
             with open(tmp_path / "file", "r+b") as damaged:
                 damaged.write(length.to_bytes(8, "little"))
-                damaged.truncate(1_000_000_000)  # with a hole: takes no space
+                damaged.truncate(1_000_000_000)  # a sparse file, which takes no space
             with pytest.raises(WeightsError, match="a header of"):
                 open_and_close(tmp_path / "file")
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
@@ -183,8 +183,8 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, monkeypatch: pytest.
         tracemalloc.stop()
 
 
-def test_an_image_is_never_made_before_its_turn(tmp_path: Path) -> None:
-    """Of tensors that are gathered from processes there is one at a time."""
+def test_lazy_tensors_are_made_one_at_a_time(tmp_path: Path) -> None:
+    """Tensors gathered from several processes are large, so each is made only when it is written."""
     made: list[str] = []
 
     def lazy(name: str, value: float) -> tensor_file.LazyTensor:
@@ -222,31 +222,31 @@ HEADERS: dict[str, Any] = {
 }
 
 
-def with_header(path: Path, header: object) -> None:
-    """Write a file with one number."""
+def write_header(path: Path, header: object) -> None:
+    """Write a file with this header and one float32 number."""
     text = json.dumps(header).encode()
     path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(4))
 
 
 @pytest.mark.parametrize("name", HEADERS)
-def test_headers_that_make_no_sense(name: str, tmp_path: Path) -> None:
+def test_bad_headers_are_refused(name: str, tmp_path: Path) -> None:
     header = {"__metadata__": METADATA, "x": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}
-    with_header(tmp_path / "good", header)
+    write_header(tmp_path / "good", header)
     open_and_close(tmp_path / "good")
     change = HEADERS[name]
-    with_header(tmp_path / "file", {**header, **change} if isinstance(change, dict) else change)
+    write_header(tmp_path / "file", {**header, **change} if isinstance(change, dict) else change)
     with pytest.raises(WeightsError, match="is damaged, or no test kind"):
         open_and_close(tmp_path / "file")
 
 
 @pytest.mark.parametrize("text", [b"{", b"\xff{}", b"[" * 200_000, b'"' + b"9" * 9, b"9" * 9_000])
-def test_headers_that_are_no_json(text: bytes, tmp_path: Path) -> None:
+def test_headers_that_are_not_json_are_refused(text: bytes, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(len(text).to_bytes(8, "little") + text)
     with pytest.raises(WeightsError, match="is damaged, or no test kind"):
         open_and_close(tmp_path / "file")
 
 
-def test_what_is_no_such_file(tmp_path: Path) -> None:
+def test_missing_and_other_files_are_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for name in ("nowhere", ".", "pipe", "no\0name"):
         with pytest.raises(WeightsError, match=r"there is no file .*\. Write it anew\."):
@@ -256,7 +256,7 @@ def test_what_is_no_such_file(tmp_path: Path) -> None:
         open_and_close(tmp_path / "other")
 
 
-def test_an_error_of_the_reader_is_not_the_files(tmp_path: Path) -> None:
+def test_errors_of_the_caller_are_not_blamed_on_the_file(tmp_path: Path) -> None:
     write_tensors(tmp_path / "file", KIND, {}, {})
     with pytest.raises(KeyError), open_tensors(tmp_path / "file", KIND):
         raise KeyError("a mistake of the caller's")
@@ -269,7 +269,7 @@ def test_an_error_of_the_reader_is_not_the_files(tmp_path: Path) -> None:
             raise RuntimeError("a shape")
 
 
-def test_what_cannot_be_written(tmp_path: Path) -> None:
+def test_writing_reports_errors_and_follows_links(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"cannot be written: No such file or directory\."):
         write_tensors(tmp_path / "no" / "file", KIND, {}, {})
     (tmp_path / "target").write_text("old")

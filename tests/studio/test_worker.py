@@ -1,8 +1,7 @@
-"""The process that paints, called within the test's own: what it tells of the weights that it fetches."""
+"""The worker, called in the process of the test, reports the progress of a download."""
 
 from contextlib import suppress
 from functools import partial
-from importlib import import_module
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -17,36 +16,36 @@ from impasto.studio.messages import JobRequest, Update
 from impasto.studio.worker import Worker
 
 
-def messages(pipe: Connection, received: list[tuple[str, Any]]) -> None:
+def receive_all(pipe: Connection, received: list[tuple[str, Any]]) -> None:
+    """Receive messages until the other end is closed."""
     with suppress(EOFError):
         while True:
             received.append(pipe.recv())
 
 
-def test_the_page_is_told_how_far_a_download_is(
+def test_the_worker_reports_how_far_a_download_is(
     photo: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clean_environment(monkeypatch)
     monkeypatch.setattr(download, "CHUNK", len(ARCHIVE) // 4)
     monkeypatch.setattr("impasto.studio.worker.EVERY", 0.0)
-    features = import_module("impasto.recipes.features")
-    ours, theirs = Pipe()
+    test_end, worker_end = Pipe()
     received: list[tuple[str, Any]] = []
-    reader = Thread(target=messages, args=(ours, received))
+    reader = Thread(target=receive_all, args=(test_end, received))
     reader.start()
     with FakeIndex(ARCHIVE) as index:
         load = partial(weights.load, cache=tmp_path / "cache", index_url=index.url, record=TINY)
-        monkeypatch.setattr(features, "load", load)
+        monkeypatch.setattr("impasto.network.vgg.load", load)
         job = JobRequest(
             recipe="features", content=photo, settings={"layer": "conv1_1"}, folder=str(tmp_path)
         )
-        worker = Worker(theirs, {"weights": ""})
+        worker = Worker(worker_end, {"weights": ""})
         for _ in range(2):
             worker.serve("paint", job)
-        theirs.close()
+        worker_end.close()
         reader.join()
         assert index.downloads == 1
-    updates = [content for what, content in received if what == "news" and isinstance(content, Update)]
+    updates = [content for kind, content in received if kind == "news" and isinstance(content, Update)]
     texts = [update.text for update in updates if update.text.startswith("Fetching")]
     percents = [int(text.split("once: ")[1].split(" %")[0]) for text in texts]
     assert percents == sorted(set(percents))

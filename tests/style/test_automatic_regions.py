@@ -1,4 +1,4 @@
-"""Regions without drawing: what is found goes where a drawn mask goes, and a rerun needs no net."""
+"""Automatic masks are used like drawn ones, and a rerun does not look for the subject again."""
 
 import sys
 from dataclasses import replace
@@ -33,8 +33,8 @@ def left_half() -> SubjectMap:
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The photos that the net was asked about; it sees `left_half` in each."""
+def searched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The photos in which the subject was looked for; it is `left_half` in each."""
     names: list[str] = []
 
     def find(photo: Picture, **_: Any) -> SubjectMap:
@@ -48,23 +48,16 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.fixture
 def quick(small_file: str) -> StylizeSettings:
     return StylizeSettings(
-        size=32,
-        steps=2,
-        threads=1,
-        scales=1,
-        recipe=1,
-        strength=1.0,
-        noise=0.5,
-        weights=small_file,
+        size=32, steps=2, threads=1, scales=1, recipe=1, strength=1.0, noise=0.5, weights=small_file,
         precision="float32",
-    )
+    )  # fmt: skip
 
 
 def pictures(*images: torch.Tensor) -> list[Picture]:
     return [Picture(image) for image in images]
 
 
-def test_the_subject_takes_the_first_painting_and_the_rest_the_second(asked: list[str]) -> None:
+def test_the_subject_takes_the_first_painting_and_the_rest_the_second(searched: list[str]) -> None:
     (photo,) = pictures(scene(60, 80))
     regions = read_regions(["auto:subject"], "", photo, pictures(stripes(40, 40), stripes(50, 40)))
     assert regions is not None
@@ -82,7 +75,7 @@ def test_the_subject_takes_the_first_painting_and_the_rest_the_second(asked: lis
     assert bool((whole.mask == 255).all())
 
 
-def test_the_subject_is_kept_and_the_rest_painted(asked: list[str], quick: StylizeSettings) -> None:
+def test_the_subject_is_kept_and_the_rest_painted(searched: list[str], quick: StylizeSettings) -> None:
     photo = scene(24, 32)
     painted = impasto.stylize(photo, stripes(40, 40), replace(quick, keep="subject")).picture.pixels
     change = (painted - photo).abs().amax(1)[0]
@@ -90,26 +83,28 @@ def test_the_subject_is_kept_and_the_rest_painted(asked: list[str], quick: Styli
     assert bool((mask[:, :13] > 0.999).all())
     assert float(change[:, :13].max()) < 1e-6
     assert float(change[:, 20:].mean()) > 0.01
-    assert asked
+    assert searched
 
 
-def test_a_found_mask_paints_what_its_file_paints(asked: list[str], quick: StylizeSettings) -> None:
-    """With borders as hard as a file's areas are."""
+def test_an_automatic_mask_keeps_what_the_same_mask_from_a_file_keeps(
+    searched: list[str], quick: StylizeSettings
+) -> None:
+    """Apart from the soft border, which areas in a file do not have."""
     photo = Picture(scene(36, 48))
     hard = (subject_mask(photo, left_half()) >= 0.5).float().expand(-1, 3, -1, -1).contiguous()
-    by_file = read_regions([hard], "white", photo, pictures(stripes(40, 40)))
-    found = read_regions([], "subject", photo, pictures(stripes(40, 40)))
-    assert by_file is not None
-    assert found is not None
-    kept, other = found.kept_mask(36, 48), by_file.kept_mask(36, 48)
+    from_file = read_regions([hard], "white", photo, pictures(stripes(40, 40)))
+    automatic_regions = read_regions([], "subject", photo, pictures(stripes(40, 40)))
+    assert from_file is not None
+    assert automatic_regions is not None
+    kept, expected = automatic_regions.kept_mask(36, 48), from_file.kept_mask(36, 48)
     assert kept is not None
-    assert other is not None
-    assert torch.equal(kept >= 0.5, other >= 0.5)
+    assert expected is not None
+    assert torch.equal(kept >= 0.5, expected >= 0.5)
 
 
-@pytest.mark.parametrize("how", ["keep", "two paintings", "luminance"])
-def test_rerun_needs_no_net_and_gives_the_same_pixels(
-    how: str, asked: list[str], quick: StylizeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("case", ["keep", "two paintings", "luminance"])
+def test_a_rerun_gives_the_same_pixels_and_does_not_look_for_the_subject(
+    case: str, searched: list[str], quick: StylizeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photo = save(scene(60, 80), tmp_path / "photo.png")
     paintings = [save(stripes(40, 40), tmp_path / "one.png"), save(stripes(44, 40), tmp_path / "two.png")]
@@ -117,21 +112,21 @@ def test_rerun_needs_no_net_and_gives_the_same_pixels(
         "keep": (replace(quick, keep="subject"), paintings[:1], []),
         "two paintings": (quick, paintings, ["auto:subject"]),
         "luminance": (replace(quick, keep="black"), paintings[:1], ["auto:luminance"]),
-    }[how]
+    }[case]
     first = impasto.stylize(photo, styles, settings, regions=regions)
     first.save(tmp_path / "out.png")
     facts = manifest.read(tmp_path / "out.png")
-    assert facts["inputs"]["regions"]["path"] == ("auto:luminance" if how == "luminance" else "auto:subject")
+    assert facts["inputs"]["regions"]["path"] == ("auto:luminance" if case == "luminance" else "auto:subject")
     assert len(str(facts.get("masks", ""))) < 10_000
     monkeypatch.setattr(automatic, "find_subject", None)
-    again = impasto.rerun(tmp_path / "out.png")
-    assert torch.equal(again.picture.pixels, first.picture.pixels)
-    assert again.manifest["inputs"] == first.manifest["inputs"]
-    assert again.manifest.get("masks") == first.manifest.get("masks")
+    rerun = impasto.rerun(tmp_path / "out.png")
+    assert torch.equal(rerun.picture.pixels, first.picture.pixels)
+    assert rerun.manifest["inputs"] == first.manifest["inputs"]
+    assert rerun.manifest.get("masks") == first.manifest.get("masks")
 
 
-def test_rerun_of_one_pass_needs_no_net_either(
-    asked: list[str],
+def test_a_rerun_of_one_pass_does_not_look_for_the_subject(
+    searched: list[str],
     small_file: str,
     decoder_file: str,
     tmp_path: Path,
@@ -149,16 +144,16 @@ def test_rerun_of_one_pass_needs_no_net_either(
         impasto.rerun(tmp_path / "out.png", extra_terms=[custom_term("dark", lambda image: image.sum())])
 
 
-def test_a_run_that_is_resumed_needs_no_net_either(
-    asked: list[str], small_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_resumed_run_does_not_look_for_the_subject(
+    searched: list[str], small_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From another folder: the mask's name is no path."""
+    """Even from another folder, because the name of an automatic mask is not a path."""
     save(scene(60, 80), tmp_path / "a.png")
     save(stripes(40, 40), tmp_path / "b.png")
     options = ["--size", "32", "--threads", "1", "--scales", "1", "--recipe", "1", "--weights", small_file]
     run = ["stylize", "a.png", "b.png", "-o", "out.png", "--keep", "subject", "--steps", "4", *options]
-    done = RUNNER.invoke(app, [*run, "--checkpoint", "c", "--checkpoint-every", "3"])
-    assert done.exit_code == 0, done.output
+    first = RUNNER.invoke(app, [*run, "--checkpoint", "c", "--checkpoint-every", "3"])
+    assert first.exit_code == 0, first.output
     monkeypatch.setattr(automatic, "find_subject", None)
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
@@ -167,8 +162,8 @@ def test_a_run_that_is_resumed_needs_no_net_either(
     assert torch.equal(read_picture("again.png").pixels, read_picture("../out.png").pixels)
 
 
-def test_a_mask_that_is_damaged_in_the_manifest_is_refused(
-    asked: list[str], quick: StylizeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_damaged_mask_in_the_manifest_is_refused(
+    searched: list[str], quick: StylizeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photo, painting = save(scene(60, 80), tmp_path / "a.png"), save(stripes(40, 40), tmp_path / "b.png")
     first = impasto.stylize(photo, painting, replace(quick, keep="subject"))
@@ -187,46 +182,42 @@ def test_a_mask_that_is_damaged_in_the_manifest_is_refused(
         (["auto:subject"], "", 3, r"'auto:subject' has two areas, and there are 3 paintings"),
         (["auto:luminance"], "subject", 1, r"'auto:luminance' does not look for it"),
         (["mask.png"], "red;subject", 1, r"keep is 'red;subject', and --regions names 'mask\.png'"),
-        ([], "subject;white", 1, r"keep is|all of the photo|white"),
         ([], "subject;black", 1, r"all of the photo"),
         (["auto:subject"], "green", 1, r"mask 'auto:subject' has"),
         ([], "red", 1, r"keep the subject with --keep subject"),
     ],
 )
-def test_what_does_not_go_together(
-    asked: list[str], regions: list[str], keep: str, paintings: int, message: str
+def test_regions_and_kept_areas_that_conflict_are_refused(
+    searched: list[str], regions: list[str], keep: str, paintings: int, message: str
 ) -> None:
     (photo,) = pictures(scene(60, 80))
-    styles = pictures(*[stripes(40, 40)] * paintings)
-    if keep == "subject;white":  # the same area twice is the same as once
-        assert read_regions(regions, keep, photo, styles) is not None
-        return
     with pytest.raises(SettingsError, match=message):
-        read_regions(regions, keep, photo, styles)
+        read_regions(regions, keep, photo, pictures(*[stripes(40, 40)] * paintings))
+
+
+def test_the_subject_may_be_kept_by_name_and_by_colour(searched: list[str]) -> None:
+    (photo,) = pictures(scene(60, 80))
+    by_name, twice = (
+        read_regions([], keep, photo, pictures(stripes(40, 40))) for keep in ("subject", "subject;white")
+    )
+    assert by_name is not None
+    assert twice is not None
+    expected, kept = by_name.kept_mask(60, 80), twice.kept_mask(60, 80)
+    assert expected is not None
+    assert kept is not None
+    assert torch.equal(kept, expected)
 
 
 @pytest.mark.weights
 def test_the_command_keeps_a_real_subject_and_reruns_without_onnxruntime(
     small_file: str, painting: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = [
-        "--size",
-        "32",
-        "--threads",
-        "1",
-        "--steps",
-        "2",
-        "--scales",
-        "1",
-        "--recipe",
-        "1",
-        "--weights",
-        small_file,
-    ]
+    options = ["--size", "32", "--threads", "1", "--steps", "2", "--scales", "1", "--recipe", "1"]
+    options += ["--weights", small_file]
     photo = str(EXAMPLES / "dandelion.jpg")
-    done = RUNNER.invoke(app, ["stylize", photo, painting, "-o", "out.png", "--keep", "subject", *options])
-    assert done.exit_code == 0, done.output
+    first = RUNNER.invoke(app, ["stylize", photo, painting, "-o", "out.png", "--keep", "subject", *options])
+    assert first.exit_code == 0, first.output
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    again = RUNNER.invoke(app, ["rerun", "out.png"])
-    assert again.exit_code == 0, again.output
+    rerun = RUNNER.invoke(app, ["rerun", "out.png"])
+    assert rerun.exit_code == 0, rerun.output
     assert torch.equal(read_picture("out-rerun.png").pixels, read_picture("out.png").pixels)

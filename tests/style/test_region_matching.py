@@ -1,4 +1,4 @@
-"""Regions that match by themselves: clustering, trust, soft areas, and runs that are repeated without it."""
+"""Matching regions: clustering, trust, soft areas, and reruns that need no clustering."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -35,7 +35,7 @@ TRUSTED = {"distance": 0.5, "height": 0.1, "light": 0.1, "borders": 0.1, "shared
 
 
 def landscape(height: int, width: int, *, horizon: float = 0.5, above: float = 0.9) -> Tensor:
-    """A smooth sky over rough ground, or the ground over the sky if `above` is dark."""
+    """A smooth sky over rough ground, or the ground over the sky if `above` is at most 0.5."""
     generator = torch.Generator().manual_seed(int(100 * horizon))
     rough = 0.3 * torch.rand(1, 3, height, width, generator=generator)
     sky = torch.full_like(rough, 0.9) * torch.tensor([0.8, 0.9, 1.0])[:, None, None]
@@ -43,31 +43,23 @@ def landscape(height: int, width: int, *, horizon: float = 0.5, above: float = 0
     return torch.where(rows, sky, rough) if above > 0.5 else torch.where(rows, rough, sky)
 
 
-def halves(width: int, *rows: int) -> Tensor:
-    """A label for each row of a grid."""
+def rows_of_labels(width: int, *rows: int) -> Tensor:
+    """Labels (len(rows), width) of a grid, constant in each row."""
     return torch.tensor(rows, dtype=torch.uint8)[:, None].repeat(1, width)
 
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pictures are clustered at 128 px."""
+    """Cluster pictures at 128 px."""
     monkeypatch.setattr(region_matching, "SIDE", 128)
 
 
 @pytest.fixture
 def quick(small_file: str) -> StylizeSettings:
     return StylizeSettings(
-        size=48,
-        steps=2,
-        threads=1,
-        scales=1,
-        weights=small_file,
-        precision="float32",
-        match="regions",
-        style_loss="gram",
-        space="pixels",
-        layers={"conv1_1": 1.0, "conv3_1": 1.0},
-    )
+        size=48, steps=2, threads=1, scales=1, weights=small_file, precision="float32", match="regions",
+        style_loss="gram", space="pixels", layers={"conv1_1": 1.0, "conv3_1": 1.0},
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -78,7 +70,7 @@ def files(tmp_path: Path) -> tuple[str, str]:
     )
 
 
-def test_k_means_finds_the_best_of_all_divisions() -> None:
+def test_k_means_finds_the_best_of_all_partitions() -> None:
     points = np.random.default_rng(3).normal(size=(9, 2))
     labels, centers = k_means(points, 2)
     cost = ((points - centers[labels]) ** 2).sum()
@@ -101,7 +93,7 @@ def test_no_step_of_k_means_raises_the_cost(monkeypatch: pytest.MonkeyPatch) -> 
     assert costs[0] > costs[-1]
 
 
-def test_the_silhouette_is_the_definition() -> None:
+def test_the_silhouette_equals_its_definition() -> None:
     points = np.random.default_rng(1).normal(size=(40, 3))
     labels = np.arange(40) % 3
     expected = []
@@ -113,26 +105,26 @@ def test_the_silhouette_is_the_definition() -> None:
     assert silhouette(points, labels) == pytest.approx(np.mean(expected))
 
 
-def test_sky_matches_sky_and_a_picture_upside_down_is_refused() -> None:
+def test_sky_matches_sky_and_an_inverted_picture_is_not_trusted() -> None:
     network = small_network(pooling="max")
     photo, painting = Picture(landscape(96, 128)), Picture(landscape(128, 96, horizon=0.4))
     match = match_regions(network, photo, [painting])
     assert not match.doubts
     assert match_regions(network, photo, [painting]).manifest_entry == match.manifest_entry
-    top, ground = int(match.labels[0][0, 0]), int(match.labels[0][-1, 0])
-    assert top != ground
-    assert int(match.labels[1][0, 0]) == top
+    sky, ground = int(match.labels[0][0, 0]), int(match.labels[0][-1, 0])
+    assert sky != ground
+    assert int(match.labels[1][0, 0]) == sky
     assert int(match.labels[1][-1, 0]) == ground
     upside_down = Picture(landscape(128, 96, above=0.1))
     assert "lie at different heights" in match_regions(network, photo, [upside_down]).doubts
 
 
-def test_a_match_survives_the_manifest_and_damage_is_refused() -> None:
-    match = RegionMatch((halves(5, 0, 1, 2), halves(3, 2, 0)), 3, TRUSTED)
+def test_a_match_is_restored_from_the_manifest_and_damage_is_refused() -> None:
+    match = RegionMatch((rows_of_labels(5, 0, 1, 2), rows_of_labels(3, 2, 0)), 3, TRUSTED)
     entry = match.manifest_entry
-    again = recorded_match(entry)
-    assert all(torch.equal(a, b) for a, b in zip(again.labels, match.labels, strict=True))
-    assert again.manifest_entry == entry
+    restored = recorded_match(entry)
+    assert all(torch.equal(a, b) for a, b in zip(restored.labels, match.labels, strict=True))
+    assert restored.manifest_entry == entry
     for change in (
         {"clusters": 2},
         {"facts": 3},
@@ -144,7 +136,7 @@ def test_a_match_survives_the_manifest_and_damage_is_refused() -> None:
 
 
 def test_areas_are_soft_and_together_cover_every_pixel() -> None:
-    match = RegionMatch((halves(8, 0, 0, 1, 1, 2, 2),), 3, TRUSTED)
+    match = RegionMatch((rows_of_labels(8, 0, 0, 1, 1, 2, 2),), 3, TRUSTED)
     areas = matched_regions.color_mask(match, 0, Picture(landscape(96, 128)))
     assert areas.shares is not None
     assert bool((areas.shares.sum(0, dtype=torch.int64) == 255).all())
@@ -153,9 +145,9 @@ def test_areas_are_soft_and_together_cover_every_pixel() -> None:
     assert float((total - 1).abs().max()) < 1e-5  # type: ignore[union-attr]
 
 
-def test_what_a_painting_lacks_comes_from_the_others_or_from_all_of_it() -> None:
-    """Cluster 0 is everybody's, 1 the second painting's, 2 nobody's; 3 is not the photo's."""
-    labels = (halves(9, 0, 0, 1, 2), halves(9, 0, 3), halves(9, 0, 1))
+def test_a_region_that_a_painting_lacks_takes_its_style_from_the_others() -> None:
+    """Both paintings have cluster 0, the second has 1, neither has 2, and 3 is not in the photo."""
+    labels = (rows_of_labels(9, 0, 0, 1, 2), rows_of_labels(9, 0, 3), rows_of_labels(9, 0, 1))
     match = RegionMatch(labels, 4, TRUSTED)
     pictures = [Picture(landscape(64, 72)) for _ in labels]
     regions = matched_regions.regions_of(match, pictures[0], pictures[1:])
@@ -184,31 +176,31 @@ def test_rerun_and_resume_need_no_clustering_and_tiles_change_nothing(
     torch.testing.assert_close(tiled.picture.pixels, first.picture.pixels, rtol=0, atol=2e-3)
     monkeypatch.setattr(matched_regions, "match_regions", refuse)
     plan, _ = plan_rerun(tmp_path / "out.png")
-    again = complete(plan)
-    assert torch.equal(again.picture.pixels, first.picture.pixels)
-    assert again.manifest["matching"] == entry
+    rerun = complete(plan)
+    assert torch.equal(rerun.picture.pixels, first.picture.pixels)
+    assert rerun.manifest["matching"] == entry
     plan, snapshot, _ = plan_resume(tmp_path / "c")
     assert torch.equal(complete(plan, snapshot).picture.pixels, first.picture.pixels)
 
 
-def test_a_match_that_is_not_trusted_paints_what_no_match_paints(
+def test_a_match_that_is_not_trusted_does_not_change_the_picture(
     quick: StylizeSettings, tmp_path: Path
 ) -> None:
     files = save(landscape(96, 128), tmp_path / "a.png"), save(landscape(64, 64, above=0), tmp_path / "b.png")
     with pytest.warns(ImpastoWarning, match="do not match the painting's: .* everywhere instead"):
-        refused = impasto.stylize(*files, quick)
+        untrusted = impasto.stylize(*files, quick)
     plain = impasto.stylize(*files, replace(quick, match="none"))
-    assert torch.equal(refused.picture.pixels, plain.picture.pixels)
-    assert refused.manifest["matching"]["doubts"]
+    assert torch.equal(untrusted.picture.pixels, plain.picture.pixels)
+    assert untrusted.manifest["matching"]["doubts"]
     assert "matching" not in plain.manifest
 
 
-def test_the_command_writes_both_masks_and_they_serve_as_regions(
+def test_the_command_writes_two_masks_that_can_be_used_as_regions(
     files: tuple[str, str], quick: StylizeSettings, small_file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("IMPASTO_WEIGHTS", small_file)
-    done = CliRunner().invoke(app, ["mask", files[0], "--kind", f"like:{files[1]}", "-o", "m.png"])
-    assert done.exit_code == 0, done.output
+    result = CliRunner().invoke(app, ["mask", files[0], "--kind", f"like:{files[1]}", "-o", "m.png"])
+    assert result.exit_code == 0, result.output
     masks = [read_color_mask(read_picture(file)) for file in ("m.png", "m-painting.png")]
     assert set(masks[0].colors) == set(masks[1].colors)
     assert masks[0].labels.shape == (96, 128)
@@ -218,7 +210,7 @@ def test_the_command_writes_both_masks_and_they_serve_as_regions(
     assert len(terms[0]) == len(terms[1])
 
 
-def test_two_processes_take_the_first_ones_match() -> None:
+def test_all_processes_receive_the_text_of_the_first() -> None:
     forked(2, _broadcast)
 
 
@@ -237,7 +229,7 @@ def _broadcast() -> None:
         ({"formula": "paper"}, [], r"match is 'regions' and formula is 'paper'"),
     ],
 )
-def test_what_does_not_go_with_matching(
+def test_options_that_exclude_matching_are_refused(
     files: tuple[str, str],
     quick: StylizeSettings,
     changes: dict[str, Any],

@@ -1,4 +1,4 @@
-"""Several paintings at once: their Gram matrices in shares."""
+"""Several paintings at once: the target is the weighted mean of their Gram matrices."""
 
 from pathlib import Path
 
@@ -33,18 +33,18 @@ def test_the_target_is_the_shares_times_the_gram_matrices() -> None:
         terms = style_terms_from_images(network, styles, LAYERS, canvas=canvas, weight=1.0, formula="paper")
         return [term.target for term in terms]
 
-    for both, first, second in zip(
+    for blend, first, second in zip(
         targets((a, 0.25), (b, 0.75)), targets((a, 1.0)), targets((b, 1.0)), strict=True
     ):
-        torch.testing.assert_close(both, 0.25 * first + 0.75 * second, rtol=1e-12, atol=0)
+        torch.testing.assert_close(blend, 0.25 * first + 0.75 * second, rtol=1e-12, atol=0)
 
 
-def test_between_two_styles_lies_nearer_to_the_one_with_the_larger_share(small_file: str) -> None:
-    """Distance to the first falls, to the second rises, as the shares go from one to the other."""
+def test_a_blend_is_nearer_to_the_style_with_the_larger_share(small_file: str) -> None:
+    """As the share of the second style grows, the distance to the first rises and to the second falls."""
     network, canvas = small_network(), (48, 48)
     a, b = stripes(48, 48), scene(48, 48)
 
-    def only(style: torch.Tensor) -> Objective:
+    def objective_of(style: torch.Tensor) -> Objective:
         return Objective(
             style_terms_from_images(
                 network, [(style, 1.0)], LAYERS, canvas=canvas, weight=1.0, formula="balanced"
@@ -54,23 +54,17 @@ def test_between_two_styles_lies_nearer_to_the_one_with_the_larger_share(small_f
     distances = []
     for blend in ("1,0", "2,1", "1,2", "0,1"):
         settings = ReconstructStyleSettings(
-            layers=LAYERS,
-            size="48",
-            style_size=48,
-            scales=1,
-            steps=40,
-            blend=blend,
-            weights=small_file,
+            layers=LAYERS, size="48", style_size=48, scales=1, steps=40, blend=blend, weights=small_file,
             precision="float32",
-        )
+        )  # fmt: skip
         pixels = reconstruct_style([a, b], settings).picture.pixels
-        distances.append([float(evaluator(network, only(style))(pixels).loss) for style in (a, b)])
+        distances.append([float(evaluator(network, objective_of(style))(pixels).loss) for style in (a, b)])
     to_a, to_b = zip(*distances, strict=True)
     assert list(to_a) == sorted(to_a)
     assert list(to_b) == sorted(to_b, reverse=True)
 
 
-def test_a_share_of_0_or_the_same_painting_twice_is_one_painting(
+def test_a_share_of_0_and_a_repeated_painting_change_nothing(
     photo: str, painting: str, other: str, small_file: str
 ) -> None:
     def painted(styles: str | list[str], blend: str = "") -> torch.Tensor:
@@ -79,40 +73,28 @@ def test_a_share_of_0_or_the_same_painting_twice_is_one_painting(
         )
         return stylize(photo, styles, settings).picture.pixels
 
-    alone = painted(painting)
-    assert torch.equal(painted([painting, other], "2,0"), alone)
-    assert torch.equal(painted([painting]), alone)
-    torch.testing.assert_close(painted([painting, painting]), alone, rtol=0, atol=1e-4)
-    assert not torch.allclose(painted([painting, other]), alone, atol=1e-2)
+    single = painted(painting)
+    assert torch.equal(painted([painting, other], "2,0"), single)
+    assert torch.equal(painted([painting]), single)
+    torch.testing.assert_close(painted([painting, painting]), single, rtol=0, atol=1e-4)
+    assert not torch.allclose(painted([painting, other]), single, atol=1e-2)
 
 
-def test_the_command_takes_several_and_can_be_rerun(
+def test_the_command_takes_several_paintings_and_can_be_rerun(
     photo: str, painting: str, other: str, small_file: str
 ) -> None:
     runner = CliRunner()
-    own = [
-        "--weights",
-        small_file,
-        "--size",
-        "32",
-        "--steps",
-        "2",
-        "--scales",
-        "1",
-        "--blend",
-        "1,3",
-        "--precision",
-        "float32",
-    ]
-    result = runner.invoke(app, ["stylize", photo, painting, other, *own])
+    options = ["--weights", small_file, "--size", "32", "--steps", "2", "--scales", "1", "--blend", "1,3"]
+    options += ["--precision", "float32"]
+    result = runner.invoke(app, ["stylize", photo, painting, other, *options])
     assert result.exit_code == 0, result.output
     name = "photo-painting-other.png"
     inputs = manifests.read(name)["inputs"]
     assert [Path(inputs[role]["path"]).stem for role in ("style", "style-2")] == ["painting", "other"]
     result = runner.invoke(app, ["rerun", name])
     assert result.exit_code == 0, result.output
-    again = "photo-painting-other-rerun.png"
-    assert torch.equal(read_picture(name).pixels, read_picture(again).pixels)
+    rerun = "photo-painting-other-rerun.png"
+    assert torch.equal(read_picture(name).pixels, read_picture(rerun).pixels)
     result = runner.invoke(app, ["rerun", name, "--style", other])
     assert result.exit_code == 1
     assert "has 2 style images; 1 were given" in result.stderr
@@ -134,12 +116,12 @@ def test_the_command_takes_several_and_can_be_rerun(
         ("1,,2", "is ; it must be a number"),
     ],
 )
-def test_shares_that_are_none(blend: str, message: str, painting: str, other: str) -> None:
+def test_bad_shares_are_refused(blend: str, message: str, painting: str, other: str) -> None:
     with pytest.raises(SettingsError, match=message):
         read_styles([painting, other], blend)
 
 
-def test_shares_are_checked_before_anything_is_read() -> None:
+def test_the_settings_check_shares() -> None:
     with pytest.raises(SettingsError, match="it must be a number"):
         StylizeSettings(blend="a,b")
     with pytest.raises(SettingsError, match="it must be a number"):

@@ -1,4 +1,4 @@
-"""bfloat16 features end where float32 does, on the real network."""
+"""With the real network, runs in bfloat16 reach the same loss as runs in float32."""
 
 import statistics
 
@@ -31,7 +31,8 @@ def small_picture(name: str) -> Image:
     return resize(picture.pixels, *fit(picture.height, picture.width, 40)).clamp(0, 1)
 
 
-def literal(network: VGG19, content: Image, style: Image) -> Evaluate:
+def paper_evaluator(network: VGG19, content: Image, style: Image) -> Evaluate:
+    """The paper's loss with α/β = 1e-8."""
     shares = dict.fromkeys(PAPER_STYLE_LAYERS, 0.2)
     canvas = (content.shape[2], content.shape[3])
     contents = content_terms(network, content, {"conv4_2": 1.0}, weight=1e-8, formula="paper")
@@ -42,12 +43,12 @@ def literal(network: VGG19, content: Image, style: Image) -> Evaluate:
 
 
 @pytest.mark.weights
-def test_bfloat16_ends_where_float32_does() -> None:
-    """The paper's loss, judged in float32, after 30 steps: 2 % on average over four pairs.
+def test_bfloat16_reaches_the_loss_of_float32() -> None:
+    """The paper's loss, computed in float32 after 30 steps, agrees to 2 % on average over four pairs.
 
-    A single pair may differ by some per cent either way: rounding changes the way down. Where the processor
-    has no bfloat16, `--precision auto` does not use it and emulating it takes minutes: one pair and 20 steps
-    show there that it is not far off.
+    A single pair may differ by a few per cent, because rounding changes the course of the descent. On a
+    processor without bfloat16, `--precision auto` does not use it and emulating it takes minutes, so one pair
+    and 20 steps must suffice.
     """
     hardware = has_bfloat16(torch.device("cpu"))
     pairs, steps = (PAIRS, 30) if hardware else (PAIRS[1:2], 20)
@@ -57,14 +58,14 @@ def test_bfloat16_ends_where_float32_does() -> None:
     ratios = []
     for photo, painting in pairs:
         content, style = small_picture(photo), small_picture(painting)
-        judge, losses = literal(networks[0], content, style), []
+        evaluate_float32, losses = paper_evaluator(networks[0], content, style), []
         for network in networks:
-            evaluate = literal(network, content, style)
-            run = descent.start(evaluate, content.clone())
+            evaluate = paper_evaluator(network, content, style)
+            state = descent.start(evaluate, content.clone())
             for _ in range(steps):
-                run = descent.step(evaluate, run)
-            losses.append(float(judge(run.point).loss))
-        assert losses[0] < 0.05 * float(judge(content).loss)
+                state = descent.step(evaluate, state)
+            losses.append(float(evaluate_float32(state.point).loss))
+        assert losses[0] < 0.05 * float(evaluate_float32(content).loss)
         ratios.append(losses[1] / losses[0])
     if hardware:
         assert statistics.geometric_mean(ratios) < 1.02, ratios

@@ -1,4 +1,4 @@
-"""What is settled before PyTorch computes: repeatable arithmetic, large pages, and who may switch them."""
+"""Settings of the process before PyTorch computes: repeatable arithmetic, large pages and bfloat16."""
 
 import ast
 import os
@@ -23,7 +23,7 @@ needs_mkl = pytest.mark.skipif(not torch.backends.mkl.is_available(), reason="Py
 
 
 def python(code: str, **variables: str) -> str:
-    """What a fresh interpreter prints that has none of our variables but these."""
+    """Run code in a new interpreter, with only these of the variables that matter here; return its output."""
     unset = {"MKL_CBWR", "THP_MEM_ALLOC_ENABLE", "IMPASTO_BFLOAT16"}
     environment = {name: value for name, value in os.environ.items() if name not in unset}
     result = subprocess.run(
@@ -37,7 +37,7 @@ def module_name(path: Path) -> str:
 
 
 def imports_at_import(path: Path) -> set[str]:
-    """Modules that are imported as soon as this one is: not those in functions or for type checkers."""
+    """The modules that a file imports when it is imported itself, not later inside a function."""
     names: set[str] = set()
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, ast.Import):
@@ -50,8 +50,8 @@ def imports_at_import(path: Path) -> set[str]:
 def test_every_module_that_imports_torch_prepares_the_process_first() -> None:
     direct = {module_name(path): imports_at_import(path) for path in SOURCE.rglob("*.py")}
     prepares = {"impasto.system.process"}
-    while more := {name for name, names in direct.items() if name not in prepares and names & prepares}:
-        prepares |= more
+    while indirect := {name for name, names in direct.items() if name not in prepares and names & prepares}:
+        prepares |= indirect
     with_torch = {
         name for name, names in direct.items() if any(n == "torch" or n.startswith("torch.") for n in names)
     }
@@ -60,21 +60,21 @@ def test_every_module_that_imports_torch_prepares_the_process_first() -> None:
 
 
 @needs_mkl
-def test_the_library_makes_mkl_repeatable_by_itself() -> None:
+def test_the_library_makes_mkl_repeatable() -> None:
     assert python("from impasto.system.process import REPEATABILITY as r; print(r.holds, r.reason)") == "True"
 
 
 @needs_mkl
-def test_a_process_that_has_computed_before_says_that_it_is_not_repeatable() -> None:
+def test_a_process_that_has_computed_before_is_reported_as_not_repeatable() -> None:
     code = "import torch; torch.ones(64, 64) @ torch.ones(64, 64)\nimport impasto.system.process as p\n"
-    said = python(code + "print(p.REPEATABILITY.holds, p.REPEATABILITY.reason)")
-    assert said.startswith("False")
-    assert "MKL_CBWR=AUTO,STRICT" in said
+    output = python(code + "print(p.REPEATABILITY.holds, p.REPEATABILITY.reason)")
+    assert output.startswith("False")
+    assert "MKL_CBWR=AUTO,STRICT" in output
 
 
 @needs_mkl
 @pytest.mark.parametrize(("mode", "holds"), [("AUTO,STRICT", True), ("COMPATIBLE", True), ("AUTO", False)])
-def test_a_mode_in_the_environment_is_left_alone(mode: str, holds: bool) -> None:
+def test_a_mode_set_in_the_environment_is_kept(mode: str, holds: bool) -> None:
     code = """
 import impasto.system.process as p
 print(p.REPEATABILITY.holds, hex(p._mkl_functions()[1](-1)))
@@ -96,12 +96,12 @@ print(all(torch.equal(a, b) for result in results for a, b in zip(results[0], re
 
 
 @needs_mkl
-def test_products_do_not_depend_on_where_their_numbers_lie() -> None:
-    """On AMD they do in a process that has computed before: with `torch.ones(2, 2).exp()` in front, red."""
+def test_results_do_not_depend_on_the_alignment_of_their_numbers() -> None:
+    """On AMD they do if the process has computed before, for instance `torch.ones(2, 2).exp()`."""
     assert python(ALIGNMENTS) == "True"
 
 
-def test_large_pages_are_requested_unless_the_environment_says_otherwise() -> None:
+def test_large_pages_are_requested_unless_the_environment_forbids_it() -> None:
     code = "import os, impasto.system.process; print(os.environ['THP_MEM_ALLOC_ENABLE'])"
     assert python(code) == "1"
     assert python(code, THP_MEM_ALLOC_ENABLE="0") == "0"
@@ -112,14 +112,14 @@ def test_importing_the_package_alone_changes_nothing() -> None:
     assert python(code) == "True"
 
 
-def test_other_devices_promise_nothing() -> None:
+def test_a_gpu_is_not_reported_as_repeatable() -> None:
     assert not repeatability(torch.device("cuda")).holds
 
 
 def test_the_environment_can_switch_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
-    for answer, dtype in (("0", torch.float32), ("1", torch.bfloat16)):
-        monkeypatch.setenv("IMPASTO_BFLOAT16", answer)
-        assert has_bfloat16(CPU) is (answer == "1")
+    for value, dtype in (("0", torch.float32), ("1", torch.bfloat16)):
+        monkeypatch.setenv("IMPASTO_BFLOAT16", value)
+        assert has_bfloat16(CPU) is (value == "1")
         assert choose_compute("cpu").dtype == dtype
         assert choose_compute("cpu", "float32").dtype == torch.float32
     monkeypatch.setenv("IMPASTO_BFLOAT16", "no")
@@ -127,7 +127,7 @@ def test_the_environment_can_switch_bfloat16(monkeypatch: pytest.MonkeyPatch) ->
         choose_compute("cpu")
 
 
-def test_the_manifest_says_whether_the_pixels_can_be_had_again() -> None:
+def test_the_manifest_says_whether_the_run_is_repeatable() -> None:
     weights = Weights("small", "0" * 64, {}, "")
     compute = choose_compute("cpu")
     manifest = new("stylize", StylizeSettings(), {}, weights, compute)

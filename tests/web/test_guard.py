@@ -1,4 +1,4 @@
-"""What the studio's server does not let in, and what programs may call."""
+"""The studio's server refuses foreign requests, files and settings, and offers an API to programs."""
 
 import asyncio
 import io
@@ -7,6 +7,8 @@ import os
 import re
 import socket
 import struct
+import subprocess
+import sys
 import tempfile
 import zlib
 from collections.abc import Iterator
@@ -28,7 +30,7 @@ from impasto.studio.job_queue import JobQueue
 from impasto.studio.messages import JobStatus
 from impasto.web import region_editor
 from impasto.web.artworks import bundled_artworks, folders, met_artworks, search
-from impasto.web.controls import PAINTING_OPTIONS, PLAIN, bounded, checked, settings
+from impasto.web.controls import PAINTING_OPTIONS, PLAIN, bounded, checked, control, settings
 from impasto.web.job_panel import JobPanel
 from impasto.web.server import bound
 from served import studio
@@ -39,8 +41,8 @@ QUICK = {"size": 64, "steps": 4, "scales": 1}
 
 @pytest.fixture(scope="module")
 def server(small_file: str, decoder_file: str) -> Iterator[tuple[str, psutil.Process]]:
-    with studio(small_file, decoder_file, "--upload", "8MB", "--longest", "512") as found:
-        yield found
+    with studio(small_file, decoder_file, "--upload", "8MB", "--longest", "512") as address_and_process:
+        yield address_and_process
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +50,9 @@ def client(server: tuple[str, psutil.Process]) -> Client:
     return Client(server[0], verbose=False)
 
 
-def test_it_listens_on_this_machine_alone(server: tuple[str, psutil.Process]) -> None:
-    listening = [one for one in server[1].net_connections() if one.status == psutil.CONN_LISTEN]
-    assert [one.laddr.ip for one in listening] == ["127.0.0.1"]
+def test_the_server_listens_on_this_machine_only(server: tuple[str, psutil.Process]) -> None:
+    connections = server[1].net_connections()
+    assert [c.laddr.ip for c in connections if c.status == psutil.CONN_LISTEN] == ["127.0.0.1"]
 
 
 @pytest.mark.parametrize(
@@ -61,11 +63,11 @@ def test_it_listens_on_this_machine_alone(server: tuple[str, psutil.Process]) ->
         ({"origin": "http://evil.example"}, False),
         ({"origin": "null"}, False),
         ({"origin": "http://localhost:1"}, False),
-        ({"host": "evil.example"}, False),  # a name that was made to point here
+        ({"host": "evil.example"}, False),  # another name for this machine
         ({"host": "127.0.0.1.evil.example:{port}"}, False),
         ({"host": "LOCALHOST:{port}", "origin": "http://LOCALHOST:{port}"}, True),
         ({"host": "[::1]"}, True),
-        ({"host": "192.168.7.7:{port}"}, True),  # rebinding needs a name
+        ({"host": "192.168.7.7:{port}"}, True),  # DNS rebinding needs a name
         ({"host": "[::1"}, False),
         ({"host": ""}, False),
         ({"sec-fetch-site": "cross-site"}, False),
@@ -73,23 +75,24 @@ def test_it_listens_on_this_machine_alone(server: tuple[str, psutil.Process]) ->
         ({"sec-fetch-site": "none"}, True),
     ],
 )
-def test_pages_of_other_origins_start_nothing(
+def test_requests_from_other_origins_are_refused(
     server: tuple[str, psutil.Process], headers: dict[str, str], allowed: bool
 ) -> None:
     host = urlsplit(server[0]).netloc
-    own = {key: value.format(host=host, port=host.split(":")[1]) for key, value in headers.items()}
+    sent = {key: value.format(host=host, port=host.split(":")[1]) for key, value in headers.items()}
     body = json.dumps({"data": [None, None, {}]})
-    for kind in ("application/json", "text/plain"):  # the second needs no preflight
+    # Browsers send the second kind without asking the server first.
+    for kind in ("application/json", "text/plain"):
         answer = httpx.post(
-            f"{server[0]}{API}/call/paint", content=body, headers={**own, "content-type": kind}, timeout=30
+            f"{server[0]}{API}/call/paint", content=body, headers={**sent, "content-type": kind}, timeout=30
         )
         assert (answer.status_code == 403) == (not allowed), (answer.status_code, answer.text)
-    answer = httpx.get(server[0], headers=own, timeout=30)
+    answer = httpx.get(server[0], headers=sent, timeout=30)
     assert (answer.status_code == 403) == (not allowed)
     if allowed:
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["x-frame-options"] == "DENY"
-        assert answer.headers.get("access-control-allow-origin") in (None, own.get("origin"))
+        assert answer.headers.get("access-control-allow-origin") in (None, sent.get("origin"))
 
 
 @pytest.mark.parametrize(
@@ -101,23 +104,25 @@ def test_pages_of_other_origins_start_nothing(
         "/proc/self/environ",
         "{weights}",
         "{source}",
-        "{shelf}/../server.py",
-        "{shelf}/%2e%2e/server.py",
+        "{artworks}/../server.py",
+        "{artworks}/%2e%2e/server.py",
         "http://127.0.0.1:1/",
         "file:///etc/passwd",
         "https://example.org/picture.png",
         "https:%2f%2fexample.org/picture.png",
     ],
 )
-@pytest.mark.parametrize("way", ["file=", "file/"])
+@pytest.mark.parametrize("route", ["file=", "file/"])
 def test_files_that_nobody_uploaded_are_not_served(
-    server: tuple[str, psutil.Process], small_file: str, path: str, way: str
+    server: tuple[str, psutil.Process], small_file: str, path: str, route: str
 ) -> None:
-    shelf = folders()[0] if "paintings" in folders()[0] else folders()[1]
-    named = path.format(weights=small_file, source=str(Path(__file__).resolve()), shelf=shelf)
-    with socket.create_connection(urlsplit(server[0]).netloc.split(":"), timeout=30) as raw:  # as it is typed
-        host = urlsplit(server[0]).netloc
-        raw.sendall(f"GET {API}/{way}{named} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+    artworks = folders()[0] if "paintings" in folders()[0] else folders()[1]
+    requested = path.format(weights=small_file, source=str(Path(__file__).resolve()), artworks=artworks)
+    host = urlsplit(server[0]).netloc
+    head = f"GET {API}/{route}{requested} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+    # A plain socket, because httpx would normalise the path.
+    with socket.create_connection(host.split(":"), timeout=30) as raw:
+        raw.sendall(head.encode())
         answer = b"".join(iter(lambda: raw.recv(65536), b""))
     status = int(answer.split()[1])
     assert status >= 400 or (status in (301, 302, 307) and b"root:" not in answer), answer[:300]
@@ -128,49 +133,48 @@ def test_files_that_nobody_uploaded_are_not_served(
 ADDRESSES = ["http://127.0.0.1:9/picture.png", "https://example.org/picture.png", "//example.org/x.png"]
 
 
-@pytest.mark.parametrize("what", ["/etc/passwd", "{test}", *ADDRESSES])
+@pytest.mark.parametrize("path", ["/etc/passwd", "{photo}", *ADDRESSES])
 def test_files_that_are_named_but_not_uploaded_are_not_read(
-    server: tuple[str, psutil.Process], what: str, photo: str
+    server: tuple[str, psutil.Process], path: str, photo: str
 ) -> None:
-    path = what.format(test=photo)
-    data = {"path": path, "meta": {"_type": "gradio.FileData"}}
+    data = {"path": path.format(photo=photo), "meta": {"_type": "gradio.FileData"}}
     answer = httpx.post(f"{server[0]}{API}/call/paint", json={"data": [data, data, QUICK]}, timeout=30)
     event = answer.json()["event_id"]
-    said = httpx.get(f"{server[0]}{API}/call/paint/{event}", timeout=60).text
-    assert "event: error" in said
-    assert "event: complete" not in said
-    assert "root:" not in said
+    events = httpx.get(f"{server[0]}{API}/call/paint/{event}", timeout=60).text
+    assert "event: error" in events
+    assert "event: complete" not in events
+    assert "root:" not in events
 
 
 def test_no_event_of_the_page_reads_or_copies_a_file_of_this_machine(
     server: tuple[str, psutil.Process], tmp_path: Path
 ) -> None:
-    """Every event, public or not, is sent a file that nobody uploaded in place of each of its inputs."""
+    """Every event, public or not, is called with a file that nobody uploaded as each of its inputs."""
     secret = tmp_path / "a-secret-of-this-machine.png"
     secret.write_bytes(b"\x89PNG\r\n\x1a\n not for you")
     payload = {"path": str(secret), "meta": {"_type": "gradio.FileData"}}
     editor = {"background": payload, "layers": [payload], "composite": payload}
     config = httpx.get(f"{server[0]}/config", timeout=30).json()
-    kinds = {one["id"]: one["type"] for one in config["components"]}
-    events = [one for one in config["dependencies"] if one["backend_fn"]]
+    kinds = {component["id"]: component["type"] for component in config["components"]}
+    events = [event for event in config["dependencies"] if event["backend_fn"]]
     assert len(events) > 15
     sessions = []
     for event in events:
-        data = [editor if kinds[place] == "imageeditor" else payload for place in event["inputs"]]
+        data = [editor if kinds[component] == "imageeditor" else payload for component in event["inputs"]]
         body = {"data": data, "fn_index": event["id"], "session_hash": f"x{event['id']}"}
         joined = httpx.post(f"{server[0]}{API}/queue/join", json=body, timeout=30)
         assert joined.status_code < 500
         if joined.status_code == 200:
             sessions.append(body["session_hash"])
     assert sessions
-    for session in sessions:  # until each has ended
+    for session in sessions:  # wait until each has ended
         httpx.get(f"{server[0]}{API}/queue/data?session_hash={session}", timeout=60)
-    held = list(Path(tempfile.gettempdir()).glob("impasto-studio-*/uploads"))
-    assert held
-    assert not [one for folder in held for one in folder.rglob("*") if one.name == secret.name]
+    uploads = list(Path(tempfile.gettempdir()).glob("impasto-studio-*/uploads"))
+    assert uploads
+    assert not [path for folder in uploads for path in folder.rglob(secret.name)]
 
 
-def test_an_editor_takes_layers_of_any_number_without_keeping_them(
+def test_a_layer_with_a_huge_index_takes_no_memory(
     server: tuple[str, psutil.Process],
 ) -> None:
     config = httpx.get(f"{server[0]}/config", timeout=30).json()
@@ -199,28 +203,28 @@ def test_an_editor_keeps_the_newest_layers_of_bounded_size(monkeypatch: pytest.M
     ]
 
 
-def test_requests_that_bring_no_file_are_small(server: tuple[str, psutil.Process]) -> None:
+def test_a_large_request_without_a_file_is_refused(server: tuple[str, psutil.Process]) -> None:
     body = "[" + "[]," * 500_000 + "[]]"
     for _ in range(10):
         try:
             answer = httpx.post(f"{server[0]}{API}/queue/join", content=body, timeout=30)
             break
-        except httpx.NetworkError:  # the server answers and hangs up while it is still being sent to
+        except httpx.NetworkError:  # the server may answer and close the connection before all is sent
             continue
     assert answer.status_code == 413
 
 
-def test_two_gigabytes_are_refused_before_they_are_sent(server: tuple[str, psutil.Process]) -> None:
+def test_a_large_upload_is_refused_before_it_is_sent(server: tuple[str, psutil.Process]) -> None:
     host, port = urlsplit(server[0]).netloc.split(":")
     with socket.create_connection((host, int(port)), timeout=30) as raw:
         head = f"POST {API}/upload HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: 2000000000\r\n"
         raw.sendall((head + "Content-Type: multipart/form-data; boundary=x\r\n\r\n").encode())
-        answer = b"".join(iter(lambda: raw.recv(4096), b"")).decode()  # until it hangs up
+        answer = b"".join(iter(lambda: raw.recv(4096), b"")).decode()  # until the server closes it
     assert answer.startswith("HTTP/1.1 413")
     assert "the file is too large; the limit is 8 MB" in answer
 
 
-def test_nor_without_a_length(server: tuple[str, psutil.Process]) -> None:
+def test_a_large_upload_without_a_length_is_cut_off(server: tuple[str, psutil.Process]) -> None:
     sent = 0
 
     def endless() -> Iterator[bytes]:
@@ -236,14 +240,14 @@ def test_nor_without_a_length(server: tuple[str, psutil.Process]) -> None:
         answer = httpx.post(f"{server[0]}{API}/upload", content=endless(), headers=headers, timeout=60)
         assert answer.status_code == 413
     except httpx.TransportError:
-        pass  # the server hung up while we were still sending
+        pass  # the server closed the connection during the upload
     assert sent < 200 << 20
     assert server[1].memory_info().rss < before + 100_000_000
     assert httpx.get(server[0], timeout=30).status_code == 200
 
 
 def bomb() -> bytes:
-    """A PNG of a few hundred bytes that says that it has 3.6 gigapixels."""
+    """A PNG of a few hundred bytes whose header promises 3.6 gigapixels."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -258,7 +262,7 @@ HTML = b"<!doctype html><script>alert(1)</script>"
 
 
 @pytest.mark.parametrize(
-    ("name", "data", "said"),
+    ("name", "data", "message"),
     [
         ("bomb.png", bomb(), "60000×60000, 3,600,000,000 pixels; at most 64,000,000 are read"),
         ("drawing.svg", SVG, "is no picture that can be read"),
@@ -267,35 +271,34 @@ HTML = b"<!doctype html><script>alert(1)</script>"
         ("text.jpg", b"hello", "is no picture that can be read"),
     ],
 )
-def test_what_is_no_picture_is_refused_with_a_message(
-    client: Client, painting: str, tmp_path: Path, name: str, data: bytes, said: str
+def test_a_file_that_is_no_picture_is_refused_with_a_message(
+    client: Client, painting: str, tmp_path: Path, name: str, data: bytes, message: str
 ) -> None:
     path = tmp_path / name
     path.write_bytes(data)
-    with pytest.raises((AppError, ValueError), match=said):
+    with pytest.raises((AppError, ValueError), match=message):
         client.predict(handle_file(path), handle_file(painting), QUICK, api_name="/paint")
 
 
-def test_an_uploaded_page_is_never_run_as_one(server: tuple[str, psutil.Process]) -> None:
-    """What looks like HTML or SVG comes back as a download, if at all, and with no guessing of its kind."""
+def test_an_uploaded_page_is_never_rendered_by_a_browser(server: tuple[str, psutil.Process]) -> None:
+    """HTML and SVG come back as downloads, if at all, and the browser may not guess their type."""
     served = []
     for name, data in (("page.png", HTML), ("page.html", HTML), ("drawing.svg", SVG)):
         files = {"files": (name, io.BytesIO(data))}
         answer = httpx.post(f"{server[0]}{API}/upload", files=files, timeout=30)
         if answer.status_code >= 400:
             continue
-        back = httpx.get(f"{server[0]}{API}/file={answer.json()[0]}", timeout=30)
-        kind = back.headers.get("content-type", "")
-        assert back.headers["x-content-type-options"] == "nosniff"
-        assert "attachment" in back.headers.get("content-disposition", "") or kind.startswith("image/png"), (
-            kind
-        )
+        response = httpx.get(f"{server[0]}{API}/file={answer.json()[0]}", timeout=30)
+        kind = response.headers.get("content-type", "")
+        assert response.headers["x-content-type-options"] == "nosniff"
+        is_download = "attachment" in response.headers.get("content-disposition", "")
+        assert is_download or kind.startswith("image/png"), kind
         served.append(name)
     assert "page.png" in served
 
 
 @pytest.mark.parametrize(
-    ("said", "message"),
+    ("values", "message"),
     [
         ({"weights": "/etc/passwd"}, "weights cannot be set here"),
         ({"init": "/etc/passwd"}, "init is '/etc/passwd'; here it must be one of noise, content, fast"),
@@ -307,16 +310,16 @@ def test_an_uploaded_page_is_never_run_as_one(server: tuple[str, psutil.Process]
     ],
 )
 def test_settings_of_programs_are_checked(
-    client: Client, photo: str, painting: str, said: object, message: str
+    client: Client, photo: str, painting: str, values: object, message: str
 ) -> None:
     with pytest.raises((AppError, ValueError), match=message):
-        client.predict(handle_file(photo), handle_file(painting), said, api_name="/paint")
+        client.predict(handle_file(photo), handle_file(painting), values, api_name="/paint")
 
 
 def test_a_program_paints_and_plans(client: Client, photo: str, painting: str) -> None:
-    found = client.predict(handle_file(photo), handle_file(painting), QUICK, api_name="/plan")
-    assert (found["width"], found["height"]) == (64, 48)
-    assert found["memory"] > 0
+    estimate = client.predict(handle_file(photo), handle_file(painting), QUICK, api_name="/plan")
+    assert (estimate["width"], estimate["height"]) == (64, 48)
+    assert estimate["memory"] > 0
     job = client.submit(handle_file(photo), handle_file(painting), QUICK, api_name="/paint")
     path, facts = job.result(timeout=120)
     assert facts["state"] == "finished"
@@ -337,20 +340,17 @@ def test_two_calls_of_one_program_are_two_paintings(client: Client, photo: str, 
 def test_the_example_for_programs_runs(
     server: tuple[str, psutil.Process], photo: str, painting: str, tmp_path: Path
 ) -> None:
-    import subprocess
-    import sys
-
     example = Path(__file__).parents[2] / "examples" / "studio_client.py"
     out = tmp_path / "out.png"
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, str(example), server[0], photo, painting, str(out), "--size", "64"],
         capture_output=True, text=True, timeout=120, env={**os.environ},
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert process.returncode == 0, process.stderr
     assert manifests.read(out)["settings"]["size"] == 64
 
 
-def test_a_painting_that_needs_too_much_memory_says_so_and_the_server_goes_on(
+def test_after_a_job_that_needs_too_much_memory_the_server_still_answers(
     small_file: str, decoder_file: str, photo: str, painting: str
 ) -> None:
     with studio(small_file, decoder_file, "--memory", "420MB") as (address, _):
@@ -361,7 +361,7 @@ def test_a_painting_that_needs_too_much_memory_says_so_and_the_server_goes_on(
         assert httpx.get(address, timeout=30).status_code == 200
 
 
-def test_a_port_that_is_taken_is_not_the_end() -> None:
+def test_the_next_free_port_is_used_if_the_first_is_taken() -> None:
     with bound("127.0.0.1", 0) as first:
         first.listen()
         taken = first.getsockname()[1]
@@ -373,23 +373,21 @@ def test_a_port_that_is_taken_is_not_the_end() -> None:
         bound("192.0.2.1", 0)
 
 
-def test_controls_are_the_settings() -> None:
-    """Every setting that is not the machine's is on the page; the plain ones first; defaults are the same."""
+def test_the_page_has_a_control_for_every_setting_with_its_default() -> None:
+    """Settings of the machine are left out, and the plain settings come first."""
     names = [field.name for field in PAINTING_OPTIONS]
     assert tuple(names[: len(PLAIN)]) == PLAIN
     assert not {"device", "weights", "threads", "memory"} & set(names)
     assert {"alpha", "beta", "layers", "optimizer", "seed", "precision"} <= set(names)
-    from impasto.web.controls import control
-
     values = [control(field, longest=4096).value for field in PAINTING_OPTIONS]  # type: ignore[attr-defined]
-    said = settings(StylizeSettings, PAINTING_OPTIONS, values)
-    assert StylizeSettings(**said) == StylizeSettings()
+    chosen = settings(StylizeSettings, PAINTING_OPTIONS, values)
+    assert StylizeSettings(**chosen) == StylizeSettings()
     with pytest.raises(SettingsError, match="'much'; it must be a number, or left empty"):
         settings(StylizeSettings, [f for f in PAINTING_OPTIONS if f.name == "tv"], ["much"])
 
 
-def test_a_job_begun_while_the_last_ones_end_is_shown_is_followed() -> None:
-    """The new job's own follower leaves, as the old one is still there; so the old one has to stay."""
+def test_a_job_started_before_the_last_one_was_shown_as_ended_is_followed() -> None:
+    """The new job's follower ends because the old one is still there, so the old one must go on."""
 
     class Queue(JobQueue):
         def __init__(self) -> None:  # without workers
@@ -403,9 +401,8 @@ def test_a_job_begun_while_the_last_ones_end_is_shown_is_followed() -> None:
             panel = JobPanel(queue, "paint", "Paint", lambda visitor: 0)
             panel.wire()
         (resume,) = [event for event in page.fns.values() if event.outputs]
-        assert (
-            resume.trigger_mode == "multiple"
-        )  # or Gradio's page drops a click while the last one's event is open
+        # Otherwise Gradio's page drops a click while the event of the last one is open.
+        assert resume.trigger_mode == "multiple"
         old = panel.follow("page")
         shown = [await anext(old)]
         queue.status = JobStatus(state="finished", version=2)
@@ -418,16 +415,17 @@ def test_a_job_begun_while_the_last_ones_end_is_shown_is_followed() -> None:
     assert states == [["stopped"], ["finished"]]
 
 
-def test_bounds_of_sizes_written_as_text() -> None:
+def test_sizes_written_as_text_are_limited() -> None:
     bounded({"size": "256x512"}, 512)
     with pytest.raises(SettingsError, match="at most 512 px"):
         bounded({"size": "256x513"}, 512)
     assert checked(StylizeSettings, {"size": 64}, longest=64) == {"size": 64}
 
 
-def test_the_shelf() -> None:
+def test_the_bundled_and_the_museums_paintings_can_be_searched() -> None:
     assert len(bundled_artworks()) == 8
-    assert all(Path(one.path).is_file() for one in bundled_artworks())
+    assert all(Path(artwork.path).is_file() for artwork in bundled_artworks())
     assert len(met_artworks()) == 174
-    assert [one.artist for one in search(met_artworks(), "GOGH wheat cypress")] == ["Vincent van Gogh"]
+    (artwork,) = search(met_artworks(), "GOGH wheat cypress")
+    assert artwork.artist == "Vincent van Gogh"
     assert search(bundled_artworks(), "nothing like it") == []

@@ -1,4 +1,4 @@
-"""The studio's page, driven in a real browser: Debian's chromium, headless."""
+"""The studio's page in a real browser: Debian's chromium, headless."""
 
 import os
 import re
@@ -13,20 +13,23 @@ import pytest
 from playwright.sync_api import Browser, Page, TimeoutError, sync_playwright
 
 from impasto.image.color_mask import read_color_mask
+from impasto.image.picture import Picture
 from impasto.image.read import read_picture
+from impasto.image.write import write_picture
 from impasto.results import manifest as manifests
+from impasto.studio.brush_masks import masks_from_strokes
 from served import studio
 from small import save, scene, stripes
 
 CHROMIUM = next((path for name in ("chromium", "chromium-browser") if (path := shutil.which(name))), None)
 PATIENCE = 90_000
-"""Milliseconds: the browser draws with the processor, which a suite's other tests use as well."""
+"""Milliseconds. They are many, because the browser renders on the processor, which other tests use too."""
 
 
 @pytest.fixture(scope="module")
 def server(small_file: str, decoder_file: str) -> Iterator[tuple[str, psutil.Process]]:
-    with studio(small_file, decoder_file) as found:
-        yield found
+    with studio(small_file, decoder_file) as address_and_process:
+        yield address_and_process
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +45,8 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(browser: Browser, server: tuple[str, psutil.Process]) -> Iterator[Callable[..., Page]]:
-    """Opens the page as a new visitor; what goes wrong in its scripts fails the test."""
-    wrong: list[str] = []
+    """Open the page as a new visitor. Errors of its scripts and foreign requests fail the test."""
+    errors: list[str] = []
     contexts = []
 
     def open_page(**options: object) -> Page:
@@ -54,8 +57,8 @@ def visit(browser: Browser, server: tuple[str, psutil.Process]) -> Iterator[Call
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(PATIENCE)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("request", lambda request: wrong.append(request.url) if _foreign(request.url) else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("request", lambda request: errors.append(request.url) if _is_foreign(request.url) else None)
         page.goto(server[0])
         page.wait_for_selector("#photo input[type=file]", state="attached")
         return page
@@ -63,10 +66,10 @@ def visit(browser: Browser, server: tuple[str, psutil.Process]) -> Iterator[Call
     yield open_page
     for context in contexts:
         context.close()
-    assert not wrong
+    assert not errors
 
 
-def _foreign(url: str) -> bool:
+def _is_foreign(url: str) -> bool:
     return not re.match(r"(http://127\.0\.0\.1[:/]|data:|blob:)", url)
 
 
@@ -80,38 +83,38 @@ def state(page: Page, tab: str = "paint") -> str:
     return page.get_attribute(f"#{tab}-status .impasto-status", "data-state") or ""
 
 
-def shown(page: Page, name: str, tab: str = "paint") -> float:
-    found = page.get_attribute(f"#{tab}-status .impasto-status", f"data-{name}")
-    return float(found) if found else float("nan")
+def status_value(page: Page, name: str, tab: str = "paint") -> float:
+    value = page.get_attribute(f"#{tab}-status .impasto-status", f"data-{name}")
+    return float(value) if value else float("nan")
 
 
-def until(page: Page, true: Callable[[], bool], limit: float = PATIENCE / 1000) -> None:
+def until(page: Page, condition: Callable[[], bool], limit: float = PATIENCE / 1000) -> None:
     began = time.monotonic()
-    while not true():
+    while not condition():
         assert time.monotonic() - began < limit, page.inner_text("body")[-1500:]
         page.wait_for_timeout(50)
 
 
-def upload(page: Page, place: str, path: str) -> None:
-    page.set_input_files(f"#{place} input[type=file]", path)
-    page.wait_for_selector(f"#{place} img")
+def upload(page: Page, element: str, path: str) -> None:
+    page.set_input_files(f"#{element} input[type=file]", path)
+    page.wait_for_selector(f"#{element} img")
 
 
 def choose(page: Page, pictures: tuple[str, str], steps: int = 100_000, size: int = 128) -> None:
-    """Two uploads, and settings for a run of that many steps: with Adam, which never ends before."""
+    """Upload both pictures and set up a run of exactly so many steps: Adam does not end earlier."""
     upload(page, "photo", pictures[0])
     upload(page, "painting", pictures[1])
-    number(page, "size", size)
+    set_number(page, "size", size)
     unfold(page, "Advanced settings", "#set-steps textarea")
     for name, value in (("steps", steps), ("scales", 1)):
-        number(page, name, value)
+        set_number(page, name, value)
     page.fill("#set-optimizer input", "adam")
     page.keyboard.press("Enter")
     page.wait_for_selector("#forecast [data-seconds]")
 
 
 def unfold(page: Page, title: str, inside: str) -> None:
-    """Open a folded part; a click while the page is still settling can be lost."""
+    """Open a folded part of the page. Clicks are repeated, because one during the layout can be lost."""
     for _ in range(5):
         page.get_by_text(title, exact=True).click()
         try:
@@ -122,28 +125,28 @@ def unfold(page: Page, title: str, inside: str) -> None:
     raise AssertionError(title)
 
 
-def number(page: Page, name: str, value: float) -> None:
+def set_number(page: Page, name: str, value: float) -> None:
     box = page.locator(f"#set-{name} input[type=number], #set-{name} textarea").first
     box.fill(str(value))
     box.press("Tab")
 
 
 def click(page: Page, button: str) -> None:
-    """Click no sooner than a person could.
+    """Click after a pause, no sooner than a person could.
 
-    An event that begins just as the server closes the last one's stream of updates can stay without updates:
-    once in some 30 such clicks. By Gradio's code, the browser still takes the closing stream for an open one.
+    An event that begins just as the server closes the last stream of updates may get no updates, about once
+    in 30 such clicks. According to Gradio's code, the browser takes the closing stream for an open one.
     """
     page.wait_for_timeout(700)
     page.click(button)
 
 
-def started(page: Page) -> None:
+def start(page: Page) -> None:
     click(page, "#paint-go")
     until(page, lambda: state(page) == "working" and page.locator("#paint-stage img").count() == 1)
 
 
-def go_on(page: Page) -> None:
+def resume(page: Page) -> None:
     click(page, "#paint-resume")
     until(page, lambda: state(page) == "working")
 
@@ -161,23 +164,24 @@ def test_paint_watch_steer_stop_resume_and_download(
 ) -> None:
     page = visit()
     choose(page, pictures)
-    until(page, lambda: "128×96 pixels" in page.inner_text("#forecast"))  # not that of the values before
+    # Wait for the new forecast; before that, the page shows the one for the earlier values.
+    until(page, lambda: "128×96 pixels" in page.inner_text("#forecast"))
     assert re.search(r"pixels; about [\d.]+ (seconds|minutes|hours)", page.inner_text("#forecast"))
-    started(page)
-    seen: set[str | None] = set()
-    until(page, lambda: seen.add(page.get_attribute("#paint-stage img", "src")) or len(seen) >= 4)  # type: ignore[func-returns-value]
+    start(page)
+    images: set[str | None] = set()
+    until(page, lambda: images.add(page.get_attribute("#paint-stage img", "src")) or len(images) >= 4)  # type: ignore[func-returns-value]
     assert "to go" in page.inner_text("#paint-status")
-    assert shown(page, "style") > 0
-    number(page, "strength", 0)  # while it runs: the style's weight falls to 0
-    until(page, lambda: shown(page, "style") == 0)
+    assert status_value(page, "style") > 0
+    set_number(page, "strength", 0)  # during the run, the style's weight becomes 0
+    until(page, lambda: status_value(page, "style") == 0)
     assert re.search(r"strength 0\b", page.inner_text("#paint-status"))
     page.click("#paint-stop")
     until(page, lambda: state(page) == "stopped")
     before = page.inner_text("#paint-status")
-    go_on(page)
+    resume(page)
     page.click("#paint-pause")
     until(page, lambda: state(page) == "paused")
-    go_on(page)
+    resume(page)
     page.wait_for_timeout(500)
     page.click("#paint-stop")
     until(page, lambda: state(page) == "stopped")
@@ -187,7 +191,7 @@ def test_paint_watch_steer_stop_resume_and_download(
         manifest = manifests.read(file)
         assert manifest["settings"]["size"] == 128
         assert manifest["turns"][0]["settings"] == {"strength": 0}
-        assert [one["path"] for one in manifest["inputs"].values()] == ["photo.png", "painting.png"]
+        assert [entry["path"] for entry in manifest["inputs"].values()] == ["photo.png", "painting.png"]
         picture = read_picture(file)
         assert (picture.width, picture.height) == (128, 96)
         levels = picture.pixels * (2**bits - 1)
@@ -199,12 +203,12 @@ def test_paint_watch_steer_stop_resume_and_download(
 
 
 def _step(text: str) -> int:
-    found = re.search(r"step (\d+)", text)
-    assert found, text
-    return int(found[1])
+    match = re.search(r"step (\d+)", text)
+    assert match, text
+    return int(match[1])
 
 
-def test_paintings_from_the_shelf_and_the_museum(
+def test_bundled_and_museum_paintings_can_be_chosen(
     visit: Callable[..., Page], pictures: tuple[str, str]
 ) -> None:
     page = visit()
@@ -220,21 +224,21 @@ def test_paintings_from_the_shelf_and_the_museum(
     assert all("van Gogh" in caption for caption in captions), captions
     page.locator("#museum button.thumbnail-item").first.click()
     until(page, lambda: page.get_attribute("#painting img", "src") != first)
-    number(page, "size", 64)
+    set_number(page, "size", 64)
     click(page, "#paint-go")
     until(page, lambda: state(page) == "finished")
 
 
-def test_several_paintings_in_shares_that_steer(
+def test_the_shares_of_several_paintings_can_be_steered(
     visit: Callable[..., Page], pictures: tuple[str, str], tmp_path: Path
 ) -> None:
     page = visit()
     choose(page, pictures)
     page.get_by_text("More paintings", exact=True).click()
     upload(page, "painting-2", pictures[0])
-    share(page, 2, 3)
-    started(page)
-    share(page, 1, 0.5)
+    set_share(page, 2, 3)
+    start(page)
+    set_share(page, 1, 0.5)
     until(page, lambda: "blend 0.5,3" in page.inner_text("#paint-status"))
     page.click("#paint-stop")
     until(page, lambda: state(page) == "stopped")
@@ -243,13 +247,13 @@ def test_several_paintings_in_shares_that_steer(
     assert [turn["settings"] for turn in manifest["turns"]] == [{"blend": "0.5,3"}]
 
 
-def share(page: Page, which: int, value: float) -> None:
-    box = page.locator(f"#share-{which} input[type=number]")
+def set_share(page: Page, painting: int, value: float) -> None:
+    box = page.locator(f"#share-{painting} input[type=number]")
     box.fill(str(value))
     box.press("Tab")
 
 
-def test_a_file_that_is_too_large_is_said_on_the_page(visit: Callable[..., Page], tmp_path: Path) -> None:
+def test_the_page_reports_a_file_that_is_too_large(visit: Callable[..., Page], tmp_path: Path) -> None:
     large = tmp_path / "large.png"
     with large.open("wb") as file:
         file.truncate(70_000_000)
@@ -259,12 +263,12 @@ def test_a_file_that_is_too_large_is_said_on_the_page(visit: Callable[..., Page]
     assert page.locator("#photo img").count() == 0
 
 
-def regions_page(visit: Callable[..., Page], pictures: tuple[str, str]) -> Page:
-    """The page with both pictures uploaded and the regions unfolded."""
+def open_regions(visit: Callable[..., Page], pictures: tuple[str, str]) -> Page:
+    """Open the page, upload both pictures and unfold the regions."""
     page = visit()
     upload(page, "photo", pictures[0])
     upload(page, "painting", pictures[1])
-    number(page, "size", 64)
+    set_number(page, "size", 64)
     page.get_by_text("Regions", exact=True).click()
     return page
 
@@ -272,7 +276,7 @@ def regions_page(visit: Callable[..., Page], pictures: tuple[str, str]) -> Page:
 def test_a_region_is_drawn_with_the_brush(
     visit: Callable[..., Page], pictures: tuple[str, str], tmp_path: Path
 ) -> None:
-    page = regions_page(visit, pictures)
+    page = open_regions(visit, pictures)
     page.click("#regions-load")
     page.get_by_label("What I leave unpainted on the photo stays a photo").check()
     canvas = page.locator("#regions-photo canvas").first
@@ -295,10 +299,10 @@ def test_a_region_is_drawn_with_the_brush(
     assert manifest["inputs"]["regions"]["path"] == "regions-0.png"
 
 
-def test_regions_that_were_found_paint_like_drawn_ones(
+def test_regions_found_by_the_studio_are_painted(
     visit: Callable[..., Page], pictures: tuple[str, str], tmp_path: Path
 ) -> None:
-    page = regions_page(visit, pictures)
+    page = open_regions(visit, pictures)
     page.click("#regions-find")
     page.locator("#regions-painting canvas").first.wait_for()
     page.wait_for_timeout(2000)
@@ -310,7 +314,9 @@ def test_regions_that_were_found_paint_like_drawn_ones(
     assert inputs["style-regions"]["path"] == "regions-1.png"
 
 
-def test_the_papers_tab(visit: Callable[..., Page], pictures: tuple[str, str]) -> None:
+def test_the_paper_tab_paints_a_reconstruction_and_features(
+    visit: Callable[..., Page], pictures: tuple[str, str]
+) -> None:
     page = visit()
     page.get_by_role("tab", name="Paper").click()
     upload(page, "paper-picture", pictures[0])
@@ -329,12 +335,12 @@ def test_the_papers_tab(visit: Callable[..., Page], pictures: tuple[str, str]) -
     assert "channels of conv4_2" in page.inner_text("#paper-status")
 
 
-def test_a_second_page_waits_its_turn_and_a_closed_one_gives_way(
+def test_a_second_page_waits_until_the_first_is_closed(
     visit: Callable[..., Page], pictures: tuple[str, str]
 ) -> None:
     first, second = visit(), visit()
     choose(first, pictures)
-    started(first)
+    start(first)
     choose(second, pictures, steps=5)
     click(second, "#paint-go")
     until(second, lambda: state(second) == "waiting")
@@ -344,22 +350,22 @@ def test_a_second_page_waits_its_turn_and_a_closed_one_gives_way(
     assert second.locator("#paint-stage img").count() == 1
 
 
-def test_a_worker_that_dies_takes_no_page_along(
+def test_a_page_can_paint_again_after_its_worker_has_died(
     visit: Callable[..., Page], pictures: tuple[str, str], server: tuple[str, psutil.Process]
 ) -> None:
     page = visit()
     choose(page, pictures)
-    started(page)
+    start(page)
     (worker,) = [child for child in server[1].children() if "spawn_main" in " ".join(child.cmdline())]
     os.kill(worker.pid, signal.SIGKILL)
     until(page, lambda: state(page) == "failed")
     assert "memory ran out" in page.inner_text("#paint-status")
-    number(page, "steps", 5)
+    set_number(page, "steps", 5)
     click(page, "#paint-go")
     until(page, lambda: state(page) == "finished")
 
 
-def test_many_clicks_leave_one_order(visit: Callable[..., Page], pictures: tuple[str, str]) -> None:
+def test_many_clicks_start_one_job(visit: Callable[..., Page], pictures: tuple[str, str]) -> None:
     page, other = visit(), visit()
     choose(page, pictures)
     choose(other, pictures, steps=5)
@@ -390,12 +396,12 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(
         page.get_by_role("tab", name=tab).click()
         page.wait_for_timeout(300)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    red, green, blue = map(int, re.findall(r"\d+", dark)[:3])
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    red, green, blue = map(int, re.findall(r"\d+", background)[:3])
     assert (red + green + blue < 200) == (scheme == "dark")
 
 
-def test_everything_to_click_has_a_name_and_the_keyboard_reaches_it(visit: Callable[..., Page]) -> None:
+def test_every_control_has_a_name_and_the_keyboard_reaches_the_main_ones(visit: Callable[..., Page]) -> None:
     page = visit()
     nameless = page.evaluate(
         """() => [...document.querySelectorAll('button, input, textarea, select, img, progress')]
@@ -415,7 +421,7 @@ def test_everything_to_click_has_a_name_and_the_keyboard_reaches_it(visit: Calla
     until(page, lambda: live.count() == 1)  # the page fills it once it has loaded
 
 
-def test_a_bad_value_and_a_missing_picture_are_said(
+def test_a_bad_value_and_a_missing_picture_are_reported(
     visit: Callable[..., Page], pictures: tuple[str, str]
 ) -> None:
     page = visit()
@@ -433,18 +439,13 @@ def test_a_bad_value_and_a_missing_picture_are_said(
     assert state(page) == "nothing"
 
 
-def test_masks_of_the_brush_have_its_colours(tmp_path: Path) -> None:
-    """Soft edges of a brush on black are no third colour."""
-    from impasto.studio.brush_masks import masks_from_strokes
-
+def test_masks_from_strokes_have_the_colours_of_the_strokes(tmp_path: Path) -> None:
+    """The soft edge of a stroke on black does not become a third colour."""
     strokes = scene(40, 40) * 0
     strokes[:, 0] = 1
     alpha = strokes[:, :1] * 0
     alpha[..., 5:20, 5:20] = 1
     alpha[..., 20:22, 5:20] = 0.5
-    from impasto.image.picture import Picture
-    from impasto.image.write import write_picture
-
     write_picture(Picture(strokes, alpha, "strokes"), tmp_path / "s.png")
     files, keep = masks_from_strokes([str(tmp_path / "s.png"), ""], 3, False, str(tmp_path))
     assert keep == "black"

@@ -47,39 +47,34 @@ def batch(
 ) -> None:
     """Repaint each CONTENT in each STYLE; skips finished pictures and lists failures at the end."""
     from impasto.cli.progress_bars import RunBar
-    from impasto.image.write import check_output
     from impasto.recipes.batch import iter_batch
     from impasto.recipes.inputs import settings_files
     from impasto.recipes.pairs import process_share, with_outputs
     from impasto.system.distributed import wait_for_ranks
 
+    # The sheet's folder as well: the next batch would paint a sheet that lies among the photographs.
     written = [output, *([str(Path(contact_sheet).parent)] if contact_sheet else [])]
     pairs_to_paint = _pairs_to_paint(contents or [], style or [], pairs, written)
     rank, count = process_share()
     inputs = [InputFile("the list", pairs), *settings_files(settings)]
     sheet = OutputFile("--contact-sheet", contact_sheet)
-    # for its checks alone: iter_batch names the outputs again, but knows neither the list nor the sheet
+    # For its checks alone: iter_batch names the outputs again, but knows neither the list nor the sheet.
     with_outputs(pairs_to_paint, output, format, inputs=inputs, also=[sheet])
     if contact_sheet:
-        check_output(contact_sheet)
-        if count > 1:
-            raise SettingsError(
-                "--contact-sheet does not work under torchrun, because each process knows only its own "
-                "pictures. Run again without torchrun afterwards: nothing is painted twice."
-            )
+        _check_sheet(contact_sheet, count)
     results: list[BatchProgress] = []
     try:
         with download_bar("fetching VGG-19"), RunBar() as bar:
             for progress in iter_batch(pairs_to_paint, output, settings, format=format):
                 bar.batch(progress)
-                # the steps of a picture are for the bar alone; its last progress is its result
+                # The steps of a picture are for the bar alone; its last progress is its result.
                 if progress.state != "painting":
                     results.append(progress)
     finally:  # also after Ctrl-C, and after an error that ends the whole batch
         _report(results, f"Rank {rank} of {count}: " if count > 1 else "")
     if contact_sheet:
         _write_sheet(results, contact_sheet)
-    wait_for_ranks()
+    wait_for_ranks()  # torchrun ends the other processes as soon as one exits with an error
     if any(result.error for result in results):
         raise typer.Exit(1)
 
@@ -103,6 +98,23 @@ def _pairs_to_paint(contents: list[str], styles: list[str], pairs: str, written:
     return all_pairs(contents, styles, written=written)
 
 
+def _check_sheet(path: str, processes: int) -> None:
+    """Refuse a contact sheet that cannot be written, or made.
+
+    Raises:
+        ImageError: it cannot be written.
+        SettingsError: several processes paint the batch.
+    """
+    from impasto.image.write import check_output
+
+    check_output(path)
+    if processes > 1:
+        raise SettingsError(
+            "--contact-sheet does not work under torchrun, because each process knows only its own "
+            "pictures. Run again without torchrun afterwards: nothing is painted twice."
+        )
+
+
 def _report(results: "list[BatchProgress]", subject: str) -> None:
     """Print the failures, a line each, and the number of pictures in each state."""
     for result in results:
@@ -118,7 +130,9 @@ def _write_sheet(results: "list[BatchProgress]", path: str) -> None:
     from impasto.image.write import write_picture
     from impasto.recipes.contact_sheet import contact_sheet
 
+    # In the order of the pairs; they were painted style by style.
     shown = sorted(results, key=lambda result: result.number)
+    # Where a pair failed, the file of an earlier batch may still be, which is not its result.
     succeeded = [r.pair._replace(output="") if r.error else r.pair for r in shown]
     write_picture(contact_sheet(succeeded), path)
     console.note(f"Wrote {path}.")

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import IO, Any, cast
 
 from rich.console import Console
+from rich.text import Text
 
 
 class _StandardError:
@@ -32,32 +33,28 @@ class _StandardError:
     @property
     def _stream(self) -> IO[str]:
         stream = sys.stderr or io.StringIO()  # None if it was closed before Python started
-        return cast(
-            "IO[str]", getattr(stream, "rich_proxied_file", stream)
-        )  # rich's bar replaces the stream by a proxy
+        # A bar of rich's replaces the stream by a proxy, which would print through this console again.
+        return cast("IO[str]", getattr(stream, "rich_proxied_file", stream))
 
 
+# Long lines are left to the terminal, so that a path can be copied in one piece and `grep` finds it whole.
 out = Console(highlight=False, soft_wrap=True)
 err = Console(file=cast("IO[str]", _StandardError()), highlight=False, soft_wrap=True)
 
 
 def error(message: str) -> None:
     """Print an error as one line on standard error."""
-    err.print(f"[bold red]Error:[/] {_plain(message)}")
+    err.print(Text("Error:", style="bold red"), message, markup=False)
 
 
 def warning(message: str) -> None:
     """Print a warning as one line on standard error."""
-    err.print(f"[yellow]Warning:[/] {_plain(message)}")
+    err.print(Text("Warning:", style="yellow"), message, markup=False)
 
 
 def note(message: str) -> None:
     """Print a message for people on standard error, so that standard output stays clean for programs."""
-    err.print(_plain(message))
-
-
-def _plain(message: str) -> str:
-    return message.replace("[", r"\[")
+    err.print(message, markup=False)
 
 
 def show_warnings() -> None:
@@ -79,9 +76,11 @@ def table(title: str, rows: Sequence[tuple[str, ...]], headings: tuple[str, ...]
     """
     from rich.table import Table  # slow to load, and `impasto --help` needs none
 
-    shown = Table(title=title or None, title_justify="left", show_header=bool(headings), box=None)
+    shown = Table(title_justify="left", show_header=bool(headings), box=None)
+    shown.title = Text(title, style="table.title") if title else None
     for index in range(len(rows[0])):
+        # Folded where it is too wide, not cut: paths and digests are for copying.
         shown.add_column(headings[index] if headings else "", overflow="fold")
     for row in rows:
-        shown.add_row(*(_plain(cell) for cell in row))
+        shown.add_row(*map(Text, row))  # as text: a file name may look like markup
     out.print(shown)

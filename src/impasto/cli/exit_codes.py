@@ -36,13 +36,6 @@ def handle_errors(command: Callable[..., None]) -> Callable[..., None]:
     return guarded
 
 
-def tell_refusal(error: OSError) -> None:
-    """Print an error of the operating system as one line."""
-    flush_streams()
-    named = f": {error.filename}" if error.filename else ""
-    console.error(f"the system refused to read or write: {error.strerror or error}{named}.")
-
-
 def flush_streams() -> None:
     """Flush standard output and error; drop what cannot be written.
 
@@ -53,6 +46,7 @@ def flush_streams() -> None:
             if stream is not None:
                 stream.flush()
         except OSError:
+            # What is still in the buffer is written to nowhere at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 

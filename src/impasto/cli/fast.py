@@ -52,6 +52,7 @@ def fast(
     several = Path(content).is_dir()
     with download_bar("fetching VGG-19 and the decoder"):
         painter = FastStylizer(style or (), settings)
+    # Every file is checked before the first photo is painted.
     if several:
         make_folder(Path(pairs[0][1]).parent)
     for _, path in pairs:
@@ -61,7 +62,7 @@ def fast(
         try:
             painting = painter.stylize(photo, regions=regions or [])
         except (ImageError, DeviceError) as error:
-            # in a folder, one bad photo must not keep the others from being painted
+            # In a folder, one bad photo must not keep the others from being painted.
             if not several:
                 raise
             console.error(str(error))
@@ -94,6 +95,7 @@ def _pairs(content: str, name: str, output: str, inputs: list[InputFile]) -> lis
             f"the paintings would be written among the photos in '{content}'. Name another folder with -o."
         )
     photos = picture_files([content])
+    # The photo twice, because a pair has a style; only its files are checked here.
     named = [(photo, photo, f"{Path(photo).stem}-{name}.png") for photo in photos]
     pairs = with_outputs(named, folder, "png", inputs=inputs)
     return [(pair.content, pair.output) for pair in pairs]

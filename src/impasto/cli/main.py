@@ -10,7 +10,7 @@ import typer
 
 from impasto.cli import console
 from impasto.cli.batch import batch
-from impasto.cli.exit_codes import flush_streams, handle_errors, tell_refusal
+from impasto.cli.exit_codes import flush_streams, handle_errors
 from impasto.cli.export import export
 from impasto.cli.fast import fast
 from impasto.cli.mask import mask
@@ -45,7 +45,9 @@ def main() -> None:
     try:
         app()
     except OSError as error:  # a full disk or standard output, no file handles left
-        tell_refusal(error)
+        flush_streams()
+        named = f": {error.filename}" if error.filename else ""
+        console.error(f"the system refused to read or write: {error.strerror or error}{named}.")
         sys.exit(1)
     except ImportError as error:
         reason = (str(error).strip() or repr(error)).splitlines()[-1]  # NumPy's is a page
@@ -67,7 +69,7 @@ def _version(show: bool) -> bool:
 
 @app.callback()
 def _root(
-    version: Annotated[
+    version: Annotated[  # eager: answered before anything else is parsed
         bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
@@ -82,6 +84,7 @@ def doctor() -> None:
     console.table("", [(name, str(value)) for name, value in machine_report().items()])
 
 
+# The help lists them in this order.
 for command in (
     stylize,
     rerun,

@@ -39,6 +39,7 @@ def mask(
         path = Path(output.path)
         outputs.append(replace(output, path=str(path.with_stem(f"{path.stem}-painting"))))
     inputs = source_files("the photo", photo) + (source_files("the painting", painting) if painting else [])
+    # Checked before the network is fetched.
     for file in outputs:
         file.check(inputs)
     with download_bar("fetching the network that finds masks"):

@@ -1,7 +1,6 @@
 """`impasto measure`: how good stylized pictures are."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -40,7 +39,7 @@ def measure(
     with download_bar("fetching the judging networks"):
         measures = compute(photo, painting, out, settings)
     if as_json:
-        console.out.print_json(json.dumps(dataclasses.asdict(measures)))
+        console.out.print_json(data=dataclasses.asdict(measures))
         return
     rows = [
         (title, *(f"{getattr(picture, name):.4f}" for picture in measures.pictures))

@@ -53,7 +53,7 @@ def replace_parameter(
     command: Command, name: str, generated: Iterable[inspect.Parameter], wrapper: Command
 ) -> Command:
     """Give `wrapper` the name, help and parameters of `command`, with `generated` in place of one of them."""
-    # keyword-only parameters may follow in any order, and typer passes everything by name anyway
+    # Keyword-only parameters may follow in any order, and typer passes everything by name anyway.
     kept = [p for p in inspect.signature(command).parameters.values() if p.name != name]
     signature = inspect.Signature([*(p.replace(kind=_KEYWORD) for p in kept), *generated])
     functools.update_wrapper(wrapper, command)
@@ -70,13 +70,14 @@ def parameter(option: Option, *flags: str) -> inspect.Parameter:
         flags: the option's names; if omitted, those of the setting.
     """
     default = option.typed_default
+    # Layers with weights come as text, which `Option.parse` reads.
     kind: Any = str if option.is_layers else option.type
     if default is None:
         kind = kind | None
     info = typer.Option(
         *(flags or option.flags),
         help=option.sentence,
-        show_default=default not in ("", None),
+        show_default=default not in ("", None),  # the help says what happens if it is omitted
         rich_help_panel="Advanced" if option.advanced else None,
         metavar="|".join(option.choices) or {"px": "PX"}.get(option.unit),
     )
@@ -87,7 +88,7 @@ def parameter(option: Option, *flags: str) -> inspect.Parameter:
 def _is_typed(context: Any, name: str) -> bool:
     """Whether the option was typed, rather than left at its default."""
     source = context.get_parameter_source(name)
-    # DEFAULT_MAP is a default as well
+    # DEFAULT_MAP is a default as well.
     return source is not None and not source.name.startswith("DEFAULT")
 
 

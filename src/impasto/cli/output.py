@@ -40,14 +40,6 @@ class Output:
         """A copy with this path, unless it has one already."""
         return self if self.path else replace(self, path=default)
 
-    def files(self) -> list[OutputFile]:
-        """Every file that a run may write."""
-        return [
-            OutputFile("-o", self.path),
-            OutputFile("--checkpoint", self.checkpoint, "checkpoint"),
-            OutputFile("--trace", self.trace, "trace"),
-        ]
-
     def check(self, inputs: Sequence[InputFile], longest: int | None = None) -> None:
         """Refuse, before the computation, outputs that would overwrite an input or cannot be written.
 
@@ -59,10 +51,15 @@ class Output:
         """
         from impasto.storage.paths import check_writable
 
-        check_outputs(self.files(), inputs)
+        files = [
+            OutputFile("-o", self.path),
+            OutputFile("--checkpoint", self.checkpoint, "checkpoint"),
+            OutputFile("--trace", self.trace, "trace"),
+        ]
+        check_outputs(files, inputs)
         self.check_format(longest)
         if self.checkpoint:
-            from impasto.run import checkpoint
+            from impasto.run import checkpoint  # loads torch, and importing this module must not
 
             checkpoint.check(self.checkpoint)
         if self.trace:

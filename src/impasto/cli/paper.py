@@ -1,7 +1,6 @@
 """The commands about the paper: reconstructions, the literal loss, Figures 1 and 2, a layer's features."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -67,6 +66,7 @@ def reconstruct_style(
         lambda: plan_style(image, settings),
         output.named(default),
         [*source_files("the style image", *image), *settings_files(settings)],
+        # The image's shape is not known yet. The longest side is the same for every shape.
         longest=max(settings.canvas(1, 1)),
     )
 
@@ -86,7 +86,7 @@ def loss(
     with download_bar("fetching VGG-19"):
         report = paper_loss(content, style, image, settings)
     if as_json:
-        console.out.print_json(json.dumps(dataclasses.asdict(report)))
+        console.out.print_json(data=dataclasses.asdict(report))
         return
     rows = [("L_content", name, f"{value:.6g}", "") for name, value in report.content.items()]
     rows += [

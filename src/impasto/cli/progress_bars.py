@@ -100,6 +100,7 @@ class RunBar:
 
     def training(self, progress: "TrainProgress") -> None:
         """Show the newest training step."""
+        # NaN before the first evaluation on held-out photos.
         judged = "" if math.isnan(progress.held_out) else f" · held-out photos {progress.held_out:.4g}"
         facts = f"loss {progress.loss:.4g}{judged} · {format_duration(progress.eta)} left at most"
         broken = f" · {progress.broken} unreadable" if progress.broken else ""
@@ -130,7 +131,7 @@ class RunBar:
             self.bar.start()
             self.task = self.bar.add_task(description, total=total, facts="")
         self.bar.update(self.task, completed=done, description=description, facts=facts)
-        if note:
+        if note:  # above the bar, where it stays
             warning(note)
 
 

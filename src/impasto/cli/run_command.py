@@ -64,9 +64,10 @@ def paint(
     from impasto.run.loop import iter_run
     from impasto.system.distributed import rank, world_size
 
+    # Once more, now that the size is known: some formats have a longest side.
     output.check_format(max(plan.canvas))
     files = RunFiles(plan, output)
-    if snapshot is None:
+    if snapshot is None:  # a resumed run goes on with its trace and its checkpoint
         files.begin()
     last, stopped = None, False
     with RunBar(quiet=rank() > 0) as bar, _remembered_interrupts() as interrupted:
@@ -80,10 +81,11 @@ def paint(
         except KeyboardInterrupt:
             stopped = True
         except Exception:
-            # several processes could not gather their bands: the one that failed would not take part
+            # Several processes could not gather their bands: the one that failed would not take part.
             if last is not None and world_size() == 1:
                 _salvage(plan, last, output, files)
             raise
+    # Other processes may have stopped at another step, so there are no bands of one picture to gather.
     if stopped and (last is None or world_size() > 1):
         console.note("Stopped; nothing new was written." + _resume_hint(output))
         raise typer.Exit(INTERRUPTED)
@@ -135,7 +137,7 @@ def save(painting: "Painting", output: Output) -> None:
         lambda path: painting.save(path, bits=output.bits, quality=output.quality),
         output.path,
         what="painting",
-        other_ending=".png",
+        other_ending=".png",  # which can hold every picture
     )
 
 

@@ -103,7 +103,7 @@ class RunFiles:
         from impasto.run import checkpoint
 
         manifest = step.manifest if step else self.plan.manifest
-        # absolute paths, because the run may be resumed from another folder
+        # Absolute paths, because the run may be resumed from another folder.
         inputs = {
             role: {**entry, "path": os.path.abspath(entry["path"])}
             if entry["sha256"] and not entry["path"].startswith(AUTO)
@@ -124,6 +124,7 @@ class RunFiles:
         """Append the new rows to the file, all of them or none."""
         data = "".join(self._rows).encode()
         try:
+            # Without a buffer, so that a failed write is noticed where half a row can still be removed.
             with open(self.output.trace, "ab", buffering=0) as file:
                 before = os.fstat(file.fileno()).st_size
                 try:
@@ -141,21 +142,15 @@ class RunFiles:
         return ImageError(f"the trace '{self.output.trace}' cannot be written: {error.strerror or error}.")
 
 
+_ROW = (
+    "scale", "scales", "width", "height", "step", "steps", "loss", "by_term", "evaluations", "seconds", "eta",
+    "peak_memory", "note",
+)  # fmt: skip
+"""The attributes of a step that the trace holds."""
+
+
 def _row(step: "Progress") -> str:
     """One step as a line of JSON."""
-    facts = {
-        "scale": step.scale,
-        "scales": step.scales,
-        "width": step.width,
-        "height": step.height,
-        "step": step.step,
-        "steps": step.steps,
-        "loss": step.loss,
-        "by_term": step.by_term,
-        "evaluations": step.evaluations,
-        "seconds": round(step.seconds, 3),
-        "eta": round(step.eta, 3),
-        "peak_memory": step.peak_memory,
-        "note": step.note,
-    }
+    facts = {name: getattr(step, name) for name in _ROW}
+    facts |= {name: round(facts[name], 3) for name in ("seconds", "eta")}
     return json.dumps(facts, ensure_ascii=False) + "\n"

@@ -1,6 +1,5 @@
 """`impasto show`: how a painting was made, from the manifest in its file."""
 
-import json
 from typing import Annotated, Any
 
 import typer
@@ -18,11 +17,12 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole manifest as JSON.")] = False,
 ) -> None:
     """Show how PICTURE was painted, from the manifest in its file."""
-    from impasto.recipes.show import loss_curves, manifest
+    from impasto.recipes.show import loss_curves
+    from impasto.results.manifest import read
 
-    contents = manifest(picture)
+    contents = read(picture)
     if as_json:
-        console.out.print_json(json.dumps(contents))
+        console.out.print_json(data=contents)
     else:
         console.table(picture, _rows(contents))
     if curves:

@@ -1,7 +1,6 @@
 """`impasto stylize` and the commands that belong to it: plan, rerun, resume."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,7 +22,10 @@ Masks = Annotated[
         "subject, the second for the rest.",
     ),
 ]
-Moved = Annotated[
+MovedStyle = Annotated[
+    list[str] | None, typer.Option(help="Where the style image is now; repeat for several.")
+]
+MovedMasks = Annotated[
     list[str] | None,
     typer.Option(metavar="MASK", help="Where the masks are now; repeat the option, in the same order."),
 ]
@@ -67,39 +69,37 @@ def rerun(
     picture: Annotated[str, typer.Argument(metavar="PICTURE", help="A picture that Impasto painted.")],
     output: Output,
     content: Annotated[str, typer.Option(help="Where the content image is now.")] = "",
-    style: Annotated[
-        list[str] | None, typer.Option(help="Where the style image is now; repeat for several.")
-    ] = None,
-    regions: Moved = None,
+    style: MovedStyle = None,
+    regions: MovedMasks = None,
     weights: Annotated[str, typer.Option(help="Where the network's weights are now.")] = "",
 ) -> None:
     """Paint PICTURE again from the manifest in its file; the same machine gives the same pixels."""
     from impasto.cli.run_command import paint, save
     from impasto.recipes.inputs import manifest_files, settings_files, source_files
-    from impasto.recipes.rerun import plan_rerun, rerun_fast
+    from impasto.recipes.rerun import MovedInputs, plan_rerun, rerun_fast
     from impasto.results.manifest import read
     from impasto.system.distributed import join_process_group
 
     old = Path(picture)
     output = output.named(str(old.with_name(f"{old.stem}-rerun{old.suffix}")))
-    moved = {"content": content, "style": style or (), "regions": regions or (), "weights": weights}
+    moved = MovedInputs(content, style or (), regions or (), weights)
     manifest = read(picture)
     inputs = [
         *source_files("the picture to paint again", picture),
-        *manifest_files(manifest, picture, moved),
+        *manifest_files(manifest, picture, vars(moved)),
         *settings_files(None),
     ]
-    if manifest["command"] == "fast":
+    if manifest["command"] == "fast":  # one pass: no plan, and never shared by several processes
         output.check(inputs)
         with download_bar("fetching VGG-19 and the decoder"):
-            painting = rerun_fast(picture, **moved)  # type: ignore[arg-type]
+            painting = rerun_fast(picture, moved)
         save(painting, output)
         console.note(f"Painted {output.path}.")
         return
     output.check(inputs)
-    join_process_group()
+    join_process_group()  # before planning, because processes that share a picture agree on its layouts
     with download_bar("fetching VGG-19"):
-        plan, steering = plan_rerun(picture, **moved)  # type: ignore[arg-type]
+        plan, steering = plan_rerun(picture, moved)
     paint(plan, output, steering=steering)
 
 
@@ -115,10 +115,8 @@ def resume(
         ),
     ] = "",
     content: Annotated[str, typer.Option(help="Where the content image is now.")] = "",
-    style: Annotated[
-        list[str] | None, typer.Option(help="Where the style image is now; repeat for several.")
-    ] = None,
-    regions: Moved = None,
+    style: MovedStyle = None,
+    regions: MovedMasks = None,
     weights: Annotated[str, typer.Option(help="Where the network's weights are now.")] = "",
     changed: Annotated[
         bool, typer.Option("--changed", help="Go on even if a picture or the weights have changed.")
@@ -127,28 +125,23 @@ def resume(
     """Go on with a stopped run from its CHECKPOINT; the pixels are those of an uninterrupted run."""
     from impasto.cli.run_command import paint
     from impasto.recipes.inputs import manifest_files, settings_files
-    from impasto.recipes.rerun import plan_resume
+    from impasto.recipes.rerun import MovedInputs, plan_resume
     from impasto.system.distributed import join_process_group
 
-    moved = {"content": content, "style": style or (), "regions": regions or (), "weights": weights}
+    moved = MovedInputs(content, style or (), regions or (), weights)
 
-    # the checkpoint records the options of the output; only the path can change
+    # The checkpoint records the options of the output; only the path can change.
     def planned(recorded: dict[str, Any]) -> Output:
         return Output(**{**recorded, "checkpoint": checkpoint, "path": output or recorded["path"]})
 
     def check(facts: dict[str, Any]) -> None:
-        files = manifest_files(facts["manifest"], checkpoint, moved)
+        files = manifest_files(facts["manifest"], checkpoint, vars(moved))
         planned(facts["output"]).check([*files, *settings_files(None)])
 
     join_process_group()
     with download_bar("fetching VGG-19"):
-        plan, snapshot, output_fields = plan_resume(
-            checkpoint,
-            **moved,  # type: ignore[arg-type]
-            changed=changed,
-            check=check,
-        )
-    paint(plan, planned(output_fields), snapshot)
+        plan, snapshot, recorded = plan_resume(checkpoint, moved, changed=changed, check=check)
+    paint(plan, planned(recorded), snapshot)
 
 
 @handle_errors
@@ -175,7 +168,7 @@ def plan(
         plan = plan_stylize(content, style, settings, regions=regions or ())
     needs = estimate(plan, settings, again=again)
     if as_json:
-        console.out.print_json(json.dumps(dataclasses.asdict(needs)))
+        console.out.print_json(data=dataclasses.asdict(needs))
         return
     rows = [
         (f"{stage.scale.width}×{stage.scale.height}", f"{stage.scale.steps} steps", str(stage.layout))

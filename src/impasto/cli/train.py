@@ -49,44 +49,47 @@ def train(
     ] = "",
 ) -> None:
     """Train a network that paints in the style of STYLE in one pass (impasto fast --model FILE)."""
-    from impasto.cli.progress_bars import RunBar
     from impasto.recipes.train import iter_train
     from impasto.system.distributed import join_process_group, rank
 
-    files = _TrainFiles(output or "-".join(Path(path).stem for path in style) + ".safetensors",
-                        preview, checkpoint)  # fmt: skip
+    name = output or "-".join(Path(path).stem for path in style) + ".safetensors"
+    files = _TrainFiles(name, preview, checkpoint)
     files.check(style, images, resume, settings)
     join_process_group()
     with download_bar("fetching VGG-19"):
         run = iter_train(style, images, settings, resume=resume)
+    last, stopped = _follow(run, files)
+    if last is not None and rank() == 0:
+        files.finish(last)
+        _report(last, files, stopped)
+    if stopped:
+        raise typer.Exit(INTERRUPTED)
+
+
+def _follow(run: "Iterator[TrainProgress]", files: "_TrainFiles") -> "tuple[TrainProgress | None, bool]":
+    """Go through a training under a progress bar, and write its files at every evaluation.
+
+    Returns:
+        The last step (None if there was none), and whether Ctrl-C ended the training.
+    """
+    from impasto.cli.progress_bars import RunBar
+    from impasto.system.distributed import rank
+
     last, stopped = None, False
     with RunBar(quiet=rank() > 0) as bar, _between_steps() as stop_requests:
         try:
-            for progress in run:
-                last = progress
-                bar.training(progress)
-                # every process has the same network, so the first writes for all
-                if progress.evaluated and rank() == 0:
-                    files.write(progress)
+            for last in run:
+                bar.training(last)
+                # Every process has the same network, so the first writes for all.
+                if last.evaluated and rank() == 0:
+                    files.write(last)
                 if stopped := bool(stop_requests):
                     break
         except Exception:
             if last is not None and rank() == 0:
                 files.salvage(last)
             raise
-    if rank() or last is None:
-        if stopped:
-            raise typer.Exit(INTERRUPTED)
-        return
-    files.finish(last)
-    _report(last, files.output, stopped)
-    if stopped:
-        console.note(
-            f"Go on with: --resume {checkpoint}"
-            if checkpoint
-            else "It cannot go on later, because there is no --checkpoint."
-        )
-        raise typer.Exit(INTERRUPTED)
+    return last, stopped
 
 
 @contextmanager
@@ -136,6 +139,7 @@ class _TrainFiles:
             *source_files("the photograph", *pictures_in(Path(images))),
             *settings_files(settings),
         ]
+        # A training may go on in the checkpoint that it is resumed from.
         if not (resume and self.checkpoint and same_file(resume, self.checkpoint)):
             inputs.append(InputFile("the training to go on with,", resume))
         check_outputs(outputs, inputs)
@@ -160,21 +164,23 @@ class _TrainFiles:
         Raises:
             WeightsError: naming the file that holds the painter instead.
         """
-        from impasto.storage.rescue import save_or_rescue
-
+        # The painter last: its error ends the command, and theirs are warnings.
         self._write_others(last)
-        save_or_rescue(last.model().save, self.output, what="painter")
+        self._save(last)
 
     def salvage(self, last: "TrainProgress") -> None:
         """Save the current painter when an error ends the training."""
-        from impasto.storage.rescue import save_or_rescue
-
         try:
-            save_or_rescue(last.model().save, self.output, what="painter")
+            self._save(last)
         except Exception as error:  # noqa: BLE001 - the error that ended the training is the one to show
             console.warning(str(error))
         else:
             console.note(f"Ended by an error; the current painter is in {self.output}.")
+
+    def _save(self, last: "TrainProgress") -> None:
+        from impasto.storage.rescue import save_or_rescue
+
+        save_or_rescue(last.model().save, self.output, what="painter")
 
     def _write_others(self, progress: "TrainProgress") -> None:
         if self.preview:
@@ -190,10 +196,15 @@ def _write_preview(progress: "TrainProgress", path: str) -> None:
     write_picture(from_tensor(progress.preview()), path)
 
 
-def _report(last: "TrainProgress", output: str, stopped: bool) -> None:
+def _report(last: "TrainProgress", files: _TrainFiles, stopped: bool) -> None:
     if last.broken:
         console.note(f"{last.broken} of the photos could not be read and were skipped.")
+    output = files.output
     console.note(
         f"{'Stopped; the current painter is in' if stopped else 'Trained'} {output} ({last.step} steps, "
         f"{last.seconds:.0f} s, loss {last.loss:.3g}). Paint with: impasto fast PHOTO --model {output}"
     )
+    if stopped and files.checkpoint:
+        console.note(f"Go on with: --resume {files.checkpoint}")
+    elif stopped:
+        console.note("It cannot go on later, because there is no --checkpoint.")

@@ -47,13 +47,13 @@ def web(
     """Open the studio, a page to paint on, for this machine or your network."""
     try:
         from impasto.web.server import serve
-    except ModuleNotFoundError as error:
+    except ModuleNotFoundError as error:  # Gradio and what it brings are an extra
         raise SettingsError(
             f"the studio needs {error.name}, which is not installed. Run: pip install 'impasto[web]'"
         ) from error
     from impasto.studio.job_queue import JobQueue
 
-    if not weights:
+    if not weights:  # before the page opens, or the first visitor would wait for the download
         _fetch_missing_weights()
     limits = Limits(upload=parse_bytes(upload), size=longest, waiting=waiting)
     common = {"weights": weights, "threads": threads, "memory": memory}
@@ -67,10 +67,7 @@ def web(
 
 
 def _fetch_missing_weights() -> None:
-    """Fetch missing weights, with a bar, before the page opens.
-
-    A process of its own does it, because it loads torch, which the server never needs.
-    """
+    """Fetch missing weights with a bar, in another process, because the server itself never loads torch."""
     from impasto.network.weight_records import RECORDS, cache_folder
 
     missing = [

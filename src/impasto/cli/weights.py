@@ -1,6 +1,5 @@
 """`impasto weights`: list, fetch and verify the networks' weights."""
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,9 +7,9 @@ import typer
 from impasto.cli import console
 from impasto.cli.exit_codes import download_bar, handle_errors
 from impasto.errors import SettingsError
+from impasto.network.weight_records import ALL_RECORDS, RECORDS
 
 if TYPE_CHECKING:
-    from impasto.network.weight_records import ArchiveRecord
     from impasto.network.weights import WeightStatus
 
 weights_app = typer.Typer(help="List, fetch or verify the networks' weights.", no_args_is_help=True)
@@ -20,9 +19,7 @@ weights_app = typer.Typer(help="List, fetch or verify the networks' weights.", n
 @handle_errors
 def weights_list() -> None:
     """List the known weight files and whether they are in the cache."""
-    from impasto.network.weights import MASK_RECORDS, MEASURE_RECORDS, RECORDS
-
-    _statuses([*RECORDS.values(), *MEASURE_RECORDS.values(), *MASK_RECORDS.values()])
+    _statuses()
 
 
 @weights_app.command("fetch")
@@ -36,12 +33,12 @@ def weights_fetch(
     ] = None,
 ) -> None:
     """Fetch weights into the cache, unless intact copies are there."""
-    from impasto.network.weights import MASK_RECORDS, MEASURE_RECORDS, RECORDS, fetch
+    from impasto.network.weights import fetch
 
-    known = {**RECORDS, **MEASURE_RECORDS, **MASK_RECORDS}
-    for unknown in [given for given in name or () if given not in known]:
-        raise SettingsError(f"there are no weights named '{unknown}'. Choose from {', '.join(known)}.")
-    for record in [known[given] for given in name or RECORDS]:
+    # All names are checked before the first download, which may take minutes.
+    for unknown in [given for given in name or () if given not in ALL_RECORDS]:
+        raise SettingsError(f"there are no weights named '{unknown}'. Choose from {', '.join(ALL_RECORDS)}.")
+    for record in [ALL_RECORDS[given] for given in name or RECORDS]:
         with download_bar(f"fetching {record.name}"):
             path = fetch(record)
         console.out.print(f"{record.name}: {path}")
@@ -51,18 +48,16 @@ def weights_fetch(
 @handle_errors
 def weights_verify() -> None:
     """Verify the weights in the cache; exit with 1 if any are damaged, or needed for painting and absent."""
-    from impasto.network.weights import MASK_RECORDS, MEASURE_RECORDS, RECORDS
-
-    statuses = _statuses([*RECORDS.values(), *MEASURE_RECORDS.values(), *MASK_RECORDS.values()])
-    if any(s.state == "damaged" or (s.state == "absent" and s.record.name in RECORDS) for s in statuses):
+    # Most people never measure and need no automatic masks, so the networks for these may be absent.
+    if any(s.state == "damaged" or (s.state == "absent" and s.record.name in RECORDS) for s in _statuses()):
         raise typer.Exit(1)
 
 
-def _statuses(records: "Iterable[ArchiveRecord]") -> "list[WeightStatus]":
-    """Print which of these weights the cache holds, and return the same."""
+def _statuses() -> "list[WeightStatus]":
+    """Print which weights the cache holds, and return the same."""
     from impasto.network.weights import verify
 
-    statuses = verify(records)
+    statuses = verify(ALL_RECORDS.values())
     rows = [
         (s.record.name, s.state, f"{s.bytes / 1e6:.1f} MB", str(s.path), s.record.licence) for s in statuses
     ]

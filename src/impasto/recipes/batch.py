@@ -118,14 +118,7 @@ def batch(
         ...     print(result.pair, result.state, result.error)
     """
     stream = iter_batch(
-        pairs,
-        folder,
-        settings,
-        preset=preset,
-        format=format,
-        extra_terms=extra_terms,
-        cache=cache,
-        **options,
+        pairs, folder, settings, preset=preset, format=format, extra_terms=extra_terms, cache=cache, **options
     )
     ended = sorted((at for at in stream if at.state != "painting"), key=lambda at: at.number)
     return [BatchResult(at.pair, at.state, at.error) for at in ended if at.state != "painting"]
@@ -207,7 +200,7 @@ def _paint(
 
     In a function of its own, the pictures that were read for it are freed at its end.
     """
-    make_folder(Path(pair.output).parent)
+    make_folder(Path(pair.output).parent)  # an output may name a subfolder
     check_output(pair.output, longest=longest)
     steps = iter_run(plan(pair.content, pair.style))
     last = next(steps)  # every run has a first step
@@ -223,6 +216,7 @@ def _check_all(folder: Path, settings: StylizeSettings, format: str) -> None:
     if settings.init not in BUILT_IN_STARTS:
         read_picture(settings.init, role="init image")
     make_folder(folder)
+    # Any name will do: what is checked is the folder, and the longest side of the format.
     check_output(folder / f"CONTENT-STYLE.{format}", longest=settings.size)
 
 
@@ -260,6 +254,7 @@ def _is_there(
         recorded = manifest["weights"]["sha256"]
     except (ImpastoError, KeyError, TypeError, AttributeError):  # no manifest of `stylize`
         return False
+    # Last, because the digest of a file of weights takes longest.
     return same and recorded == weights()
 
 

@@ -91,6 +91,7 @@ def _grid(results: Sequence[Pair]) -> list[list[str | None]]:
 
 def _threes(results: Sequence[Pair]) -> list[list[str | None]]:
     """Arrange groups of photograph, painting and result in columns that make the sheet about square."""
+    # c columns of n groups are 3c pictures wide and n/c high, which is equal for c = √(n/3).
     columns = max(1, round(math.sqrt(len(results) / 3)))
     height = math.ceil(len(results) / columns)
     rows = [[path for pair in results[row::height] for path in pair] for row in range(height)]

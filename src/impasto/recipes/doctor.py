@@ -2,7 +2,8 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
-from impasto.network.weights import cache_folder, verify
+from impasto.network.weight_records import cache_folder
+from impasto.network.weights import verify
 from impasto.system.device import available, choose_compute, describe_machine, has_bfloat16
 from impasto.system.process import repeatability
 from impasto.version import __version__
@@ -30,5 +31,5 @@ def _version(name: str) -> str:
     """Return the installed version of a package."""
     try:
         return version(name)
-    except PackageNotFoundError:
+    except PackageNotFoundError:  # pyvips-binary, for instance, where the system has a libvips of its own
         return "not installed"

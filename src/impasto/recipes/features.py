@@ -13,8 +13,7 @@ from impasto.image.picture import Picture
 from impasto.image.read import Source, read_picture
 from impasto.image.resize import fit, resized_pixels
 from impasto.layers import check_size
-from impasto.network.vgg import VGG19
-from impasto.network.weights import load
+from impasto.network.vgg import load_vgg19
 from impasto.objective.terms import gram
 from impasto.settings.keywords import FeaturesOptions, with_options
 from impasto.settings.paper import FeaturesSettings
@@ -72,11 +71,11 @@ def features(
     picture = read_picture(image)
     size = fit(picture.height, picture.width, settings.size)
     check_size(*size, [settings.layer], role="image")
-    network = VGG19.build(
-        load(settings.weights or None),
+    network, _ = load_vgg19(
+        settings.weights,
         pooling=settings.pooling,
         deepest_layer=settings.layer,
-        device=compute.device,
+        compute=compute,
         fast=False,  # exact sums, because Winograd rounds more
     )
     with torch.no_grad():

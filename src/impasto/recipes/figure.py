@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -40,11 +40,11 @@ class Panel:
 
     Attributes:
         name: name of its file, without the ending.
-        prepare: makes its plan.
+        plan: makes its plan from the photo and the painting.
     """
 
     name: str
-    prepare: Callable[[], RunPlan]
+    plan: Callable[[Picture, Picture], RunPlan]
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def figure(
         SettingsError: the output or a panel is also an input; the output has another ending.
         ImpastoError: as `plan_stylize`, `plan_content` and `plan_style`.
     """
-    steps = _prepare(number, content, style, output, with_options(FigureSettings, settings, options), panels)
+    steps = iter_figure(number, content, style, output, settings, panels=panels, **options)
     while True:
         try:
             next(steps)
@@ -110,35 +110,25 @@ def iter_figure(
     *,
     panels: str | os.PathLike[str] = "",
     **options: Unpack[FigureOptions],
-) -> Iterator[FigureProgress]:
+) -> Generator[FigureProgress, None, dict[str, Picture]]:
     """Make a figure as `figure` does, and yield after every step.
 
     Everything is checked at the call. Computing begins with the first `next`.
 
     Args:
         number, content, style, output, settings, panels, options: as in `figure`.
+    Returns:
+        A generator, whose value at the end is what `figure` returns.
     Raises:
         ImpastoError: as `figure`.
     """
-    return _prepare(number, content, style, output, with_options(FigureSettings, settings, options), panels)
-
-
-def _prepare(
-    number: int,
-    content: Source,
-    style: Source,
-    output: str | os.PathLike[str],
-    settings: FigureSettings,
-    panels: str | os.PathLike[str],
-) -> Generator[FigureProgress, None, dict[str, Picture]]:
-    """Check everything, and return the generator of steps, whose value at the end is the panels by name."""
+    settings = with_options(FigureSettings, settings, options)
     target = Path(output)
     folder = Path(panels) if panels else target.with_name(f".{target.stem}-panels")
-    names = _panel_names(number)
-    kept = [OutputFile("the panel", str(folder / f"{name}.png")) for name in names]
-    hidden = [
-        OutputFile("the panels' folder", str(folder), "folder")
-    ]  # at the end it is removed with everything in it
+    todo = panels_of(number, settings)
+    kept = [OutputFile("the panel", str(folder / f"{panel.name}.png")) for panel in todo]
+    # At the end the hidden folder is removed with everything in it.
+    hidden = [OutputFile("the panels' folder", str(folder), "folder")]
     check_outputs(
         [OutputFile("-o", os.fspath(output)), *(kept if panels else hidden)],
         [
@@ -149,7 +139,6 @@ def _prepare(
     )
     check_figure_output(output)
     photo, painting = read_picture(content, role="content image"), read_picture(style, role="style image")
-    todo = panels_of(number, photo, painting, settings)
     return _steps(number, todo, photo, painting, folder, target, keep=bool(panels))
 
 
@@ -168,7 +157,8 @@ def _steps(
     pictures = {}
     for index, panel in enumerate(panels_to_paint, start=1):
         path = folder / f"{panel.name}.png"
-        plan = panel.prepare()
+        # The plan first: its manifest tells whether the file is already this picture.
+        plan = panel.plan(photo, painting)
         if not _is_done(path, plan):
             last = None
             for last in iter_run(plan):
@@ -181,35 +171,31 @@ def _steps(
         pictures[panel.name] = read_picture(path)
     draw = draw_figure_1 if number == 1 else draw_figure_2
     draw(pictures, photo, painting, target)
-    if not keep:
+    if not keep:  # the figure is drawn, so a panel that cannot be removed is no error
         shutil.rmtree(folder, ignore_errors=True)
     return pictures
 
 
-def panels_of(
-    number: int,
-    photo: Picture,
-    painting: Picture,
-    settings: FigureSettings,
-) -> list[Panel]:
+def panels_of(number: int, settings: FigureSettings) -> list[Panel]:
     """Return the panels of Figure 1 or 2, in the order in which they are computed."""
     common = {"size": settings.size, "seed": settings.seed, "device": settings.device}
     common |= {"weights": settings.weights, "threads": settings.threads}
 
     def content_panel(name: str) -> Panel:
         chosen = ReconstructContentSettings(layer=name, steps=settings.steps, **common)  # type: ignore[arg-type]
-        return Panel(f"content-{name}", lambda: plan_content(photo, chosen))
+        return Panel(f"content-{name}", lambda photo, _: plan_content(photo, chosen))
 
     def style_panel(count: int) -> Panel:
         layers = dict.fromkeys(PAPER_STYLE_LAYERS[:count], 1 / count)
         chosen = ReconstructStyleSettings(
             layers=layers,
             style_size=settings.size,
+            # A texture's size is text, because it may also be WIDTHxHEIGHT.
             **{**common, "size": str(settings.size)},  # type: ignore[arg-type]
         )
         if settings.steps:
             chosen = replace(chosen, steps=settings.steps, finest_steps=settings.steps)
-        return Panel(f"style-{count}", lambda: plan_style(painting, chosen))
+        return Panel(f"style-{count}", lambda _, painting: plan_style(painting, chosen))
 
     def transfer_panel(count: int, column: int) -> Panel:
         layers = dict.fromkeys(PAPER_STYLE_LAYERS[:count], 1 / count)
@@ -229,7 +215,7 @@ def panels_of(
         )
         return Panel(
             f"transfer-{'ABCDE'[count - 1]}-{column + 1}",
-            lambda: plan_stylize(photo, painting, chosen),
+            lambda photo, painting: plan_stylize(photo, painting, chosen),
         )
 
     counts = range(1, len(PAPER_STYLE_LAYERS) + 1)
@@ -239,15 +225,6 @@ def panels_of(
             *(content_panel(name) for name in PAPER_STYLE_LAYERS),
         ]
     return [transfer_panel(count, column) for count in counts for column in range(len(RATIOS))]
-
-
-def _panel_names(number: int) -> list[str]:
-    """Return the names of the panels, as in `panels_of`, before anything is read."""
-    if number == 1:
-        styles = [f"style-{count}" for count in range(1, len(PAPER_STYLE_LAYERS) + 1)]
-        return [*styles, *(f"content-{name}" for name in PAPER_STYLE_LAYERS)]
-    columns = range(1, len(RATIOS) + 1)
-    return [f"transfer-{row}-{column}" for row in "ABCDE" for column in columns]
 
 
 def _is_done(path: Path, plan: RunPlan) -> bool:

@@ -1,7 +1,7 @@
 """What a recipe reads: single pictures, and the files by role, which its outputs must not overwrite."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -46,14 +46,15 @@ def source_files(role: str, *sources: Source) -> list[InputFile]:
 
 def settings_files(settings: object) -> list[InputFile]:
     """Return the files named by a recipe's settings (of any recipe) and by environment variables."""
+    # Files that environment variables name are read as well, so no output may overwrite them.
     files = [
-        InputFile(f"the file of {record.variable}", _expanded(os.environ.get(record.variable, "")))
+        InputFile(f"the file of {record.variable}", os.path.expanduser(os.environ.get(record.variable, "")))
         for record in RECORDS.values()
     ]
     for name, role in _ROLES.items():
         value = str(getattr(settings, name, ""))
         if value and not (name == "init" and value in BUILT_IN_STARTS):
-            files.append(InputFile(role, value if name == "init" else _expanded(value)))
+            files.append(InputFile(role, value if name == "init" else os.path.expanduser(value)))
     for name, role in _PAINTERS.items():
         if value := str(getattr(settings, name, "")):
             files.append(InputFile(role, painter_file(value)))
@@ -63,7 +64,7 @@ def settings_files(settings: object) -> list[InputFile]:
 def painter_file(model: str | os.PathLike[str]) -> str:
     """Return the file of a painter, given its path or the name of a bundled painter."""
     name = os.fspath(model)
-    return str(bundled_models().get(name, _expanded(name)))
+    return str(bundled_models().get(name, os.path.expanduser(name)))
 
 
 def manifest_files(
@@ -78,7 +79,11 @@ def manifest_files(
         beside: that picture or checkpoint.
         moved: files given in place of the recorded ones, by option: content, style, regions, weights.
     """
-    files = [InputFile(_role(option), path) for option, given in moved.items() for path in _several(given)]
+    files = [
+        InputFile(_role(option), path)
+        for option, given in moved.items()
+        for path in ([given] if isinstance(given, str) else given)
+    ]
     for role in manifest.get("inputs") or ():
         option = option_of(role)
         if not moved.get(option):
@@ -90,20 +95,10 @@ def manifest_files(
         with suppress(AttributeError, TypeError):
             model = settings.get("model")
             paths = [settings.get("weights") or "", painter_file(model) if model else ""]
-            files += [InputFile("the weights", _expanded(path)) for path in paths]
+            files += [InputFile("the weights", os.path.expanduser(path)) for path in paths]
     return files
 
 
 def _role(option: str) -> str:
     """Return what messages call the files of an option."""
     return {"regions": "the mask", "weights": "the weights"}.get(option, f"the {option} image")
-
-
-def _several(given: str | Iterable[str]) -> list[str]:
-    """Return one path or several as a list."""
-    return [given] if isinstance(given, str) else list(given)
-
-
-def _expanded(path: str) -> str:
-    """Replace a leading ~ by the home folder."""
-    return os.path.expanduser(path)

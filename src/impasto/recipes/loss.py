@@ -9,15 +9,14 @@ from typing_extensions import Unpack
 from impasto.image.read import Source, read_picture
 from impasto.image.resize import fit, resize
 from impasto.layers import check_size, deepest
-from impasto.network.vgg import VGG19
-from impasto.network.weights import load
+from impasto.network.vgg import VGG19, load_vgg19
 from impasto.objective.build import content_terms, style_terms_from_images
 from impasto.objective.evaluate import measure
 from impasto.objective.objective import Objective
 from impasto.settings.keywords import LossOptions, with_options
 from impasto.settings.paper import LossSettings
 from impasto.shapes import Image
-from impasto.system.device import Compute, choose_compute
+from impasto.system.device import choose_compute
 
 
 @dataclass(frozen=True)
@@ -81,12 +80,12 @@ def paper_loss(
     check_size(*canvas, names, role="image")
     check_size(pictures["style"].height, pictures["style"].width, names, role="style image")
 
-    compute: Compute = choose_compute(settings.device, "float32")
-    network = VGG19.build(
-        load(settings.weights or None),
+    compute = choose_compute(settings.device, "float32")
+    network, _ = load_vgg19(
+        settings.weights,
         pooling=settings.pooling,
         deepest_layer=deepest(names).name,
-        device=compute.device,
+        compute=compute,
         fast=False,  # Winograd rounds more (1.8e-6), and speed does not matter for one evaluation
     )
     # As in a run: a style image keeps its shape, because stretching would change its statistics.

@@ -29,7 +29,7 @@ def mask(photo: Source, kind: MaskKind | str = "subject") -> Picture:
     Example:
         >>> impasto.write_picture(impasto.mask("photo.jpg"), "mask.png")  # doctest: +SKIP
     """
-    kind = MaskSettings(kind=kind).kind
+    kind = MaskSettings(kind=kind).kind  # for the check of the kind
     if kind.startswith(LIKE):
         return matching_masks(photo, kind.removeprefix(LIKE))[0]
     soft_mask = automatic_mask(read_single_picture(photo, "photo"), kind).mask  # type: ignore[arg-type]

@@ -77,7 +77,8 @@ def read_pairs(path: AnyPath) -> list[Pair]:
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
-        # A line with a tab is separated by tabs, so that file names may contain commas.
+        # A line with a tab is separated by tabs, so that file names may contain commas. Each line has its own
+        # reader, so that an error names its line, and a stray quote spoils no other.
         cells = csv.reader(
             [line], delimiter="\t" if "\t" in line else ",", skipinitialspace=True, strict=True
         )
@@ -130,26 +131,18 @@ def with_outputs(
         pairs_with_outputs.append(pair._replace(output=str(Path(folder, name))))
     if not pairs_with_outputs:
         raise SettingsError("there are no pairs to paint. Name photographs and paintings.")
+    # Each file once, because all photographs may share one painting.
+    photos, paintings = (dict.fromkeys(pair[i] for pair in pairs_with_outputs) for i in (0, 1))
     check_outputs(
-        [*results_of(pairs_with_outputs), *also],
-        [*inputs_of(pairs_with_outputs), *inputs],
+        [*(OutputFile(f"the result of {pair}", pair.output) for pair in pairs_with_outputs), *also],
+        [
+            *(InputFile("the content image", path) for path in photos),
+            *(InputFile("the style image", path) for path in paintings),
+            *inputs,
+        ],
         advice="Rename one of the pictures, choose another folder with -o, or name the outputs in a --list.",
     )
     return pairs_with_outputs
-
-
-def results_of(pairs: Iterable[Pair]) -> list[OutputFile]:
-    """Return the files of the results, for pairs from `with_outputs`."""
-    return [OutputFile(f"the result of {pair}", pair.output) for pair in pairs]
-
-
-def inputs_of(pairs: Iterable[Pair]) -> list[InputFile]:
-    """Return the files of the photographs and paintings, each once."""
-    contents, styles = (dict.fromkeys(pair[i] for pair in pairs) for i in (0, 1))
-    return [
-        *(InputFile("the content image", path) for path in contents),
-        *(InputFile("the style image", path) for path in styles),
-    ]
 
 
 def process_share() -> tuple[int, int]:

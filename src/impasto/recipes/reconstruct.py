@@ -133,6 +133,7 @@ def plan_content(
         finest=settings.steps_taken,
         least=find_layer(settings.layer).stride,
     )
+    # Only now, so that no weights are fetched for bad inputs.
     network, weights = load_vgg19(
         settings.weights, pooling=settings.pooling, deepest_layer=settings.layer, compute=compute
     )
@@ -173,10 +174,12 @@ def plan_style(
     )
     if settings.tileable:
         _check_tileable(scales, last.stride, last.name)
+    # Textures begin at the coarsest scale, which has the fewest positions.
     check_size(scales[0].height, scales[0].width, settings.layers, role="picture")
     for picture in paintings.pictures:
         measured = fit(picture.height, picture.width, settings.style_size)
         check_size(*measured, settings.layers, role="style image")
+    # Only now, so that no weights are fetched for bad inputs.
     network, weights = load_vgg19(
         settings.weights, pooling=settings.pooling, deepest_layer=last.name, compute=compute
     )

@@ -35,6 +35,22 @@ RECIPES: dict[str, tuple[type[RunSettings], Callable[..., RunPlan]]] = {
 """The recipes that can be run again, by the command in the manifest: settings and planning function."""
 
 
+@dataclass(frozen=True)
+class MovedInputs:
+    """The present paths of files that have moved since a picture was painted; those left empty have not.
+
+    Attributes:
+        content: the photograph.
+        style, regions: the paintings and the masks: all of them, in order.
+        weights: of the network, or the model if the picture was painted with one.
+    """
+
+    content: str = ""
+    style: str | Sequence[str] = ()
+    regions: Sequence[str] = ()
+    weights: str = ""
+
+
 def rerun(
     path: str | os.PathLike[str],
     *,
@@ -48,17 +64,18 @@ def rerun(
 
     Args:
         path: a picture that Impasto painted.
-        content, style, regions, weights, extra_terms: as in `plan_rerun`.
+        content, style, regions, weights: the present paths of files that have moved. Give several styles or
+            masks in order.
+        extra_terms: the custom losses that it was painted with, in order. No file holds them.
     Raises:
         ImpastoError: see `plan_rerun`.
     """
+    moved = MovedInputs(content, style, regions, weights)
     manifest = manifests.read(path)
     if manifest["command"] == "fast":
         _check_extra_terms(manifest, extra_terms, path)
-        return rerun_fast(path, content=content, style=style, regions=regions, weights=weights)
-    plan, steering = plan_rerun(
-        path, content=content, style=style, regions=regions, weights=weights, extra_terms=extra_terms
-    )
+        return rerun_fast(path, moved)
+    plan, steering = plan_rerun(path, moved, extra_terms=extra_terms)
     return complete(plan, steering=steering)
 
 
@@ -77,11 +94,8 @@ def resume(path: str | os.PathLike[str], *, extra_terms: Sequence[TermFactory] =
 
 def plan_rerun(
     path: str | os.PathLike[str],
+    moved: MovedInputs = MovedInputs(),
     *,
-    content: str = "",
-    style: str | Sequence[str] = "",
-    regions: Sequence[str] = (),
-    weights: str = "",
     extra_terms: Sequence[TermFactory] = (),
 ) -> tuple[RunPlan, Steering | None]:
     """Plan the run that made a picture, with its settings, device, precision, threads and layouts.
@@ -90,8 +104,7 @@ def plan_rerun(
 
     Args:
         path: a picture that Impasto painted.
-        content, style, regions, weights: the present paths of files that have moved. Give several styles or
-            masks in order.
+        moved: the files that have moved.
         extra_terms: the custom losses that it was painted with, in order. No file holds them.
     Returns:
         The plan, and the steering that repeats changes made during the run (None if there were none).
@@ -100,11 +113,11 @@ def plan_rerun(
             or has changed.
         ImpastoError: as in `plan_stylize`.
     """
-    moved = {"content": content, "style": style, "regions": regions, "weights": weights}
     manifest = manifests.read(path)
     recorded = _recorded_run(manifest, path, moved, extra_terms)
     plan = recorded.plan({})
     _check_inputs(manifest, plan, path)
+    # Other tiles round otherwise, so the same layouts are needed for the same pixels.
     plan = plan.with_layouts(recorded.layouts) if recorded.layouts else plan
     if not recorded.turns:
         return plan, None
@@ -113,34 +126,27 @@ def plan_rerun(
     )
 
 
-def rerun_fast(
-    path: str | os.PathLike[str],
-    *,
-    content: str = "",
-    style: str | Sequence[str] = "",
-    regions: Sequence[str] = (),
-    weights: str = "",
-) -> Painting:
+def rerun_fast(path: str | os.PathLike[str], moved: MovedInputs = MovedInputs()) -> Painting:
     """Paint a one-pass picture again. On the same machine, the pixels are identical.
 
     Args:
-        path, content, style, regions: as in `plan_rerun`.
-        weights: the present path of the network's weights, or of the model if it was painted with one.
+        path, moved: as in `plan_rerun`.
     Raises:
         CheckpointError, ImpastoError: as `plan_rerun`.
     """
     manifest = manifests.read(path)
     settings = from_json(FastSettings, manifest["settings"])
+    # One parameter for whichever network painted the picture: the user need not remember which it was.
     where = "model" if settings.model else "weights"
     changes = {"precision": manifest["precision"], "device": manifest["device"]}
-    changes |= {where: weights} if weights else {}
+    changes |= {where: moved.weights} if moved.weights else {}
     # Tiles of a trained model are approximate, so the same tiles are needed for the same pixels.
     tile = manifest["result"].get("tile", settings.tile)
     settings = replace(settings, threads=manifest["machine"]["threads"], tile=tile, **changes)
-    styles = _several(manifest, path, "style", style)
+    styles = _several(manifest, path, "style", moved.style)
     painter = FastStylizer(styles, settings)
-    photo = content or manifests.find_input(manifest, "content", path)
-    painting = painter.stylize(photo, regions=_several(manifest, path, "regions", regions))
+    photo = moved.content or manifests.find_input(manifest, "content", path)
+    painting = painter.stylize(photo, regions=_several(manifest, path, "regions", moved.regions))
     now = {"inputs": painting.manifest["inputs"], "weights": painting.manifest["weights"]}
     for role, entry in now["inputs"].items():
         manifests.check_digest(manifest, role, entry["path"], entry["sha256"])
@@ -156,11 +162,8 @@ def rerun_fast(
 
 def plan_resume(
     path: str | os.PathLike[str],
+    moved: MovedInputs = MovedInputs(),
     *,
-    content: str = "",
-    style: str | Sequence[str] = "",
-    regions: Sequence[str] = (),
-    weights: str = "",
     extra_terms: Sequence[TermFactory] = (),
     changed: bool = False,
     check: Callable[[dict[str, Any]], None] = lambda facts: None,
@@ -169,7 +172,7 @@ def plan_resume(
 
     Args:
         path: a checkpoint.
-        content, style, regions, weights, extra_terms: as in `plan_rerun`.
+        moved, extra_terms: as in `plan_rerun`.
         changed: whether to resume even if an input or the weights have changed.
         check: called with the checkpoint's facts before any input is read or fetched.
     Returns:
@@ -179,7 +182,6 @@ def plan_resume(
             has changed.
         ImpastoError: as in `plan_stylize`.
     """
-    moved = {"content": content, "style": style, "regions": regions, "weights": weights}
     advice = ", or resume with the present files: --changed."
     with checkpoint.opened(path) as saved:
         with _manifest_errors(path):
@@ -215,7 +217,7 @@ class _RecordedRun:
 def _recorded_run(
     manifest: Mapping[str, Any],
     path: str | os.PathLike[str],
-    moved: Mapping[str, str | Sequence[str]],
+    moved: MovedInputs,
     extra_terms: Sequence[TermFactory],
 ) -> _RecordedRun:
     """Read a run from a manifest.
@@ -223,7 +225,7 @@ def _recorded_run(
     Args:
         manifest: of the picture or checkpoint `path`.
         path: for messages, and to find inputs beside it.
-        moved: the present paths of inputs that have moved, by option.
+        moved: the files that have moved.
         extra_terms: the custom losses of the run.
     """
     with _manifest_errors(path):
@@ -232,20 +234,17 @@ def _recorded_run(
         settings_class, recipe = RECIPES[manifest["command"]]
         settings = from_json(settings_class, manifest["settings"])
         # "auto" in the settings may choose otherwise on another machine, so the recorded choice is used.
-        changes = {
-            "precision": manifest["precision"],
-            "weights": moved["weights"] or settings.weights,
-        }
+        changes = {"precision": manifest["precision"], "weights": moved.weights or settings.weights}
         if launched_processes() == 1:  # under torchrun, each process has its own device and threads
             changes |= {"device": manifest["device"], "threads": manifest["machine"]["threads"]}
         if "init" in manifest["inputs"]:
             changes["init"] = manifests.find_input(manifest, "init", path)
         inputs: list[Any] = []
         if "content" in manifest["inputs"]:
-            inputs.append(moved["content"] or manifests.find_input(manifest, "content", path))
-        if styles := _several(manifest, path, "style", moved["style"]):
+            inputs.append(moved.content or manifests.find_input(manifest, "content", path))
+        if styles := _several(manifest, path, "style", moved.style):
             inputs.append(styles)
-        masks = _several(manifest, path, "regions", moved["regions"])
+        masks = _several(manifest, path, "regions", moved.regions)
         arguments: dict[str, Any] = {"regions": masks} if masks else {}
         _check_extra_terms(manifest, extra_terms, path)
         arguments |= {"extra_terms": extra_terms} if extra_terms else {}
@@ -272,7 +271,7 @@ def _check_inputs(
         CheckpointError: one has changed.
     """
     for role, picture in plan.problem.inputs.items():
-        manifests.check_input(manifest, role, picture, advice=advice)
+        manifests.check_digest(manifest, role, picture.name, picture.sha256, advice=advice)
     _check_weights(manifest, plan.manifest, path)
 
 

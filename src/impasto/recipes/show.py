@@ -1,26 +1,13 @@
-"""Showing the manifest inside a painting, and the curves of its losses."""
+"""Plotting the losses of a painting."""
 
 import os
 from pathlib import Path
-from typing import Any
 
 from impasto.errors import CheckpointError
 from impasto.recipes.inputs import source_files
 from impasto.results import manifest as manifests
 from impasto.results.plots import check_figure_output, draw_losses
 from impasto.storage.outputs import OutputFile, check_outputs
-
-
-def manifest(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read the manifest inside a picture: settings, inputs with their hashes, versions, and losses.
-
-    Args:
-        path: a picture that Impasto painted.
-    Raises:
-        ImageError: the file is no picture.
-        CheckpointError: Impasto did not write the picture, or its manifest is damaged.
-    """
-    return manifests.read(path)
 
 
 def loss_curves(path: str | os.PathLike[str], output: str | os.PathLike[str]) -> None:
@@ -31,7 +18,7 @@ def loss_curves(path: str | os.PathLike[str], output: str | os.PathLike[str]) ->
         output: the file to write: PNG, PDF or SVG by its ending.
     Raises:
         ImageError: the file is no picture, or the output cannot be written.
-        CheckpointError: as `manifest`; or the picture is older than the recording of losses.
+        CheckpointError: as `results.manifest.read`; or the picture is older than the recording of losses.
         SettingsError: the output has another ending, or is the picture itself.
     """
     check_outputs([OutputFile("--curves", os.fspath(output))], source_files("the picture", path))

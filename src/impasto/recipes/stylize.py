@@ -177,6 +177,7 @@ def plan_stylize(
 
 def _budget(settings: StylizeSettings, elapsed: float) -> float | None:
     """Return the seconds of the budget that remain after planning; None without a budget."""
+    # Planning counts, because for the user the time begins with the call.
     return max(0.0, parse_duration(settings.budget) - elapsed) if settings.budget else None
 
 

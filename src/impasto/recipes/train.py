@@ -62,6 +62,7 @@ def iter_train(
         DeviceError: the device does not exist.
         CheckpointError: `resume` is no training file, is damaged, or belongs to another training.
     """
+    # Not a generator itself, so that errors come at the call and not at the first step.
     run = Trainer(
         style, images, with_options(TrainSettings, settings, options, parameters=["settings", "resume"])
     )

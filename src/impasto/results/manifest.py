@@ -118,29 +118,22 @@ def find_input(manifest: Mapping[str, Any], role: str, beside: str | os.PathLike
     )
 
 
-def check_input(manifest: Mapping[str, Any], role: str, picture: Picture, *, advice: str = ".") -> None:
+def check_digest(
+    manifest: Mapping[str, Any], role: str, name: str, sha256: str | None, *, advice: str = "."
+) -> None:
     """Refuse an input that is not the one that the manifest was made from.
 
     Args:
         manifest: of the painting.
         role: the input's role, such as "content".
-        picture: the input as it is now.
+        name: the input's name now.
+        sha256: the digest of its file now; None: it is in memory.
         advice: the end of the message, with other ways out.
     Raises:
         CheckpointError: the digests differ; the message names both.
     """
-    check_digest(manifest, role, picture.name, picture.sha256, advice=advice)
-
-
-def check_digest(
-    manifest: Mapping[str, Any], role: str, name: str, sha256: str | None, *, advice: str = "."
-) -> None:
-    """`check_input` for an input of which only the name and the digest are known.
-
-    Raises:
-        CheckpointError: the digests differ.
-    """
     recorded = manifest["inputs"][role]["sha256"]
+    # An input from memory had no digest, so nothing is known against the one given now.
     if recorded is not None and recorded != sha256:
         now = (sha256 or "none")[:12]
         raise CheckpointError(

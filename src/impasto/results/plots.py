@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from impasto.errors import ImageError, SettingsError
 from impasto.image.picture import Picture
+from impasto.settings.presets import PAPER_STYLE_LAYERS
 from impasto.storage.atomic import atomic_write
+from impasto.storage.paths import check_writable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 ENDINGS = (".png", ".pdf", ".svg")
-
-LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
 
 
 def check_figure_output(path: str | os.PathLike[str]) -> None:
@@ -25,13 +25,9 @@ def check_figure_output(path: str | os.PathLike[str]) -> None:
         SettingsError: the ending is not PNG, PDF or SVG.
         ImageError: the folder does not exist, or the path may not be written.
     """
-    target = Path(path)
-    if target.suffix.lower() not in ENDINGS:
+    if Path(path).suffix.lower() not in ENDINGS:
         raise SettingsError(f"a figure is written as {', '.join(ENDINGS)}; {str(path)!r} is none of them.")
-    if not target.parent.is_dir():
-        raise ImageError(f"the folder of {str(path)!r} does not exist. Make it first.")
-    if not os.access(target.parent, os.W_OK) or target.is_dir():
-        raise ImageError(f"{str(path)!r} cannot be written. Choose another place.")
+    check_writable(os.fspath(path))
 
 
 def draw_figure_1(pictures: Mapping[str, Picture], photo: Picture, painting: Picture, path: Path) -> None:
@@ -48,8 +44,8 @@ def draw_figure_1(pictures: Mapping[str, Picture], photo: Picture, painting: Pic
     grid = figure.add_gridspec(3, 6, height_ratios=(1, 0.6, 1), hspace=0.2, wspace=0.06)
     _show(figure.add_subplot(grid[0, 0]), painting, "style image")
     _show(figure.add_subplot(grid[2, 0]), photo, "content image")
-    for index, layer in enumerate(LAYERS):
-        matched = LAYERS[: index + 1] if index < 2 else ("conv1_1", "…", layer)
+    for index, layer in enumerate(PAPER_STYLE_LAYERS):
+        matched = PAPER_STYLE_LAYERS[: index + 1] if index < 2 else ("conv1_1", "…", layer)
         _show(figure.add_subplot(grid[0, index + 1]), pictures[f"style-{index + 1}"], " + ".join(matched))
         _show(figure.add_subplot(grid[2, index + 1]), pictures[f"content-{layer}"], layer)
     _network(figure.add_subplot(grid[1, 1:]))
@@ -73,7 +69,7 @@ def draw_figure_2(pictures: Mapping[str, Picture], photo: Picture, painting: Pic
     ratios = ("10⁻⁵", "10⁻⁴", "10⁻³", "10⁻²")
     figure = _figure(12, 2.85 * 5 * photo.height / photo.width + 0.9)
     grid = figure.add_gridspec(5, 4, hspace=0.06, wspace=0.04)
-    for row, layer in enumerate(LAYERS):
+    for row, layer in enumerate(PAPER_STYLE_LAYERS):
         for column, ratio in enumerate(ratios):
             axes = figure.add_subplot(grid[row, column])
             _show(
@@ -98,13 +94,14 @@ def draw_losses(columns: Sequence[str], rows: Sequence[Sequence[float]], path: P
     figure = _figure(9, 5)
     axes = figure.add_subplot()
     steps = range(1, len(rows) + 1)
-    for column, name in enumerate(columns[3:], start=3):
+    for column, name in enumerate(columns[3:], start=3):  # after scale, step and seconds
         bold = name == "loss"
         values = [row[column] for row in rows]
         if any(value > 0 for value in values):  # a log axis cannot show a term that is always 0
             axes.plot(
                 steps, values, label=name, linewidth=2.4 if bold else 1.1, color="black" if bold else None
             )
+    # Losses of different scales do not compare, so a line divides them.
     for step in steps[1:]:
         if rows[step - 1][0] != rows[step - 2][0]:
             axes.axvline(step - 0.5, color="0.8", linewidth=0.8)

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from filelock import FileLock
 
-from impasto.network.weights import cache_folder
+from impasto.network.weight_records import cache_folder
 from impasto.objective.bands import Band
 from impasto.objective.build import content_terms, style_terms_from_images
 from impasto.objective.evaluate import evaluator

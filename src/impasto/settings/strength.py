@@ -13,11 +13,6 @@ STEEPNESS = 1.5
 texture."""
 
 
-def decides(formula: Formula, alpha: float | None, beta: float | None) -> bool:
-    """Whether strength balances content and style, and not a given weight or another tool's formula."""
-    return formula == "balanced" and alpha is None and beta is None
-
-
 def content_weight(formula: Formula, strength: float) -> float:
     """The paper's α at a strength: the formula's own at 0.5, times (2 (1 − s))^1.5."""
     return DEFAULT_WEIGHTS[formula][0] * float((2 * (1 - strength)) ** STEEPNESS)
@@ -95,8 +90,8 @@ def recolor(strength: float) -> float:
 def noise_share(strength: float, recipe: int) -> float:
     """The fraction of noise in a start from the photo: none up to 0.95, all at 1.
 
-    At 1 weights alone do not take the photo away in the steps there are. Older recipes began at 0.9, which
-    made pictures at 0.95 less like the painting than those at 0.8.
+    At 1, weights alone do not remove the photo in the steps that a run has. In older recipes noise begins at
+    0.9, which made pictures at 0.95 less like the painting than those at 0.8.
     """
     begins = 0.95 if recipe >= 4 else 0.9
     return float(max(0.0, (strength - begins) / (1 - begins)) ** 0.5)

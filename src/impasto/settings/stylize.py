@@ -275,9 +275,9 @@ class StylizeSettings(LookSettings, RunSettings):
 
     @property
     def _strength_decides(self) -> bool:
-        """Whether strength alone decides the weights of content and style."""
-        # a single given weight is enough: the run must not rebalance it behind the user's back
-        return strength.decides(self.formula, self.alpha, self.beta)
+        """Whether strength decides the weights of content and style; else given weights, or a formula, do."""
+        # A single given weight is enough: the run must not rebalance it behind the user's back.
+        return self.formula == "balanced" and self.alpha is None and self.beta is None
 
     @property
     def content_weight(self) -> float:

@@ -3,14 +3,18 @@
 import hashlib
 import os
 import secrets
+import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 if sys.platform != "win32":
     import fcntl
+
+_FOLDER = ".folder"
+"""Ending of a hidden folder's name, after the name of the hidden file whose lock tells that it is in use."""
 
 
 def hidden_sibling(target: Path, suffix: str = "") -> Path:
@@ -53,6 +57,29 @@ def atomic_write(target: Path, *, temporary: Path | None = None) -> Iterator[Bin
         os.replace(temporary, target)
 
 
+@contextmanager
+def hidden_folder(target: Path, is_needed: Callable[[Path], bool]) -> Iterator[Path]:
+    """Make a hidden folder beside the target, for a writer that needs several files. The caller removes it.
+
+    A killed process leaves its folder behind, and the next writer of the same target removes it.
+
+    Args:
+        is_needed: whether a killed process's folder has to stay, because it holds the only copy of something.
+    Raises:
+        OSError: the folder cannot be made.
+    """
+    with ExitStack() as held:
+        _remove_leftovers(target)
+        for left in target.parent.glob(f"{_hidden_prefix(target)}*{_FOLDER}"):
+            # Its hidden file has just been removed if its process is dead.
+            if not Path(str(left).removesuffix(_FOLDER)).exists() and not is_needed(left):
+                shutil.rmtree(left, ignore_errors=True)
+        lock, _ = _open_locked(target, held)
+        folder = Path(f"{lock}{_FOLDER}")
+        folder.mkdir()
+        yield folder
+
+
 def _open_locked(target: Path, held: ExitStack) -> tuple[Path, BinaryIO]:
     """A new hidden file beside the target, locked and removed when `held` closes.
 
@@ -79,7 +106,7 @@ def _open_locked(target: Path, held: ExitStack) -> tuple[Path, BinaryIO]:
 def _remove_leftovers(target: Path) -> None:
     """Remove the hidden files of earlier writes to the target whose processes are dead."""
     for path in target.parent.glob(f"{_hidden_prefix(target)}*"):
-        # Another writer's lock is an OSError here. Folders are of pyramids, and may hold an old picture.
+        # Another writer's lock is an OSError here, and so is a folder, which `hidden_folder` sees to.
         with suppress(OSError):
             if sys.platform == "win32":
                 path.unlink()

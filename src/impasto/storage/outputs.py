@@ -9,6 +9,7 @@ import stat
 import tempfile
 import unicodedata
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -239,8 +240,8 @@ def _check_kind(output: OutputFile) -> None:
         )
 
 
-_LONGEST_HEADER = 100_000_000
-"""The longest header in bytes that the safetensors library accepts."""
+LONGEST_HEADER = 100_000_000
+"""The longest header in bytes, as in the safetensors library. A damaged length could ask for gigabytes."""
 
 _LONGEST_LINE = 1 << 20
 """The most bytes to read of a trace's first line; Impasto's have a few hundred."""
@@ -252,7 +253,7 @@ def _metadata(path: str) -> dict[str, Any]:
         length = int.from_bytes(file.read(8), "little")
         size = os.fstat(file.fileno()).st_size
         start = file.read(1)
-        if start != b"{" or not 2 <= length <= min(size - 8, _LONGEST_HEADER):
+        if start != b"{" or not 2 <= length <= min(size - 8, LONGEST_HEADER):
             return {}
         text = start + file.read(length - 1)
     try:
@@ -262,16 +263,11 @@ def _metadata(path: str) -> dict[str, Any]:
     return metadata if isinstance(metadata, dict) else {}
 
 
-def _is_checkpoint(path: str) -> bool:
-    return str(_metadata(path).get("format", "")).startswith("impasto checkpoint")
-
-
-def _is_painter(path: str) -> bool:
-    return _metadata(path).get("kind") == "Impasto painter"
-
-
-def _is_training(path: str) -> bool:
-    return _metadata(path).get("kind") == "Impasto training"
+def _is_kind(name: str, path: str) -> bool:
+    """Whether a file says that it is a tensor file of the kind with this name."""
+    metadata = _metadata(path)
+    # Checkpoints of version 1 name the kind only in "format", before the version.
+    return str(metadata.get("kind", metadata.get("format", ""))).startswith(name)
 
 
 def _is_trace(path: str) -> bool:
@@ -285,8 +281,8 @@ def _is_trace(path: str) -> bool:
 
 
 _TESTS: dict[Kind, tuple[str, Callable[[str], bool]]] = {
-    "checkpoint": ("checkpoint that Impasto wrote", _is_checkpoint),
-    "painter": ("painter that Impasto trained", _is_painter),
-    "training": ("training that Impasto saved", _is_training),
+    "checkpoint": ("checkpoint that Impasto wrote", partial(_is_kind, "impasto checkpoint")),
+    "painter": ("painter that Impasto trained", partial(_is_kind, "Impasto painter")),
+    "training": ("training that Impasto saved", partial(_is_kind, "Impasto training")),
     "trace": ("trace that Impasto wrote", _is_trace),
 }

@@ -25,14 +25,12 @@ from torch import Tensor
 
 from impasto.errors import CheckpointError, ImpastoError, WeightsError
 from impasto.storage.atomic import atomic_write
+from impasto.storage.outputs import LONGEST_HEADER
 from impasto.system import process as process  # before anything is computed
 from impasto.version import __version__
 
 PIECE = 1 << 24
 """Bytes read, hashed and written at a time."""
-
-LONGEST_HEADER = 100_000_000
-"""The longest header in bytes, as in the safetensors library. A damaged length could ask for gigabytes."""
 
 DTYPES = {"F16": torch.float16, "F32": torch.float32, "F64": torch.float64, "I32": torch.int32}
 """The number types that are written, by their safetensors names."""

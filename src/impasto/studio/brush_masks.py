@@ -38,7 +38,7 @@ def masks_from_strokes(
         return (), ""
     photo_mask, target = drawn[0], Path(folder)
     several = [photo_mask]
-    if paintings > 1:
+    if paintings > 1:  # each colour takes its style from a whole painting
         several += [_plain(BRUSH_COLORS[index]) for index in range(paintings)]
     elif len(drawn) > 1 and drawn[1] is not None:
         several.append(drawn[1])
@@ -54,7 +54,7 @@ def _mask(path: str) -> Image | None:
     if not path:
         return None
     picture = read_picture(path, role="strokes")
-    if picture.alpha is None:
+    if picture.alpha is None:  # no strokes but a mask
         return picture.pixels
     return None if float((picture.alpha > 0.5).float().mean()) < LEAST else picture.pixels * picture.alpha
 
@@ -67,5 +67,5 @@ def _plain(color: str) -> Image:
 
 
 def _has_black(mask: Image) -> bool:
-    # every brush colour has a bright channel, so that only unpainted pixels are this dark
+    # Every brush colour has a bright channel, so only unpainted pixels are this dark.
     return float((mask.amax(1) < 0.1).float().mean()) >= LEAST

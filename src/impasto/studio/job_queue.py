@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from impasto.errors import BusyError, ImageError
-from impasto.studio.messages import FoundMasks, JobEstimate, JobRequest, JobState, JobStatus, Limits, Update
-from impasto.studio.worker_handle import PATIENCE, PageState, WorkerHandle
+from impasto.studio.messages import FoundMasks, JobEstimate, JobRequest, JobStatus, Limits, Update
+from impasto.studio.worker_handle import PATIENCE, PageState, Question, WorkerHandle
 
 
 class JobQueue:
@@ -35,7 +35,7 @@ class JobQueue:
         self.root = tempfile.mkdtemp(prefix="impasto-studio-")
         self._pages: dict[str, PageState] = {}
         self._queue: list[str] = []
-        self._questions: list[tuple[JobRequest, Future[Any]]] = []
+        self._questions: list[Question] = []
         self._changed = threading.Condition()
         self.closed = False
         self._workers = [WorkerHandle(self, {**(common or {}), "device": device}) for device in devices]
@@ -55,7 +55,8 @@ class JobQueue:
                 self._check_queue()
                 job = copy_inputs(job, tempfile.mkdtemp(dir=page_state.folder))
                 page_state.applied, page_state.spent = {}, 0.0
-                self._put(page, page_state, job, JobStatus())
+                page_state.status = JobStatus(version=page_state.status.version)
+                self._put(page, page_state, job)
 
     def resume(self, page: str) -> None:
         """Put a paused or stopped job back into the queue, to go on from its checkpoint.
@@ -74,7 +75,7 @@ class JobQueue:
             self._check_queue()
             checkpoint = Path(page_state.job.folder) / "checkpoint"
             path = str(checkpoint) if checkpoint.exists() else ""
-            self._put(page, page_state, replace(page_state.job, checkpoint=path), page_state.status)
+            self._put(page, page_state, replace(page_state.job, checkpoint=path))
 
     def _check_queue(self) -> None:
         if len(self._queue) >= self.limits.waiting:
@@ -83,10 +84,9 @@ class JobQueue:
                 "Try again in a few minutes."
             )
 
-    def _put(self, page: str, page_state: PageState, job: JobRequest, shown: JobStatus) -> None:
-        version = page_state.status.version + 1
+    def _put(self, page: str, page_state: PageState, job: JobRequest) -> None:
         page_state.job, page_state.command, page_state.changes = job, "", dict(page_state.applied)
-        page_state.status = replace(shown, state="waiting", text="", version=version)
+        page_state.show(state="waiting", text="")
         self._queue.append(page)
         self._renumber()
 
@@ -111,6 +111,7 @@ class JobQueue:
             shares = str(changes.get("blend", "")).count(",") + 1
             if "blend" in changes and shares != len(page_state.job.styles):
                 return  # the page's paintings have changed since the job began; their shares do not fit it
+            # Before a job begins, a change is simply another setting. Later it belongs to the run's history.
             if page in self._queue and not page_state.job.checkpoint:
                 settings = {**page_state.job.settings, **changes}
                 page_state.job = replace(page_state.job, settings=settings)
@@ -125,12 +126,10 @@ class JobQueue:
             page_state = self._pages.pop(page, None)
             if page_state is None:
                 return
-            page_state.command = "leave"
+            page_state.command = "leave"  # for the worker, if it is painting this job
             if page in self._queue:
                 self._queue.remove(page)
-            page_state.status = replace(
-                page_state.status, state="stopped", version=page_state.status.version + 1
-            )
+            page_state.show(state="stopped")
             self._renumber()
         shutil.rmtree(page_state.folder, ignore_errors=True)
 
@@ -163,10 +162,11 @@ class JobQueue:
         return answer
 
     def find_masks(self, job: JobRequest, timeout: float = 120.0) -> FoundMasks:
-        """Layers for the brush's editors; like `estimate`, between two steps of what is being painted.
+        """Find layers for the brush's editors; waits until a worker ends its current step.
 
         Args:
-            job: with the recipe "regions" or "subject", and a folder.
+            job: with the recipe "regions" or "subject", and a folder for the layers' files.
+            timeout: seconds to wait.
         Raises:
             ImpastoError: as `mask` and `matching_masks`.
             TimeoutError: the workers are busy with a long step.
@@ -182,7 +182,7 @@ class JobQueue:
         try:
             return answer.result(timeout)
         except FutureTimeoutError:
-            # a worker skips questions that nobody waits for any more
+            # A worker skips questions that nobody waits for any more.
             answer.cancel()
             raise TimeoutError from None
 
@@ -208,7 +208,7 @@ class JobQueue:
         Raises:
             BusyError: every page has a queued or running job.
         """
-        for page, page_state in self._pages.items():
+        for page, page_state in self._pages.items():  # in the order in which they were opened
             if page_state.status.is_settled:
                 self.close_page(page)
                 return
@@ -221,13 +221,10 @@ class JobQueue:
                 return
             if page in self._queue:
                 self._queue.remove(page)
-                going_on = page_state.job is not None and bool(page_state.job.checkpoint)
-                state: JobState = "paused" if going_on else "nothing"
-                text = "Paused." if going_on else "Cancelled."
-                before = page_state.status
-                page_state.status = replace(
-                    before, state=state, text=text, position=0, version=before.version + 1
-                )
+                # With a checkpoint it has been painted for a while, and may be resumed later.
+                begun = page_state.job is not None and bool(page_state.job.checkpoint)
+                state, text = ("paused", "Paused.") if begun else ("nothing", "Cancelled.")
+                page_state.show(state=state, text=text, position=0)
                 self._renumber()
                 return
             page_state.command = command
@@ -238,24 +235,30 @@ class JobQueue:
         for position, page in enumerate(self._queue, start=1):
             page_state = self._pages[page]
             if page_state.status.position != position:
-                page_state.status = replace(
-                    page_state.status, position=position, version=page_state.status.version + 1
-                )
+                page_state.show(position=position)
         self._changed.notify_all()
 
-    def pending(
-        self, page_state: PageState
-    ) -> "tuple[str, dict[str, Any], list[tuple[JobRequest, Future[Any]]]]":
-        """What a page wants of the job being painted, what it changes, and what is to be foreseen."""
+    def pending(self, page_state: PageState) -> tuple[str, dict[str, Any], list[Question]]:
+        """Take what the worker of a page's job has not received yet.
+
+        Returns:
+            The command for the job ("" to go on), changed settings, and the questions of all pages.
+        """
         with self._changed:
             changes, page_state.changes = page_state.changes, {}
             questions, self._questions = self._questions, []
+            # A job that takes too long ends as if its visitor had stopped it, and its picture is kept.
             late = page_state.spent > self.limits.seconds
             command = "leave" if self.closed else page_state.command or ("stop" if late else "")
             return command, changes, questions
 
-    def next_task(self) -> "PageState | tuple[JobRequest, Future[Any]] | None":
-        """What a worker does next: a question before a job. None: the queue is closed."""
+    def next_task(self) -> PageState | Question | None:
+        """Wait for the next task of a free worker, and take it from the queue.
+
+        Returns:
+            A question if there is one, because somebody waits for the answer; otherwise the page whose job is
+            first in the queue; None if the queue has been closed.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self.closed or self._questions or self._queue)
             if self.closed:
@@ -263,27 +266,21 @@ class JobQueue:
             if self._questions:
                 return self._questions.pop(0)
             page_state = self._pages[self._queue.pop(0)]
-            page_state.status = replace(
-                page_state.status,
-                state="working",
-                position=0,
-                text="Getting ready.",
-                version=page_state.status.version + 1,
-            )
+            page_state.show(state="working", position=0, text="Getting ready.")
             self._renumber()
             return page_state
 
     def update(self, page_state: PageState, news: Update) -> None:
         """Apply a worker's news to the state that the page shows."""
         with self._changed:
-            view, step = page_state.status, news.step
-            curve = view.curve
-            if step is not None and step != view.step:
-                curve = thinned((*curve, (step["seconds"], step["loss"], step["content"], step["style"])))
-            page_state.status = JobStatus(
-                news.state, 0, news.text or view.text, news.picture or view.picture,
-                step or view.step, curve, news.files or view.files, view.version + 1,
-            )  # fmt: skip
+            shown, step = page_state.status, news.step
+            changes = {
+                name: new for name in ("text", "picture", "step", "files") if (new := getattr(news, name))
+            }
+            if step is not None and step != shown.step:
+                row = (step["seconds"], step["loss"], step["content"], step["style"])
+                changes["curve"] = thinned((*shown.curve, row))
+            page_state.show(state=news.state, **changes)
             self._changed.notify_all()
 
 

@@ -15,8 +15,8 @@ class LiveSteering:
 
     Args:
         settings: of the job, with the changes made before it was last paused.
-        changes: filled by whoever listens to the page; emptied here at each step.
-        plan_with: plans the job with other settings, in the layouts that it is worked on in.
+        changes: settings that the page has changed. The worker adds to them; each step empties them.
+        plan_with: plans the job with other settings and with given layouts.
         tell: shows a text on the page.
     """
 
@@ -32,6 +32,7 @@ class LiveSteering:
 
     def next_plan(self, plan: RunPlan, scale: int, step: int) -> RunPlan | None:
         """As `Steering.next_plan`; a change that is refused is told to the page, and the run goes on."""
+        # Only real changes, because each costs the solver its history.
         changes = {
             name: new for name, new in self._changes.items() if getattr(self._settings, name, None) != new
         }

@@ -7,7 +7,8 @@ from typing import Any, Literal, TypeAlias
 from impasto.choices import REGION_COLORS
 
 Recipe: TypeAlias = Literal["stylize", "content", "style", "features", "figure", "regions", "subject"]
-"""What can be ordered: a painting; what a layer keeps of a picture; its responses; a figure; masks."""
+"""The kinds of job: a painting, a reconstruction of content or style, a layer's features, a figure of the
+paper, or masks for the brush's editors: matched regions or a photo's subject."""
 
 JobState: TypeAlias = Literal["nothing", "waiting", "working", "paused", "stopped", "finished", "failed"]
 """The states of a page's job."""

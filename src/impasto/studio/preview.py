@@ -10,22 +10,12 @@ from impasto.errors import ImpastoError
 from impasto.studio.messages import FORMATS, JobRequest
 
 if TYPE_CHECKING:
-    from impasto.image.picture import Picture
     from impasto.results.painting import Painting
     from impasto.run.progress import Progress
     from impasto.shapes import Image
 
 SHOWN = 768
 """Largest long side of the pictures shown while painting, in pixels."""
-
-
-def blank(side: int) -> "Picture":
-    """A grey square of that side in pixels, for warming up."""
-    import torch
-
-    from impasto.image.picture import Picture
-
-    return Picture(torch.full((1, 3, side, side), 0.5), name="nothing")
 
 
 def result_or_error(ask: Callable[[], Any], job: JobRequest) -> Any:

@@ -10,14 +10,22 @@ from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from impasto.errors import ImpastoError
 from impasto.formatting import format_bytes
+from impasto.settings.fast import FastSettings
+from impasto.settings.options import options_of
+from impasto.settings.paper import (
+    FeaturesSettings,
+    FigureSettings,
+    ReconstructContentSettings,
+    ReconstructStyleSettings,
+)
+from impasto.settings.stylize import StylizeSettings
 from impasto.studio.messages import FORMATS, FoundMasks, JobEstimate, JobRequest, Update
 from impasto.studio.preview import (
     SHOWN,
-    blank,
     result_or_error,
     save_outputs,
     shown_as_jpeg,
@@ -31,8 +39,9 @@ if TYPE_CHECKING:
     from impasto.run.layout import Layout
     from impasto.run.plan import RunPlan
     from impasto.run.progress import Progress
-    from impasto.settings.stylize import StylizeSettings
     from impasto.style.cache import Cache
+
+_Settings = TypeVar("_Settings")
 
 EVERY = 0.4
 """Fewest seconds between two pictures sent to the page."""
@@ -49,11 +58,9 @@ def main(pipe: Connection, common: Mapping[str, Any], niceness: int) -> None:
         common: settings of every job: device, weights, threads, memory.
         niceness: added to that of the process, so that the server stays responsive.
     """
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches all processes; the queue handles it and closes the pipe
-    # Windows has no nice
-    with suppress(OSError, AttributeError):
+    # Ctrl-C reaches all processes; the queue handles it and closes the pipe.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with suppress(OSError, AttributeError):  # Windows has no nice
         os.nice(niceness)
     worker = Worker(pipe, common)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
@@ -70,8 +77,8 @@ class Worker:
 
     def __init__(self, pipe: Connection, common: Mapping[str, Any]) -> None:
         self.pipe, self.common = pipe, common
-        self.wish = ""
-        self._order = JobRequest()
+        self.command = ""
+        self._job = JobRequest()
         self.changes: dict[str, Any] = {}
         self._cache: Cache | None = None
         self._download = (-1, -EVERY)  # percent last told, and when
@@ -85,12 +92,12 @@ class Worker:
             self._cache = Cache()
         return self._cache
 
-    def serve(self, what: str, *more: Any) -> None:
+    def serve(self, kind: str, *content: Any) -> None:
         """Handle one message of the queue, and report downloads in the meantime."""
         from impasto.network.download import report_downloads
 
         with report_downloads(self._tell_download):
-            self._serve(what, *more)
+            self._serve(kind, *content)
 
     def _tell_download(self, done: int, total: int) -> None:
         # At most a hundred messages: without a job nobody reads the pipe, and writing to a full one blocks.
@@ -102,58 +109,59 @@ class Worker:
                 Update(text=f"Fetching the network's weights, once: {percent} % of {format_bytes(total)}.")
             )
 
-    def _serve(self, what: str, *more: Any) -> None:
-        if what == "paint":
-            self._paint(*more)
-        elif what == "foresee":
-            number, order = more
-            self.pipe.send(("foreseen", (number, result_or_error(lambda: self._answer(order), order))))
-        elif what == "warm":
+    def _serve(self, kind: str, *content: Any) -> None:
+        if kind == "paint":
+            self._paint(*content)
+        elif kind == "ask":
+            number, job = content
+            self.pipe.send(("answer", (number, result_or_error(lambda: self._answer(job), job))))
+        elif kind == "warm":
             self.pipe.send(("warm", result_or_error(self._warm, JobRequest())))
-        elif what == "steer":
-            self.changes |= more[0]
-        else:
-            self.wish = what
+        elif kind == "steer":
+            self.changes |= content[0]
+        else:  # "pause", "stop" or "leave", which the job obeys after its current step
+            self.command = kind
 
     def _warm(self) -> str:
-        """Load everything that a first picture needs."""
+        """Load everything that a first picture needs, by painting a grey one."""
+        import torch
+
         from impasto.fast.one_pass import LEAST
         from impasto.fast.stylizer import cached_stylizer
+        from impasto.image.picture import Picture
         from impasto.recipes.stylize import plan_stylize
-        from impasto.settings.fast import FastSettings
 
-        grey = blank(4 * LEAST)
-        settings = self._settings({"size": 4 * LEAST})
-        cached_stylizer(self.cache, grey, FastSettings.like(settings, size=4 * LEAST)).stylize(grey)
+        side = 4 * LEAST
+        grey = Picture(torch.full((1, 3, side, side), 0.5), name="nothing")
+        settings = self._settings(StylizeSettings, {"size": side})
+        cached_stylizer(self.cache, grey, FastSettings.like(settings, size=side)).stylize(grey)
         plan_stylize(grey, grey, settings, cache=self.cache)
         return ""
 
-    def _settings(self, values: Mapping[str, Any]) -> "StylizeSettings":
-        from impasto.settings.stylize import StylizeSettings
+    def _settings(self, settings_class: type[_Settings], values: Mapping[str, Any]) -> _Settings:
+        """A job's settings, and those of the common settings that the class has."""
+        known = {option.name for option in options_of(settings_class)}
+        common = {name: value for name, value in self.common.items() if name in known}
+        # The common settings come last, so that no job can replace them.
+        return settings_class(**{**values, **common})
 
-        # the common settings come last, so that no job can replace them
-        return StylizeSettings(**{**values, **self.common})
-
-    def _answer(self, job: JobRequest) -> "JobEstimate | FoundMasks":
-        if job.recipe in ("regions", "subject"):
-            from impasto.studio.found_masks import found_masks
-
-            return found_masks(job, str(self.common.get("weights", "")))
-        return self._estimate(job)
-
-    def _estimate(self, job: JobRequest) -> JobEstimate:
+    def _answer(self, job: JobRequest) -> JobEstimate | FoundMasks:
+        """Find the masks that a job asks for, or else estimate it as a painting."""
         from impasto.recipes.stylize import plan_stylize
         from impasto.run.estimate import estimate
+        from impasto.studio.found_masks import found_masks
 
-        # the start hardly changes the cost, and "fast" would paint a picture to begin with
-        settings = self._settings({**job.settings, "init": "content"})
+        if job.recipe in ("regions", "subject"):
+            return found_masks(job, str(self.common.get("weights", "")))
+        # The start hardly changes the cost, and "fast" would paint a picture to begin with.
+        settings = self._settings(StylizeSettings, {**job.settings, "init": "content"})
         plan = plan_stylize(job.content, job.styles, settings, cache=self.cache)
         needs, (height, width) = estimate(plan, settings), plan.canvas
         return JobEstimate(width, height, needs.bytes, needs.limit, needs.seconds)
 
     def _paint(self, job: JobRequest) -> None:
         """Work on a job to its end. No error in a job ends the worker, except a closed pipe."""
-        self.wish, self.changes, self._order = "", {}, job
+        self.command, self.changes, self._job = "", {}, job
         try:
             job = self._with_regions(job)
             {"features": self._features, "figure": self._figure}.get(job.recipe, self._run)(job)
@@ -178,13 +186,13 @@ class Worker:
         return replace(job, regions=files, settings=settings)
 
     def _send(self, news: Update) -> None:
-        self.pipe.send(("news", replace(news, text=without_paths(news.text, self._order))))
+        self.pipe.send(("news", replace(news, text=without_paths(news.text, self._job))))
 
     def _next_command(self) -> str:
         """Handle the queue's messages that have arrived, and return the newest command."""
         while self.pipe.poll():
             self.serve(*self.pipe.recv())
-        return self.wish
+        return self.command
 
     def _run(self, job: JobRequest) -> None:
         """Paint step by step, until the end or a command of the queue."""
@@ -199,39 +207,41 @@ class Worker:
             picture = b""
             if now - shown >= EVERY:
                 picture, shown = shown_as_jpeg(last.image()), now
+            # "Painting." once, in place of "Getting ready."; after that a note stays until the next one.
             text = last.note or ("" if begun else "Painting.")
             self._send(Update(picture=picture, step=step_facts(last), text=text))
             begun = True
             if self._next_command():
                 break
-        if self.wish == "leave":
+        if self.command == "leave":
             self._send(Update("stopped"))
         elif plan is not None and last is not None:
             self._save(job, last)
-        elif first is not None and self.wish == "stop":
+        elif first is not None and self.command == "stop":
             self._send(
                 Update("stopped", "Stopped at the first picture.", files=save_outputs(first, job.folder))
             )
-        elif self.wish == "pause":
+        elif self.command == "pause":
             self._send(Update("paused", "Paused before it began."))
         else:
             self._send(Update("stopped", "Stopped before there was a picture."))
 
     def _save(self, job: JobRequest, last: "Progress") -> None:
-        """What is there when the painting ends: its files, and unless it is done, where it stands."""
+        """Write a checkpoint unless the painting is finished, and its files unless it is paused."""
         from impasto.run import checkpoint
 
-        done = not self.wish
+        done = not self.command
         if not done:
             held = {"manifest": last.manifest, "output": {}}
             checkpoint.save(Path(job.folder) / "checkpoint", last.snapshot(), held)
-        if self.wish == "pause":
+        if self.command == "pause":
             self._send(
                 Update("paused", "Paused.", picture=shown_as_jpeg(last.image()), step=step_facts(last))
             )
             return
         painting = last.painting()
-        files = save_outputs(painting, tempfile.mkdtemp(dir=job.folder))  # an earlier stop's are kept
+        # A new folder, because the page still offers the files of an earlier stop.
+        files = save_outputs(painting, tempfile.mkdtemp(dir=job.folder))
         text = "Done." if done else "Stopped; this is the picture so far."
         picture = shown_as_jpeg(painting.picture.pixels)
         self._send(Update("finished" if done else "stopped", text, picture, step_facts(last), files))
@@ -239,10 +249,9 @@ class Worker:
     def _first_picture(self, job: JobRequest) -> "Painting | None":
         """Paint a first picture in one pass, shown while the real painting begins; None if that fails."""
         from impasto.fast.stylizer import cached_stylizer
-        from impasto.settings.fast import FastSettings
 
         try:
-            settings = self._settings(job.settings)
+            settings = self._settings(StylizeSettings, job.settings)
             fast_settings = FastSettings.like(settings, size=min(settings.size, FIRST))
             painting = cached_stylizer(self.cache, job.styles, fast_settings).stylize(
                 job.content, regions=job.regions
@@ -258,26 +267,22 @@ class Worker:
 
     def _plan(self, job: JobRequest) -> "tuple[RunPlan, Snapshot | None]":
         from impasto.recipes.reconstruct import plan_content, plan_style
-        from impasto.recipes.rerun import plan_resume
+        from impasto.recipes.rerun import MovedInputs, plan_resume
         from impasto.recipes.stylize import plan_stylize
-        from impasto.settings.paper import ReconstructContentSettings, ReconstructStyleSettings
 
         if job.checkpoint:
-            plan, snapshot, _ = plan_resume(
-                job.checkpoint, content=job.content, style=job.styles, regions=job.regions
-            )
+            moved = MovedInputs(job.content, job.styles, job.regions)
+            plan, snapshot, _ = plan_resume(job.checkpoint, moved)
             return plan, snapshot
         if job.recipe == "content":
-            values = {**job.settings, **self.common}
-            return plan_content(job.content, ReconstructContentSettings(**values)), None
+            return plan_content(job.content, self._settings(ReconstructContentSettings, job.settings)), None
         if job.recipe == "style":
-            values = {**job.settings, **self.common}
-            return plan_style(job.styles, ReconstructStyleSettings(**values)), None
-        settings = self._settings(job.settings)
+            return plan_style(job.styles, self._settings(ReconstructStyleSettings, job.settings)), None
+        settings = self._settings(StylizeSettings, job.settings)
         return plan_stylize(job.content, job.styles, settings, regions=job.regions, cache=self.cache), None
 
     def _steps(self, plan: "RunPlan", snapshot: "Snapshot | None", job: JobRequest) -> "Iterator[Progress]":
-        """The steps of a job; one that stylizes is steered by its page."""
+        """Run a job's plan step by step. While it stylizes, its page may change its settings."""
         from impasto.recipes.stylize import plan_stylize
         from impasto.run.loop import iter_run
         from impasto.run.steering import merged_changes
@@ -286,7 +291,7 @@ class Worker:
         if job.recipe != "stylize":
             return iter_run(plan, snapshot)
 
-        def plan_with(settings: "StylizeSettings", layouts: "Sequence[Layout]") -> "RunPlan":
+        def plan_with(settings: StylizeSettings, layouts: "Sequence[Layout]") -> "RunPlan":
             return plan_stylize(
                 job.content, job.styles, settings, regions=job.regions, cache=self.cache, layouts=layouts,
                 matching=plan.manifest.get("matching"),
@@ -295,17 +300,15 @@ class Worker:
         def tell(text: str) -> None:
             self._send(Update(text=text))
 
-        settings = self._settings({**job.settings, **merged_changes(plan.manifest.get("turns", ()))})
+        values = {**job.settings, **merged_changes(plan.manifest.get("turns", ()))}
+        settings = self._settings(StylizeSettings, values)
         return iter_run(plan, snapshot, steering=LiveSteering(settings, self.changes, plan_with, tell))
 
     def _features(self, job: JobRequest) -> None:
         from impasto.image.write import write_picture
         from impasto.recipes.features import features
-        from impasto.settings.paper import FeaturesSettings
 
-        known = {"device", "weights"}
-        common = {name: value for name, value in self.common.items() if name in known}
-        sheet = features(job.content, FeaturesSettings(**{**job.settings, **common}))
+        sheet = features(job.content, self._settings(FeaturesSettings, job.settings))
         path = str(Path(job.folder) / FORMATS[0])
         write_picture(sheet.picture, path)
         text = f"{len(sheet.channels)} channels of {sheet.layer}, the strongest first."
@@ -314,27 +317,23 @@ class Worker:
     def _figure(self, job: JobRequest) -> None:
         from impasto.image.read import read_picture
         from impasto.recipes.figure import iter_figure
-        from impasto.settings.paper import FigureSettings
 
-        known = {"device", "weights", "threads"}
-        common = {name: value for name, value in self.common.items() if name in known}
         target, panels = Path(job.folder) / "figure.png", Path(job.folder) / "panels"
-        settings = FigureSettings(**{**job.settings, **common})
+
+        def finished() -> tuple[str, ...]:
+            return tuple(sorted(map(str, panels.glob("*.png")), key=os.path.getmtime))
+
+        settings = self._settings(FigureSettings, job.settings)
         name, shown = "", 0.0
         for at in iter_figure(job.number, job.content, job.styles[0], target, settings, panels=panels):
-            if at.name != name:
+            if at.name != name:  # the first step of a panel is shown at once
                 name, shown = at.name, 0.0
             if at.step and time.monotonic() - shown >= EVERY:
                 shown = time.monotonic()
-                files = tuple(sorted(map(str, panels.glob("*.png")), key=os.path.getmtime))
-                text = f"Panel {at.panel} of {at.panels}: {at.name}"
-                self._send(
-                    Update("working", text, shown_as_jpeg(at.step.image()), step_facts(at.step), files)
-                )
+                text, picture = f"Panel {at.panel} of {at.panels}: {at.name}", shown_as_jpeg(at.step.image())
+                self._send(Update("working", text, picture, step_facts(at.step), finished()))
             if self._next_command():
-                files = tuple(sorted(map(str, panels.glob("*.png")), key=os.path.getmtime))
-                self._send(Update("stopped", "Stopped; the panels so far are kept.", files=files))
+                self._send(Update("stopped", "Stopped; the panels so far are kept.", files=finished()))
                 return
-        files = (str(target), *sorted(map(str, panels.glob("*.png")), key=os.path.getmtime))
-        drawn = read_picture(target).pixels
-        self._send(Update("finished", "Done.", shown_as_jpeg(drawn, 2 * SHOWN), files=files))
+        picture = shown_as_jpeg(read_picture(target).pixels, 2 * SHOWN)
+        self._send(Update("finished", "Done.", picture, files=(str(target), *finished())))

@@ -7,12 +7,18 @@ import traceback
 from collections.abc import Mapping
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from impasto.errors import ImpastoError
 from impasto.studio import worker
 from impasto.studio.messages import FoundMasks, JobEstimate, JobRequest, JobStatus, Update
+
+if TYPE_CHECKING:
+    from impasto.studio.job_queue import JobQueue
+
+Question: TypeAlias = tuple[JobRequest, Future[Any]]
+"""A job to estimate or to find masks for, and the future that gets the answer."""
 
 NICENESS = 5
 """The niceness of worker processes, so that the server and its pages stay responsive."""
@@ -43,34 +49,20 @@ class PageState:
     applied: dict[str, Any] = field(default_factory=dict)
     spent: float = 0.0
 
-
-@runtime_checkable
-class TaskSource(Protocol):
-    """The queue, as a worker's handle sees it."""
-
-    closed: bool
-
-    def next_task(self) -> "PageState | tuple[JobRequest, Future[Any]] | None":
-        """What is next; waits for it. None: nothing any more."""
-
-    def pending(
-        self, page_state: PageState
-    ) -> "tuple[str, dict[str, Any], list[tuple[JobRequest, Future[Any]]]]":
-        """What a page wants of its job, what it changes, and what is to be foreseen."""
-
-    def update(self, page_state: PageState, news: Update) -> None:
-        """Apply a worker's news to the state that the page shows."""
+    def show(self, **changes: Any) -> None:
+        """Change fields of `status`, and its version, by which the page notices the change."""
+        self.status = replace(self.status, **changes, version=self.status.version + 1)
 
 
 class WorkerHandle:
-    """Takes from the queue what is next, and has it done.
+    """A thread that gives the queue's tasks to a worker process, one after another.
 
     Args:
         queue: where jobs and questions come from.
         common: settings of every job.
     """
 
-    def __init__(self, queue: TaskSource, common: Mapping[str, Any]) -> None:
+    def __init__(self, queue: "JobQueue", common: Mapping[str, Any]) -> None:
         self.queue, self.common = queue, common
         self._asked: dict[int, Future[Any]] = {}
         self._count = 0
@@ -79,28 +71,28 @@ class WorkerHandle:
         self.thread.start()
 
     def _begin(self) -> None:
-        # not "fork": the server has threads, and CUDA does not survive a fork
+        # Not "fork": the server has threads, and CUDA does not survive a fork.
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(
-            target=worker.main, args=(theirs, dict(self.common), NICENESS), daemon=True, name="impasto-easel"
+            target=worker.main, args=(theirs, dict(self.common), NICENESS), daemon=True, name="impasto-worker"
         )
         self.process.start()
-        # the process holds the only other end, so that reading fails as soon as it dies
+        # The process holds the only other end, so that reading fails as soon as it dies.
         theirs.close()
         self.pipe.send(("warm",))
 
     def _serve(self) -> None:
-        while (thing := self.queue.next_task()) is not None:
-            page_state = thing if isinstance(thing, PageState) else None
+        while (task := self.queue.next_task()) is not None:
+            page_state = task if isinstance(task, PageState) else None
             if not self.process.is_alive():  # it died while idle: the next task is not to blame
                 self._replace(None)
             try:
-                if isinstance(thing, PageState):
-                    self._paint(thing)
+                if isinstance(task, PageState):
+                    self._paint(task)
                     page_state = None  # the job has ended; an error from here on is about estimates
                 else:
-                    self._ask(*thing)
+                    self._ask(*task)
                 while self._asked:
                     self._listen(None)
             except Exception as error:  # noqa: BLE001 — the thread must survive, or nothing more is painted
@@ -113,11 +105,11 @@ class WorkerHandle:
         if self.process.is_alive():
             self.process.kill()
 
-    def _ask(self, job: JobRequest, answer: "Future[Any]") -> None:
+    def _ask(self, job: JobRequest, answer: Future[Any]) -> None:
         if not answer.cancelled():
             self._count += 1
             self._asked[self._count] = answer
-            self.pipe.send(("foresee", self._count, job))
+            self.pipe.send(("ask", self._count, job))
 
     def _paint(self, page_state: PageState) -> None:
         """Send a job to the process, and its news to the page, until the job ends."""
@@ -131,8 +123,8 @@ class WorkerHandle:
             if command != sent:
                 self.pipe.send((command,))
                 sent, wished = command, time.monotonic()
-            for order, answer in questions:
-                self._ask(order, answer)
+            for question in questions:
+                self._ask(*question)
             if command == "leave" and time.monotonic() - wished > PATIENCE:
                 self.process.kill()  # one step of a very large picture can take minutes
             if self.pipe.poll(0.1) and self._listen(page_state):
@@ -141,9 +133,9 @@ class WorkerHandle:
     def _listen(self, page_state: PageState | None) -> bool:
         """Receive one message from the process; return whether it has ended the job."""
         what, content = self.pipe.recv()
-        if what == "foreseen":
-            number, forecast = content
-            settle(self._asked.pop(number), forecast)
+        if what == "answer":
+            number, result = content
+            settle(self._asked.pop(number), result)
         elif what == "news" and page_state is not None:
             self.queue.update(page_state, content)
             return bool(content.state != "working")
@@ -151,7 +143,7 @@ class WorkerHandle:
 
     def _replace(self, page_state: PageState | None) -> None:
         """Start another process, and report why the last one died."""
-        self.process.join(timeout=5.0)
+        self.process.join(timeout=5.0)  # its exit code is known a moment after the pipe breaks
         reason = describe_exit(self.process.exitcode)
         if self.process.is_alive():
             self.process.kill()
@@ -179,8 +171,8 @@ def describe_exit(code: int | None) -> str:
     return f"The painting ended unexpectedly (exit code {code}). Try again, perhaps with a smaller size."
 
 
-def settle(answer: "Future[Any]", result: "JobEstimate | FoundMasks | Exception") -> None:
-    """Give an answer to who asked, if they still wait."""
+def settle(answer: Future[Any], result: JobEstimate | FoundMasks | Exception) -> None:
+    """Pass a result or an error to the thread that waits for `answer`, unless it has stopped waiting."""
     if answer.done():
         return
     if isinstance(result, Exception):

@@ -138,7 +138,9 @@ def _regions(
     inputs: dict[str, Picture],
 ) -> Regions:
     """Divide the photo's areas into kept and painted, and find the source of each painted area."""
-    kept = tuple(_kept(photo_areas, read_color(text)) for text in keep.split(";") if text.strip())
+    # Without duplicates: `kept_mask` adds areas up, so the soft border of one named twice would count double.
+    colors = [read_color(text) for text in keep.split(";") if text.strip()]
+    kept = tuple(dict.fromkeys(_kept(photo_areas, color) for color in colors))
     painted = tuple(index for index in range(len(photo_areas.colors)) if index not in kept)
     if not painted:
         raise SettingsError(

@@ -33,7 +33,8 @@ def endpoints(queue: JobQueue) -> None:
         photo: str, painting: str, settings: Any, request: gr.Request
     ) -> AsyncIterator[tuple[str | None, dict[str, Any]]]:
         """Repaint a photo in the style of a painting; yields the progress, and at the end the file."""
-        page = f"{page_of(request, 'program')}:{uuid4().hex}"  # so that two calls of one program are two jobs
+        # A page of its own for each call, so that two calls of one program are two jobs.
+        page = f"{page_of(request, 'program')}:{uuid4().hex}"
         with show_errors():
             queue.submit(page, order(photo, painting, settings))
         try:
@@ -49,14 +50,14 @@ def endpoints(queue: JobQueue) -> None:
                 if view.is_settled:
                     return
                 await asyncio.sleep(0.4)
-        finally:
+        finally:  # also when the program has gone: nobody else would end its job
             queue.close_page(page)
 
     async def plan(photo: str, painting: str, settings: Any) -> dict[str, Any]:
         """Estimate a painting: width and height in pixels, seconds, bytes of memory."""
         with show_errors():
             try:
-                # in a thread, because it may wait for the end of a step, and the event loop must not
+                # In a thread, because it may wait for the end of a step, and the event loop must not.
                 needs = await asyncio.to_thread(queue.estimate, order(photo, painting, settings))
             except TimeoutError:
                 raise BusyError("the studio is busy with a long step. Ask again later.") from None
@@ -67,6 +68,7 @@ def endpoints(queue: JobQueue) -> None:
             "memory": needs.bytes,
         }
 
+    # An endpoint's inputs and outputs are components, which visitors need not see.
     with gr.Column(visible=False):
         given = [upload("Photo", "api-photo"), upload("Painting", "api-painting")]
         settings, result = gr.JSON(label="settings"), gr.JSON(label="facts")

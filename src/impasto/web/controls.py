@@ -88,12 +88,13 @@ def settings(settings_class: type, options: Sequence[Option], values: Sequence[A
         for option, value in zip(options, values, strict=True)
         if value is not None and (value != "" or option.default not in ("", None))
     }
+    # Made for its checks alone: the worker makes the settings again, with the machine's own added.
     settings_class(**chosen)
     return chosen
 
 
 def checked(settings_class: type, values: Mapping[str, Any], *, longest: int) -> dict[str, Any]:
-    """Settings that a program sent, once they are found to be allowed.
+    """Check settings that a program has sent, and parse its layers.
 
     Args:
         settings_class: the class that checks them.
@@ -122,6 +123,7 @@ def bounded(values: Mapping[str, Any], longest: int) -> None:
     Raises:
         SettingsError: naming the value and what is allowed.
     """
+    # A program may send any text, so only as much of it is read as a size can have.
     text = str(values.get("size", 0))[:40].lower()
     sides = [int(side) for side in text.split("x") if side.strip().isdecimal()]
     if max(sides, default=0) > longest:

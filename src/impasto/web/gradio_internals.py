@@ -1,11 +1,13 @@
 """All uses of Gradio's private parts, written for Gradio 6.31. Check each after an upgrade of Gradio."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import gradio as gr
 from gradio import processing_utils
 from gradio.utils import get_upload_folder
+
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def replace_methods(component: gr.components.Component, **methods: Callable[..., Any]) -> None:
@@ -14,6 +16,12 @@ def replace_methods(component: gr.components.Component, **methods: Callable[...,
     A subclass would be cleaner, but Gradio writes a stub file beside the module of every subclass.
     """
     vars(component).update(methods)
+
+
+def for_the_browser(method: Method) -> Method:
+    """Mark a component's method as one that the browser may call; Gradio refuses to call any other."""
+    method._is_server_fn = True  # type: ignore[attr-defined]
+    return method
 
 
 def upload_folder() -> str:

@@ -55,6 +55,7 @@ class Guard:
         headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
         most = self.most if scope["path"].endswith(UPLOADS) else SLACK
         refusal = self._refusal(headers, unquote(scope["path"]), most)
+        # Gradio's page needs no websockets (it uses server-sent events), so none are accepted.
         if refusal is not None or scope["type"] == "websocket":
             await _refuse(send, *(refusal or (403, "no websockets here")), websocket=scope["type"] != "http")
             return
@@ -64,6 +65,7 @@ class Guard:
             nonlocal taken, whole
             message = await receive()
             whole = not message.get("more_body", False)
+            # Counted as well as announced: a chunked request announces no length.
             taken += len(message.get("body", b""))
             if taken > most:
                 raise TooLarge
@@ -76,9 +78,8 @@ class Guard:
                 known = {name.lower() for name, _ in message["headers"]}
                 more = [(name, value) for name, value in HEADERS.items() if name not in known]
                 if not whole and scope["method"] not in ("GET", "HEAD"):
-                    more.append(
-                        (b"connection", b"close")
-                    )  # else the server would read the rest of a refused body
+                    # Otherwise the server would read the rest of a refused body.
+                    more.append((b"connection", b"close"))
                 message["headers"] = [*message["headers"], *more]
             await send(message)
 
@@ -94,6 +95,7 @@ class Guard:
         if not self._known(host):
             return 403, f"this studio is not known as {host!r}; allow the name with impasto web --name"
         origin = headers.get(b"origin")
+        # Browsers send it with every request but GET and HEAD, so with all that could change anything here.
         if origin is not None and origin.partition("://")[2] != host:
             return 403, f"a page of {origin} may not use this studio"
         if headers.get(b"sec-fetch-site", "same-origin") not in ("same-origin", "none"):
@@ -101,6 +103,7 @@ class Guard:
         if any(part in path for part in FORWARDING):
             return 403, "this studio fetches nothing from elsewhere"
         length = headers.get(b"content-length", "0")
+        # 18 digits are an exabyte. Python refuses to convert thousands of them, with an error.
         if not length.isdecimal() or len(length) > 18 or int(length) > most:
             return 413, self._too_large()
         return None

@@ -38,6 +38,9 @@ STYLE = """
 NOTHING = "The painting will appear here."
 
 
+# The data attributes below are for the tests of the page.
+
+
 def stage(view: JobStatus) -> str:
     """The current picture, or a placeholder."""
     if not view.picture:
@@ -106,7 +109,7 @@ def curve(view: JobStatus) -> dict[str, Sequence[Any]]:
     columns: dict[str, list[Any]] = {"seconds": [], "loss": [], "part": []}
     for seconds, _, content, style in view.curve:
         for part, value in (("content", content), ("style", style)):
-            if value > 0:
+            if value > 0:  # a reconstruction has only one of them
                 columns["seconds"].append(seconds)
                 columns["loss"].append(value)
                 columns["part"].append(part)
@@ -116,7 +119,7 @@ def curve(view: JobStatus) -> dict[str, Sequence[Any]]:
 def forecast(needs: "JobEstimate | str") -> str:
     """The estimate of a painting, or the reason why it cannot be painted, as HTML."""
     if isinstance(needs, str):
-        kind = "bad" if needs else "none"
+        kind = "bad" if needs else "none"  # "": no estimate yet
         return f'<p class="impasto-forecast"><span class="{kind}" role="alert">{escape(needs)}</span></p>'
     size, memory = f"{needs.width}×{needs.height} pixels", format_bytes(needs.bytes)
     words = (

@@ -58,7 +58,7 @@ class JobPanel:
         nothing = JobStatus()
         self.stage = gr.HTML(html.stage(nothing), elem_id=f"{tab}-stage")
         with gr.Column(elem_id=f"{tab}-status", elem_classes="impasto-where"):
-            # apart from the figures, and updated only if its text changes: screen readers speak every update
+            # Apart from the figures, and updated only if its text changes: screen readers speak every update.
             self.said = gr.HTML(html.sentence(nothing), elem_id=f"{tab}-said", elem_classes="impasto-said")
             self.status = gr.HTML(html.status(nothing))
         with gr.Row():
@@ -100,7 +100,7 @@ class JobPanel:
         Args:
             then: called when a resumed job has ended or paused: function, inputs, outputs.
         """
-        # not queued by Gradio: they must act at once, however many events are running
+        # Not queued by Gradio: they must act at once, however many events are running.
         self.pause.click(self._pause, None, None, queue=False, **QUIET)
         self.stop.click(self._stop, None, None, queue=False, **QUIET)
         resumed = self.resume.click(self._resume, None, self.outputs, **FOLLOWING)
@@ -141,7 +141,7 @@ class JobPanel:
         visitor = page.partition(":")[0]
         while True:
             view = self.queue.view(page)
-            # a slow browser gets fewer updates, but always the last one
+            # A slow browser gets fewer updates, but always the last one.
             if view.version != seen and (view.is_settled or self.backlog(visitor) < BACKLOG):
                 seen = view.version
                 now = loop.time()
@@ -149,6 +149,7 @@ class JobPanel:
                 if draw:
                     drawn, shown = now, len(view.curve)
                 spoken = html.sentence(view)
+                # A picture is some 100 kB of text, so one that the page has already is not sent again.
                 fresh = view.picture is not picture or view.is_settled
                 yield self.updates(view, fresh=fresh, draw=draw, speak=spoken != announced)
                 picture, announced = view.picture, spoken
@@ -164,6 +165,7 @@ class JobPanel:
         """The values of `outputs` for a state; picture, curve and sentence only if they have changed."""
         busy = not view.is_settled
         going_on = view.state == "paused" or (view.state == "stopped" and view.step is not None)
+        # Reversed, so that a figure's own file, which comes before its panels, is the PNG.
         files = {Path(file).suffix: file for file in reversed(view.files)} if view.is_settled else {}
         downloads = [
             gr.update(value=files.get(ending), interactive=ending in files)

@@ -88,14 +88,15 @@ class PaintTab:
             _captioned(bundled_artworks()), label="Or pick a painting", columns=4, height=190,
             allow_preview=False, interactive=False, elem_id="shelf", buttons=[],
         )  # fmt: skip
+        # Handlers are connected to both, even if the museum's package is not installed.
         self.words = gr.Textbox(visible=False)
-        self.found = gr.Gallery(visible=False)
+        self.museum = gr.Gallery(visible=False)
         if met_artworks():
             with gr.Accordion(f"{len(met_artworks())} paintings of the Metropolitan Museum", open=False):
                 self.words = gr.Textbox(
                     label="Search by title, artist or date", placeholder="Gogh", elem_id="museum-search"
                 )
-                self.found = gr.Gallery(
+                self.museum = gr.Gallery(
                     _captioned(met_artworks()[:SHOWN]), label="The museum", columns=4, height=300,
                     allow_preview=False, interactive=False, elem_id="museum", buttons=[],
                 )  # fmt: skip
@@ -129,29 +130,30 @@ class PaintTab:
 
     def _wire(self) -> None:
         live, inputs = self.live, self.inputs
+        pictures = [inputs.photo, inputs.paintings[0]]
         after = (self._compared, [inputs.photo, self.kept], [self.compare, self.history, self.kept])
         painted = live.go.click(self._paint, inputs.all, live.outputs, **FOLLOWING)
         painted.then(*after, **QUIET)
         live.wire(after)
         self.shelf.select(_picked(bundled_artworks()), None, inputs.paintings[0], **QUIET)
-        self.words.change(_searched, self.words, self.found, trigger_mode="always_last", **QUIET)
-        self.found.select(self._picked_there, self.words, inputs.paintings[0], **QUIET)
+        self.words.change(_searched, self.words, self.museum, trigger_mode="always_last", **QUIET)
+        self.museum.select(self._picked_there, self.words, inputs.paintings[0], **QUIET)
         self.editors.load.click(
             lambda *paths: [self._background(path, "picture") for path in paths],
-            [inputs.photo, inputs.paintings[0]], inputs.strokes, **QUIET,
+            pictures, inputs.strokes, **QUIET,
         )  # fmt: skip
-        pictures = [inputs.photo, inputs.paintings[0]]
         self.editors.find.click(self._find("regions"), pictures, inputs.strokes, **QUIET)
         self.editors.subject.click(self._find("subject"), pictures, inputs.strokes[:1], **QUIET)
-        foreseen = [inputs.photo, *inputs.paintings, *inputs.controls]
+        estimated = [inputs.photo, *inputs.paintings, *inputs.controls]
         changes = [control.change for control in (inputs.photo, *inputs.paintings)]
         changes += [_settled(control) for control in inputs.controls]
         gr.on(
-            changes, self._estimate, foreseen, self.forecast, trigger_mode="always_last",
+            changes, self._estimate, estimated, self.forecast, trigger_mode="always_last",
             concurrency_limit=4, **QUIET,
         )  # fmt: skip
         strength = inputs.controls[PLAIN.index("strength")]
         size = inputs.controls[PLAIN.index("style_scale")]
+        # These sliders, and the shares below, also change a picture that is being painted.
         for slider, name in ((strength, "strength"), (size, "style_scale")):
             _settled(slider)(self._steer(name), slider, None, queue=False, **QUIET)
         for share in inputs.shares:
@@ -173,7 +175,7 @@ class PaintTab:
         photo = checked_upload(photo, "photo", limits)
         chosen = [(path, share) for path, share in zip(paintings, shares, strict=True) if path]
         if not chosen:
-            checked_upload(None, "painting", limits)
+            checked_upload(None, "painting", limits)  # for its error
         chosen_settings = settings(StylizeSettings, PAINTING_OPTIONS, controls)
         bounded(chosen_settings, limits.size)
         if len(chosen) > 1:
@@ -200,7 +202,7 @@ class PaintTab:
         photo, paintings, controls = values[0], values[1 : 1 + MOST], values[1 + MOST :]
         if not photo or not any(paintings):
             return html.forecast("")
-        # shares and strokes hardly change time and memory, and strokes would have to be written to files
+        # Shares and strokes hardly change time and memory, and strokes would have to be written to files.
         shares = [1.0] * MOST
         try:
             request = self._request([photo, *paintings, *shares, *controls, None, None, False])
@@ -218,7 +220,7 @@ class PaintTab:
         files = [file for file in view.files if file.endswith(".png")]
         if not files or view.state not in ("finished", "stopped") or not photo:
             return gr.skip(), gr.skip(), kept
-        # the last 32, so that the page of a long visit stays light
+        # The last 32, so that the page of a long visit stays light.
         kept = [*kept, files[0]][-32:] if files[0] not in kept else kept
         sides = (photo, files[0]) if Path(photo).suffix.lower() in SEEN else None
         return sides, kept, kept

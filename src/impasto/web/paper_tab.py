@@ -28,6 +28,7 @@ EXPLAINED = (
 )
 
 SIZES = (96, 128, 192, 256, 384, 512)
+"""Sizes to choose from, in pixels. Figures have ten or twenty panels, so larger ones would take long."""
 
 
 class PaperTab:
@@ -75,7 +76,7 @@ class PaperTab:
             )
         file = checked_upload(picture, "picture", limits)
         if recipe == "style":
-            # as in Fig. 1 of the paper, whose style reconstructions add conv1_1, conv2_1, … one by one
+            # As in Fig. 1 of the paper, whose style reconstructions add conv1_1, conv2_1, … one by one.
             index = LAYERS[layer].index
             firsts = [
                 known for known in LAYERS.values() if known.name.endswith("_1") and known.index <= index

@@ -13,6 +13,7 @@ from gradio.components.image_editor import AcceptBlobs, EditorData
 from impasto.errors import BusyError
 from impasto.studio.job_queue import JobQueue
 from impasto.studio.messages import BRUSH_COLORS, JobRequest, Limits
+from impasto.web.gradio_internals import for_the_browser, replace_methods
 from impasto.web.upload import as_file, checked_upload
 
 KEPT, LARGEST = 64, 16_000_000
@@ -29,7 +30,7 @@ EXPLAINED = (
 
 @dataclass(frozen=True)
 class RegionEditors:
-    """The editors of the photo and the painting, and what stands around them.
+    """The editors of the photo and the painting, and the controls around them.
 
     Attributes:
         photo, painting: the editors.
@@ -48,7 +49,7 @@ class RegionEditors:
 
 
 def region_editors() -> RegionEditors:
-    """Draw the editors and what stands around them."""
+    """Create the editors, the buttons that fill them, and the explanation."""
     gr.Markdown(EXPLAINED)
     load = gr.Button("Load my pictures into the editors", elem_id="regions-load")
     with gr.Row():
@@ -73,12 +74,12 @@ def region_editors() -> RegionEditors:
     ]
     for editor in editors:
         drawn = _Drawn()
-        vars(editor).update(accept_blobs=drawn.accept, preprocess=drawn.taken)
+        replace_methods(editor, accept_blobs=drawn.accept, preprocess=drawn.taken)
     return RegionEditors(editors[0], editors[1], load, find, subject, keep_unpainted)
 
 
 def editor_value(background: str, layers: Sequence[str] = ()) -> dict[str, Any]:
-    """What an editor shows: a picture, and layers over it."""
+    """The value of an editor that shows a picture, and layers over it."""
     return {"background": background, "layers": list(layers), "composite": None}
 
 
@@ -89,68 +90,81 @@ def fill_editors(
     painting: str | None,
     folder: str,
 ) -> list[dict[str, Any]]:
-    """Values of the photo's editor and, of regions, the painting's: the pictures under what was found.
+    """Find masks, and return values of the editors that show them over the pictures.
 
-    A match that is not trusted is shown, with a notice why.
+    If a match is not trusted, the page shows it all the same, with a notice that says why.
 
     Args:
+        queue: finds the masks.
+        recipe: "regions" of photo and painting, or the "subject" of the photo.
+        photo, painting: the uploaded files.
         folder: where the layers' files go.
+    Returns:
+        The value of the photo's editor and, for regions, that of the painting's.
     Raises:
-        ImpastoError: a picture is missing or wrong; as `JobQueue.find_masks`.
+        ImpastoError: a picture is missing or cannot be used; as `JobQueue.find_masks`.
     """
     pictures = [checked_upload(photo, "photo", queue.limits)]
     if recipe == "regions":
         pictures.append(checked_upload(painting, "painting", queue.limits))
     job = JobRequest(recipe=recipe, content=pictures[0], styles=tuple(pictures[1:]), folder=folder)
     try:
-        found = queue.find_masks(job)
+        masks = queue.find_masks(job)
     except TimeoutError:
         raise BusyError("The painter is busy with a long step. Try again in a minute.") from None
-    if found.note:
-        gr.Info(found.note)
-    return [editor_value(picture, [file]) for picture, file in zip(pictures, found.files, strict=True)]
+    if masks.note:
+        gr.Info(masks.note)
+    return [editor_value(picture, [file]) for picture, file in zip(pictures, masks.files, strict=True)]
 
 
-def strokes(drawn: "bytes | None", folder: str, name: str, limits: Limits) -> str:
-    """A file of what was painted in an editor; none if nothing was.
+def strokes(drawn: bytes | None, folder: str, name: str, limits: Limits) -> str:
+    """Write what was painted in an editor to a file.
 
+    Args:
+        drawn: the editor's layer, as the bytes of a file.
+        folder, name: the file's folder, and the beginning of its name.
+        limits: of the studio.
+    Returns:
+        The file's path; "" if nothing was painted.
     Raises:
         ImageError: it is no picture, or too large.
     """
     if not drawn:
         return ""
+    # A new file each time: the queue's copy for an earlier job may be a hard link to the old one.
     with tempfile.NamedTemporaryFile(dir=folder, prefix=f"{name}-", suffix=".png", delete=False) as file:
         file.write(drawn)
     return checked_upload(file.name, "strokes", limits)
 
 
 class _Drawn:
-    """The newest layer of each editor in a browser, as its bytes.
+    """The newest layer of each editor in a browser, as the bytes of a file.
 
-    In place of Gradio's own steps, which keep everything that is sent, of any number and length, and open it
-    in the server with Pillow.
+    It replaces two methods of Gradio's editor, which keep everything that browsers send, of any number and
+    length, and open it in the server with Pillow.
     """
 
     def __init__(self) -> None:
         self.layers: OrderedDict[str, bytes] = OrderedDict()
 
+    @for_the_browser
     def accept(self, sent: AcceptBlobs) -> None:
-        """A layer, the background or the whole from the browser; the last two are not needed."""
+        """Keep a layer that the browser sends. It also sends the background and the whole picture."""
         data, files = sent.data, sent.files
         if data["type"] != "layer" or str(data["index"]) != "0" or not files:
             return
         if len(files[0][1]) <= LARGEST:
             self.layers[str(data["id"])[:64]] = files[0][1]
+        # Layers that nobody asks for, because their page was closed, make room for newer ones.
         while len(self.layers) > KEPT:
             self.layers.popitem(last=False)
 
-    accept._is_server_fn = True  # type: ignore[attr-defined]  # what Gradio asks for
-
-    def taken(self, payload: "EditorData | None") -> "bytes | None":
-        """What handlers get."""
+    def taken(self, payload: EditorData | None) -> bytes | None:
+        """Return the bytes of the newest layer, which handlers get as the editor's value; None: no layer."""
         if payload is None:
             return None
         if payload.id is not None:
             return self.layers.pop(payload.id, None)
+        # Without an id the editor shows what the server loaded into it, and nothing has been drawn since.
         path = as_file(payload.layers[0]) if payload.layers else None
         return Path(path).read_bytes() if path else None

@@ -1,6 +1,11 @@
 """The studio's server: its application and the address that it listens on."""
 
 import os
+
+# The studio tells nobody that it runs. huggingface_hub, which gradio imports, reads its variable at import.
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
 import socket
 import threading
 from collections.abc import Callable
@@ -18,9 +23,6 @@ from impasto.web.artworks import folders
 from impasto.web.gradio_internals import allow_events, check_uploads, forbid_downloads
 from impasto.web.guard import SLACK, Guard
 from impasto.web.page import build
-
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
 def application(queue: JobQueue, hosts: tuple[str, ...] = ()) -> FastAPI:
@@ -43,6 +45,7 @@ def application(queue: JobQueue, hosts: tuple[str, ...] = ()) -> FastAPI:
     page.queue(max_size=8 * queue.limits.pages, default_concurrency_limit=8, api_open=False)
     allow_events(page, 4 * queue.limits.pages)  # most follow a job, which is waiting, not work
     page.state_session_capacity = 4 * queue.limits.pages
+    # Fonts of the visitor's system, so that there are none to load.
     font = ["system-ui", "sans-serif"]
     gr.mount_gradio_app(
         app,
@@ -78,9 +81,10 @@ def serve(
     try:
         listener = bound(host, port)
         app = application(queue, (*hosts, host))
-    except BaseException:
+    except BaseException:  # the queue's processes would outlive the server
         queue.close()
         raise
+    # Browsers cannot open "all addresses", but this machine's own is among them.
     shown = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "[::1]"}.get(host, host)
     shown = f"[{shown}]" if ":" in shown and "[" not in shown else shown
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)
@@ -97,6 +101,7 @@ def bound(host: str, port: int, tries: int = 20) -> socket.socket:
     problem = ""
     for number in range(port, port + (tries if port else 1)):
         listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        # A port that an earlier studio has just left may be taken again at once.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, number))

@@ -77,6 +77,7 @@ def checked_upload(path: str | None, what: str, limits: Limits) -> str:
     try:
         check_header(path, role=what, max_pixels=limits.pixels)
     except ImageError as error:
+        # Visitors should not learn the server's folders, and cannot raise its limit.
         message = str(error).replace(path, name).replace(", or raise max_pixels if you trust it", "")
         raise ImageError(message) from None
     return path
