@@ -20,13 +20,17 @@ BINS = 512
 Colors: TypeAlias = Float64[np.ndarray, "3 _"]
 """Colours as columns, in any colour space."""
 
+Shares: TypeAlias = Float64[np.ndarray, " N"]
+"""How much each colour counts."""
 
-def move_colors(colors: Colors, others: Colors) -> Colors:
+
+def move_colors(colors: Colors, others: Colors, shares: Shares) -> Colors:
     """Return colours that are distributed like others, each near the one that it came from.
 
     Args:
         colors: (3, M), in a space where distances mean the same along all axes, such as Oklab.
         others: (3, N), in the same space.
+        shares: how much each of the others counts, (N,), above 0.
     Returns:
         (3, M).
     """
@@ -34,26 +38,29 @@ def move_colors(colors: Colors, others: Colors) -> Colors:
     for _ in range(TURNS):
         turn = np.linalg.qr(random.standard_normal((3, 3)))[0]
         along = zip(turn @ colors, turn @ others, strict=True)
-        colors = turn.T @ np.stack([_match_distribution(*values) for values in along])
+        colors = turn.T @ np.stack([_match_distribution(*values, shares) for values in along])
     return colors
 
 
 def _match_distribution(
-    values: Float64[np.ndarray, " M"], others: Float64[np.ndarray, " N"]
+    values: Float64[np.ndarray, " M"], others: Float64[np.ndarray, " N"], shares: Shares
 ) -> Float64[np.ndarray, " M"]:
     """Map values by the increasing function that gives them the distribution of others."""
     ends = min(values.min(), others.min()), max(values.max(), others.max())
     if ends[1] - ends[0] < 1e-6:  # one colour, to far below what can be seen
         return np.full_like(values, others.mean())
-    below, below_others = (_shares_below(part, ends) for part in (values, others))
+    below, below_others = _shares_below(values, ends), _shares_below(others, ends, shares)
     edges = np.linspace(*ends, BINS + 1)
     moved: Float64[np.ndarray, " M"] = np.interp(values, edges, np.interp(below, below_others, edges))
     # Both ends of the bins may lie beyond the others' least and greatest value.
     return moved.clip(others.min(), others.max())
 
 
-def _shares_below(values: Float64[np.ndarray, " M"], ends: tuple[float, float]) -> Float64[np.ndarray, " _"]:
+def _shares_below(
+    values: Float64[np.ndarray, " M"], ends: tuple[float, float], weights: Shares | None = None
+) -> Float64[np.ndarray, " _"]:
     """Return the share of values below each edge of the bins, 0..1."""
-    counts = np.histogram(values, BINS, ends)[0] + 1e-6 * len(values) / BINS  # strictly increasing
-    shares: Float64[np.ndarray, " _"] = np.insert(counts.cumsum(), 0, 0.0) / counts.sum()
-    return shares
+    counts = np.histogram(values, BINS, ends, weights=weights)[0]
+    counts = counts / counts.sum() + 1e-6 / BINS  # strictly increasing, so that it can be inverted
+    below: Float64[np.ndarray, " _"] = np.insert(counts.cumsum(), 0, 0.0) / counts.sum()
+    return below

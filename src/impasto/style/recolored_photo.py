@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from impasto.image.color_transfer import Colors, move_colors
+from impasto.image.color_transfer import Colors, Shares, move_colors
 from impasto.image.guided_filter import guided_lines
 from impasto.image.oklab import to_oklab, to_srgb
 from impasto.image.picture import Picture
@@ -27,9 +27,6 @@ from impasto.style.style_images import StyleImages
 
 MEASURED = 256
 """Colours are measured on pictures with at most this long side, in pixels."""
-
-SAMPLES = 1 << 15
-"""Colours taken of all paintings together, at equal distances in each picture."""
 
 RADIUS = 1 / 40
 """The radius of the window in which the changes are smoothed, relative to the photo's long side."""
@@ -80,10 +77,10 @@ class RecoloredPhoto:
         change, weights = np.zeros_like(lab), np.array([[LIGHTNESS_WEIGHT], [1.0], [1.0]])
         for region, area in enumerate(inside):
             shares = [paintings.neighbor_share(region, n, names) for n in range(len(paintings.pictures))]
-            others = _colors(paintings, region, shares)
+            others, counts = _colors(paintings, region, shares)
             if area.any() and others.size:
                 colors = lab[:, area]
-                change[:, area] = move_colors(colors * weights, others * weights) / weights - colors
+                change[:, area] = move_colors(colors * weights, others * weights, counts) / weights - colors
         change *= np.array([LIGHTNESS_SHARE, 1, 1])[:, None, None] * amount
         radius = max(1, round(RADIUS * max(lab.shape[1:])))
         lines = [guided_lines(lab[0], part, radius, SOFTNESS) for part in change]
@@ -116,18 +113,19 @@ def _small(picture: Picture) -> Image:
     return resized_pixels(picture, *fit(picture.height, picture.width, long), CPU)
 
 
-def _colors(paintings: StyleImages, region: int, shares: Sequence[float]) -> Colors:
-    """Return the paintings' colours for a region, from each as many as its share says."""
-    taken = []
+def _colors(paintings: StyleImages, region: int, shares: Sequence[float]) -> tuple[Colors, Shares]:
+    """Return the paintings' colours for a region, and how much each counts: a painting's share in all."""
+    colors, counts = [], []
     for number, share in enumerate(shares):
-        image = _small(paintings.pictures[number])
-        colors = to_oklab(image)[0].double().flatten(1).numpy()
-        area = _area(paintings, region, number, image)
-        if area is not None and (area >= 0.5).any():
-            colors = colors[:, area.flatten().numpy() >= 0.5]
-        places = np.linspace(0, colors.shape[1] - 1, round(share * SAMPLES)).round().astype(int)
-        taken.append(colors[:, places])
-    return np.concatenate(taken, axis=1)
+        if share > 0:
+            image = _small(paintings.pictures[number])
+            pixels = to_oklab(image)[0].double().flatten(1).numpy()
+            area = _area(paintings, region, number, image)
+            if area is not None and (area >= 0.5).any():
+                pixels = pixels[:, area.flatten().numpy() >= 0.5]
+            colors.append(pixels)
+            counts.append(np.full(pixels.shape[1], share / pixels.shape[1]))
+    return np.concatenate([np.empty((3, 0)), *colors], axis=1), np.concatenate([np.empty(0), *counts])
 
 
 def _area(paintings: StyleImages, region: int, number: int, image: Image) -> Mask | None:
