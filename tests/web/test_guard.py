@@ -31,6 +31,7 @@ from impasto.studio.messages import JobStatus
 from impasto.web import region_editor
 from impasto.web.artworks import bundled_artworks, folders, met_artworks, search
 from impasto.web.controls import PAINTING_OPTIONS, PLAIN, bounded, checked, control, settings
+from impasto.web.guard import SLACK, Guard, Message
 from impasto.web.job_panel import JobPanel
 from impasto.web.server import bound
 from served import studio
@@ -429,3 +430,22 @@ def test_the_bundled_and_the_museums_paintings_can_be_searched() -> None:
     (artwork,) = search(met_artworks(), "GOGH wheat cypress")
     assert artwork.artist == "Vincent van Gogh"
     assert search(bundled_artworks(), "nothing like it") == []
+
+
+def test_a_refused_body_is_read_before_the_answer_but_not_without_end() -> None:
+    """A connection that is closed while bytes arrive may be reset, and then the client sees no answer."""
+    events: list[str] = []
+
+    async def receive() -> Message:
+        events.append("read")
+        return {"type": "http.request", "body": bytes(SLACK // 4), "more_body": True}
+
+    async def send(message: Message) -> None:
+        events.append(str(message.get("status", "sent")))
+
+    async def application(*_: object) -> None:
+        raise AssertionError("a refused request does not reach the application")
+
+    scope = {"type": "http", "path": "/", "method": "POST", "headers": [(b"host", b"evil.example")]}
+    asyncio.run(Guard(application, (), 2 * SLACK)(scope, receive, send))
+    assert events == [*["read"] * 5, "403", "sent"]

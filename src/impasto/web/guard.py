@@ -57,7 +57,10 @@ class Guard:
         refusal = self._refusal(headers, unquote(scope["path"]), most)
         # Gradio's page needs no websockets (it uses server-sent events), so none are accepted.
         if refusal is not None or scope["type"] == "websocket":
-            await _refuse(send, *(refusal or (403, "no websockets here")), websocket=scope["type"] != "http")
+            status, reason = refusal or (403, "no websockets here")
+            if scope["type"] == "http" and status != 413:  # one that is too large is not waited for
+                await _discard(receive)
+            await _refuse(send, status, reason, websocket=scope["type"] != "http")
             return
         taken, answered, whole = 0, False, False
 
@@ -122,6 +125,19 @@ class Guard:
     def _too_large(self) -> str:
         most = (self.most - SLACK) // 1_000_000
         return f"the file is too large; the limit is {most} MB. Make it smaller."
+
+
+async def _discard(receive: Receive) -> None:
+    """Read a refused body, at most SLACK bytes of it and one more chunk.
+
+    If the server closes a connection on which bytes still arrive, the client may see a reset instead of the
+    answer.
+    """
+    taken, more = 0, True
+    while more and taken <= SLACK:
+        message = await receive()
+        taken += len(message.get("body", b""))
+        more = message.get("more_body", False)
 
 
 async def _refuse(send: Send, status: int, words: str, *, websocket: bool = False) -> None:
