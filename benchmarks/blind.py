@@ -316,6 +316,7 @@ def _won(system: str, comparisons: Iterable[Comparison]) -> float:
 
 
 def main() -> None:
+    """Read the command line and ask, or report the votes."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

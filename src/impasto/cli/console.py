@@ -18,12 +18,14 @@ class _StandardError:
     """
 
     def write(self, text: str) -> int:
+        """Write text, or drop it, and return the number of its characters that count as written."""
         try:
             return self._stream.write(text)
         except OSError:
             return len(text)
 
     def flush(self) -> None:
+        """Flush the stream, as far as it can be."""
         with suppress(OSError):
             self._stream.flush()
 

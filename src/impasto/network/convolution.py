@@ -108,8 +108,11 @@ def rectified(
 
 
 class _Rectified(torch.autograd.Function):
+    """A convolution and its rectification, for autograd."""
+
     @staticmethod
     def forward(context: Any, image: Tensor, convolution: Convolution, circular: bool) -> Tensor:
+        """Return the rectified responses, (B, N, h, w), to an input (B, C, H, W)."""
         response = convolution.forward(image, circular=circular)
         context.save_for_backward(response)
         context.convolution, context.circular = convolution, circular
@@ -117,6 +120,7 @@ class _Rectified(torch.autograd.Function):
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        """Return the gradient of the input, from that of the responses, (B, N, h, w)."""
         (response,) = context.saved_tensors
         return context.convolution.pull_back(gradient, response, circular=context.circular), None, None
 

@@ -45,6 +45,11 @@ class _ArrayUnpickler(pickle.Unpickler):
     """An unpickler that refuses all names but `_ALLOWED`."""
 
     def find_class(self, module: str, name: str) -> Any:
+        """Return an allowed class or function.
+
+        Raises:
+            UnpicklingError: any other name.
+        """
         if (module, name) not in _ALLOWED:
             raise pickle.UnpicklingError(f"it names {module}.{name}")
         return _ALLOWED[module, name]

@@ -9,8 +9,8 @@ from impasto.image.oklab import to_oklab
 from impasto.image.palette import Palette, PaletteMap, match_palette, with_chroma
 from impasto.image.picture import Picture
 from impasto.image.resize import fit, resized_pixels
-from impasto.shapes import Image
-from impasto.style.regions import NO_STYLE, Regions
+from impasto.shapes import Image, Mask
+from impasto.style.regions import Regions
 from impasto.style.style_images import StyleImages
 
 MEASURED = 512
@@ -86,12 +86,11 @@ def _palettes(picture: Picture, regions: Regions | None, number: int | None) -> 
     image = resized_pixels(picture, *size, CPU)
     if regions is None:
         return [Palette.of(image)]
-    mask = regions.photo if number is None else regions.paintings[number]
-    areas = regions.painted if number is None else [source[number] for source in regions.sources]
+    numbers = range(len(regions.painted))
+    areas: list[Mask | None]
+    if number is None:
+        areas = [regions.photo.soft(regions.painted[region], *size) for region in numbers]
+    else:
+        areas = [regions.style_area(region, number, *size) for region in numbers]
     whole = Palette.of(image)
-    if mask is None:
-        return [whole] * len(areas)
-    return [
-        whole if area is None or area == NO_STYLE else Palette.of(image, mask.soft(area, *size))
-        for area in areas
-    ]
+    return [whole if area is None else Palette.of(image, area) for area in areas]

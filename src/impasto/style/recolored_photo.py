@@ -21,8 +21,7 @@ from impasto.image.guided_filter import guided_lines
 from impasto.image.oklab import to_oklab, to_srgb
 from impasto.image.picture import Picture
 from impasto.image.resize import fit, resize, resized_pixels
-from impasto.shapes import Image, Mask
-from impasto.style.regions import NO_STYLE
+from impasto.shapes import Image
 from impasto.style.style_images import StyleImages
 
 MEASURED = 256
@@ -65,7 +64,9 @@ class RecoloredPhoto:
             photo: the content image.
             paintings: with their shares and regions. Several give their colours by their mean shares.
             layers: the style layers, over which shares are averaged.
-            amount: 0 changes nothing, 1 gives the paintings' distribution.
+            amount: how far the colours move, 0..1. At 1, a and b get the paintings' distribution.
+        Returns:
+            Slope and offset at no more than `MEASURED` pixels; all 0 for an amount of 0.
         """
         names, regions = list(layers), paintings.regions
         lab = to_oklab(_small(photo))[0].double().numpy()
@@ -120,19 +121,10 @@ def _colors(paintings: StyleImages, region: int, shares: Sequence[float]) -> tup
         if share > 0:
             image = _small(paintings.pictures[number])
             pixels = to_oklab(image)[0].double().flatten(1).numpy()
-            area = _area(paintings, region, number, image)
+            regions = paintings.regions
+            area = regions.style_area(region, number, *image.shape[2:]) if regions else None
             if area is not None and (area >= 0.5).any():
                 pixels = pixels[:, area.flatten().numpy() >= 0.5]
             colors.append(pixels)
             counts.append(np.full(pixels.shape[1], share / pixels.shape[1]))
     return np.concatenate([np.empty((3, 0)), *colors], axis=1), np.concatenate([np.empty(0), *counts])
-
-
-def _area(paintings: StyleImages, region: int, number: int, image: Image) -> Mask | None:
-    """Return the mask of the area of a painting that gives a region its colours; None: all of it."""
-    regions = paintings.regions
-    areas = regions.paintings[number] if regions else None
-    index = regions.sources[region][number] if regions else None
-    if areas is None or index is None or index == NO_STYLE:
-        return None
-    return areas.soft(index, *image.shape[2:])

@@ -80,6 +80,20 @@ class Regions:
         chosen = [source[number] for source in self.sources]
         return [None if index is None else masks.get(index) for index in chosen]
 
+    def style_area(self, region: int, number: int, height: int, width: int) -> Mask | None:
+        """Return the area of a painting that gives a region its colours, (1, 1, height, width), 0..1.
+
+        Args:
+            region, number: of the region and of the painting, from 0.
+            height, width: size of the painting, in pixels.
+        Returns:
+            None for the whole painting, also if it gives nothing to the region (see `sources`).
+        """
+        areas, index = self.paintings[number], self.sources[region][number]
+        if areas is None or index is None or index == NO_STYLE:
+            return None
+        return areas.soft(index, height, width)
+
     def kept_mask(self, height: int, width: int) -> Mask | None:
         """Return how much of each pixel stays as it is, (1, 1, height, width), 0..1; None if nothing does."""
         if not self.kept:
