@@ -88,16 +88,16 @@ def build(kind: str, size: int, device: str, precision: Precision) -> Functions:
     if kind == "plain":
         # Impasto asks for large pages, which is not plain. PyTorch reads this before its first tensor.
         os.environ["THP_MEM_ALLOC_ENABLE"] = "0"
-    place = torch.device(device)
-    before = peak_memory(place)
+    target = torch.device(device)
+    before = peak_memory(target)
     evaluate = CANDIDATES[kind](size, device, precision)
 
     def run() -> None:
         evaluate()
-        if place.type == "cuda":
+        if target.type == "cuda":
             torch.cuda.synchronize()
 
-    return {"run": run, "peak": lambda: peak_memory(place) - before}
+    return {"run": run, "peak": lambda: peak_memory(target) - before}
 
 
 def compare(size: int, device: str, repeats: int) -> dict[str, Any]:

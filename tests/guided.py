@@ -4,8 +4,9 @@ import torch
 
 from impasto.network.vgg import VGG19
 from impasto.objective.build import StyleTarget, content_terms, prior_terms, style_terms
+from impasto.objective.dictionaries import build_dictionaries
 from impasto.objective.guidance_mask import GuidanceMask
-from impasto.objective.matching import build_dictionaries, match
+from impasto.objective.matching import match
 from impasto.objective.neighbors import NeighborTerm
 from impasto.objective.objective import Objective
 from impasto.objective.statistics import STATISTICS, HistogramStatistic
@@ -42,7 +43,9 @@ def guided(
         sides = zip(dictionaries, halves(*size), ("left", "right"), strict=True)
         terms = [NeighborTerm(columns, size, 2 * area.share, area, label) for columns, area, label in sides]
         image = 1.2 * scene(*size).to(dtype) - 0.1
-        return network, match(network, Objective(tuple(terms)), image, tile=tile), image
+        coherence = 0.6 if tile else 0.0
+        objective = match(network, Objective(tuple(terms)), image, coherence=coherence, tile=tile)
+        return network, objective, image
     statistics = statistics_for(kind, network, style)
     means = style_means(network, style, statistics, areas=halves(52, 70), tile=tile)
     targets = [

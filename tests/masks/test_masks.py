@@ -202,6 +202,14 @@ def test_the_number_of_threads_changes_the_mask_by_rounding_only() -> None:
 
 
 @pytest.mark.weights
+def test_a_mirrored_photo_has_the_mirrored_mask() -> None:
+    picture = read_picture(EXAMPLES / "dandelion.jpg")
+    mirrored = Picture(picture.pixels.flip(3), name="mirrored.jpg")
+    difference = find_subject(mirrored).int() - find_subject(picture).flip(1).int()
+    assert int(difference.abs().max()) <= 1
+
+
+@pytest.mark.weights
 def test_the_net_refuses_a_grey_picture_and_noise() -> None:
     with pytest.raises(ImageError, match=r"no subject was found in 'grey\.png': .* value is 0\.0"):
         find_subject(Picture(torch.full((1, 3, 200, 300), 0.5), name="grey.png"))

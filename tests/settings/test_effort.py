@@ -35,7 +35,7 @@ def test_more_effort_is_more_work() -> None:
 def test_explicit_settings_override_effort() -> None:
     explicit = {"space": "pixels", "optimizer": "lbfgs", "rate": 0.1, "coarsest": 96, "steps": 7}
     explicit |= {"finest_steps": 3, "detail": 0.1, "tv": 5.0, "painting_detail": 0.5}
-    explicit |= {"style_loss": "gram=1,neighbors=2", "recolor": 0.7}
+    explicit |= {"style_loss": "gram=1,neighbors=2", "recolor": 0.7, "coherence": 0.2}
     for effort in ("draft", "good", "best"):
         settings = StylizeSettings(effort=effort, **explicit)  # type: ignore[arg-type]
         assert asdict(settings.schedule) == explicit
@@ -55,7 +55,7 @@ def test_a_preset_with_an_effort_is_an_error_that_names_both(name: str) -> None:
 def test_a_manifest_holds_the_numbers_that_effort_gave(photo: str, painting: str, small_file: str) -> None:
     settings = StylizeSettings(effort="best", size=96, weights=small_file, finest_steps=4)
     plan = plan_stylize(photo, painting, settings)
-    expected = replace(RECIPES[4]["best"], finest_steps=4)
+    expected = replace(RECIPES[5]["best"], finest_steps=4)
     recorded = plan.manifest["settings"]
     assert {key: recorded[key] for key in asdict(expected) if key != "tv"} == {
         key: value for key, value in asdict(expected).items() if key != "tv"
@@ -90,7 +90,7 @@ def test_a_manifest_of_the_second_recipe_keeps_its_meaning() -> None:
     assert settings.painting_detail_share == 0
     assert settings.content_aim.error == pytest.approx(0.6)
     assert StylizeSettings().painting_detail_share == 0.8
-    assert StylizeSettings(strength=0.2).painting_detail_share == pytest.approx(0.32)
+    assert StylizeSettings(strength=0.2).painting_detail_share == pytest.approx(0.8 * 0.64)
     assert StylizeSettings(strength=0.2, alpha=1.0).painting_detail_share == 0.8
 
 
@@ -105,6 +105,11 @@ def test_strength_in_older_recipes_means_what_it_meant() -> None:
         settings = StylizeSettings(recipe=3, strength=strength)
         assert settings.noise_share == pytest.approx(noise, abs=1e-7)
         assert settings.painting_detail_share == 0.8
+    for recipe in (3, 4):
+        settings = StylizeSettings(recipe=recipe, strength=0.2)
+        assert settings.painting_detail_share == 0.8 * 0.4
+        assert settings.recolor_share == (0.4 if recipe == 4 else 0)
+        assert settings.schedule.coherence == 0
 
 
 def test_more_strength_takes_more_of_the_painting() -> None:

@@ -7,7 +7,8 @@ from torch import Tensor
 from guided import halves
 from impasto.image.resize import resize
 from impasto.objective import neighbors
-from impasto.objective.matching import build_dictionaries, match
+from impasto.objective.dictionaries import build_dictionaries
+from impasto.objective.matching import match
 from impasto.objective.neighbors import PLACES_LAYER, NeighborTerm
 from impasto.objective.objective import Objective
 from impasto.style.painting_detail import matched_detail, octave

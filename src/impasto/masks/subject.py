@@ -47,9 +47,17 @@ def find_subject(photo: Picture, *, threads: int = 0) -> "SubjectMap":
         WeightsError: the network cannot be fetched.
         ImageError: no subject is found, or it fills the picture.
     """
-    session = _session(threads)
-    (output, *_) = session.run(None, {session.get_inputs()[0].name: net_input(photo.pixels[:1])})
-    return subject_map(torch.from_numpy(np.asarray(output[0, 0], np.float32)), photo.name)
+    session, image = _session(threads), photo.pixels[:1]
+    # The mean of a photo and its mirror image: over twenty photographs .907 instead of .902, and a man who
+    # was half missed is whole. Looking again at the subject alone, enlarged, lost an aeroplane's tail.
+    outputs = [_output(session, image), _output(session, image.flip(3)).flip(1)]
+    return subject_map(torch.stack(outputs).mean(0), photo.name)
+
+
+def _output(session: Any, image: Image) -> Float32[Tensor, "320 320"]:
+    """The network's output for an image, (1, 3, H, W), 0..1."""
+    (output, *_) = session.run(None, {session.get_inputs()[0].name: net_input(image)})
+    return torch.from_numpy(np.asarray(output[0, 0], np.float32))
 
 
 def net_input(image: Image) -> Float32[np.ndarray, "1 3 320 320"]:

@@ -183,17 +183,17 @@ class HaloExchange:
         top, bottom = self.band.rows
         lent, borrowed = [], []
         for other in range(len(edges) - 1):
-            theirs = self._needed(other)
-            lent.append((theirs[(theirs >= top) & (theirs < bottom)] - top).to(device))
+            asked = self._needed(other)
+            lent.append((asked[(asked >= top) & (asked < bottom)] - top).to(device))
             from_other = (needed >= edges[other]) & (needed < edges[other + 1])
             borrowed.append(from_other.nonzero().flatten().to(device))
         return lent, borrowed
 
     def _exchanged(self, sent: list[Tensor], expected: list[Tensor]) -> list[Tensor]:
         """Send rows to each process, and receive from each as many rows as `expected` lists for it."""
-        own = sent[self.band.rank]
-        received = [own.new_empty(*own.shape[:2], len(rows), own.shape[3]) for rows in expected]
-        received[self.band.rank] = own
+        unsent = sent[self.band.rank]  # what this process needs of its own rows
+        received = [unsent.new_empty(*unsent.shape[:2], len(rows), unsent.shape[3]) for rows in expected]
+        received[self.band.rank] = unsent
         others = [other for other in range(len(sent)) if other != self.band.rank]
         exchange({other: sent[other] for other in others}, {other: received[other] for other in others})
         return received

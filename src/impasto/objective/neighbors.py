@@ -168,11 +168,10 @@ class NeighborPart:
     def measure(self, features: Features) -> Float[Tensor, "2 _ _"]:
         """The layer's share of F·T and F·F at its places, and 0 elsewhere."""
         here = self._at_places(features)
-        parts = [
-            torch.stack([(rows * targets).sum(1), rows.square().sum(1)])
-            for _, rows, targets in self._chunks(here)
-        ]
-        products = torch.cat(parts, 1)
+        products = wide(here.new_zeros(2, len(here)))
+        for part, rows, targets in self._chunks(here):
+            products[0, part] = (rows * targets).sum(1)
+            products[1, part] = rows.square().sum(1)
         total = products.new_zeros(self.term.total_shape)
         total[:, self.rows, self.columns] = products.div_(self._scale).view(2, *self._size)
         return total
@@ -183,9 +182,9 @@ class NeighborPart:
         """See `TermPart`: the derivative of F·T along d is d T, and that of F·F along e is 2 e F."""
         here = self._at_places(features)
         of_product, of_square = derivative[:, self.rows, self.columns].flatten(1)[..., None] / self._scale
-        added = torch.empty_like(here)
+        added = torch.zeros_like(here)
         for part, rows, targets in self._chunks(here):
-            added[part] = (targets * of_product[part]).addcmul_(rows, 2 * of_square[part])
+            added[part] = (targets * of_product[part]).addcmul_(rows, 2 * of_square[part]).to(added.dtype)
         grid = added.view(1, *self._size, -1).permute(0, 3, 1, 2)
         added = at_places_adjoint(grid, features, self.layer)
         return added if gradient is None else gradient.add_(added)
@@ -204,16 +203,24 @@ class NeighborPart:
         """The layer's responses at each place, in the type of the features."""
         return at_places(features, self.layer, self._size)[0].permute(1, 2, 0).flatten(0, 1)
 
-    def _chunks(self, here: Float[Tensor, "Q N"]) -> Iterator[tuple[slice, Tensor, Tensor]]:
-        """Some rows of `here` at a time and their targets T, in float32 at least; bounds the memory."""
+    def _chunks(self, here: Float[Tensor, "Q N"]) -> Iterator[tuple["slice | Tensor", Tensor, Tensor]]:
+        """Some places at a time: which rows of `here`, the rows, and their targets T, in float32 at least.
+
+        Parts bound the memory. Places without a match are left out: each of three regions has two thirds of
+        them.
+        """
         matches = self.term.matches
         assert matches is not None, "the neighbours have been searched"
-        # -1 reads some row, which then counts with weight 0.
-        indices = matches.view(self.term.grid)[self.rows, self.columns].flatten().clamp(min=0)
+        indices = matches.view(self.term.grid)[self.rows, self.columns].flatten()
         columns = self.term.dictionary.columns[self.layer]
-        for begin in range(0, len(here), PLACES_AT_A_TIME):
-            part = slice(begin, begin + PLACES_AT_A_TIME)
-            yield part, wide(here[part]), wide(columns.index_select(0, indices[part]))
+        counted = (indices >= 0).nonzero().flatten()
+        if len(counted) == len(here):  # slices are quicker
+            for begin in range(0, len(here), PLACES_AT_A_TIME):
+                part = slice(begin, begin + PLACES_AT_A_TIME)
+                yield part, wide(here[part]), wide(columns.index_select(0, indices[part]))
+            return
+        for places in torch.split(counted, PLACES_AT_A_TIME):
+            yield places, wide(here[places]), wide(columns.index_select(0, indices[places]))
 
 
 def at_places(features: Features, layer: str, size: tuple[int, int]) -> Float[Tensor, "B N _ _"]:

@@ -13,8 +13,8 @@ from filelock import FileLock
 from impasto.network.weight_records import cache_folder
 from impasto.objective.bands import Band
 from impasto.objective.build import content_terms, style_terms_from_images
+from impasto.objective.dictionaries import build_dictionaries
 from impasto.objective.evaluate import evaluator
-from impasto.objective.matching import build_dictionaries
 from impasto.objective.neighbors import NeighborTerm
 from impasto.objective.objective import Objective
 from impasto.run.choose_layout import FIXED_BYTES, memory_limit

@@ -44,7 +44,7 @@ class Trace(Sequence[Row]):
     def __getitem__(self, index: slice) -> list[Row]: ...
     def __getitem__(self, index: int | slice) -> Row | list[Row]:
         places = range(self._length)[index]
-        return self._rows[places] if isinstance(places, int) else [self._rows[place] for place in places]
+        return self._rows[places] if isinstance(places, int) else [self._rows[number] for number in places]
 
 
 def trace_row(index: int, step: int, seconds: float, evaluation: Evaluation) -> Row:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from impasto.choices import Effort, Optimizer, SolverSpace
 from impasto.errors import SettingsError
 
-RECIPE = 4
+RECIPE = 5
 """The newest recipe, a generation of defaults. Files that are older than recipes have recipe 1."""
 
 
@@ -25,6 +25,7 @@ class Schedule:
         style_loss: statistics of the style, as text.
         painting_detail: amount of the painting's fine detail added at each finer scale, 0..2.
         recolor: how far the photo's colours become the painting's before it is painted, 0..1.
+        coherence: how strongly that detail is taken from neighbouring places of the painting, 0..10.
     """
 
     space: SolverSpace
@@ -38,6 +39,7 @@ class Schedule:
     style_loss: str = "gram"
     painting_detail: float = 0.0
     recolor: float = 0.0
+    coherence: float = 0.0
 
 
 _PYRAMID = Schedule("pyramid", "lbfgs", 0.004, 128, 100, 40, 0.3, 0.0)
@@ -66,6 +68,7 @@ RECIPES: Mapping[int, Mapping[Effort, Schedule]] = {
     },
     3: _THIRD,
     4: {effort: replace(schedule, recolor=1.0) for effort, schedule in _THIRD.items()},
+    5: {effort: replace(schedule, recolor=1.0, coherence=0.6) for effort, schedule in _THIRD.items()},
 }
 
 

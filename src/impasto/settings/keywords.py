@@ -139,6 +139,7 @@ class StylizeOptions(LookOptions, RunOptions, total=False):
     space: SolverSpace | None
     detail: float | None
     painting_detail: float | None
+    coherence: float | None
     recolor: float | None
     recipe: int
     formula: Formula

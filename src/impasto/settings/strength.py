@@ -75,16 +75,22 @@ def rebalance_steps(steps: int) -> tuple[int, ...]:
 def painting_detail(strength: float, recipe: int) -> float:
     """The factor on the amount of the painting's detail that the settings ask for.
 
-    It is 2 s up to strength 0.5. Above, recipe 4 goes on to 1.3 at 1, and older recipes stay at 1. With 1,
-    SIFID rose again above 0.65 on most pairs (docs/decisions.md).
+    It is 1 at strength 0.5. Above, it goes on to 1.3 at 1 since recipe 4, because with 1 SIFID rose again
+    above 0.65 on most pairs. Below, recipes up to 4 take 2 s. Recipe 5 takes more, 0.84 at 0.3: the brushwork
+    is the painter's before the photo's shapes give way (docs/decisions.md).
     """
-    more = 0.6 * max(0.0, strength - 0.5) if recipe >= 4 else 0.0
-    return min(1.0, 2 * strength) + more
+    less = max(0.0, 1 - 2 * strength)
+    share = 1 - less**2 if recipe >= 5 else min(1.0, 2 * strength)
+    return share + (0.6 * max(0.0, strength - 0.5) if recipe >= 4 else 0.0)
 
 
-def recolor(strength: float) -> float:
-    """The fraction taken of the recolouring that the settings ask for: all from 0.5 on, none at 0."""
-    return min(1.0, 2 * strength)
+def recolor(strength: float, recipe: int) -> float:
+    """The fraction taken of the recolouring that the settings ask for: all from 0.5 on, none at 0.
+
+    Below 0.5 it is 2 s in recipe 4 and (2 s)² in recipe 5, which keeps more of the photo's colours.
+    """
+    share = min(1.0, 2 * strength)
+    return share**2 if recipe >= 5 else share
 
 
 def noise_share(strength: float, recipe: int) -> float:

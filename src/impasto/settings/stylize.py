@@ -131,13 +131,18 @@ class StylizeSettings(LookSettings, RunSettings):
         "picture resembles; less below strength 0.5, more above; if omitted, the effort decides",
         low=0, high=2, advanced=True, label="Detail of the painting",
     )  # fmt: skip
+    coherence: float | None = option(
+        None, "how strongly neighbouring places take the painting's detail from neighbouring places, which "
+        "keeps strokes whole; if omitted, the effort decides", low=0, high=10, advanced=True,
+        label="Whole strokes",
+    )  # fmt: skip
     recolor: float | None = option(
         None, "how far the photo's colours become the painting's before it is painted; less below strength "
         "0.5; if omitted, the effort decides", low=0, high=1, advanced=True, label="Recolour the photo",
     )  # fmt: skip
     recipe: int = option(
         RECIPE, "generation of defaults: 1, that of the first pictures; 2, the first with a pyramid; 3, the "
-        "first with neighbors; 4, the current one",
+        "first with neighbors; 4, the first that recolours the photo; 5, the current one",
         low=1, high=RECIPE, advanced=True,
     )  # fmt: skip
     formula: Formula = option(
@@ -266,7 +271,7 @@ class StylizeSettings(LookSettings, RunSettings):
         if not self.style_weight:
             return 0.0
         share = self.schedule.recolor
-        return share * strength.recolor(self.strength) if self._strength_decides else share
+        return share * strength.recolor(self.strength, self.recipe) if self._strength_decides else share
 
     @property
     def noise_share(self) -> float:

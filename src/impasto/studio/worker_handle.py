@@ -73,13 +73,16 @@ class WorkerHandle:
     def _begin(self) -> None:
         # Not "fork": the server has threads, and CUDA does not survive a fork.
         context = multiprocessing.get_context("spawn")
-        self.pipe, theirs = context.Pipe()
+        self.pipe, worker_end = context.Pipe()
         self.process = context.Process(
-            target=worker.main, args=(theirs, dict(self.common), NICENESS), daemon=True, name="impasto-worker"
+            target=worker.main,
+            args=(worker_end, dict(self.common), NICENESS),
+            daemon=True,
+            name="impasto-worker",
         )
         self.process.start()
         # The process holds the only other end, so that reading fails as soon as it dies.
-        theirs.close()
+        worker_end.close()
         self.pipe.send(("warm",))
 
     def _serve(self) -> None:

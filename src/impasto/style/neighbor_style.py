@@ -93,7 +93,8 @@ class NeighborStyle:
         every = list(self._unweighted(scale, layout, areas))
         # The matches of the last step are not reused: the picture has changed since they were searched for.
         objective = Objective(tuple(term for term, _, _ in every))
-        matched = match(self.network, objective, image, tile=layout.tile).terms
+        coherence = self.settings.schedule.coherence
+        matched = match(self.network, objective, image, coherence=coherence, tile=layout.tile).terms
         sizes = style_sizes(self.paintings, self.settings, scale)
         total = image.new_zeros(1, 3, 2 * scale.height, 2 * scale.width)
         for term, (_, number, part) in zip(matched, every, strict=True):

@@ -17,7 +17,7 @@ from impasto.image.resize import fit, long_side, resized_pixels
 from impasto.layers import find_layer
 from impasto.network.vgg import VGG19
 from impasto.objective.build import StyleTarget
-from impasto.objective.matching import build_dictionaries
+from impasto.objective.dictionaries import build_dictionaries
 from impasto.objective.neighbors import Dictionary
 from impasto.objective.statistics import STATISTICS, HistogramStatistic
 from impasto.objective.style_loss import Statistic

@@ -229,11 +229,11 @@ class StyleTransfer:
         settings = self.settings
         statistic = CONVENTIONS[settings.formula].statistic
         # Another tool's formula may compare another statistic under the name of its Gram matrix.
-        theirs = name == "gram" and statistic is not GRAM
+        foreign = name == "gram" and statistic is not GRAM
         by_region = self.cache.style_targets(
             self.network,
             self.paintings,
-            dict.fromkeys(settings.layers, statistic) if theirs else cast(StyleLoss, name),
+            dict.fromkeys(settings.layers, statistic) if foreign else cast(StyleLoss, name),
             settings.layers,
             long=style_long_side(settings, scale),
             least=least_style_side(settings),
