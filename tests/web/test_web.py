@@ -115,10 +115,10 @@ def choose(page: Page, pictures: tuple[str, str], steps: int = 100_000, size: in
 
 def unfold(page: Page, title: str, inside: str) -> None:
     """Open a folded part of the page. Clicks are repeated, because one during the layout can be lost."""
-    for _ in range(5):
+    for _ in range(12):
         page.get_by_text(title, exact=True).click()
         try:
-            page.wait_for_selector(inside, timeout=10_000)
+            page.wait_for_selector(inside, timeout=4_000)
         except TimeoutError:
             continue
         return
