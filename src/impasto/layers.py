@@ -95,7 +95,7 @@ def find_layer(name: str) -> Layer:
 
 
 def deepest(names: Iterable[str]) -> Layer:
-    """The last of some layers in the order of the network.
+    """Return the last of some layers in the order of the network.
 
     Raises:
         SettingsError: a name is unknown.

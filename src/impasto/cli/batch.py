@@ -80,7 +80,7 @@ def batch(
 
 
 def _pairs_to_paint(contents: list[str], styles: list[str], pairs: str, written: list[str]) -> "list[Pair]":
-    """The pairs on the list, or every photograph with every painting.
+    """Return the pairs on the list, or every photograph with every painting.
 
     Args:
         written: folders that this batch writes to, whose pictures are no inputs.

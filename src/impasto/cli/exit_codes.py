@@ -1,4 +1,4 @@
-"""What every command needs at its edges: exit codes for errors, a bar for downloads."""
+"""Exit codes for errors, and a bar for downloads, which every command needs."""
 
 import functools
 import os

@@ -77,7 +77,7 @@ def fast(
 
 
 def _pairs(content: str, name: str, output: str, inputs: list[InputFile]) -> list[tuple[str, str]]:
-    """The photographs, each with the path of its painting.
+    """Return the photographs, each with the path of its painting.
 
     Raises:
         SettingsError: a painting would overwrite an input, or lie among the photographs.

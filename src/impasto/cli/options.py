@@ -63,7 +63,7 @@ def replace_parameter(
 
 
 def parameter(option: Option, *flags: str) -> inspect.Parameter:
-    """A setting as a parameter that typer turns into an option.
+    """Return a setting as a parameter that typer turns into an option.
 
     Args:
         option: the setting.
@@ -86,7 +86,7 @@ def parameter(option: Option, *flags: str) -> inspect.Parameter:
 
 
 def _is_typed(context: Any, name: str) -> bool:
-    """Whether the option was typed, rather than left at its default."""
+    """Return whether the option was typed, rather than left at its default."""
     source = context.get_parameter_source(name)
     # DEFAULT_MAP is a default as well.
     return source is not None and not source.name.startswith("DEFAULT")

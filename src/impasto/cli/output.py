@@ -37,7 +37,7 @@ class Output:
         check(self)
 
     def named(self, default: str) -> "Output":
-        """A copy with this path, unless it has one already."""
+        """Return a copy with this path, unless it has one already."""
         return self if self.path else replace(self, path=default)
 
     def check(self, inputs: Sequence[InputFile], longest: int | None = None) -> None:

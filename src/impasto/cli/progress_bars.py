@@ -136,12 +136,12 @@ class RunBar:
 
 
 def fraction_done(step: "Step") -> float:
-    """The fraction of a run's time that has passed, 0..1, by its own estimate."""
+    """Return the fraction of a run's time that has passed, 0..1, by its own estimate."""
     return step.seconds / (step.seconds + step.eta) if step.seconds + step.eta else 0.0
 
 
 def painting_facts(step: "Step") -> str:
-    """A step's scale, count, loss, speed and remaining time, as one line."""
+    """Return a step's scale, count, loss, speed and remaining time, as one line."""
     rate = step.evaluations / step.seconds if step.seconds else 0.0
     return (
         f"scale {step.scale}/{step.scales} · step {step.step}/{step.steps} · loss {step.loss:.4g} · "

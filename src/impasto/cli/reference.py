@@ -31,7 +31,7 @@ PAGES = {
 
 
 def settings_page() -> str:
-    """The settings of every command, as Markdown tables."""
+    """Return the settings of every command, as Markdown tables."""
     parts = [
         "# Settings\n\nGenerated from `src/impasto/settings/` by `scripts/docs`. "
         "The command's option `--finest-steps` is the field `finest_steps` in Python.\n"

@@ -150,7 +150,7 @@ _ROW = (
 
 
 def _row(step: "Progress") -> str:
-    """One step as a line of JSON."""
+    """Return one step as a line of JSON."""
     facts = {name: getattr(step, name) for name in _ROW}
     facts |= {name: round(facts[name], 3) for name in ("seconds", "eta")}
     return json.dumps(facts, ensure_ascii=False) + "\n"

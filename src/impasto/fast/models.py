@@ -66,7 +66,7 @@ class Model:
 
 
 def bundled_models() -> dict[str, Path]:
-    """The files of the networks that come with Impasto, by name."""
+    """Return the files of the networks that come with Impasto, by name."""
     return {path.stem: path for path in sorted(BUNDLED.glob("*.safetensors"))}
 
 
@@ -97,7 +97,7 @@ def load(model: str | os.PathLike[str]) -> Model:
 
 
 def _kind() -> FileKind:
-    """The file kind of trained networks; its advice names the bundled ones."""
+    """Return the file kind of trained networks; its advice names the bundled ones."""
     bundled = ", ".join(bundled_models()) or "none"
     return FileKind(
         "Impasto painter",

@@ -99,7 +99,7 @@ class AdaINModel:
         return mixed + left.clamp(min=0) * features
 
     def _targets(self, paintings: StyleImages, long: int, tile: int) -> list[ChannelStats]:
-        """The statistics of each region's style: its paintings' statistics in their shares."""
+        """Return the statistics of each region's style: its paintings' statistics in their shares."""
         long = max(1, round(long * self.settings.style_scale))
         # Measured once for all photos of a size, unless masks or recolouring depend on the photo.
         key = (long, tile, paintings) if paintings.regions or paintings.recolors else (long, tile)

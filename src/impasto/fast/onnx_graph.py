@@ -83,7 +83,7 @@ class _Graph:
         return name
 
     def file(self, result: str, metadata: Mapping[str, str], opset: int) -> bytes:
-        """The bytes of a file whose input is `image` and whose output is the given result."""
+        """Return the bytes of a file whose input is `image` and whose output is the given result."""
         helper = self.onnx.helper
         shape = ["batch", 3, "height", "width"]
         image, painting = (
@@ -136,7 +136,7 @@ def _layer(graph: _Graph, layer: Any, response: str, shares: Tensor) -> str:
 
 
 def _convolved(graph: _Graph, response: str, weight: Tensor, stride: int, bias: Tensor | None = None) -> str:
-    """A convolution over reflected edges. Even ONNX's default attributes are written: WebGPU needs them."""
+    """Return a convolution over reflected edges, with ONNX's default attributes written out for WebGPU."""
     side = weight.shape[2]
     pads = graph.constant(torch.tensor([0, 0, side // 2, side // 2] * 2))
     mirrored = graph.add("Pad", response, pads, attributes={"mode": "reflect"})
@@ -146,7 +146,7 @@ def _convolved(graph: _Graph, response: str, weight: Tensor, stride: int, bias: 
 
 
 def _size(graph: _Graph, response: str) -> str:
-    """Height and width, which are known only when a picture is given."""
+    """Return height and width, which are known only when a picture is given."""
     # The shape is (batch, channels, height, width).
     start, end = (graph.constant(torch.tensor([position])) for position in (2, 4))
     return graph.add("Slice", graph.add("Shape", response), start, end)
@@ -162,7 +162,7 @@ def _doubled(graph: _Graph, response: str, size: str) -> str:
 
 
 def _metadata(model: Model, shares: Tensor) -> dict[str, str]:
-    """The file's metadata: input, output, styles, shares and the manifest of the training."""
+    """Return the file's metadata: input, output, styles, shares and the manifest of the training."""
     return {
         "impasto": __version__,
         "input": f"image: {INPUT}",

@@ -142,7 +142,7 @@ class FastStylizer:
     def _stylize(
         self, photo: Picture, size: tuple[int, int], paintings: StyleImages | None, tile: int
     ) -> Image:
-        """The stylized pixels, (1, 3, H, W), 0..1, on the CPU."""
+        """Return the stylized pixels, (1, 3, H, W), 0..1, on the CPU."""
         what = f"a picture of {size[1]}×{size[0]}"
         # Alone, even under torchrun: every process of a run that starts from this picture needs all of it.
         with memory_errors(what, "Use a smaller --size or --tile."), single_process():
@@ -157,7 +157,7 @@ class FastStylizer:
             return (painted if kept is None else torch.lerp(painted, image, kept.to(image.device))).cpu()
 
     def _tile(self, height: int, width: int) -> int:
-        """The side of the tiles in pixels; 0 if the whole picture fits into memory."""
+        """Return the side of the tiles in pixels; 0 if the whole picture fits into memory."""
         if self.settings.tile:
             return self.settings.tile
         wide = 4 if self.compute.dtype == torch.float32 else 2  # bytes of a number

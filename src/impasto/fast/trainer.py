@@ -174,7 +174,7 @@ class Trainer:
         return self.step >= self.settings.steps or (patience > 0 and self.waited >= patience)
 
     def _train_step(self) -> tuple[float, dict[str, float]]:
-        """One step of Adam over this process's photos of the batch."""
+        """Take one step of Adam over this process's photos of the batch."""
         batch, device = self.settings.batch, self.compute.device
         # Photos are numbered over the whole run. Each process takes every world_size-th of the batch.
         numbers = range(self.step * batch + rank(), (self.step + 1) * batch, world_size())
@@ -210,7 +210,7 @@ class Trainer:
         return painted.float()
 
     def _evaluate(self, painted: Image, photo: Image, kind: int) -> Evaluation:
-        """The loss of one painted photo, and its gradient with respect to the painted pixels."""
+        """Return the loss of one painted photo, and its gradient with respect to the painted pixels."""
         settings = self.settings
         with single_process(), torch.no_grad():
             contents = content_terms(
@@ -224,7 +224,7 @@ class Trainer:
             return evaluator(self.network, objective)(painted.detach().contiguous())
 
     def _rate(self) -> float:
-        """The learning rate: it rises over `WARM_UP` steps, and falls along a cosine to 1 % of its peak."""
+        """Return the learning rate, which rises over `WARM_UP` steps and then falls along a cosine."""
         settings = self.settings
         along = min(1.0, self.step / settings.steps)
         falling = 0.01 + 0.99 * (1 + math.cos(math.pi * along)) / 2
@@ -253,19 +253,19 @@ class Trainer:
             self.waited += 1
 
     def _weights(self) -> dict[str, Tensor]:
-        """A copy of the network's weights."""
+        """Return a copy of the network's weights."""
         return {name: tensor.detach().clone() for name, tensor in self.transformer.state_dict().items()}
 
     @torch.no_grad()
     def preview(self) -> Image:
-        """The held-out photos above their paintings, (1, 3, H, W), on the CPU."""
+        """Return the held-out photos above their paintings, (1, 3, H, W), on the CPU."""
         photos = torch.cat(self.photos.held_out_crops()).to(self.compute.device)
         kinds = [index % len(self.names) for index in range(len(photos))]
         painted = self._paint(self.transformer, photos, kinds)
         return torch.cat([torch.cat(list(rows), dim=2) for rows in (photos, painted)], dim=1)[None].cpu()
 
     def model(self) -> Model:
-        """The network with the lowest held-out loss so far; before the first evaluation, the current one."""
+        """Return the network with the lowest held-out loss; before the first evaluation, the current one."""
         painter = TransformerNet(**self.transformer.shape)
         painter.load_state_dict(self.best if self.evaluations else self._weights())
         result = {
@@ -309,7 +309,7 @@ class Trainer:
             )
 
     def _identity(self) -> dict[str, Any]:
-        """The facts that must be equal for a run to continue."""
+        """Return the facts that must be equal for a run to continue."""
         free = {"device", "precision", "threads", "weights"}  # the weights are compared by their digest
         settings = {key: value for key, value in to_json(self.settings).items() if key not in free}
         return {

@@ -61,7 +61,7 @@ class TrainingPhotos:
         return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
     def crop(self, number: int) -> Image:
-        """The crop with a number, (1, 3, size, size), 0..1. Each photo comes once before any comes again.
+        """Return the crop with a number, (1, 3, size, size), 0..1. Each round shows every photo once.
 
         Raises:
             ImageError: all photos are broken.
@@ -79,7 +79,7 @@ class TrainingPhotos:
         return crop.flip(3) if mirror < 0.5 else crop
 
     def held_out_crops(self) -> list[Image]:
-        """The centres of the held-out photos, each (1, 3, size, size), 0..1; or that of a single photo."""
+        """Return the centres of the held-out photos, or of the only photo, each (1, 3, size, size), 0..1."""
         crops = []
         for index in range(len(self.held) or 1):
             pixels = self._good(self.held or self.files, index)
@@ -88,7 +88,7 @@ class TrainingPhotos:
         return crops
 
     def _good(self, files: Sequence[Path], index: int) -> UInt8[Tensor, "1 3 _ _"]:
-        """The photo with an index, or the next that is not broken."""
+        """Return the photo with an index, or the next that is not broken."""
         for step in range(len(files)):
             path = files[(index + step) % len(files)]
             pixels = self._read(path)
@@ -99,7 +99,7 @@ class TrainingPhotos:
         )
 
     def _first_good(self, files: Sequence[Path], count: int) -> list[Path]:
-        """The first `count` files that can be read."""
+        """Return the first `count` files that can be read."""
         good = (path for path in files if self._read(path) is not None)
         return list(islice(good, count))
 
@@ -123,7 +123,7 @@ class TrainingPhotos:
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """The pictures in a folder and in the folders in it, sorted by path, without hidden ones.
+    """Return the pictures in a folder and in the folders in it, sorted by path, without hidden ones.
 
     Raises:
         ImageError: the folder does not exist or has no pictures.
@@ -143,7 +143,7 @@ def pictures_in(folder: Path) -> list[Path]:
 
 
 def _order(count: int, seed: int, round_: int) -> list[int]:
-    """A random order of the photos for each round; round -1 chooses those to hold out."""
+    """Return a random order of the photos for each round; round -1 chooses those to hold out."""
     draw = torch.Generator().manual_seed(_mixed(seed, round_ + (1 << 40)))
     return torch.randperm(count, generator=draw).tolist()
 

@@ -33,11 +33,11 @@ class NormStats:
         self._next: Iterator[tuple[Tensor, Tensor]] = iter(self.known)
 
     def again(self) -> "NormStats":
-        """A replay of the same numbers, beginning with the first layer."""
+        """Return a replay of the same numbers, beginning with the first layer."""
         return NormStats(self.known, replay=True)
 
     def of(self, response: Tensor) -> tuple[Tensor, Tensor]:
-        """The mean and deviation by channel, (1, N, 1, 1): those of a response, or replayed."""
+        """Return the mean and deviation by channel, (1, N, 1, 1): those of a response, or replayed."""
         if self.replay:
             return next(self._next)
         self.known.append(_mean_and_deviation(response, (0, 2, 3)))
@@ -129,7 +129,7 @@ class ConvNorm(nn.Module):
         nn.init.kaiming_normal_(self.weight)
 
     def forward(self, image: Tensor, shares: Tensor, moments: NormStats | None) -> Tensor:
-        """The normalised response before rectification, (B, filters, h, w)."""
+        """Return the normalised response before rectification, (B, filters, h, w)."""
         # There is no bias: the normalisation would remove it.
         response = F.conv2d(reflect_pad(image, self.side // 2), self.weight, stride=self.stride)
         mean, deviation = _mean_and_deviation(response, (2, 3)) if moments is None else moments.of(response)
@@ -141,7 +141,7 @@ class ConvNorm(nn.Module):
 
 
 def _mean_and_deviation(response: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """The mean and standard deviation over some axes, which are kept with length 1, in float32."""
+    """Return the mean and standard deviation over some axes, which are kept with length 1, in float32."""
     mean = response.float().mean(axes, keepdim=True)
     return mean, ((response - mean).square().mean(axes, keepdim=True) + EPSILON).sqrt()
 

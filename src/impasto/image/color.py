@@ -25,13 +25,13 @@ LEVELS = 1024
 
 
 def luminance(image: Image) -> Mask:
-    """The luminance Y' of YIQ, (B, 1, H, W); 0..1 where the image is 0..1."""
+    """Return the luminance Y' of YIQ, (B, 1, H, W); 0..1 where the image is 0..1."""
     weights = torch.tensor(LUMA, dtype=image.dtype, device=image.device)
     return torch.einsum("bchw,c->bhw", image, weights)[:, None]
 
 
 def grey(image: Image) -> Image:
-    """The luminance in all three colours."""
+    """Return the luminance in all three colours."""
     return luminance(image).expand(-1, 3, -1, -1).contiguous()
 
 
@@ -56,7 +56,7 @@ class Recolor(Protocol):
     """A change of colours, pixel by pixel."""
 
     def __call__(self, image: Image) -> Image:
-        """The image in other colours, which may lie outside 0..1."""
+        """Return the image in other colours, which may lie outside 0..1."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Curves:
 
 
 def color_moments(image: Image) -> tuple[Float[Tensor, " 3"], Float[Tensor, "3 3"]]:
-    """The mean colour, (3,), and the covariance of the colours, (3, 3), in float64."""
+    """Return the mean colour, (3,), and the covariance of the colours, (3, 3), in float64."""
     flat = image.double().transpose(0, 1).flatten(1)  # (3, B·H·W)
     return flat.mean(1), torch.cov(flat, correction=0)
 
@@ -157,7 +157,7 @@ def _curves(source: AnyImage, target: AnyImage) -> Curves:
 
 
 def _quantiles(values: Tensor, places: Float[Tensor, " P"]) -> Float[Tensor, " P"]:
-    """The values at these places, 0..1, of the sorted values."""
+    """Return the values at these places, 0..1, of the sorted values."""
     ordered: Tensor = values.double().flatten().sort().values
     return ordered[(places * (len(ordered) - 1)).round().long().to(ordered.device)]
 
@@ -173,11 +173,11 @@ def _along(values: Tensor, points: Float[Tensor, " P"], heights: Float[Tensor, "
 
 
 def _lower(covariance: Float[Tensor, "3 3"]) -> Float[Tensor, "3 3"]:
-    """The Cholesky factor L, with a ridge so that a picture of one colour has one too."""
+    """Return the Cholesky factor L, with a ridge so that a picture of one colour has one too."""
     factor: Tensor = torch.linalg.cholesky(covariance + _little(covariance))
     return factor
 
 
 def _little(covariance: Float[Tensor, "3 3"]) -> Float[Tensor, "3 3"]:
-    """A small multiple of the identity, which makes a singular covariance invertible."""
+    """Return a small multiple of the identity, which makes a singular covariance invertible."""
     return 1e-9 * torch.eye(3, dtype=covariance.dtype, device=covariance.device)

@@ -47,17 +47,17 @@ class ColorMask:
     shares: UInt8[Tensor, "N H W"] | None = None
 
     def find(self, color: Color) -> int | None:
-        """The index of the area whose colour is nearest; None if no colour is within `NEAR`."""
+        """Return the index of the area whose colour is nearest; None if no colour is within `NEAR`."""
         near = [(math.dist(color, known), index) for index, known in enumerate(self.colors)]
         distance, index = min(near)
         return index if distance < NEAR else None
 
     def share(self, index: int) -> float:
-        """The fraction of the mask's pixels that belong to an area."""
+        """Return the fraction of the mask's pixels that belong to an area."""
         return float((self.labels == index).double().mean())
 
     def soft(self, index: int, height: int, width: int) -> Mask:
-        """One area resized to (1, 1, height, width), 0..1. The areas of a mask sum to 1 at every pixel."""
+        """Resize one area to (1, 1, height, width), 0..1. The areas of a mask sum to 1 at every pixel."""
         hard = (self.labels == index).float()[None, None]
         if self.shares is not None:
             hard = self.shares[index].float()[None, None] / 255
@@ -124,6 +124,6 @@ def format_color(color: Color) -> str:
 
 
 def _flat(pixels: Image) -> Bool[Tensor, "H W"]:
-    """Where a pixel and its neighbours have nearly the same colour, that is, away from any edge."""
+    """Return where a pixel and its neighbours have nearly the same colour, that is, away from any edge."""
     most, least = F.max_pool2d(pixels, 3, 1, 1), -F.max_pool2d(-pixels, 3, 1, 1)  # over 3×3 pixels
     return ((most - least) < 0.1).all(1)[0]

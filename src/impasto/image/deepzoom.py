@@ -143,14 +143,14 @@ def read_pyramid_manifest(name: str, subject: str) -> str | None:
 
 
 def _places(name: str) -> tuple[Path, Path]:
-    """The paths of the `.dzi` and of the tiles' folder beside it; links in the folders above are followed."""
+    """Return the paths of the `.dzi` and of the tiles' folder beside it, with links above them followed."""
     path = Path(name)
     folder = Path(os.path.realpath(path.parent))
     return folder / f"{path.stem}.dzi", folder / f"{path.stem}_files"
 
 
 def _stranger(tiles: Path) -> str | None:
-    """The first entry in the place of the tiles that no pyramid has; None if they could be a pyramid's."""
+    """Return the first entry of the tiles' folder that no pyramid has, or None."""
     if not tiles.is_dir():
         return tiles.name
 
@@ -188,7 +188,7 @@ def _make(values: NDArray[np.uint8], work: Path, quality: int, manifest: str | N
 
 
 def _files(folder: Path) -> list[Path]:
-    """All files in a folder and in those below, sorted, so that the order is the same on every system."""
+    """Return all files in a folder and in those below, sorted, in the same order on every system."""
     return sorted(Path(inside, file) for inside, _, files in os.walk(folder) for file in files)
 
 
@@ -223,7 +223,7 @@ def _swap(work: Path, index: Path, name: str) -> None:
 
 
 def _holds_old_picture(work: Path) -> bool:
-    """Whether a work folder holds an old picture, or a part of it, that no new one has replaced."""
+    """Return whether a work folder holds an old picture, or a part of it, that no new one has replaced."""
     unfinished = (work / "new.dzi").exists()
     return unfinished and ((work / "old.dzi").exists() or (work / "old_files").exists())
 

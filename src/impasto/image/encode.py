@@ -35,7 +35,7 @@ def encode_picture(picture: Picture, ending: str, *, quality: int = 92) -> bytes
 
 
 def output_format(name: str) -> Format:
-    """The format that a file's ending asks for.
+    """Return the format that a file's ending asks for.
 
     Raises:
         SettingsError: the ending is unknown.

@@ -27,7 +27,7 @@ def picture_files(given: Sequence[AnyPath]) -> list[str]:
 
 
 def _in_folder(folder: Path) -> list[str]:
-    """The pictures in a folder, sorted by name. A damaged picture counts, so that it is reported later."""
+    """Return the pictures in a folder, sorted by name. Damaged ones are included, and reported later."""
     try:
         files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     except OSError as error:
@@ -44,7 +44,7 @@ def _in_folder(folder: Path) -> list[str]:
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a file's ending or its first bytes are a picture's. A damaged picture counts as one."""
+    """Return whether a file's ending or its first bytes are a picture's. A damaged picture counts as one."""
     if by_suffix(path.suffix) or path.suffix.lower() == ".gif":
         return True
     try:

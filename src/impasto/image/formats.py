@@ -130,5 +130,5 @@ def describe(head: bytes, suffix: str = "") -> str:
 
 
 def by_suffix(suffix: str) -> Format | None:
-    """The format that is written for an ending such as '.png', in any case; None if there is none."""
+    """Return the format that is written for an ending such as '.png', in any case; None if there is none."""
     return next((known for known in FORMATS if suffix.lower() in known.suffixes), None)

@@ -33,7 +33,7 @@ def guided_lines(guide: Plane, values: Plane, radius: int, epsilon: float) -> tu
 
 
 def _box(values: Plane, radius: int) -> Plane:
-    """The mean over the window around each pixel, of the pixels that are inside the picture."""
+    """Return the mean over the window around each pixel, of the pixels that are inside the picture."""
     # By running sums, so that the time does not depend on the radius.
     for axis in (0, 1):
         index = np.arange(values.shape[axis])

@@ -89,7 +89,7 @@ def open_image(data: bytes, known: Format, subject: str) -> VipsImage:
 
 
 def damage_error(subject: str, known: Format, error: pyvips.Error) -> ImageError:
-    """The error to raise when libvips fails on a file."""
+    """Return the error to raise when libvips fails on a file."""
     return ImageError(
         f"{subject} is cut off or damaged ({known.name}: {vips_reason(error)}). Copy or export it again."
     )

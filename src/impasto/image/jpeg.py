@@ -48,7 +48,7 @@ def _decode(data: bytes, fail_on: str) -> Any:
 
 
 def _damage(messages: str) -> str:
-    """The first of libjpeg's messages (jerror.h) that means lost pixels; "" if none does."""
+    """Return the first of libjpeg's messages (jerror.h) that means lost pixels; "" if none does."""
     for line in messages.splitlines():
         message = line.partition("VipsJpeg: ")[2]
         lost = message.startswith("Corrupt JPEG data") and "extraneous bytes" not in message
@@ -58,7 +58,7 @@ def _damage(messages: str) -> str:
 
 
 def _damaged(subject: str, messages: str) -> ImageError:
-    """The error for a file about which libjpeg left these messages."""
+    """Return the error for a file about which libjpeg left these messages."""
     return ImageError(
         f"{subject} is cut off or damaged (JPEG: {_damage(messages).rstrip('.')}). Copy or export it again."
     )

@@ -91,7 +91,7 @@ def _with_chroma(lab: Pixels, factor: Float[Tensor, "B 1 _ _"]) -> Pixels:
 
 
 def _is_shown(linear: Pixels) -> Tensor:
-    """Whether sRGB can show the colour, (B, 1, H, W)."""
+    """Return whether sRGB can show the colour, (B, 1, H, W)."""
     least, most = linear.amin(1, keepdim=True), linear.amax(1, keepdim=True)
     return (least >= -TOLERANCE * most) & (most <= 1 + TOLERANCE)
 

@@ -99,7 +99,7 @@ class PaletteMap:
     most: Float[Tensor, " 2"]
 
     def __call__(self, chroma: Chroma) -> Chroma:
-        """The mapped a and b."""
+        """Return the mapped a and b."""
         least, most = (end.to(chroma)[:, None, None] for end in (self.least, self.most))
         return torch.minimum(torch.maximum(self.affine(chroma), least), most)
 

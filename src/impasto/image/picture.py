@@ -84,7 +84,7 @@ class Picture:
         return PIL.Image.fromarray(self.to_numpy())
 
     def _repr_png_(self) -> bytes:
-        """The picture as a PNG file, 8 bits, which a notebook shows where a cell ends with a picture.
+        """Return the picture as a PNG file, 8 bits, which a notebook shows where a cell ends with a picture.
 
         Raises:
             ImageError: the picture is a batch, or has NaN.

@@ -73,6 +73,6 @@ def resized_pixels(picture: Picture, height: int, width: int, device: torch.devi
 
 
 def long_side(picture: Picture, long: int, least: int) -> int:
-    """The long side in pixels, raised if the picture's short side would be below `least`."""
+    """Return the long side in pixels, raised if the picture's short side would be below `least`."""
     short = min(picture.height, picture.width)
     return max(long, math.ceil(least * max(picture.height, picture.width) / short))

@@ -55,7 +55,7 @@ def find_subject(photo: Picture, *, threads: int = 0) -> "SubjectMap":
 
 
 def _output(session: Any, image: Image) -> Float32[Tensor, "320 320"]:
-    """The network's output for an image, (1, 3, H, W), 0..1."""
+    """Return the network's output for an image, (1, 3, H, W), 0..1."""
     (output, *_) = session.run(None, {session.get_inputs()[0].name: net_input(image)})
     return torch.from_numpy(np.asarray(output[0, 0], np.float32))
 
@@ -104,7 +104,7 @@ def subject_map(output: Float32[Tensor, "320 320"], name: str) -> "SubjectMap":
 
 
 def subject_mask(photo: Picture, where: "SubjectMap") -> Mask:
-    """How much of each pixel is the subject, (1, 1, H, W), 0..1, with the photo's edges (see `refine`)."""
+    """Return how much of each pixel is subject, (1, 1, H, W), 0..1, with the photo's edges (see `refine`)."""
     return refine(where.float()[None, None] / 255, photo.pixels[:1].cpu())
 
 

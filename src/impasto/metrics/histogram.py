@@ -23,7 +23,7 @@ _EPSILON = 1e-6
 
 
 def histogram_distance(first: Image, second: Float[Tensor, "B 3 _ _"]) -> float:
-    """The Hellinger distance between RGB-uv histograms, 0..1: (1/√2) |√H − √K|₂.
+    """Return the Hellinger distance between RGB-uv histograms, 0..1: (1/√2) |√H − √K|₂.
 
     Afifi, Brubaker and Brown 2021 (arXiv:2011.11731, section 3): for each of R, G, B, u and v are the
     logarithms of the channel's ratios to the two others. A pixel counts in proportion to its brightness, and

@@ -48,7 +48,7 @@ def _distance(
     second: Mapping[str, Features],
     layers: tuple[str, ...],
 ) -> float:
-    """The sum over layers of the weighted squared differences, from the responses of two pictures."""
+    """Return the sum over layers of the weighted squared differences, from the responses of two pictures."""
     total = 0.0
     for index, layer in enumerate(layers, start=1):
         difference = (_unit(first[layer]) - _unit(second[layer])).square()

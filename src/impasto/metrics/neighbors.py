@@ -17,7 +17,7 @@ _EPSILON = 1e-8
 
 
 def neighbor_distance(image: Features, painting: Float[Tensor, "B N _ _"]) -> float:
-    """The relaxed earth mover's distance between the patches of two pictures, with cosines as ground
+    """Return the relaxed earth mover's distance between the patches of two pictures, with cosines as ground
     distance.
 
     max(mean_i min_j d_ij, mean_j min_i d_ij), d_ij = 1 − cos(a_i, b_j), where a and b are all 3×3 patches of
@@ -51,7 +51,7 @@ def neighbor_distance(image: Features, painting: Float[Tensor, "B N _ _"]) -> fl
 
 
 def _patches(features: Features, part: slice) -> Float[Tensor, "K _"]:
-    """Some of the patches, row by row, each as 9·N numbers."""
+    """Return some of the patches, row by row, each as 9·N numbers."""
     width = features.shape[3] - PATCH + 1
     count = (features.shape[2] - PATCH + 1) * width
     index = torch.arange(part.start, min(part.stop, count), device=features.device)
@@ -61,6 +61,6 @@ def _patches(features: Features, part: slice) -> Float[Tensor, "K _"]:
 
 
 def _patch_lengths(features: Features) -> Float[Tensor, " M"]:
-    """The Euclidean length of every patch, at least `_EPSILON`, so that it can divide."""
+    """Return the Euclidean length of every patch, at least `_EPSILON`, so that it can divide."""
     squares = features.square().sum(1, keepdim=True)
     return (PATCH**2 * F.avg_pool2d(squares, PATCH, 1)).flatten().sqrt().clamp(min=_EPSILON)

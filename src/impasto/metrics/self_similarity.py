@@ -12,7 +12,7 @@ _EPSILON = 1e-8
 
 
 def self_similarity_distance(first: Features, second: Features) -> float:
-    """How differently the positions of two pictures relate to each other, 0..1.
+    """Measure how differently the positions of two pictures relate to each other, 0..1.
 
     D_ij is the cosine distance between the responses at positions i and j of a picture. Each row is divided
     by its sum, p_ij = D_ij / Σ_j D_ij, which makes it a distribution. The result is the mean over rows of
@@ -38,7 +38,7 @@ def self_similarity_distance(first: Features, second: Features) -> float:
 
 
 def _distribution(points: torch.Tensor, begin: int) -> torch.Tensor:
-    """The rows of p from `begin` on, at most `ROWS` of them."""
+    """Return the rows of p from `begin` on, at most `ROWS` of them."""
     # The small addition makes a flat picture's rows uniform; without it they would be its rounding errors.
     distances = (1 - points[begin : begin + ROWS] @ points.T).clamp(min=0) + 1e-5
     return distances / distances.sum(1, keepdim=True)

@@ -29,6 +29,6 @@ def frechet_distance(first: Features, second: Float[Tensor, "B N _ _"]) -> float
 
 
 def _gaussian(features: Features) -> tuple[Float64[Tensor, " N"], Float64[Tensor, "N N"]]:
-    """The mean and covariance over positions."""
+    """Return the mean and covariance over positions."""
     points = features.flatten(2)[0].T.cpu().double()
     return points.mean(0), points.T.cov()

@@ -31,7 +31,7 @@ _STRIP = 64
 
 
 def speckle(image: Image, photo: Image) -> float:
-    """The root mean square of brightness minus its 3×3 median, where the photo is flat, in 1/255.
+    """Return the root mean square of brightness minus its 3×3 median, where the photo is flat, in 1/255.
 
     The flat part is the quarter of the photo whose brightness varies least over 17×17 pixels. The picture
     must not be resized first: shrinking removes specks.
@@ -47,7 +47,7 @@ def speckle(image: Image, photo: Image) -> float:
 
 
 def crispness(image: Image, photo: Image, painting: Float[Tensor, "B 3 _ _"]) -> float:
-    """How steep the picture is at the photo's contours, relative to the softer of photo and painting.
+    """Measure how steep the picture is at the photo's contours, relative to the softer of photo and painting.
 
     This is the mean gradient of the picture's brightness at the photo's contours (the tenth of its pixels
     with the largest gradients), divided by the smaller of two: the photo's mean gradient there, and the
@@ -68,18 +68,18 @@ def crispness(image: Image, photo: Image, painting: Float[Tensor, "B 3 _ _"]) ->
 
 
 def _brightness(image: Image) -> Float[Tensor, "1 1 H W"]:
-    """The luminance of Rec. 709, of encoded values."""
+    """Return the luminance of Rec. 709, of encoded values."""
     weights = torch.tensor(_LUMINANCE, device=image.device).view(1, 3, 1, 1)
     return (image * weights).sum(1, keepdim=True)
 
 
 def _surroundings(light: Float[Tensor, "1 1 H W"]) -> Float[Tensor, "1 1 H W"]:
-    """The mean over the square around each pixel, with edges repeated outward."""
+    """Return the mean over the square around each pixel, with edges repeated outward."""
     return F.avg_pool2d(F.pad(light, (FLAT_WINDOW // 2,) * 4, mode="replicate"), FLAT_WINDOW, 1)
 
 
 def _median(light: Float[Tensor, "1 1 H W"]) -> Float[Tensor, "1 1 H W"]:
-    """The median over the 3×3 pixels around each, with edges repeated outward."""
+    """Return the median over the 3×3 pixels around each, with edges repeated outward."""
     padded = F.pad(light, (1, 1, 1, 1), mode="replicate")
     height, width = light.shape[2:]
     median = torch.empty_like(light)
@@ -91,7 +91,7 @@ def _median(light: Float[Tensor, "1 1 H W"]) -> Float[Tensor, "1 1 H W"]:
 
 
 def _gradient(light: Float[Tensor, "1 1 H W"]) -> Float[Tensor, "1 1 H W"]:
-    """The length of the gradient by central differences, per pixel."""
+    """Return the length of the gradient by central differences, per pixel."""
     padded = F.pad(light, (1, 1, 1, 1), mode="replicate")
     across = (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]) / 2
     down = (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]) / 2
@@ -99,6 +99,6 @@ def _gradient(light: Float[Tensor, "1 1 H W"]) -> Float[Tensor, "1 1 H W"]:
 
 
 def _quantile(values: Float[Tensor, "1 1 H W"], share: float) -> float:
-    """The value that this fraction of values does not exceed; `Tensor.quantile` takes at most 16 million."""
+    """Return the value that this fraction does not exceed; `Tensor.quantile` takes only 16 million."""
     flat = values.flatten()
     return float(flat.kthvalue(max(1, round(share * len(flat)))).values)

@@ -51,7 +51,7 @@ def read_member(record: ArchiveRecord, path: Path) -> bytes:
 
 
 def _read_from_tar(path: Path, record: ArchiveRecord) -> tuple[int, bytes]:
-    """The member's size and, if it is the record's, its bytes."""
+    """Return the member's size and, if it is the record's, its bytes."""
     with tarfile.open(path, "r:gz") as archive:
         entry = archive.getmember(record.member)
         file = archive.extractfile(entry) if entry.size == record.member_bytes else None
@@ -59,7 +59,7 @@ def _read_from_tar(path: Path, record: ArchiveRecord) -> tuple[int, bytes]:
 
 
 def _read_from_wheel(path: Path, record: ArchiveRecord) -> tuple[int, bytes]:
-    """The member's size and, if it is the record's, its bytes."""
+    """Return the member's size and, if it is the record's, its bytes."""
     with zipfile.ZipFile(path) as archive:
         entry = archive.getinfo(record.member)
         return entry.file_size, archive.read(entry) if entry.file_size == record.member_bytes else b""

@@ -71,7 +71,7 @@ class Convolution:
     def pull_back(
         self, gradient: Tensor, response: Tensor, *, circular: bool = False, overwrite: bool = False
     ) -> Tensor:
-        """The derivative with respect to the image, from the derivative with respect to the response.
+        """Return the derivative with respect to the image, from the derivative with respect to the response.
 
         Args:
             gradient, response: (B, N, h, w), channels-last; the response is `forward`'s result.

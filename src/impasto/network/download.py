@@ -112,7 +112,7 @@ def check_space(folder: Path, needed: int) -> None:
 
 
 def _full(path: Path, needed: int) -> WeightsError:
-    """The error for a disk that is full."""
+    """Return the error for a disk that is full."""
     folder = path if path.is_dir() else path.parent
     free = shutil.disk_usage(folder).free
     return WeightsError(
@@ -303,5 +303,5 @@ def _reason(error: Exception) -> str:
 
 
 def _shown(address: str) -> str:
-    """An address without user name, password and query, for messages."""
+    """Return an address without user name, password and query, for messages."""
     return re.sub(r"//[^/@]*@", "//", address).partition("?")[0]

@@ -34,7 +34,7 @@ def read_onnx(path: Path) -> dict[str, Tensor]:
 
 
 def onnx_digest(tensors: dict[str, Tensor]) -> str:
-    """The SHA-256 of the file's bytes, in hexadecimal."""
+    """Return the SHA-256 of the file's bytes, in hexadecimal."""
     return hashlib.sha256(tensors["file"].numpy().data).hexdigest()
 
 

@@ -9,7 +9,7 @@ PIP_SECONDS = 5.0
 
 
 def index_address(index_url: str | None = None) -> str | None:
-    """The address of the package index.
+    """Return the address of the package index.
 
     Returns:
         the first of these that is set: the argument, IMPASTO_INDEX_URL, PIP_INDEX_URL, pip's configuration;

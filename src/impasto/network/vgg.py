@@ -93,7 +93,7 @@ class VGG19:
         )
 
     def with_padding(self, padding: Literal["zeros", "circular", "reflect"]) -> "VGG19":
-        """The same network with another padding: zeros, the opposite edges, or the image reflected."""
+        """Return the same network with another padding: zeros, the opposite edges, or the image reflected."""
         return replace(self, circular=padding == "circular", reflect=padding == "reflect")
 
     @property
@@ -107,7 +107,7 @@ class VGG19:
         return self.convolutions[0].bias.device
 
     def channels(self, name: str) -> int:
-        """The number of a layer's channels N; a pooling has as many as the convolution before it."""
+        """Return the number of a layer's channels N; a pooling has as many as the convolution before it."""
         return len(self.convolutions[LAYERS[name].convolutions - 1].bias)
 
     def features(self, image: Image, layers: Iterable[str]) -> dict[str, Features]:
@@ -178,7 +178,7 @@ class VGG19:
     def pull_back(
         self, image: Image, responses: dict[str, Features], add: AddDerivative, crops: Crops = NO_CROPS
     ) -> Image:
-        """The derivative of a loss with respect to the image, from the derivatives at the layers.
+        """Return the derivative of a loss with respect to the image, from the derivatives at the layers.
 
         Autograd would compute the same with more memory. Here each response is freed as soon as it has been
         used, gradients are overwritten, and the first layer, which is large but cheap, is computed again.
@@ -217,7 +217,7 @@ class VGG19:
         return F.avg_pool2d(response, 2, ceil_mode=True)
 
     def _pull_back_pool(self, gradient: Tensor, image: Tensor) -> Tensor:
-        """The derivative with respect to a pooling's input, `image`."""
+        """Return the derivative with respect to a pooling's input, `image`."""
         result: Tensor
         if self.pooling == "max":
             # Searched again: kept indices are int64, twice the memory of float32 responses.

@@ -54,7 +54,7 @@ _UNREADABLE = (
 
 
 def digest(layers: Mapping[str, ConvWeights]) -> str:
-    """The SHA-256 of weights, which depends on the tensors alone and not on the file that holds them.
+    """Return the SHA-256 of weights, which depends on the tensors alone and not on the file that holds them.
 
     It is `tensors_digest` of all layers in the order given, weight before bias.
     """
@@ -62,7 +62,7 @@ def digest(layers: Mapping[str, ConvWeights]) -> str:
 
 
 def tensors_digest(named: Mapping[str, Tensor]) -> str:
-    """The SHA-256 over ASCII lines `conv1_1.weight 64x3x3x3 <SHA-256>\\n`, in the order given.
+    """Return the SHA-256 over ASCII lines `conv1_1.weight 64x3x3x3 <SHA-256>\\n`, in the order given.
 
     The inner SHA-256 is over the numbers as little-endian float32 in row-major order. With one digest for
     each tensor, tensors can be hashed in parallel: 0.2 s instead of 0.4 s on two cores.
@@ -110,7 +110,7 @@ def _tensor_digest(tensor: Tensor) -> str:
 
 
 def part_beside(path: Path) -> Path:
-    """A new name for a temporary file beside `path`."""
+    """Return a new name for a temporary file beside `path`."""
     return path.with_name(f"{path.stem}.{secrets.token_hex(4)}.part")
 
 

@@ -112,7 +112,7 @@ class OnnxRecord(ArchiveRecord):
 
     @property
     def file_name(self) -> str:
-        """As for other records, but with the ending `.onnx`."""
+        """The file's name in the cache, with the ending `.onnx`."""
         return f"{self.name}-{self.tensors_sha256[:8]}.onnx"
 
 
@@ -313,6 +313,6 @@ ALL_RECORDS: dict[str, ArchiveRecord] = {**RECORDS, **MEASURE_RECORDS, **MASK_RE
 
 
 def cache_folder(cache: str | os.PathLike[str] | None = None) -> Path:
-    """The folder for fetched weights: the argument, else IMPASTO_CACHE, else the user's cache folder."""
+    """Return the folder for fetched weights: the argument, IMPASTO_CACHE, or the user's cache folder."""
     given = cache or os.environ.get("IMPASTO_CACHE")
     return Path(given).expanduser() if given else user_cache_path("impasto")

@@ -145,7 +145,7 @@ def load_onnx(
 
 
 def expected_digest(path: str | os.PathLike[str] | None = None) -> str:
-    """The digest of the weights that `load` would return; the record's is known without loading.
+    """Return the digest of the weights that `load` would return; the record's is known without loading.
 
     Args:
         path: as for `load`.
@@ -203,7 +203,7 @@ def _cache_path(record: ArchiveRecord, cache: str | os.PathLike[str] | None) -> 
 
 
 def _inspect(record: ArchiveRecord, path: Path) -> tuple[CacheState, dict[str, Tensor]]:
-    """The state of a file in the cache, and its tensors if it is good."""
+    """Return the state of a file in the cache, and its tensors if it is good."""
     if not os.path.lexists(path):
         return "absent", {}
     try:

@@ -31,7 +31,7 @@ With fresh memory for every strip nothing was gained: a third of the time went i
 
 
 def _matrices() -> tuple[Tensor, Tensor, Tensor]:
-    """The matrices A (6, 4), G (6, 3) and B (6, 6) in float64.
+    """Return the matrices A (6, 4), G (6, 3) and B (6, 6) in float64.
 
     The outputs of a tile d with a filter g are Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A (Lavin and Gray, Sec. 4.1).
     """
@@ -48,7 +48,7 @@ def _matrices() -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _coefficients(roots: Tensor) -> Tensor:
-    """The coefficients of Π (x − root), constant first, padded to `TILE`."""
+    """Return the coefficients of Π (x − root), constant first, padded to `TILE`."""
     product = torch.zeros(TILE, dtype=roots.dtype)
     product[0] = 1
     for root in roots:
@@ -58,7 +58,7 @@ def _coefficients(roots: Tensor) -> Tensor:
 
 @functools.cache
 def _tables() -> tuple[Tensor, Tensor]:
-    """The matrices from a 6×6 tile to its 36 values, (36, 36), and from these to 4×4 outputs, (16, 36).
+    """Return the matrices from a 6×6 tile to its 36 values, (36, 36), and on to 4×4 outputs, (16, 36).
 
     They are float64, and made at their first use, because importing this module must not compute anything
     (see `process`).
@@ -72,7 +72,7 @@ Grid = Float[Tensor, "B C h w"]
 
 
 def pays(weight: Tensor) -> bool:
-    """Whether there are so many filters that the saved products outweigh the transforms.
+    """Return whether there are so many filters that the saved products outweigh the transforms.
 
     Args:
         weight: (N, C, 3, 3).
@@ -137,7 +137,7 @@ def convolve(
 def pull_back(
     gradient: Float[Tensor, "B N h w"], filters: Transformed, response: Tensor | None = None
 ) -> Grid:
-    """The derivative of `convolve` with respect to its image: the transpose of each step, in reverse order.
+    """Return the derivative of `convolve` by its image: each step transposed, in reverse order.
 
     Args:
         gradient: the derivative with respect to the response, (B, N, h, w), channels-last.
@@ -214,11 +214,11 @@ def _parts(length: int) -> list[tuple[int, int, int]]:
 
 
 def _shaped(scratch: Float[Tensor, " size"], *shape: int) -> Tensor:
-    """The beginning of the scratch memory, viewed in a shape."""
+    """Return the beginning of the scratch memory, viewed in a shape."""
     return scratch[: math.prod(shape)].view(shape)
 
 
 def _strip(height: int, width: int, filters: Transformed) -> int:
-    """The number of rows of tiles to process at a time."""
+    """Return the number of rows of tiles to process at a time."""
     per_row = TILE**2 * -(-width // OUT) * max(filters.shape[1:]) * filters.element_size()
     return max(1, min(-(-height // OUT), STRIP_BYTES // per_row))

@@ -35,7 +35,7 @@ class Band:
 
     @classmethod
     def of(cls, height: int, width: int, *, circular: bool = False) -> "Band":
-        """The band of this process among those that share the picture.
+        """Return the band of this process among those that share the picture.
 
         Args:
             height, width: of the whole image, in pixels.
@@ -135,7 +135,7 @@ class HaloExchange:
         return surrounded.index_select(3, self._columns(part.device)) if band.circular else surrounded
 
     def with_halo_adjoint(self, gradient: Image) -> Float[Tensor, "B 3 _ _"]:
-        """The transpose of `with_halo`: the band's gradient, from the gradients of all bands with margins."""
+        """Apply the transpose of `with_halo`: from the gradients of all bands with margins to the band's."""
         if self._bare:
             return gradient
         band = self.band
@@ -166,7 +166,7 @@ class HaloExchange:
         return self.band.is_whole and (not self.band.circular or self.margin == 0)
 
     def _needed(self, rank: int) -> Tensor:
-        """The rows of the whole image in a process's band with its margin, from top to bottom."""
+        """Return the rows of the whole image in a process's band with its margin, from top to bottom."""
         top, bottom = self.band.edges[rank], self.band.edges[rank + 1]
         if top == bottom:  # a small image may leave a process without rows, and then it needs no margin
             return torch.arange(0)
@@ -175,7 +175,7 @@ class HaloExchange:
         return torch.arange(max(0, top - self.margin), min(self.band.height, bottom + self.margin))
 
     def _row_indices(self, device: torch.device) -> tuple[list[Tensor], list[Tensor]]:
-        """For each process, itself included: the band's rows that it needs, and where its rows go.
+        """Return, for each process, the band's rows that it needs, and where its own rows go.
 
         The first are counted in the band, the second in the band with its margin.
         """
@@ -191,14 +191,15 @@ class HaloExchange:
 
     def _exchanged(self, sent: list[Tensor], expected: list[Tensor]) -> list[Tensor]:
         """Send rows to each process, and receive from each as many rows as `expected` lists for it."""
-        unsent = sent[self.band.rank]  # what this process needs of its own rows
-        received = [unsent.new_empty(*unsent.shape[:2], len(rows), unsent.shape[3]) for rows in expected]
-        received[self.band.rank] = unsent
+        own_rows = sent[self.band.rank]  # what this process needs of its own rows
+        batch, channels, _, width = own_rows.shape
+        received = [own_rows.new_empty(batch, channels, len(rows), width) for rows in expected]
+        received[self.band.rank] = own_rows
         others = [other for other in range(len(sent)) if other != self.band.rank]
         exchange({other: sent[other] for other in others}, {other: received[other] for other in others})
         return received
 
     def _columns(self, device: torch.device) -> Tensor:
-        """The columns of a torus with its margin: every process has all columns, so none are exchanged."""
+        """Return the columns of a torus with its margin. Every process has them all; none are exchanged."""
         width = self.band.width
         return torch.arange(-self.margin, width + self.margin, device=device) % width

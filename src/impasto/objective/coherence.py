@@ -72,23 +72,23 @@ class Coherence:
             changed = (continued != offered[chosen]).any(1)
             offered[chosen] = continued
             chosen, continued = chosen[changed], continued[changed]
-            here = places[chosen]
-            candidates = torch.stack([nearest[here], matches.flatten()[here]], 1)
+            at = places[chosen]
+            candidates = torch.stack([nearest[at], matches.flatten()[at]], 1)
             candidates = torch.cat([candidates, continued], 1)  # (n, 10)
             known = torch.stack([nearest_cosines[chosen], cosines[chosen]], 1)
-            similar = torch.cat([known, self.cosines(here, continued.clamp(min=0))], 1)
+            similar = torch.cat([known, self.cosines(at, continued.clamp(min=0))], 1)
             agreeing = (candidates[:, :, None] == continued[:, None]).float().mean(2)
             score = torch.where(candidates >= 0, similar + self.weight * agreeing, -torch.inf)
             best = score.argmax(1, keepdim=True)
             cosines[chosen] = similar.gather(1, best)[:, 0]
             # The sum over processes joins their choices, because each is 0 elsewhere.
             change = torch.zeros_like(nearest)
-            change[here] = candidates.gather(1, best)[:, 0] - matches.flatten()[here]
+            change[at] = candidates.gather(1, best)[:, 0] - matches.flatten()[at]
             matches += all_sum(change).view_as(matches)
         return matches
 
     def _table(self) -> Int[Tensor, "turns rows columns"]:
-        """The index of the place of the painting at a turn, row and column; -1 where there is none."""
+        """Return the index of the place of the painting at a turn, row and column; -1 where there is none."""
         turns, rows, columns = (int(last) + 1 for last in self.origins.amax(0))
         table = torch.full((turns, rows, columns), -1, device=self.origins.device)
         table[tuple(self.origins.long().T)] = torch.arange(len(self.origins), device=table.device)
@@ -97,7 +97,7 @@ class Coherence:
     def _continuations(
         self, matches: Int[Tensor, "h w"], places: Int[Tensor, " n"], table: Int[Tensor, "turns _ _"]
     ) -> Int[Tensor, "n 8"]:
-        """The matches that would continue those of the eight neighbours; -1: none."""
+        """Return the matches that would continue those of the eight neighbours; -1: none."""
         height, width = matches.shape
         row, column = places // width, places % width
         continued = []

@@ -39,7 +39,7 @@ class Constraint:
         return torch.where(self.fixed.to(image.device), first, image)
 
     def project(self, evaluate: Evaluate, band: Band) -> Evaluate:
-        """The same objective with its gradient projected onto the pixels and colours that are free.
+        """Return the same objective with its gradient projected onto the pixels and colours that are free.
 
         Args:
             evaluate: the objective.

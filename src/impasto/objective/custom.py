@@ -129,7 +129,7 @@ def custom_term(
 
 
 def _number(mean: Tensor) -> Tensor:
-    """The default score."""
+    """Return the default score."""
     return mean
 
 
@@ -151,7 +151,7 @@ def _make(
 
 
 def _counted(measure: Measure, image: Image, rows: int, columns: int, *, first: bool) -> Tensor:
-    """A measure as a `PixelStatistic`: it sees only the pixels that are counted."""
+    """Return a measure as a `PixelStatistic`: it sees only the pixels that are counted."""
     return measure(image[:, :, :rows, :columns])
 
 
@@ -208,7 +208,7 @@ def _check(
 
 
 def _close(a: Tensor, b: Tensor) -> bool:
-    """Whether two totals are equal up to the rounding of sums in another order."""
+    """Return whether two totals are equal up to the rounding of sums in another order."""
     return torch.allclose(a, b, rtol=1e-3, atol=1e-6)
 
 
@@ -242,15 +242,15 @@ class CustomTerm:
         return (self.layer,)
 
     def part(self, layer: str, rows: slice, columns: slice) -> "CustomTerm":
-        """The term itself: a measure does not depend on the place."""
+        """Return the term itself: a measure does not depend on the place."""
         return self
 
     def measure(self, features: Float[Tensor, "B N h w"]) -> Tensor:
-        """The measure, of features in float32 at least."""
+        """Return the measure, of features in float32 at least."""
         return self.measure_sum(wide(features))
 
     def score(self, total: Tensor) -> Scalar:
-        """The score of the mean."""
+        """Return the score of the mean."""
         return self.score_mean(total / self.positions).reshape(())
 
     def pull_back(self, features: Tensor, derivative: Tensor, gradient: Tensor | None) -> Tensor:
@@ -269,5 +269,5 @@ class CustomPixelTerm(PixelTerm):
     score_mean: Score = _number
 
     def score(self, total: Tensor) -> Scalar:
-        """The score of the mean over pixels."""
+        """Return the score of the mean over pixels."""
         return self.score_mean(total / self.pixels).reshape(())

@@ -79,7 +79,7 @@ def build_dictionaries(
 
 
 def _origins(grid: tuple[int, int], turns: Sequence[int], step: int) -> Int[Tensor, "P 3"]:
-    """The quarter turns, row and column of every `step`-th place of a painting and its turned copies."""
+    """Return quarter turns, row and column of every `step`-th place of a painting and its turned copies."""
     parts = []
     for turn in turns:
         rows, columns = grid if turn % 2 == 0 else grid[::-1]
@@ -91,7 +91,7 @@ def _origins(grid: tuple[int, int], turns: Sequence[int], step: int) -> Int[Tens
 def _columns(
     network: VGG19, painting: Image, step: int, tile: int
 ) -> tuple[dict[str, Float[Tensor, "P _"]], dict[str, float]]:
-    """The hypercolumns at every `step`-th place, and each layer's sum of squares over all its positions."""
+    """Return the hypercolumns at every `step`-th place, and each layer's sum of squares over positions."""
     height, width = LAYERS[PLACES_LAYER].grid(*painting.shape[2:])
     rows, columns = math.ceil(height / step), math.ceil(width / step)
     by_layer: dict[str, Tensor] = {}  # (rows, columns, N) of places
@@ -103,12 +103,13 @@ def _columns(
         core = tile.core(name, features)
         squares[name] += float(wide(core).square().sum(dtype=torch.float64))
         down, along = places_of(name, *tile.positions(name), (height, width))
-        here = at_places(core, name, (down.stop - down.start, along.stop - along.start))
-        here = here[:, :, -down.start % step :: step, -along.start % step :: step]
+        responses = at_places(core, name, (down.stop - down.start, along.stop - along.start))
+        responses = responses[:, :, -down.start % step :: step, -along.start % step :: step]
         if name not in by_layer:
-            by_layer[name] = here.new_empty(rows, columns, here.shape[1])
+            by_layer[name] = responses.new_empty(rows, columns, responses.shape[1])
         top, left = -(-down.start // step), -(-along.start // step)
-        by_layer[name][top : top + here.shape[2], left : left + here.shape[3]] = here[0].permute(1, 2, 0)
+        bottom, right = top + responses.shape[2], left + responses.shape[3]
+        by_layer[name][top:bottom, left:right] = responses[0].permute(1, 2, 0)
 
     band = Band(painting.shape[2], painting.shape[3], (0, painting.shape[2]))
     each_tile(network, painting, deepest(HYPERCOLUMN), tile, on_layer, band=band)
@@ -118,7 +119,7 @@ def _columns(
 def _inside(
     area: GuidanceMask | None, grid: tuple[int, int], origins: Int[Tensor, "P 3"], border: int
 ) -> Int[Tensor, " _"]:
-    """The indices of the places that may be neighbours.
+    """Return the indices of the places that may be neighbours.
 
     They lie in the area and off the painting's border; in the area alone if it has none off the border. An
     area in which no place lies gets the place that it covers most.
@@ -140,8 +141,8 @@ def _inside(
     covered = torch.zeros(len(origins), device=origins.device)
     for number in torch.unique(turn).tolist():
         turned = replace(inner, mask=torch.rot90(inner.mask, number, (0, 1)))
-        here = turn == number
-        covered[here] = turned.whole(PLACES_LAYER)[0, 0, row[here], column[here]].to(covered)
+        same_turn = turn == number
+        covered[same_turn] = turned.whole(PLACES_LAYER)[0, 0, row[same_turn], column[same_turn]].to(covered)
     inside = covered > 0.5
     for places in (inside & off_border, inside):
         if places.any():

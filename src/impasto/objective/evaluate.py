@@ -89,7 +89,7 @@ def measure(network: VGG19, objective: Objective, image: Image) -> list[Tensor]:
 
 
 def _whole(term: Term, name: str, features: Tensor) -> TermPart:
-    """The part of a term that measures every position of a layer."""
+    """Return the part of a term that measures every position of a layer."""
     assert isinstance(term, LayerTerm), "a term measures layers or pixels"
     height, width = features.shape[2:]
     return term.part(name, slice(0, height), slice(0, width))
@@ -175,7 +175,7 @@ class _Features:
         return kept
 
     def pull_back(self, around: Image, kept: dict[str, Features], derivatives: tuple[Tensor, ...]) -> Image:
-        """The gradient with respect to the image with its margin."""
+        """Return the gradient with respect to the image with its margin."""
         gradient: Image | None = None
         for tile in self.tiles:
             rows, columns = self.frame.local(tile.window)
@@ -243,7 +243,7 @@ class _Pixels:
         ]
 
     def _strips(self, around: Image) -> Iterator[tuple[int, bool, Image]]:
-        """For each strip: its number of rows, whether it is the image's first, and a view of its pixels.
+        """Return, for each strip, its rows, whether it is the image's first, and a view of its pixels.
 
         The view has one more row and column, if the image has them, for terms that compare neighbours.
         """
@@ -273,7 +273,7 @@ class _Totals:
         self.sums[index] = self.sums[index] + total if index in self.sums else total
 
     def of_all(self, image: Image) -> list[Tensor]:
-        """The totals over all processes, in the order of the terms."""
+        """Return the totals over all processes, in the order of the terms."""
         shapes = [term.total_shape for term in self.objective.terms]
         # A process without rows has measured nothing.
         totals = [self.sums.get(index, image.new_zeros(shape)) for index, shape in enumerate(shapes)]
@@ -309,14 +309,14 @@ def _add_in_core(
 
 
 def _parts(objective: Objective, name: str, tile: Tile) -> Iterator[tuple[int, TermPart]]:
-    """The terms of a layer, with their indices, restricted to the core of a tile."""
+    """Yield the terms of a layer, with their indices, restricted to the core of a tile."""
     for index, term in enumerate(objective.terms):
         if name in term.layers and isinstance(term, LayerTerm):
             yield index, term.part(name, *tile.positions(name))
 
 
 def _scored(objective: Objective, totals: list[Tensor]) -> tuple[Float[Tensor, " L"], tuple[Tensor, ...]]:
-    """Each term's weighted score, and the derivative of their sum with respect to each total."""
+    """Return each term's weighted score, and the derivative of their sum with respect to each total."""
     # Autograd from the totals on: their size does not depend on the image's.
     totals = [total.detach().requires_grad_(True) for total in totals]
     with torch.enable_grad():

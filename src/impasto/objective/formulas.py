@@ -36,7 +36,7 @@ class LossConvention:
 
 
 def _per_pixel(canvas: Canvas) -> tuple[PixelStatistic, float]:
-    """The mean over pixels of squared differences of neighbours."""
+    """Return the mean over pixels of squared differences of neighbours."""
     return squared_differences, 1 / (canvas[0] * canvas[1])
 
 
@@ -51,14 +51,14 @@ def _absolute(range: float, canvas: Canvas) -> tuple[PixelStatistic, float]:
 
 
 def _two_means(canvas: Canvas) -> tuple[PixelStatistic, float]:
-    """The mean of d² over the pairs above one another, plus that over the pairs side by side; of 0..255."""
+    """Return the mean of d² over vertical pairs of pixels plus that over horizontal pairs, of 0..255."""
     height, width = canvas
     down, along = 1 / max(1, 3 * (height - 1) * width), 1 / max(1, 3 * height * (width - 1))
     return partial(squared_differences, down=down, along=along), 255**2
 
 
 def _nine_points(canvas: Canvas) -> tuple[PixelStatistic, float]:
-    """The nine-point stencil of `style-transfer-pytorch`, of 0..1."""
+    """Return the nine-point stencil of `style-transfer-pytorch`, of 0..1."""
     return partial(nine_point_differences, canvas=canvas), 1.0
 
 
@@ -105,7 +105,7 @@ def nine_point_differences(
 
 
 def _sides(image: Tensor) -> Scalar:
-    """The sum of squared differences of neighbours side by side."""
+    """Return the sum of squared differences of neighbours side by side."""
     return (image[:, :, :, 1:] - image[:, :, :, :-1]).square().sum()
 
 

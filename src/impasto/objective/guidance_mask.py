@@ -40,17 +40,17 @@ class GuidanceMask:
         return float(self.mask.sum(dtype=torch.float64)) / (255 * self.mask.numel())
 
     def inner(self, layer: str) -> "GuidanceMask":
-        """The area without its border, or with it if no position of the layer would remain."""
+        """Return the area without its border, or with it if no position of the layer would remain."""
         inner = replace(self, excludes_border=True)
         return inner if inner.positions(layer) > 0 else self
 
     def whole(self, layer: str) -> PositionWeights:
-        """The weights of a layer's whole grid, (1, 1, h, w), 0..1."""
+        """Return the weights of a layer's whole grid, (1, 1, h, w), 0..1."""
         height, width = LAYERS[layer].grid(*self.mask.shape)
         return self.at(layer, slice(0, height), slice(0, width))
 
     def at(self, layer: str, rows: slice, columns: slice) -> PositionWeights:
-        """The weights of some rows and columns of a layer's grid.
+        """Return the weights of some rows and columns of a layer's grid.
 
         Args:
             layer: the layer's name.
@@ -78,7 +78,7 @@ class GuidanceMask:
         return weights[:, :, inside[0], inside[1]]
 
     def positions(self, layer: str) -> float:
-        """The sum of the weights over a layer's grid: the number of positions that it counts."""
+        """Return the sum of the weights over a layer's grid: the number of positions that it counts."""
         height, width = LAYERS[layer].grid(*self.mask.shape)
         high = max(1, STRIP // width)
         parts = (

@@ -35,7 +35,7 @@ PLACES_AT_A_TIME = 256
 
 
 def search_bytes(places: int, numbers: int, size: int) -> int:
-    """The memory of a search besides dictionaries and unit vectors: its cosines, and candidates in float32.
+    """Return the bytes of a search besides dictionaries and unit vectors: cosines, and float32 candidates.
 
     Args:
         places: the number of places in the dictionary.
@@ -82,7 +82,7 @@ def match(
 def _hypercolumns(
     network: VGG19, image: Image, tile: int
 ) -> Iterator[tuple[slice, slice, dict[str, Float[Tensor, "Q _"]]]]:
-    """For each tile of this process's part: rows and columns of places, and the responses there by layer."""
+    """Yield each tile's rows and columns of places, and their responses by layer, of this process's part."""
     last = deepest(HYPERCOLUMN)
     for part in Band.of(image.shape[2], image.shape[3]).tiles(tile, last):
         down, along = part.positions(PLACES_LAYER)
@@ -106,7 +106,7 @@ def _put_columns(
 def _means(
     network: VGG19, terms: Sequence[NeighborTerm], image: Image, tile: int
 ) -> list[dict[str, Float[Tensor, " N"]]]:
-    """For each term, the mean response over its places, by layer."""
+    """Return, for each term, the mean response over its places, by layer."""
     sums: list[dict[str, Tensor]] = [{} for _ in terms]
     for down, along, columns in _hypercolumns(network, image, tile):
         for term, total in zip(terms, sums, strict=True):
@@ -172,7 +172,7 @@ class _Search:
         self.matches.view(self.term.grid)[down, along] = nearest.view(size) + 1
 
     def result(self) -> Int[Tensor, " Q"]:
-        """The neighbours of all processes' places."""
+        """Return the neighbours of all processes' places."""
         nearest = all_sum(self.matches) - 1
         if self._coherence:
             nearest = self._coherent(nearest.view(self.term.grid)).flatten()
@@ -201,7 +201,7 @@ class _Search:
         return Coherence(dictionary.origins, cosines, local, self._coherence, step).choose(nearest)
 
     def _nearest(self, queries: Float[Tensor, "q _"]) -> Int[Tensor, " q"]:
-        """The index in the dictionary of the nearest neighbour of each centred hypercolumn."""
+        """Return the index in the dictionary of the nearest neighbour of each centred hypercolumn."""
         if not len(queries):
             return torch.empty(0, dtype=torch.int64, device=queries.device)
         scores = (queries.to(self._directions.dtype) @ self._directions.T).float()

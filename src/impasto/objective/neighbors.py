@@ -69,7 +69,7 @@ class Dictionary:
         return torch.stack(squares).sum(0).sqrt().clamp(min=1e-6)
 
     def only(self, places: Tensor) -> "Dictionary":
-        """The dictionary of some of its places, given by their indices."""
+        """Return the dictionary of some of its places, given by their indices."""
         columns = {name: rows[places] for name, rows in self.columns.items()}
         return Dictionary(columns, self.rms, self.origins[places])
 
@@ -136,11 +136,11 @@ class NeighborTerm:
         return shares.flatten()
 
     def part(self, layer: str, rows: slice, columns: slice) -> "NeighborPart":
-        """The part of the term that measures rows and columns of one layer's grid."""
+        """Return the part of the term that measures rows and columns of one layer's grid."""
         return NeighborPart(self, layer, *places_of(layer, rows, columns, self.grid))
 
     def score(self, total: Float[Tensor, "2 h w"]) -> Scalar:
-        """The mean of 1 − cos over the places that count, from F·T and F·F."""
+        """Return the mean of 1 − cos over the places that count, from F·T and F·F."""
         assert self.matches is not None, "the neighbours have been searched"
         products, squares = total.flatten(1)
         # -1 takes some length, which then counts with weight 0.
@@ -166,10 +166,10 @@ class NeighborPart:
     columns: slice
 
     def measure(self, features: Features) -> Float[Tensor, "2 _ _"]:
-        """The layer's share of F·T and F·F at its places, and 0 elsewhere."""
-        here = self._at_places(features)
-        products = wide(here.new_zeros(2, len(here)))
-        for part, rows, targets in self._chunks(here):
+        """Return the layer's share of F·T and F·F at its places, and 0 elsewhere."""
+        responses = self._at_places(features)
+        products = wide(responses.new_zeros(2, len(responses)))
+        for part, rows, targets in self._chunks(responses):
             products[0, part] = (rows * targets).sum(1)
             products[1, part] = rows.square().sum(1)
         total = products.new_zeros(self.term.total_shape)
@@ -180,10 +180,10 @@ class NeighborPart:
         self, features: Features, derivative: Float[Tensor, "2 _ _"], gradient: Tensor | None
     ) -> Features:
         """See `TermPart`: the derivative of F·T along d is d T, and that of F·F along e is 2 e F."""
-        here = self._at_places(features)
+        responses = self._at_places(features)
         of_product, of_square = derivative[:, self.rows, self.columns].flatten(1)[..., None] / self._scale
-        added = torch.zeros_like(here)
-        for part, rows, targets in self._chunks(here):
+        added = torch.zeros_like(responses)
+        for part, rows, targets in self._chunks(responses):
             added[part] = (targets * of_product[part]).addcmul_(rows, 2 * of_square[part]).to(added.dtype)
         grid = added.view(1, *self._size, -1).permute(0, 3, 1, 2)
         added = at_places_adjoint(grid, features, self.layer)
@@ -200,11 +200,11 @@ class NeighborPart:
         return self.term.dictionary.rms[self.layer] ** 2
 
     def _at_places(self, features: Features) -> Float[Tensor, "Q N"]:
-        """The layer's responses at each place, in the type of the features."""
+        """Return the layer's responses at each place, in the type of the features."""
         return at_places(features, self.layer, self._size)[0].permute(1, 2, 0).flatten(0, 1)
 
-    def _chunks(self, here: Float[Tensor, "Q N"]) -> Iterator[tuple["slice | Tensor", Tensor, Tensor]]:
-        """Some places at a time: which rows of `here`, the rows, and their targets T, in float32 at least.
+    def _chunks(self, responses: Float[Tensor, "Q N"]) -> Iterator[tuple["slice | Tensor", Tensor, Tensor]]:
+        """Yield some places at a time: their indices, responses, and targets T, in float32 at least.
 
         Parts bound the memory. Places without a match are left out: each of three regions has two thirds of
         them.
@@ -214,13 +214,13 @@ class NeighborPart:
         indices = matches.view(self.term.grid)[self.rows, self.columns].flatten()
         columns = self.term.dictionary.columns[self.layer]
         counted = (indices >= 0).nonzero().flatten()
-        if len(counted) == len(here):  # slices are quicker
-            for begin in range(0, len(here), PLACES_AT_A_TIME):
+        if len(counted) == len(responses):  # slices are quicker
+            for begin in range(0, len(responses), PLACES_AT_A_TIME):
                 part = slice(begin, begin + PLACES_AT_A_TIME)
-                yield part, wide(here[part]), wide(columns.index_select(0, indices[part]))
+                yield part, wide(responses[part]), wide(columns.index_select(0, indices[part]))
             return
         for places in torch.split(counted, PLACES_AT_A_TIME):
-            yield places, wide(here[places]), wide(columns.index_select(0, indices[places]))
+            yield places, wide(responses[places]), wide(columns.index_select(0, indices[places]))
 
 
 def at_places(features: Features, layer: str, size: tuple[int, int]) -> Float[Tensor, "B N _ _"]:
@@ -241,7 +241,7 @@ def at_places(features: Features, layer: str, size: tuple[int, int]) -> Float[Te
 
 
 def at_places_adjoint(gradient: Tensor, features: Features, layer: str) -> Features:
-    """The transpose of `at_places`: from the gradient at places to that with respect to the responses.
+    """Return the transpose of `at_places`: from the gradient at places to that with respect to the responses.
 
     Args:
         gradient: (B, N, rows, columns) of places.
@@ -265,7 +265,7 @@ def at_places_adjoint(gradient: Tensor, features: Features, layer: str) -> Featu
 
 
 def grid_step(height: int, width: int, copies: int = 1) -> int:
-    """How far apart the compared places of a grid are: the smallest step that leaves at most `MOST_PLACES`.
+    """Return the step between the compared places of a grid: the smallest that leaves at most `MOST_PLACES`.
 
     Args:
         height, width: rows and columns of places.

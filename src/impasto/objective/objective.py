@@ -29,7 +29,7 @@ class Objective:
         return tuple(dict.fromkeys(name for term in self.terms for name in term.layers if name != IMAGE))
 
     def scale_style(self, factor: float) -> "Objective":
-        """The same objective with the weight of every style term multiplied by a factor."""
+        """Return the same objective with the weight of every style term multiplied by a factor."""
         return Objective(
             tuple(
                 replace(term, weight=term.weight * factor)
@@ -51,7 +51,7 @@ class Objective:
         return any(isinstance(term, NeighborTerm) for term in self.terms)
 
     def with_matches(self, matches: Sequence[Int[Tensor, " Q"]]) -> "Objective":
-        """The same objective with these matches for its `NeighborTerm`s, in order."""
+        """Return the same objective with these matches for its `NeighborTerm`s, in order."""
         remaining = iter(matches)
         return Objective(
             tuple(
@@ -61,7 +61,7 @@ class Objective:
         )
 
     def score(self, totals: Sequence[Tensor]) -> Float[Tensor, " L"]:
-        """Each term's weighted score, (L,), from the terms' totals over the whole image, in order."""
+        """Compute each term's weighted score, (L,), from the terms' totals over the whole image, in order."""
         return torch.stack(
             [term.weight * term.score(total) for term, total in zip(self.terms, totals, strict=True)]
         )

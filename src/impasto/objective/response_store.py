@@ -106,24 +106,24 @@ class Recomputed:
 
     def at(self, rows: slice, columns: slice) -> Features:
         """See `Target`."""
-        here = LAYERS[self.layer]
+        layer = LAYERS[self.layer]
         # A band of the whole image, because every process holds the photo itself.
         height, width = self.image.shape[2:]
         band = Band(height, width, (0, height))
         (tile,) = band.tiles(
             0,
-            here,
-            rows=(rows.start * here.stride, min(height, rows.stop * here.stride)),
-            columns=(columns.start * here.stride, min(width, columns.stop * here.stride)),
+            layer,
+            rows=(rows.start * layer.stride, min(height, rows.stop * layer.stride)),
+            columns=(columns.start * layer.stride, min(width, columns.stop * layer.stride)),
         )
         down, along = tile.window
         window = self.image[:, :, down, along]
-        response = self.network.responses(window, here, (self.layer,), None, tile.crops)[self.layer]
+        response = self.network.responses(window, layer, (self.layer,), None, tile.crops)[self.layer]
         return tile.core(self.layer, response)
 
 
 def scratch() -> str:
-    """The folder for large temporary files. On Linux /tmp is often in memory, but /var/tmp is on a disk."""
+    """Return the folder for large temporary files. On Linux, /tmp is often in memory and /var/tmp on disk."""
     return "/var/tmp" if "TMPDIR" not in os.environ and os.path.isdir("/var/tmp") else tempfile.gettempdir()
 
 

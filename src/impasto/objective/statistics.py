@@ -29,11 +29,11 @@ class GaussianStatistic:
     relative: bool = True
 
     def shape(self, channels: int) -> tuple[int, ...]:
-        """The shape of a total, (1, N + 1, N)."""
+        """Return the shape of a total, (1, N + 1, N)."""
         return (1, channels + 1, channels)
 
     def channels(self, total: Float[Tensor, "1 _ N"]) -> int:
-        """The number of channels N."""
+        """Return the number of channels N."""
         return int(total.shape[-1])
 
     def measure(self, features: Features, weights: PositionWeights | None = None) -> Float[Tensor, "B _ N"]:
@@ -119,17 +119,17 @@ class HistogramStatistic:
         return cls(directions, mean - 5 * spread, 10 * spread / (bins - 1), bins)
 
     def shape(self, channels: int) -> tuple[int, ...]:
-        """The shape of a total, (1, K, bins)."""
+        """Return the shape of a total, (1, K, bins)."""
         return (1, len(self.directions), self.bins)
 
     def channels(self, total: Float[Tensor, "1 K bins"]) -> int:
-        """The number of channels N."""
+        """Return the number of channels N."""
         return int(self.directions.shape[1])
 
     def measure(
         self, features: Features, weights: PositionWeights | None = None
     ) -> Float[Tensor, "1 K bins"]:
-        """The counts by direction and bin."""
+        """Return the counts by direction and bin."""
         counts = self.low.new_zeros(len(self.directions) * self.bins)
         for flat, weight in _pieces(features, weights, self.low.dtype):
             bin_index, beyond = self._places(flat)
@@ -141,13 +141,13 @@ class HistogramStatistic:
         return counts.view(1, len(self.directions), self.bins)
 
     def target(self, mean: Float[Tensor, "1 K bins"]) -> Float[Tensor, "1 K bins"]:
-        """The cumulative distribution in each direction."""
+        """Return the cumulative distribution in each direction."""
         return mean.cumsum(2)
 
     def distance(
         self, total: Float[Tensor, "1 K bins"], positions: float, target: Float[Tensor, "1 K bins"]
     ) -> Scalar:
-        """The mean over directions of ∫ (C − T)²."""
+        """Return the mean over directions of ∫ (C − T)²."""
         apart = (total.cumsum(2) / positions - target).square()  # (1, K, bins)
         return (apart.sum(2) * self.step).mean()
 
@@ -171,7 +171,7 @@ class HistogramStatistic:
         return added if gradient is None else gradient.add_(added)
 
     def _places(self, flat: Float[Tensor, "M N"]) -> tuple[Tensor, Tensor]:
-        """For each response and direction, the bin at or below it, and its distance from it, in bins."""
+        """Return, for each response and direction, the bin at or below it and the distance, in bins."""
         at = (flat @ self.directions.T - self.low) / self.step  # (M, K)
         # Beyond the last bins the distance leaves 0..1: one bin's share is negative, and the slope stays.
         bin_index = at.floor().clamp(0, self.bins - 2)
@@ -190,7 +190,7 @@ class _RootTrace(torch.autograd.Function):
 
     @staticmethod
     def forward(context, matrix, little):  # type: ignore[no-untyped-def]
-        """The sum of the roots, 0-dimensional, from X, (1, N, N), and the number `little`."""
+        """Return the sum of the roots, 0-dimensional, from X, (1, N, N), and the number `little`."""
         values, vectors = torch.linalg.eigh(matrix)
         roots = (values.clamp(min=0) + little).sqrt()
         context.save_for_backward(roots, vectors)
@@ -198,7 +198,7 @@ class _RootTrace(torch.autograd.Function):
 
     @staticmethod
     def backward(context, above):  # type: ignore[no-untyped-def]
-        """The derivatives with respect to X, (1, N, N), and to `little` (None), from that of the sum."""
+        """Return the derivative by X, (1, N, N), and None for `little`, from the derivative by the sum."""
         roots, vectors = context.saved_tensors
         return above * (vectors / (2 * roots)[:, None] @ vectors.transpose(1, 2)), None
 
@@ -210,7 +210,7 @@ PIECE = 1 << 15
 def _pieces(
     features: Features, weights: PositionWeights | None, dtype: torch.dtype
 ) -> Iterator[tuple[Float[Tensor, "_ N"], Float[Tensor, "_ 1"] | None]]:
-    """The responses of an image, and their weights, some positions at a time."""
+    """Yield the responses of an image, and their weights, some positions at a time."""
     flat = features.permute(0, 2, 3, 1).flatten(0, 2)
     flat_weights = None if weights is None else weights.flatten()[:, None].to(dtype)
     for start in range(0, len(flat), PIECE):
@@ -225,5 +225,5 @@ def _centred(mean: Float[Tensor, "1 _ N"]) -> tuple[Float[Tensor, "1 1 N"], Floa
 
 
 def _trace(matrix: Float[Tensor, "1 N N"]) -> Scalar:
-    """The sum of the diagonal."""
+    """Return the sum of the diagonal."""
     return matrix.diagonal(dim1=-2, dim2=-1).sum()

@@ -18,13 +18,13 @@ class Statistic(Protocol):
     """A statistic of features that adds up over positions, and a distance between two of its values."""
 
     def shape(self, channels: int) -> tuple[int, ...]:
-        """The shape of a total, for a layer with this number of channels."""
+        """Return the shape of a total, for a layer with this number of channels."""
 
     def channels(self, total: Tensor) -> int:
-        """The number of channels of the layer that a total belongs to."""
+        """Return the number of channels of the layer that a total belongs to."""
 
     def measure(self, features: Features, weights: PositionWeights | None = None) -> Tensor:
-        """The total over positions.
+        """Return the total over positions.
 
         Args:
             features: (B, N, h, w).
@@ -35,12 +35,12 @@ class Statistic(Protocol):
         """Prepare the target for `distance`, from the painting's total per position."""
 
     def distance(self, total: Tensor, positions: float, target: Tensor) -> Scalar:
-        """The distance between a total over `positions` positions and the target; 0 if they agree."""
+        """Return the distance between a total over `positions` positions and the target; 0 if they agree."""
 
     def pull_back(
         self, features: Features, weights: PositionWeights | None, derivative: Tensor, gradient: Tensor | None
     ) -> Features:
-        """As `TermPart.pull_back`, for a total of features with these weights."""
+        """Pull back a derivative as `TermPart.pull_back` does, for a total of features with these weights."""
 
 
 @runtime_checkable
@@ -48,7 +48,7 @@ class Guidance(Protocol):
     """Where in a picture a style applies."""
 
     def at(self, layer: str, rows: slice, columns: slice) -> PositionWeights:
-        """The weights of some rows and columns of a layer's grid, 0..1."""
+        """Return the weights of some rows and columns of a layer's grid, 0..1."""
 
 
 class GramStatistic:
@@ -59,22 +59,22 @@ class GramStatistic:
     """
 
     def shape(self, channels: int) -> tuple[int, ...]:
-        """The shape of a total, (1, N, N)."""
+        """Return the shape of a total, (1, N, N)."""
         return (1, channels, channels)
 
     def channels(self, total: Gram) -> int:
-        """The number of channels N."""
+        """Return the number of channels N."""
         return int(total.shape[-1])
 
     def measure(self, features: Features, weights: PositionWeights | None = None) -> Gram:
-        """The Gram matrix G (see `gram`), of features times √w."""
+        """Return the Gram matrix G (see `gram`), of features times √w."""
         if weights is None:
             return gram(features)
         # The root, because a product of two channels multiplies by it twice.
         return gram(features * weights.sqrt().to(features.dtype))
 
     def target(self, mean: Gram) -> Gram:
-        """The target is A/M itself."""
+        """Return A/M: the target needs no preparation."""
         return mean
 
     def distance(self, total: Gram, positions: float, target: Gram) -> Scalar:
@@ -133,11 +133,11 @@ class StyleTerm:
         return self.guide
 
     def measure(self, features: Features) -> Tensor:
-        """The statistic's total, for Gram matrices G = Σ F Fᵀ."""
+        """Return the statistic's total, for Gram matrices G = Σ F Fᵀ."""
         return self.statistic.measure(features, self._weights)
 
     def score(self, total: Tensor) -> Scalar:
-        """The statistic's distance, for Gram matrices E_l."""
+        """Return the statistic's distance, for Gram matrices E_l."""
         return self.statistic.distance(total, self.positions, self.target)
 
     @property
@@ -146,7 +146,7 @@ class StyleTerm:
         return (self.layer,)
 
     def part(self, layer: str, rows: slice, columns: slice) -> "StyleTerm":
-        """The term with the guide's weights of these rows and columns; without a guide, the term itself."""
+        """Return the term with its guide's weights of these rows and columns, or itself without a guide."""
         if self.guide is None:
             return self
         if isinstance(self.guide, Tensor):

@@ -130,7 +130,7 @@ def _mean(
     area: GuidanceMask | None,
     total: Tensor | None,
 ) -> Tensor:
-    """The total of all processes, divided by the number of positions."""
+    """Return the total of all processes, divided by the number of positions."""
     if total is None:  # this process had nothing to measure, but takes part in the sum
         total = style.new_zeros(statistic.shape(network.channels(name)))
     grid = math.prod(LAYERS[name].grid(style.shape[2], style.shape[3]))

@@ -20,7 +20,7 @@ IMAGE = "image"
 
 
 def kind_of(name: str) -> str:
-    """The kind of a term: the first word of its name.
+    """Return the kind of a term: the first word of its name.
 
     Names alone stand in checkpoints and traces, so their summands can be grouped without the objective.
     """
@@ -175,7 +175,7 @@ class Term(Protocol):
         """The shape of the total that is measured."""
 
     def score(self, total: Tensor) -> Scalar:
-        """The loss, from the total over all layers and positions."""
+        """Return the loss, from the total over all layers and positions."""
 
 
 @runtime_checkable
@@ -183,7 +183,7 @@ class TermPart(Protocol):
     """The part of a term that measures a rectangle of one layer, or of the image."""
 
     def measure(self, features: Float[Tensor, "B N h w"]) -> Tensor:
-        """The part's total, which adds up over layers and positions."""
+        """Return the part's total, which adds up over layers and positions."""
 
     def pull_back(self, features: Tensor, derivative: Tensor, gradient: Tensor | None) -> Tensor:
         """Add the derivative with respect to the features, from the derivative with respect to the total.
@@ -203,7 +203,7 @@ class LayerTerm(Term, Protocol):
     """A term on features of the network, which can be measured tile by tile."""
 
     def part(self, layer: str, rows: slice, columns: slice) -> "TermPart":
-        """The part of the term that measures these rows and columns of a layer's grid."""
+        """Return the part of the term that measures these rows and columns of a layer's grid."""
 
 
 @runtime_checkable
@@ -211,7 +211,7 @@ class Target(Protocol):
     """The target responses of a layer, stored or recomputed in parts."""
 
     def at(self, rows: slice, columns: slice) -> Features:
-        """The responses at rows and columns of the layer's grid of the whole image, (1, N, h, w)."""
+        """Return the responses at rows and columns of the layer's grid of the whole image, (1, N, h, w)."""
 
 
 @dataclass(frozen=True)
@@ -256,7 +256,7 @@ class ContentTerm:
         return content_distance(total)
 
     def part(self, layer: str, rows: slice, columns: slice) -> "ContentTerm":
-        """The term with the target at these rows and columns."""
+        """Return the term with the target at these rows and columns."""
         if isinstance(self.target, Tensor):
             return replace(self, target=self.target[:, :, rows, columns])
         return replace(self, target=self.target.at(rows, columns))
@@ -298,11 +298,11 @@ class PixelTerm:
         return kind_of(self.name)
 
     def of(self, rows: int, columns: int, *, first: bool) -> "PixelTerm":
-        """The part of the term that counts only the first rows and columns of the image it is given."""
+        """Return the part of the term that counts only the first rows and columns of its image."""
         return replace(self, counted=(rows, columns, first))
 
     def measure(self, features: Image) -> Tensor:
-        """The statistic's sum over the pixels that are counted."""
+        """Return the statistic's sum over the pixels that are counted."""
         if self.counted is not None:
             rows, columns, first = self.counted
             return self.statistic(features, rows, columns, first=first)
@@ -310,7 +310,7 @@ class PixelTerm:
         return self.statistic(margin, features.shape[2], features.shape[3], first=True)
 
     def score(self, total: Scalar) -> Scalar:
-        """The sum divided by `pixels`."""
+        """Return the sum divided by `pixels`."""
         return total / self.pixels
 
     def pull_back(self, features: Image, derivative: Tensor, gradient: Tensor | None) -> Image:

@@ -31,18 +31,18 @@ class Span:
         return slice(self.start - before, self.stop + after)
 
     def positions(self, name: str) -> slice:
-        """The core's positions on a layer's grid of the whole image."""
+        """Return the core's positions on a layer's grid of the whole image."""
         stride = LAYERS[name].stride
         return slice(self.start // stride, -(-self.stop // stride))
 
     def core_in_window(self, name: str) -> slice:
-        """The core's positions on a layer's grid of the tile's window."""
+        """Return the core's positions on a layer's grid of the tile's window."""
         layer, whole = LAYERS[name], self.positions(name)
         skipped = (self.start - self.margins[_block(layer)][0]) // layer.stride
         return slice(whole.start - skipped, whole.stop - skipped)
 
     def crop_after_pooling(self, name: str) -> slice:
-        """The positions of a pooling's grid, in the window, that the next block needs."""
+        """Return the positions of a pooling's grid, in the window, that the next block needs."""
         layer = LAYERS[name]
         block = _block(layer)
         (wide, _), (before, after) = self.margins[block - 1], self.margins[block]
@@ -72,11 +72,11 @@ class Tile:
         }
 
     def positions(self, name: str) -> tuple[slice, slice]:
-        """The core's rows and columns on a layer's grid of the whole image."""
+        """Return the core's rows and columns on a layer's grid of the whole image."""
         return self.rows.positions(name), self.columns.positions(name)
 
     def core(self, name: str, features: Features) -> Float[Tensor, "B N _ _"]:
-        """The core's part, a view, of a layer's responses in the window, (B, N, h, w)."""
+        """Return the core's part, a view, of a layer's responses in the window, (B, N, h, w)."""
         return features[:, :, self.rows.core_in_window(name), self.columns.core_in_window(name)]
 
 
@@ -85,7 +85,7 @@ LARGE = 16
 
 
 def tile_unit(size: int, last: Layer) -> int:
-    """The number of pixels that tiles' edges are multiples of.
+    """Return the number of pixels that tiles' edges are multiples of.
 
     This is the deepest layer's stride, so that every pooling sees the same pairs as in the whole image. For
     large tiles it is four strides. Then `winograd`'s tiles of 4×4 positions, too, are the same as in the
@@ -136,7 +136,7 @@ def tile_image(
 
 
 def spans(part: tuple[int, int], length: int, size: int, last: Layer, circular: bool = False) -> list[Span]:
-    """The tiles of `tile_image` along one side.
+    """Return the tiles of `tile_image` along one side.
 
     Args:
         part: the first pixel and the one after the last.
@@ -165,5 +165,5 @@ def _margins(
 
 
 def _block(layer: Layer) -> int:
-    """The block whose grid a layer has, from 0; a pooling already has that of the next block."""
+    """Return the block whose grid a layer has, from 0; a pooling already has that of the next block."""
     return layer.block - (0 if layer.is_pooling else 1)

@@ -227,7 +227,7 @@ def _is_there(
     sha256: Callable[[str], str | None],
     weights: Callable[[], str],
 ) -> bool:
-    """Whether the pair's output is its finished picture. No picture is decoded to find out.
+    """Return whether the pair's output is its finished picture. No picture is decoded to find out.
 
     Args:
         pair: with its output.

@@ -228,7 +228,7 @@ def panels_of(number: int, settings: FigureSettings) -> list[Panel]:
 
 
 def _is_done(path: Path, plan: RunPlan) -> bool:
-    """Whether a file is the finished picture of a plan."""
+    """Return whether a file is the finished picture of a plan."""
     try:
         manifest = manifests.read(path)
     except ImpastoError:

@@ -153,7 +153,7 @@ class StyleReconstruction(_FromNoise):
         return MemoryModel.of(self.measuring, self.settings.layers, (), self.settings.optimizer)
 
     def style_sizes(self, scale: Scale) -> list[tuple[int, int]]:
-        """Height and width at which each painting is measured for a scale, in pixels."""
+        """Return height and width at which each painting is measured for a scale, in pixels."""
         return self.paintings.sizes(self._style_long_side(scale), self._least_side)
 
     def objective(self, scale: Scale, layout: Layout) -> Objective:

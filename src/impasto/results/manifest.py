@@ -86,7 +86,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def option_of(role: str) -> str:
-    """The option that names an input: style-2 is a further --style, style-2-regions a further --regions."""
+    """Return the option that names an input: --style for style-2, --regions for style-2-regions."""
     return "regions" if role.endswith("regions") else role.partition("-")[0]
 
 

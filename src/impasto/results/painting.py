@@ -37,13 +37,13 @@ class Painting:
         write_picture(self.picture, path, bits=bits, quality=quality, manifest=to_text(self.manifest))
 
     def to_numpy(self, bits: int = 8) -> NDArray[Any]:
-        """The pixels as an array (see `Picture.to_numpy`)."""
+        """Return the pixels as an array (see `Picture.to_numpy`)."""
         return self.picture.to_numpy(bits)
 
     def to_pil(self) -> PillowImage:
-        """The picture as a Pillow image, without the manifest (see `Picture.to_pil`)."""
+        """Return the picture as a Pillow image, without the manifest (see `Picture.to_pil`)."""
         return self.picture.to_pil()
 
     def _repr_png_(self) -> bytes:
-        """A PNG file of the picture, which a notebook shows where a cell ends with a painting."""
+        """Return a PNG file of the picture, which a notebook shows where a cell ends with a painting."""
         return self.picture._repr_png_()

@@ -253,7 +253,7 @@ def _checked(value: _T) -> _T:
 
 
 def _has_type(value: Any, hint: Any) -> bool:
-    """Whether a value has the type that an annotation declares."""
+    """Return whether a value has the type that an annotation declares."""
     kind, inner = get_origin(hint), get_args(hint)
     if kind is tuple:  # the fields use only tuple[X, ...]
         return isinstance(value, tuple) and all(_has_type(item, inner[0]) for item in value)

@@ -69,7 +69,7 @@ class Clock:
             self.eta = max(0.0, self.budget - self.seconds)
 
     def is_over(self, index: int, step: int) -> bool:
-        """Whether scale `index` ends after `step` steps: all are taken, or its time is up."""
+        """Return whether scale `index` ends after `step` steps: all are taken, or its time is up."""
         here = self.scales[index]
         if self.budget is None:
             return step >= here.steps

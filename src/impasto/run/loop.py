@@ -97,7 +97,7 @@ def _painting(plan: RunPlan, last: Progress) -> Painting:
 
 
 def is_over(clock: Clock, index: int, step: int) -> bool:
-    """Whether the scale ends now, for all processes alike.
+    """Return whether the scale ends now, for all processes alike.
 
     With a budget, it ends when the clocks of all processes agree.
     """

@@ -48,7 +48,7 @@ class MemoryModel:
     def of(
         cls, network: VGG19, layers: Iterable[str], content_layers: Iterable[str], optimizer: Optimizer
     ) -> "MemoryModel":
-        """The model of a run by the processes that have joined, without nearest neighbours.
+        """Return the model of a run by the processes that have joined, without nearest neighbours.
 
         Args:
             network: as it will be used.
@@ -63,7 +63,7 @@ class MemoryModel:
         )
 
     def bytes(self, scale: Scale, layout: Layout, style_sizes: Sequence[tuple[int, int]] = ()) -> int:
-        """The most memory that a scale takes beyond what the process has before it, in bytes.
+        """Return the most memory that a scale takes beyond what the process has before it, in bytes.
 
         Args:
             scale, layout: what is computed, and how.
@@ -101,13 +101,13 @@ class MemoryModel:
 
     @staticmethod
     def _places(height: int, width: int, copies: int) -> int:
-        """The places that are compared of a picture of this size in pixels, in so many copies."""
+        """Return the places that are compared of a picture of this size in pixels, in so many copies."""
         rows, columns = LAYERS[PLACES_LAYER].grid(height, width)
         step = grid_step(rows, columns, copies)
         return copies * -(-rows // step) * -(-columns // step)
 
     def _dictionary_bytes(self, height: int, width: int) -> int:
-        """The bytes of a painting's hypercolumns, and of those for half its size, which are still held."""
+        """Return the bytes of a painting's hypercolumns, and of those of half its size, still held."""
         if not self.rotations:
             return 0
         halves = (max(1, height // 2), max(1, width // 2))
@@ -116,7 +116,7 @@ class MemoryModel:
         )
 
     def _search_bytes(self, window: int, style_sizes: Sequence[tuple[int, int]]) -> float:
-        """The bytes that a search takes besides dictionaries.
+        """Return the bytes that a search takes besides dictionaries.
 
         Args:
             window: the pixels of the largest window, whose hypercolumns are searched for together.
@@ -142,14 +142,14 @@ class MemoryModel:
         return self._column_numbers * self.network.dtype.itemsize
 
     def _place_bytes(self) -> float:
-        """The bytes per pixel of a window that a layer's responses take, once more, on the grid of places."""
+        """Return the bytes per pixel of a window that a layer's responses on the grid of places take."""
         if not self.rotations:
             return 0.0
         widest = max(self.network.channels(name) for name in HYPERCOLUMN)
         return 3 * widest * self.network.dtype.itemsize / STRIDE**2
 
     def evaluations(self, scale: Scale, layout: Layout) -> float:
-        """What one evaluation costs, in evaluations of the whole image: halos, and the way forth twice."""
+        """Return the cost of one evaluation, in evaluations of the whole image."""
         _, total, count = self._windows(scale.height, scale.width, layout.tile)
         return total / (scale.pixels / self.world_size) * (1.5 if count > 1 else 1.0)
 
@@ -179,7 +179,7 @@ class MemoryModel:
         ]
 
     def _target_bytes(self, height: int, width: int) -> int:
-        """The bytes of the photo's responses that are targets."""
+        """Return the bytes of the photo's responses that are targets."""
         sizes = dict(self._responses())
         return round(height * width * sum(sizes[name] for name in self.content_layers))
 
@@ -203,5 +203,5 @@ class MemoryModel:
 
 
 def _lengths(spans: list[Span]) -> list[int]:
-    """The length of each tile's window, in pixels."""
+    """Return the length of each tile's window, in pixels."""
     return [int(span.window.stop - span.window.start) for span in spans]

@@ -46,7 +46,7 @@ class Problem(Protocol):
         """Predicts memory and time at any scale."""
 
     def style_sizes(self, scale: Scale) -> Sequence[tuple[int, int]]:
-        """Height and width in pixels at which each painting is measured for a scale."""
+        """Return height and width in pixels at which each painting is measured for a scale."""
 
     def objective(self, scale: Scale, layout: Layout) -> Objective:
         """Build the objective of a scale. Measuring the targets takes about one evaluation."""

@@ -199,7 +199,7 @@ class ScaleRun:
 
 
 def rematch_at(step: int, scale: Scale, every: int) -> bool:
-    """Whether the neighbours are searched again after `step` steps of a scale.
+    """Return whether the neighbours are searched again after `step` steps of a scale.
 
     Args:
         step: steps taken.

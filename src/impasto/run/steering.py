@@ -84,7 +84,7 @@ class ReplayedSteering:
         self._done = 0
 
     def next_plan(self, plan: RunPlan, scale: int, step: int) -> RunPlan | None:
-        """As `Steering.next_plan`."""
+        """Return the plan after the recorded changes that are due at this step, or None."""
         left = self._turns[self._done :]
         # Manifests count scales from 1.
         due = [turn for turn in left if (turn["scale"] - 1, turn["step"]) == (scale, step)]

@@ -20,7 +20,7 @@ class BlendShare:
     layers: frozenset[str] | None = None
 
     def at(self, name: str) -> float:
-        """The weight at a layer; 0 where the painting does not count."""
+        """Return the weight at a layer; 0 where the painting does not count."""
         return self.weight if self.layers is None or name in self.layers else 0.0
 
 
@@ -29,7 +29,7 @@ FINE_BLOCKS = 3
 
 
 def parse_blend(text: str, count: int | None = None) -> tuple[BlendShare, ...]:
-    """The weights of several paintings, in their order; equal if the text is empty.
+    """Return the weights of several paintings, in their order; equal if the text is empty.
 
     Args:
         text: a weight for each painting, separated by commas. WEIGHT@LAYERS limits a painting to some layers:

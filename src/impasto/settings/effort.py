@@ -73,7 +73,7 @@ RECIPES: Mapping[int, Mapping[Effort, Schedule]] = {
 
 
 def find_schedule(recipe: int, effort: Effort) -> Schedule:
-    """The schedule of an effort in a recipe.
+    """Return the schedule of an effort in a recipe.
 
     Raises:
         SettingsError: the recipe has no such effort.

@@ -60,7 +60,7 @@ class FastSettings(LookSettings, ComputeSettings):
 
     @classmethod
     def like(cls, settings: StylizeSettings, size: int) -> "FastSettings":
-        """The same look as a `StylizeSettings`, in one pass, at another size (long side, in pixels)."""
+        """Return settings for the look of a `StylizeSettings` in one pass, at another long side in pixels."""
         # look and machine only: the solver's settings mean nothing in one pass
         same = [field.name for kind in (LookSettings, ComputeSettings) for field in fields(kind)]
         return cls(size=size, **{name: getattr(settings, name) for name in (*same, "memory")})

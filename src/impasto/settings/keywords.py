@@ -66,7 +66,7 @@ def with_options(
 
 
 def _unknown(settings_class: type, name: str, known: Sequence[str]) -> str:
-    """The message about an unknown keyword."""
+    """Return the message about an unknown keyword."""
     aliases = {option.alias: option.name for option in options_of(settings_class) if option.alias}
     # other tools' names, such as style_weight for beta, are too far from ours for difflib
     near = [aliases[name]] if name in aliases else difflib.get_close_matches(name, known, n=1)

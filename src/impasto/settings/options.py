@@ -147,7 +147,7 @@ def option(default: Any, help: str, **facts: Any) -> Any:
 
 
 def options_of(settings_class: type) -> tuple[Option, ...]:
-    """The options of a settings class: those it declares first, then those it shares with other classes."""
+    """Return the options of a settings class: its own first, then those that it shares with others."""
     declared = inspect.get_annotations(settings_class)
     fields = sorted(dataclasses.fields(settings_class), key=lambda field: field.name not in declared)
     return tuple(
@@ -157,7 +157,7 @@ def options_of(settings_class: type) -> tuple[Option, ...]:
 
 
 def _without_none(annotation: Any) -> Any:
-    """The type of a field's values, without the None of a setting that may be omitted."""
+    """Return the type of a field's values, without the None of a setting that may be omitted."""
     if get_origin(annotation) in (UnionType, Union):
         return next(kind for kind in get_args(annotation) if kind is not type(None))
     return annotation

@@ -91,7 +91,7 @@ class ReconstructStyleSettings(RunSettings):
         parse_blend(self.blend)
 
     def canvas(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width of the picture, in pixels.
+        """Return height and width of the picture, in pixels.
 
         Args:
             height, width: of the style image, in pixels; only their ratio counts.

@@ -16,7 +16,7 @@ PAPER_RATIO = 1e-3
 
 
 def _tool_settings(formula: Formula, *, layer_weight: float = 1.0, **others: object) -> dict[str, object]:
-    """The settings that the other tools share: one size, max pooling, a fixed number of steps."""
+    """Return the settings that the other tools share: one size, max pooling, a fixed number of steps."""
     return {
         "recipe": 1,
         "formula": formula,
@@ -63,7 +63,7 @@ tools define them. docs/presets.md lists what each cannot reproduce."""
 
 
 def preset_values(name: str) -> Mapping[str, object]:
-    """The values of a preset, by field.
+    """Return the values of a preset, by field.
 
     Raises:
         SettingsError: an unknown name.

@@ -14,12 +14,12 @@ texture."""
 
 
 def content_weight(formula: Formula, strength: float) -> float:
-    """The paper's α at a strength: the formula's own at 0.5, times (2 (1 − s))^1.5."""
+    """Return the paper's α at a strength: the formula's own at 0.5, times (2 (1 − s))^1.5."""
     return DEFAULT_WEIGHTS[formula][0] * float((2 * (1 - strength)) ** STEEPNESS)
 
 
 def style_weight(formula: Formula, strength: float) -> float:
-    """The paper's β at a strength: the formula's own at 0.5, times (2 s)^1.5."""
+    """Return the paper's β at a strength: the formula's own at 0.5, times (2 s)^1.5."""
     return DEFAULT_WEIGHTS[formula][1] * float((2 * strength) ** STEEPNESS)
 
 
@@ -37,7 +37,7 @@ class ContentAim:
 
     @classmethod
     def at(cls, strength: float, recipe: int, weight: float) -> "ContentAim | None":
-        """The aim of a strength; None at 0 and 1, where there is nothing to balance.
+        """Return the aim of a strength; None at 0 and 1, where there is nothing to balance.
 
         The error is √2 s^1.5 in recipe 1, a half at 0.5; 1.2 s in recipe 2; s in recipe 3, where the
         painting's detail adds some afterwards.
@@ -49,7 +49,7 @@ class ContentAim:
         return cls(1.2 * strength if recipe == 2 else strength, weight)
 
     def rebalanced(self, factor: float, content_loss: float) -> float:
-        """The factor on the style's weight that should bring the content to its aim.
+        """Return the factor on the style's weight that should bring the content to its aim.
 
         The content's error was seen to grow with the style's weight to the power of 0.5 where half of the
         features are given up, of 1.5 where hardly any are.
@@ -68,12 +68,12 @@ class ContentAim:
 
 
 def rebalance_steps(steps: int) -> tuple[int, ...]:
-    """The steps of the coarsest scale after which the style's weight is adjusted; none in a short scale."""
+    """Return the steps of the coarsest scale after which the style's weight is adjusted, if any."""
     return (steps // 4, steps // 2, steps * 3 // 4) if steps >= 20 else ()
 
 
 def painting_detail(strength: float, recipe: int) -> float:
-    """The factor on the amount of the painting's detail that the settings ask for.
+    """Return the factor on the amount of the painting's detail that the settings ask for.
 
     It is 1 at strength 0.5. Above, it goes on to 1.3 at 1 since recipe 4, because with 1 SIFID rose again
     above 0.65 on most pairs. Below, recipes up to 4 take 2 s. Recipe 5 takes more, 0.84 at 0.3: the brushwork
@@ -85,7 +85,7 @@ def painting_detail(strength: float, recipe: int) -> float:
 
 
 def recolor(strength: float, recipe: int) -> float:
-    """The fraction taken of the recolouring that the settings ask for: all from 0.5 on, none at 0.
+    """Return the fraction taken of the recolouring that the settings ask for: all from 0.5 on, none at 0.
 
     Below 0.5 it is 2 s in recipe 4 and (2 s)² in recipe 5, which keeps more of the photo's colours.
     """
@@ -94,7 +94,7 @@ def recolor(strength: float, recipe: int) -> float:
 
 
 def noise_share(strength: float, recipe: int) -> float:
-    """The fraction of noise in a start from the photo: none up to 0.95, all at 1.
+    """Return the fraction of noise in a start from the photo: none up to 0.95, all at 1.
 
     At 1, weights alone do not remove the photo in the steps that a run has. In older recipes noise begins at
     0.9, which made pictures at 0.95 less like the painting than those at 0.8.

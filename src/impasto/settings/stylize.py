@@ -208,7 +208,7 @@ class StylizeSettings(LookSettings, RunSettings):
 
     @classmethod
     def preset(cls, name: str, **changes: object) -> "StylizeSettings":
-        """The settings of a preset, with changes.
+        """Return the settings of a preset, with changes.
 
         Args:
             name: one of `PRESETS`.
@@ -222,7 +222,7 @@ class StylizeSettings(LookSettings, RunSettings):
         return cls(**{**preset_values(name), **changes})  # type: ignore[arg-type]
 
     def resolved(self) -> "StylizeSettings":
-        """A copy in which the values that effort decides are filled in."""
+        """Return a copy in which the values that effort decides are filled in."""
         values = {name: value for name, value in asdict(self.schedule).items() if name != "tv"}
         return replace(self, **values)
 

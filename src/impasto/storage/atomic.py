@@ -18,12 +18,12 @@ _FOLDER = ".folder"
 
 
 def hidden_sibling(target: Path, suffix: str = "") -> Path:
-    """A new hidden name in the target's folder, so that a rename to the target stays on one disk."""
+    """Return a new hidden name in the target's folder, so that a rename to the target stays on one disk."""
     return target.with_name(f"{_hidden_prefix(target)}{secrets.token_hex(4)}{suffix}")
 
 
 def _hidden_prefix(target: Path) -> str:
-    """What all hidden names of one target begin with. A digest, because the target's own name may be long."""
+    """Return what all hidden names of a target begin with: a digest, because its own name may be long."""
     return f".impasto-{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:8]}-"
 
 
@@ -81,7 +81,7 @@ def hidden_folder(target: Path, is_needed: Callable[[Path], bool]) -> Iterator[P
 
 
 def _open_locked(target: Path, held: ExitStack) -> tuple[Path, BinaryIO]:
-    """A new hidden file beside the target, locked and removed when `held` closes.
+    """Return a new hidden file beside the target, locked and removed when `held` closes.
 
     The lock tells other writers that this process is alive: the system releases it when a process ends,
     however that happens. (A process number in the name would not do: containers that share a disk count

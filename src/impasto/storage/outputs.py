@@ -95,14 +95,14 @@ def make_folder(folder: str | os.PathLike[str]) -> None:
 
 
 def same_file(first: str | os.PathLike[str], second: str | os.PathLike[str]) -> bool:
-    """Whether two names mean the same file, compared as in `check_outputs`."""
+    """Return whether two names mean the same file, compared as in `check_outputs`."""
     files = _Files()
     files.add("known", _parts(os.fspath(first)))
     return bool(files.find(_parts(os.fspath(second))))
 
 
 def _label(output: OutputFile) -> str:
-    """What to call an output in messages."""
+    """Return an output's name in messages."""
     option, path = output.option, output.path
     return f"{option} '{path}'" if option.startswith("-") else f"{option}, '{path}',"
 
@@ -115,7 +115,7 @@ class _Part(NamedTuple):
 
 
 def _parts(path: str, *, folder: bool = False) -> list[_Part]:
-    """The real paths of what a name stands for; a deep-zoom picture is a file and a folder."""
+    """Return the real paths of what a name stands for; a deep-zoom picture is a file and a folder."""
     if not folder and Path(path).suffix.lower() in (".dz", ".dzi"):
         stem = os.path.splitext(path)[0]
         return [_Part(_real(f"{stem}.dzi"), False), _Part(_real(f"{stem}_files"), True)]
@@ -149,7 +149,7 @@ class _Files:
                 self._inodes.setdefault(inode, label)
 
     def find(self, parts: Iterable[_Part]) -> str:
-        """The label of a known file that equals one of these parts, lies in one or contains one; else ""."""
+        """Return the label of a known file that equals, contains or lies in one of these parts; else ""."""
         for path, folder in parts:
             if path in self._paths:
                 return self._paths[path]
@@ -169,7 +169,7 @@ class _Files:
 
 
 def _inode(path: str) -> tuple[int, int] | None:
-    """The device and inode, which hard links to the same data share; None for a file that does not exist."""
+    """Return device and inode, which hard links to the same data share, or None if there is no file."""
     try:
         facts = os.stat(path)
     except (OSError, ValueError):
@@ -182,7 +182,7 @@ def _folded(path: str) -> str:
 
 
 def _same_but_for_case(first: str, second: str) -> bool:
-    """Whether two real paths that differ only in case name the same file on their disk."""
+    """Return whether two real paths that differ only in case name the same file on their disk."""
     folders = [_existing(first), _existing(second)]
     try:
         if not os.path.samefile(*folders):
@@ -194,12 +194,12 @@ def _same_but_for_case(first: str, second: str) -> bool:
 
 
 def _existing(path: str) -> str:
-    """The nearest folder above a path that exists."""
+    """Return the nearest folder above a path that exists."""
     return next((str(parent) for parent in Path(path).parents if parent.is_dir()), os.sep)
 
 
 def _ignores_case(folder: str) -> bool:
-    """Whether names in a folder that differ only in case mean one file. It is tried, because disks differ."""
+    """Return whether names that differ only in case mean one file here. Disks differ, so it is tried."""
     try:
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".impasto-case-") as probe:
             return os.path.exists(os.path.join(folder, os.path.basename(probe.name).upper()))
@@ -248,7 +248,7 @@ _LONGEST_LINE = 1 << 20
 
 
 def _metadata(path: str) -> dict[str, Any]:
-    """The metadata of a safetensors file; empty if the file is not one."""
+    """Return the metadata of a safetensors file; empty if the file is not one."""
     with open(path, "rb") as file:
         length = int.from_bytes(file.read(8), "little")
         size = os.fstat(file.fileno()).st_size
@@ -264,7 +264,7 @@ def _metadata(path: str) -> dict[str, Any]:
 
 
 def _is_kind(name: str, path: str) -> bool:
-    """Whether a file says that it is a tensor file of the kind with this name."""
+    """Return whether a file says that it is a tensor file of the kind with this name."""
     metadata = _metadata(path)
     # Checkpoints of version 1 name the kind only in "format", before the version.
     return str(metadata.get("kind", metadata.get("format", ""))).startswith(name)

@@ -27,12 +27,12 @@ def check_writable(name: str) -> None:
 
 
 def is_protected(path: Path) -> bool:
-    """Whether a file or folder may not be written, or was protected on purpose."""
+    """Return whether a file or folder may not be written, or was protected on purpose."""
     # root may write anything, so the system's answer is not enough: a file without write bits is respected.
     return not (path.stat().st_mode & 0o222 and _writable(path))
 
 
 def _writable(path: Path) -> bool:
-    """Whether the user whose rights the process has may write to a path."""
+    """Return whether the user whose rights the process has may write to a path."""
     effective = os.access in os.supports_effective_ids
     return os.access(path, os.W_OK, effective_ids=effective)

@@ -107,7 +107,7 @@ def write_tensors(
 
 
 def _header(kind: FileKind, tensors: Mapping[str, Tensor | LazyTensor], facts: Mapping[str, Any]) -> bytes:
-    """The first bytes of a file: the header's length, and the header with zeros for the digest."""
+    """Return the first bytes of a file: the header's length, and the header with zeros for the digest."""
     header: dict[str, Any] = {
         "__metadata__": {
             "file_sha256": _NO_DIGEST,  # must come first, see `_START`
@@ -132,7 +132,7 @@ def _header(kind: FileKind, tensors: Mapping[str, Tensor | LazyTensor], facts: M
 
 
 def _bytes_of(tensor: Tensor) -> memoryview:
-    """The memory of a contiguous tensor on the CPU, not copied."""
+    """Return the memory of a contiguous tensor on the CPU, not copied."""
     return memoryview(tensor.reshape(-1).view(torch.uint8).numpy())  # type: ignore[arg-type]
 
 
@@ -214,7 +214,7 @@ class TensorReader:
         return tuple(self._entries)
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """The shape of the tensor with this name."""
+        """Return the shape of the tensor with this name."""
         return self._entries[name].shape
 
     def tensor(self, name: str, rows: tuple[int, int] | None = None) -> Tensor:
@@ -250,7 +250,7 @@ class TensorReader:
         return tensor
 
     def parsing(self, *more: type[Exception]) -> AbstractContextManager[None]:
-        """A context that turns failures to interpret tensors and facts into the error of the file's kind.
+        """Turn failures to interpret tensors and facts, within the block, into the error of the file's kind.
 
         Args:
             more: further exceptions that mean damage here. RuntimeError is not among the usual ones, because
@@ -259,7 +259,7 @@ class TensorReader:
         return _damage_errors(self._name, self._kind, *more)
 
     def data_sha256(self) -> str:
-        """The SHA-256 over the bytes of all tensors, in the order of the file."""
+        """Return the SHA-256 over the bytes of all tensors, in the order of the file."""
         digest = hashlib.sha256()
         self._file.seek(self._data_begin)
         while piece := self._file.read(PIECE):
@@ -267,7 +267,7 @@ class TensorReader:
         return digest.hexdigest()
 
     def tensors_sha256(self) -> str:
-        """The SHA-256 over the tensors' names, shapes, types and numbers, in the order of the names."""
+        """Return the SHA-256 over the tensors' names, shapes, types and numbers, sorted by name."""
         digest = hashlib.sha256()
         for name in sorted(self._entries):
             tensor = self.tensor(name)
@@ -276,7 +276,7 @@ class TensorReader:
         return digest.hexdigest()
 
     def _file_sha256(self) -> str:
-        """The SHA-256 over the whole file, with zeros in the place of the digest."""
+        """Return the SHA-256 over the whole file, with zeros in the place of the digest."""
         self._file.seek(0)
         begin = 8 + len(_START)
         digest = hashlib.sha256(self._file.read(begin) + _NO_DIGEST.encode())

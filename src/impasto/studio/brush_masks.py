@@ -60,7 +60,7 @@ def _mask(path: str) -> Image | None:
 
 
 def _plain(color: str) -> Image:
-    """A mask of one colour, (1, 3, 64, 64); it is resized to its painting later."""
+    """Return a mask of one colour, (1, 3, 64, 64); it is resized to its painting later."""
     return (
         (torch.tensor(read_color(color)) / 255).float()[None, :, None, None].expand(1, 3, 64, 64).contiguous()
     )

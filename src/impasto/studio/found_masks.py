@@ -40,7 +40,7 @@ def found_masks(job: JobRequest, weights: str) -> FoundMasks:
 
 
 def _layer_file(mask: Image, folder: str) -> str:
-    """A file of a mask as a layer: its colours, and nothing where it is black."""
+    """Return a file of a mask as a layer: its colours, and nothing where it is black."""
     alpha = (mask.amax(1, keepdim=True) > 0).float()
     file = Path(tempfile.mkdtemp(dir=folder, prefix="found-")) / "layer.png"
     write_picture(Picture(mask, alpha, "layer"), file)

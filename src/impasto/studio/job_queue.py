@@ -134,13 +134,13 @@ class JobQueue:
         shutil.rmtree(page_state.folder, ignore_errors=True)
 
     def view(self, page: str) -> JobStatus:
-        """The current state of the page's job."""
+        """Return the current state of the page's job."""
         with self._changed:
             page_state = self._pages.get(page)
             return page_state.status if page_state else JobStatus()
 
     def folder(self, page: str) -> str:
-        """The folder for files of the page; removed with the page.
+        """Return the folder for files of the page; removed with the page.
 
         Raises:
             BusyError: too many pages are open.
@@ -285,7 +285,7 @@ class JobQueue:
 
 
 def copy_inputs(job: JobRequest, folder: str) -> JobRequest:
-    """A copy of the job whose input files are in its own folder.
+    """Return a copy of the job whose input files are in its own folder.
 
     Args:
         job: the files may be anywhere.

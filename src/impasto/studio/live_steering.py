@@ -31,7 +31,7 @@ class LiveSteering:
         self._plan_with, self._tell = plan_with, tell
 
     def next_plan(self, plan: RunPlan, scale: int, step: int) -> RunPlan | None:
-        """As `Steering.next_plan`; a change that is refused is told to the page, and the run goes on."""
+        """Return the plan after the page's changes, or None. A refused change is told to the page."""
         # Only real changes, because each costs the solver its history.
         changes = {
             name: new for name, new in self._changes.items() if getattr(self._settings, name, None) != new

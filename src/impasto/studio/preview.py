@@ -19,7 +19,7 @@ SHOWN = 768
 
 
 def result_or_error(ask: Callable[[], Any], job: JobRequest) -> Any:
-    """The result of a call, or an ImpastoError, to send to the queue; the error names no folders."""
+    """Return the result of a call, or an ImpastoError, to send to the queue; the error names no folders."""
     try:
         return ask()
     except ImpastoError as error:
@@ -30,7 +30,7 @@ def result_or_error(ask: Callable[[], Any], job: JobRequest) -> Any:
 
 
 def without_paths(text: str, job: JobRequest) -> str:
-    """The text with file names in place of paths: visitors should not learn the server's folders."""
+    """Return the text with file names in place of paths: visitors should not learn the server's folders."""
     for path in (*job.strokes, *job.regions, *job.styles, job.content, job.checkpoint):
         text = text.replace(path, Path(path).name) if path else text
     return text.replace(f"{job.folder}/", "") if job.folder else text
@@ -44,7 +44,7 @@ def step_facts(step: "Progress") -> dict[str, Any]:
 
 
 def shown_as_jpeg(image: "Image", longest: int = SHOWN) -> bytes:
-    """A picture of shape (1, 3, H, W) as JPEG, reduced to a long side of at most `longest` pixels."""
+    """Return a picture of shape (1, 3, H, W) as JPEG, reduced to a long side of at most `longest` pixels."""
     from impasto.image.encode import encode_picture
     from impasto.image.picture import Picture
     from impasto.image.resize import fit, resize

@@ -139,7 +139,7 @@ class Worker:
         return ""
 
     def _settings(self, settings_class: type[_Settings], values: Mapping[str, Any]) -> _Settings:
-        """A job's settings, and those of the common settings that the class has."""
+        """Return a job's settings, and those of the common settings that the class has."""
         known = {option.name for option in options_of(settings_class)}
         common = {name: value for name, value in self.common.items() if name in known}
         # The common settings come last, so that no job can replace them.
@@ -176,7 +176,7 @@ class Worker:
             self._send(Update("failed", f"Something went wrong in Impasto ({type(error).__name__})."))
 
     def _with_regions(self, job: JobRequest) -> JobRequest:
-        """The job with masks in place of brush strokes."""
+        """Return the job with masks in place of brush strokes."""
         if not any(job.strokes) or job.regions:
             return job
         from impasto.studio.brush_masks import masks_from_strokes

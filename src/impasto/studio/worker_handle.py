@@ -165,7 +165,7 @@ class WorkerHandle:
 
 
 def describe_exit(code: int | None) -> str:
-    """The meaning of a process's exit code, as a sentence; negative codes are signals."""
+    """Return the meaning of a process's exit code, as a sentence; negative codes are signals."""
     if code == -9:
         return (
             "The system ended the painting, most likely because memory ran out. Choose a smaller size and "

@@ -108,7 +108,7 @@ def recorded_mask(manifest: Mapping[str, Any]) -> list[Source] | None:
 
 
 def _name(mask: Source) -> str:
-    """The name of a mask, or "" if it has none."""
+    """Return the name of a mask, or "" if it has none."""
     return mask.name if isinstance(mask, Picture) else mask if isinstance(mask, str) else ""
 
 

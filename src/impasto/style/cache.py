@@ -1,4 +1,4 @@
-"""What one job leaves for the next: the network, and the style with what was measured of it."""
+"""Keeps the network, the paintings and what was measured of them from one run to the next."""
 
 import os
 import weakref
@@ -25,10 +25,13 @@ T = TypeVar("T")
 
 
 def style_key(style: StyleSources, *more: Hashable) -> Hashable:
-    """What tells styles apart, if all of them are files; else None.
+    """Return a key that is equal for equal files, or None if a painting is not a file.
+
+    A picture in memory has no key, because its pixels may change between two runs.
 
     Args:
-        more: what else is to be the same.
+        style: one painting or several.
+        more: further values that the key depends on.
     """
     several = list(style) if isinstance(style, (list, tuple)) else [style]
     files = [os.fspath(source) for source in several if isinstance(source, (str, os.PathLike))]
@@ -36,11 +39,10 @@ def style_key(style: StyleSources, *more: Hashable) -> Hashable:
 
 
 class Cache:
-    """A network and a style, kept from one job to the next.
+    """A network and paintings, kept from one run to the next.
 
-    Only the newest of everything is kept: a batch goes style by style, so one style at a time is all it
-    needs, and a folder of paintings does not fill the memory. A picture comes out the same with a shared
-    cache as with one of its own.
+    Of each kind only the newest is kept, so a folder of paintings does not fill the memory. A batch needs no
+    more, because it paints all photos after one painting before the next. A shared cache changes no pixel.
 
     Example:
         >>> cache = Cache()
@@ -62,10 +64,16 @@ class Cache:
         deepest_layer: str,
         compute: Compute,
     ) -> tuple[VGG19, Weights]:
-        """As `load_vgg19`; the weights come without their tensors, which the network has.
+        """Load VGG-19, or return the one that the last run used with the same settings.
 
+        Args:
+            settings: name the weights and the pooling.
+            deepest_layer: the last layer that is needed.
+            compute: device and precision.
+        Returns:
+            The network, and its weights' description. Their tensors are left out: the network has them.
         Raises:
-            WeightsError: none, damaged, or not to be had.
+            WeightsError: the weights are missing or damaged, or cannot be fetched.
         """
         key = (settings.weights, settings.pooling, deepest_layer, compute)
         if self._network is None or self._network[0] != key:
@@ -79,19 +87,20 @@ class Cache:
         return self._network[1:]
 
     def styles(self, style: StyleSources, blend: str) -> StyleImages:
-        """As `read_styles`; files are read once, also if they change in the meantime.
+        """Read paintings with `read_styles`. Files are read once, even if they change between two runs.
 
         Raises:
-            ImageError, SettingsError: as `read_styles`.
+            ImageError, SettingsError: see `read_styles`.
         """
         return self.get("styles", style_key(style, blend), lambda: read_styles(style, blend))
 
     def get(self, kind: str, key: Hashable, make: Callable[[], T]) -> T:
-        """What `make` gives for this key; of each kind only the newest is kept.
+        """Return the result of `make`, or the last one of this kind if its key was the same.
 
         Args:
-            kind: names what is kept.
-            key: what it depends on; None if that cannot be told, and then it is made anew.
+            kind: the name under which the result is kept.
+            key: what the result depends on; None if that is not known, and then `make` is always called.
+            make: computes the result.
         """
         if key is None:
             return make()
@@ -101,10 +110,10 @@ class Cache:
         return value
 
     def resized_pixels(self, picture: Picture, height: int, width: int, device: torch.device) -> Image:
-        """As `resized_pixels` in `job`; what was asked for last is not made again while it is still in use.
+        """Resize a picture with `resized_pixels`. The last result is shared while it is in use.
 
-        A job starts each scale from the photo and measures its content there as well. Bringing a camera's
-        12 megapixels to any size takes 0.25 s on two cores.
+        Each scale needs the photo twice, as its start and as its content, and resizing a camera's 12
+        megapixels takes 0.25 s on two cores.
         """
         key = (height, width, device)
         if self._resized is not None:
@@ -127,7 +136,7 @@ class Cache:
         blending: Blending = "targets",
         tile: int = 0,
     ) -> list[list[StyleTarget]]:
-        """As `Styles.targets`, measured once."""
+        """Measure paintings with `StyleImages.targets`, once for the same arguments."""
         self._keep_targets_of(network, paintings)
         named = statistics if isinstance(statistics, str) else tuple(statistics.items())
         key = (named, tuple(layers), long, least, blending, tile)
@@ -147,11 +156,11 @@ class Cache:
         rotations: int,
         tile: int = 0,
     ) -> list[list[Dictionary]]:
-        """As `StyleImages.dictionaries`; those of the last two sizes are kept."""
+        """Make the dictionaries with `StyleImages.dictionaries`. Those of the last two sizes are kept."""
         self._keep_targets_of(network, paintings)
         key = (long, least, rotations, tile)
         if key not in self._dictionaries:
-            # Two are in use where a scale begins. All of a 4096 px run took 1 GB.
+            # A scale begins with its own and the coarser scale's. To keep all of a 4096 px run took 1 GB.
             self._dictionaries = dict(list(self._dictionaries.items())[-1:])
             self._dictionaries[key] = paintings.dictionaries(
                 network, long=long, least=least, rotations=rotations, tile=tile
@@ -159,6 +168,6 @@ class Cache:
         return self._dictionaries[key]
 
     def _keep_targets_of(self, network: VGG19, paintings: StyleImages) -> None:
-        """Forget what was measured of other paintings, or by another network."""
+        """Forget targets and dictionaries of other paintings or of another network."""
         if self._measured is None or self._measured[0] is not network or self._measured[1] is not paintings:
             self._measured, self._targets, self._dictionaries = (network, paintings), {}, {}

@@ -110,7 +110,7 @@ class NeighborStyle:
         return total
 
     def grids(self, scales: Sequence[Scale]) -> dict[str, list[dict[str, int]]]:
-        """The manifest's entry on searches: at each scale, the step of the grid of places that are searched.
+        """Return the manifest's entry on searches: at each scale, the step of the grid of searched places.
 
         It is empty if the style does not use neighbours. A step of 1 is an exact search.
         """

@@ -64,7 +64,7 @@ def matched_detail(
 
 
 def _window() -> Float[Tensor, " side"]:
-    """The Hann window of a patch. Windows that overlap by half sum to 1, except at the two ends of a row."""
+    """Return the Hann window of a patch. Windows that overlap by half sum to 1, except at a row's ends."""
     return torch.hann_window(2 * CELL, periodic=True, dtype=torch.float64)
 
 

@@ -57,7 +57,7 @@ class StyleImages:
         return dict(zip(names, self.pictures, strict=True))
 
     def sizes(self, long: int, least: int) -> list[tuple[int, int]]:
-        """Height and width of each painting for a long side, in pixels.
+        """Return height and width of each painting for a long side, in pixels.
 
         A painting is larger if its short side would be less than `least` pixels.
         """

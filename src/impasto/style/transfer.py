@@ -102,7 +102,7 @@ class StyleTransfer:
         )
 
     def style_sizes(self, scale: Scale) -> list[tuple[int, int]]:
-        """Height and width at which each painting is measured for a scale, in pixels."""
+        """Return height and width at which each painting is measured for a scale, in pixels."""
         return style_sizes(self.paintings, self.settings, scale)
 
     def initial_image(self, scale: Scale) -> Image:
@@ -256,7 +256,7 @@ class StyleTransfer:
         )
 
     def manifest_entries(self, scales: Sequence[Scale]) -> dict[str, object]:
-        """The manifest's entries besides settings: grids of neighbours, custom losses, automatic masks."""
+        """Return the manifest's entries besides settings: neighbour grids, custom losses, automatic masks."""
         extra = [factory.manifest_entry for factory in self.extra_terms]
         masks = self._regions.manifest_entries if self._regions else {}
         match = self.paintings.matching

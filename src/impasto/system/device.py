@@ -40,7 +40,7 @@ def choose_compute(device: str = "auto", precision: Precision = "auto") -> Compu
 
 
 def _device(name: str) -> torch.device:
-    """The device of `choose_compute`."""
+    """Return the device of `choose_compute`."""
     if name == "auto":
         if torch.cuda.is_available():
             # torchrun numbers the processes of each machine; each gets a GPU of its own.
@@ -62,13 +62,13 @@ def _has_mps() -> bool:
 
 
 def available() -> list[str]:
-    """The names of this machine's devices."""
+    """Return the names of this machine's devices."""
     names = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
     return [*names, "mps"] if _has_mps() else names
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether the device has bfloat16 in hardware. (Emulated, it is slower than float32.)
+    """Return whether the device has bfloat16 in hardware. (Emulated, it is slower than float32.)
 
     The environment variable IMPASTO_BFLOAT16, 0 or 1, overrides the answer.
 
@@ -109,7 +109,7 @@ def describe_machine() -> dict[str, str | int]:
 
 
 def _processor() -> str:
-    """The processor's model name, or its architecture where the name is unknown."""
+    """Return the processor's model name, or its architecture where the name is unknown."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as lines:
             for line in lines:

@@ -13,7 +13,7 @@ from impasto.system import process as process  # before anything is computed
 
 
 def launched_processes() -> int:
-    """The number of processes that torchrun has started for this command; 1 without torchrun."""
+    """Return the number of processes that torchrun has started for this command; 1 without torchrun."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
@@ -91,17 +91,17 @@ def data_parallel(module: torch.nn.Module) -> torch.nn.Module:
 
 
 def world_size() -> int:
-    """The number of processes that work on one picture together; 1 before `join_process_group`."""
+    """Return the number of processes that work on one picture together; 1 before `join_process_group`."""
     return torch.distributed.get_world_size() if _is_joined() else 1
 
 
 def rank() -> int:
-    """The number of this process among them, from 0."""
+    """Return the number of this process among them, from 0."""
     return torch.distributed.get_rank() if _is_joined() else 0
 
 
 def all_sum(total: torch.Tensor) -> torch.Tensor:
-    """The sum of all processes' tensors, on every process; without others, the tensor itself.
+    """Return the sum of all processes' tensors, on every process; without others, the tensor itself.
 
     Raises:
         DeviceError: another process cannot be reached.
@@ -115,7 +115,7 @@ def all_sum(total: torch.Tensor) -> torch.Tensor:
 
 
 def all_min(number: int) -> int:
-    """The smallest of all processes' numbers, on every process; without others, the number itself.
+    """Return the smallest of all processes' numbers, on every process; without others, the number itself.
 
     Raises:
         DeviceError: another process cannot be reached.
@@ -131,7 +131,7 @@ def all_min(number: int) -> int:
 
 
 def local_world_size() -> int:
-    """The number of this run's processes on this machine, including this one."""
+    """Return the number of this run's processes on this machine, including this one."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if world_size() > 1 else 1
 
 
@@ -146,7 +146,7 @@ def broadcast(tensor: torch.Tensor, source: int) -> None:
 
 
 def broadcast_text(text: str) -> str:
-    """The text of the first process, on every process; alone, the text itself."""
+    """Return the text of the first process, on every process; alone, the text itself."""
     if world_size() == 1:
         return text
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -182,7 +182,7 @@ def exchange(outgoing: Mapping[int, torch.Tensor], incoming: Mapping[int, torch.
 
 
 def _is_joined() -> bool:
-    """Whether this process shares a picture with others now."""
+    """Return whether this process shares a picture with others now."""
     if _SINGLE_PROCESS.get():
         return False
     return torch.distributed.is_available() and torch.distributed.is_initialized()

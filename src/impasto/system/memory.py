@@ -23,17 +23,17 @@ OWN_GROUPS = Path("/proc/self/cgroup")
 
 
 def resident() -> int:
-    """The memory of this process now, in bytes (resident set size)."""
+    """Return the memory of this process now, in bytes (resident set size)."""
     return int(psutil.Process().memory_info().rss)
 
 
 def used(device: torch.device) -> int:
-    """The memory of this process now, in bytes: on the GPU if the device is one, else in all."""
+    """Return the memory of this process now, in bytes: on the GPU if the device is one, else in all."""
     return int(torch.cuda.memory_allocated(device)) if device.type == "cuda" else resident()
 
 
 def limit(device: torch.device) -> int:
-    """The memory that this process may use in all, in bytes, including what it uses already.
+    """Return the memory that this process may use in all, in bytes, including what it uses already.
 
     On a GPU it is what is free there. Otherwise it is the least of what the machine has free, what the
     container allows, and the process's own limits (`ulimit -v` and `-d`).
@@ -47,7 +47,7 @@ def limit(device: torch.device) -> int:
 
 
 def _free_in_containers() -> list[int]:
-    """The bytes that each control group of this process, of versions 1 and 2, leaves free."""
+    """Return the bytes that each control group of this process, of versions 1 and 2, leaves free."""
     try:
         lines = OWN_GROUPS.read_text().splitlines()
     except OSError:
@@ -71,7 +71,7 @@ def _free_in_containers() -> list[int]:
 
 
 def _free_in(folder: Path, most: str, used: str) -> int | None:
-    """The bytes that a control group leaves free; None if it sets no limit. Droppable file pages are free."""
+    """Return the bytes that a control group leaves free, with cached file pages; None without a limit."""
     try:
         bound, usage = int((folder / most).read_text()), int((folder / used).read_text())
         rows = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
@@ -81,7 +81,7 @@ def _free_in(folder: Path, most: str, used: str) -> int | None:
 
 
 def _free_in_bounds() -> list[int]:
-    """The bytes that each limit of `ulimit` leaves free."""
+    """Return the bytes that each limit of `ulimit` leaves free."""
     if sys.platform == "win32":
         return []
     import resource
@@ -93,7 +93,7 @@ def _free_in_bounds() -> list[int]:
 
 
 def peak_memory(device: torch.device) -> int:
-    """The most memory that this process has used so far, in bytes: on the GPU, else in all (resident)."""
+    """Return this process's peak memory so far, in bytes: on the GPU, or resident on the CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     try:

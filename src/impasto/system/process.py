@@ -81,7 +81,7 @@ def _mkl_functions() -> "tuple[ctypes._NamedFuncPointer, ctypes._NamedFuncPointe
 
 
 def _without_functions() -> Repeatability:
-    """The state of a PyTorch whose MKL cannot be switched, or that has none."""
+    """Return the state of a PyTorch whose MKL cannot be switched, or that has none."""
     if not torch.backends.mkl.is_available():  # type: ignore[no-untyped-call]
         return Repeatability(False, "PyTorch has no MKL here, and other libraries promise no equal bits")
     if any(word in os.environ.get("MKL_CBWR", "").upper() for word in ("STRICT", "COMPATIBLE")):
@@ -95,7 +95,7 @@ REPEATABILITY = _make_repeatable()
 
 
 def repeatability(device: torch.device) -> Repeatability:
-    """Whether a second run on the device gives the same bits, with the same machine, versions and threads."""
+    """Return whether a second run gives the same bits on the same machine with equal versions and threads."""
     if device.type != "cpu":
         return Repeatability(False, f"PyTorch promises no equal bits on {device.type}; use --device cpu")
     return REPEATABILITY

@@ -79,5 +79,5 @@ def endpoints(queue: JobQueue) -> None:
 
 
 def facts(view: JobStatus) -> dict[str, Any]:
-    """The state of a job, as JSON."""
+    """Return the state of a job, as JSON."""
     return {"state": view.state, "place": view.position, "text": view.text, **(view.step or {})}

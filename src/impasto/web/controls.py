@@ -33,7 +33,7 @@ STYLE_LOSSES = ("gram=1,neighbors=1", NEIGHBORS, *STYLE_STATISTICS)
 
 
 def offered(settings_class: type) -> list[Option]:
-    """The settings that the page may change, in the order of the command's options."""
+    """Return the settings that the page may change, in the order of the command's options."""
     return [
         option
         for option in options_of(settings_class)
@@ -42,7 +42,7 @@ def offered(settings_class: type) -> list[Option]:
 
 
 def control(option: Option, *, longest: int) -> gr.components.Component:
-    """A setting as a control, with its default, bounds, choices and help.
+    """Return a setting as a control, with its default, bounds, choices and help.
 
     Args:
         option: the setting.
@@ -78,7 +78,7 @@ def control(option: Option, *, longest: int) -> gr.components.Component:
 
 
 def settings(settings_class: type, options: Sequence[Option], values: Sequence[Any]) -> dict[str, Any]:
-    """The controls' values by setting, without empty optional ones.
+    """Return the controls' values by setting, without empty optional ones.
 
     Raises:
         SettingsError: a value that the settings do not allow.

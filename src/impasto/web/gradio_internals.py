@@ -25,12 +25,12 @@ def for_the_browser(method: Method) -> Method:
 
 
 def upload_folder() -> str:
-    """The folder into which Gradio writes uploaded files."""
+    """Return the folder into which Gradio writes uploaded files."""
     return get_upload_folder()
 
 
 def unread_messages(page: gr.Blocks, session: str) -> int:
-    """The number of messages that the browser of a session has not read yet."""
+    """Return the number of messages that the browser of a session has not read yet."""
     messages = page._queue.pending_messages_per_session.get(session)
     return 0 if messages is None else messages.qsize()
 

@@ -112,7 +112,7 @@ class Guard:
         return None
 
     def _known(self, host: str) -> bool:
-        """Whether a Host header is an address or an accepted name."""
+        """Return whether a Host header is an address or an accepted name."""
         try:
             name = urlsplit(f"//{host}").hostname or ""
             if name in self.hosts:

@@ -42,7 +42,7 @@ NOTHING = "The painting will appear here."
 
 
 def stage(view: JobStatus) -> str:
-    """The current picture, or a placeholder."""
+    """Return the current picture, or a placeholder."""
     if not view.picture:
         return f'<figure class="impasto-stage" data-picture="0"><p>{escape(NOTHING)}</p></figure>'
     data = base64.b64encode(view.picture).decode()
@@ -54,7 +54,7 @@ def stage(view: JobStatus) -> str:
 
 
 def status(view: JobStatus) -> str:
-    """The progress, as a bar and in figures."""
+    """Return the progress, as a bar and in figures."""
     step = view.step or {}
     share = 1.0 if view.state == "finished" else _share(step)
     loss = "" if "loss" not in step else f' data-loss="{step["loss"]:.6g}"'
@@ -67,12 +67,12 @@ def status(view: JobStatus) -> str:
 
 
 def sentence(view: JobStatus) -> str:
-    """The state as a sentence, in HTML."""
+    """Return the state as a sentence, in HTML."""
     return f'<p class="said" data-state="{view.state}">{escape(announcement(view))}</p>'
 
 
 def announcement(view: JobStatus) -> str:
-    """The state as a sentence."""
+    """Return the state as a sentence."""
     if view.state == "waiting":
         before = view.position - 1
         return (
@@ -105,7 +105,7 @@ def _share(step: Any) -> float:
 
 
 def curve(view: JobStatus) -> dict[str, Sequence[Any]]:
-    """The losses so far, as columns of a table with a row for each step and part of the loss."""
+    """Return the losses so far, as columns of a table with a row for each step and part of the loss."""
     columns: dict[str, list[Any]] = {"seconds": [], "loss": [], "part": []}
     for seconds, _, content, style in view.curve:
         for part, value in (("content", content), ("style", style)):
@@ -117,7 +117,7 @@ def curve(view: JobStatus) -> dict[str, Sequence[Any]]:
 
 
 def forecast(needs: "JobEstimate | str") -> str:
-    """The estimate of a painting, or the reason why it cannot be painted, as HTML."""
+    """Return the estimate of a painting, or the reason why it cannot be painted, as HTML."""
     if isinstance(needs, str):
         kind = "bad" if needs else "none"  # "": no estimate yet
         return f'<p class="impasto-forecast"><span class="{kind}" role="alert">{escape(needs)}</span></p>'
@@ -129,7 +129,7 @@ def forecast(needs: "JobEstimate | str") -> str:
 
 
 def span(seconds: float) -> str:
-    """A duration in rough words; `seconds` may be any number.
+    """Return a duration in rough words; `seconds` may be any number.
 
     >>> span(42), span(200)
     ('45 seconds', '3 minutes')

@@ -32,7 +32,7 @@ again. The queue ignores a second job anyway while the first one runs."""
 
 
 def page_of(request: gr.Request, tab: str) -> str:
-    """The queue's name for a tab of a visitor.
+    """Return the queue's name for a tab of a visitor.
 
     Raises:
         gr.Error: the request has no session.
@@ -162,7 +162,7 @@ class JobPanel:
     def updates(
         self, view: JobStatus, *, fresh: bool = True, draw: bool = True, speak: bool = True
     ) -> list[Any]:
-        """The values of `outputs` for a state; picture, curve and sentence only if they have changed."""
+        """Return the values of `outputs` for a state. Unchanged parts are left out."""
         busy = not view.is_settled
         going_on = view.state == "paused" or (view.state == "stopped" and view.step is not None)
         # Reversed, so that a figure's own file, which comes before its panels, is the PNG.

@@ -20,7 +20,7 @@ CACHED = (600, 7200)
 
 
 def build(queue: JobQueue) -> Any:
-    """The page for a queue: a `gr.Blocks`."""
+    """Return the page for a queue: a `gr.Blocks`."""
 
     def leave(request: gr.Request) -> None:
         for tab in TABS:

@@ -160,7 +160,7 @@ class PaintTab:
             share.release(self._steer_shares, [*inputs.paintings, *inputs.shares], None, queue=False, **QUIET)
 
     def _request(self, values: Sequence[Any], folder: str = "") -> JobRequest:
-        """The job for the values of the controls.
+        """Return the job for the values of the controls.
 
         Args:
             values: in the order of `Inputs.all`.
@@ -260,7 +260,7 @@ def _blend(shares: Sequence[float]) -> str:
 
 
 def _settled(control: Any) -> Any:
-    """The event of a control's final value: for a slider, when the visitor lets go of it."""
+    """Return the event of a control's final value: for a slider, when the visitor lets go of it."""
     return control.release if isinstance(control, gr.Slider) else control.change
 
 

@@ -61,7 +61,7 @@ class PaperTab:
     def _request(
         self, kind: str, picture: str | None, layer: str, size: int, photo: str | None, painting: str | None
     ) -> JobRequest:
-        """The job for the values of the controls.
+        """Return the job for the values of the controls.
 
         Raises:
             ImpastoError: a picture is missing or cannot be used.

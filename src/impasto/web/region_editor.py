@@ -79,7 +79,7 @@ def region_editors() -> RegionEditors:
 
 
 def editor_value(background: str, layers: Sequence[str] = ()) -> dict[str, Any]:
-    """The value of an editor that shows a picture, and layers over it."""
+    """Return the value of an editor that shows a picture, and layers over it."""
     return {"background": background, "layers": list(layers), "composite": None}
 
 

@@ -26,7 +26,7 @@ from impasto.web.page import build
 
 
 def application(queue: JobQueue, hosts: tuple[str, ...] = ()) -> FastAPI:
-    """The page behind its guard, as an ASGI application.
+    """Return the page behind its guard, as an ASGI application.
 
     Args:
         queue: paints the jobs; closed when the application ends.
@@ -93,7 +93,7 @@ def serve(
 
 
 def bound(host: str, port: int, tries: int = 20) -> socket.socket:
-    """A socket that listens on the port, or on one of the next `tries` ports.
+    """Return a socket that listens on the port, or on one of the next `tries` ports.
 
     Raises:
         SettingsError: no free port, or the host is not this machine's.

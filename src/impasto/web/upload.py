@@ -16,7 +16,7 @@ KINDS = [".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".avif", ".gif", ".h
 
 
 def upload(what: str, identity: str) -> gr.Image:
-    """A component for uploading a picture. Handlers get the path of the unchanged file.
+    """Return a component for uploading a picture. Handlers get the path of the unchanged file.
 
     Args:
         what: its label, such as "Photo".
@@ -38,7 +38,7 @@ def upload(what: str, identity: str) -> gr.Image:
 
 
 def as_file(payload: Any) -> str | None:
-    """The path of an uploaded file; None: nothing was uploaded.
+    """Return the path of an uploaded file; None: nothing was uploaded.
 
     Raises:
         gr.Error: the file is not in the upload folder. Gradio checks this as well, but a mistake there would
