@@ -166,9 +166,11 @@ class Session:
 
     def state(self) -> dict[str, Any]:
         """The page's data: the next question's index (None at the end), and the numbers done and in all."""
-        asked = [index for index, question in enumerate(self.questions) if question.key not in self._answered]
+        remaining = [
+            index for index, question in enumerate(self.questions) if question.key not in self._answered
+        ]
         total = len(self.questions)
-        return {"index": asked[0] if asked else None, "done": total - len(asked), "total": total}
+        return {"index": remaining[0] if remaining else None, "done": total - len(remaining), "total": total}
 
     def picture(self, index: int, side: str) -> Path:
         """The picture on one side of a question.

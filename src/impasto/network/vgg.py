@@ -158,9 +158,9 @@ class VGG19:
         responses: dict[str, Features] = {}
         response = _caffe_input(image, self.dtype)  # (B, 3, H, W), BGR
         convolutions = iter(self.convolutions)
-        for here in LAYERS.values():
-            if here.is_pooling:
-                response = _crop(self._pool(response), crops.get(here.name))  # (B, N, ⌈h/2⌉, ⌈w/2⌉)
+        for layer in LAYERS.values():
+            if layer.is_pooling:
+                response = _crop(self._pool(response), crops.get(layer.name))  # (B, N, ⌈h/2⌉, ⌈w/2⌉)
             else:
                 convolution = next(convolutions)
                 if self.reflect:  # without autograd, which has no rule for it here
@@ -168,10 +168,10 @@ class VGG19:
                 else:
                     response = rectified(response, convolution, circular=self.circular)
             if on_layer is not None:
-                on_layer(here.name, response)
-            if here.name in keep:
-                responses[here.name] = response
-            if here is last:
+                on_layer(layer.name, response)
+            if layer.name in keep:
+                responses[layer.name] = response
+            if layer is last:
                 break
         return responses
 
@@ -195,17 +195,17 @@ class VGG19:
         assert not self.reflect, "a mirrored network has no way back"
         gradient: Tensor | None = None
         for name in reversed([FIRST, *responses]):
-            here, response = LAYERS[name], responses.pop(name, None)
+            layer, response = LAYERS[name], responses.pop(name, None)
             if response is None:  # the first layer's: 64 channels at full size, a fifth of all responses
                 response = self.convolutions[0].forward(
                     _caffe_input(image, self.dtype), circular=self.circular
                 )
             gradient = add(name, response, gradient)
-            if here.is_pooling:
+            if layer.is_pooling:
                 before = next(reversed(responses.values()))
                 gradient = self._pull_back_pool(_uncrop(gradient, crops.get(name), before), before)
             else:
-                convolution = self.convolutions[here.convolutions - 1]
+                convolution = self.convolutions[layer.convolutions - 1]
                 gradient = convolution.pull_back(gradient, response, circular=self.circular, overwrite=True)
         wide = torch.promote_types(self.dtype, torch.float32)
         # Back from BGR, 0..255: see `_caffe_input`.

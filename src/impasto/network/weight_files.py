@@ -217,13 +217,13 @@ def from_state_dict(state: Mapping[str, Tensor], record: WeightRecord, label: st
 
 def _check_names(needed: Iterable[str], names: Iterable[str], label: str) -> None:
     """Refuse a file that lacks tensors."""
-    there = list(names)
-    missing = sorted(set(needed) - set(there))
+    available = list(names)
+    missing = sorted(set(needed) - set(available))
     if missing:
-        examples = ", ".join(there[:3]) + (", …" if len(there) > 3 else "")
+        examples = ", ".join(available[:3]) + (", …" if len(available) > 3 else "")
         raise WeightsError(
             f"{label} lacks {len(missing)} of the tensors needed, {missing[0]} among them; it holds "
-            f"{len(there)} ({examples}). {_NEEDED}"
+            f"{len(available)} ({examples}). {_NEEDED}"
         )
 
 

@@ -156,8 +156,8 @@ def pull_back(
     sums = gradient.new_empty(strip + 1, OUT, columns + 1, OUT, channels)
     spread = sums.view(OUT * (strip + 1), OUT * (columns + 1), channels)
     over = TILE - OUT  # rows and columns that neighbouring tiles share: their gradients are summed
-    for here in range(batch):
-        source, target = gradient[here].permute(1, 2, 0), result[here]
+    for index in range(batch):
+        source, target = gradient[index].permute(1, 2, 0), result[index]
         carried = torch.zeros_like(spread[:over])
         for top in range(0, height, OUT * strip):
             end = min(height, top + OUT * strip)
@@ -166,7 +166,7 @@ def pull_back(
             if response is None:
                 inside.copy_(source[top:end])
             else:
-                output = response[here].permute(1, 2, 0)[top:end]
+                output = response[index].permute(1, 2, 0)[top:end]
                 torch.ops.aten.threshold_backward.grad_input(source[top:end], output, 0, grad_input=inside)
             padded[end - top :] = 0
             tiles = padded.view(strip, OUT, columns, OUT, count)[:rows].permute(1, 3, 0, 2, 4)

@@ -183,8 +183,8 @@ class HaloExchange:
         top, bottom = self.band.rows
         lent, borrowed = [], []
         for other in range(len(edges) - 1):
-            asked = self._needed(other)
-            lent.append((asked[(asked >= top) & (asked < bottom)] - top).to(device))
+            needed_there = self._needed(other)
+            lent.append((needed_there[(needed_there >= top) & (needed_there < bottom)] - top).to(device))
             from_other = (needed >= edges[other]) & (needed < edges[other + 1])
             borrowed.append(from_other.nonzero().flatten().to(device))
         return lent, borrowed

@@ -141,17 +141,17 @@ def plan_stylize(
         CheckpointError: `matching` is damaged.
     """
     began = time.perf_counter()
-    asked = with_options(StylizeSettings, settings, options, preset=preset, parameters=PARAMETERS).resolved()
+    chosen = with_options(StylizeSettings, settings, options, preset=preset, parameters=PARAMETERS).resolved()
     cache = cache or Cache()
-    compute = compute_for_settings(asked)
+    compute = compute_for_settings(chosen)
     photo = read_picture(content, role="content image")
-    paintings = with_regions(cache.styles(style, asked.blend), photo, asked, regions, cache, matching)
-    paintings.check(asked.layers)
-    start = _starting_picture(asked, photo, style, regions, cache)
-    measured = [*style_layers(asked), *asked.content_layers]
+    paintings = with_regions(cache.styles(style, chosen.blend), photo, chosen, regions, cache, matching)
+    paintings.check(chosen.layers)
+    start = _starting_picture(chosen, photo, style, regions, cache)
+    measured = [*style_layers(chosen), *chosen.content_layers]
     last = deepest(every := [*measured, *extra_layers(extra_terms)])
-    # From here on, `settings` differ from `asked` only in a preview.
-    scales, settings = _scales(photo, asked, last)
+    # From here on, `settings` differ from `chosen` only in a preview.
+    scales, settings = _scales(photo, chosen, last)
     check_size(scales[-1].height, scales[-1].width, every, role="painting")
     # Custom losses do not see the paintings, so `measured` leaves their layers out.
     for painting in paintings.pictures:
@@ -159,7 +159,7 @@ def plan_stylize(
     network, weights = cache.network(settings, last.name, compute)
     problem = StyleTransfer(network, cache, photo, paintings, settings, start, extra_terms)
     # The manifest records the settings asked for, from which a rerun derives the others again.
-    manifest = new("stylize", asked, problem.inputs, weights, compute) | problem.manifest_entries(scales)
+    manifest = new("stylize", chosen, problem.inputs, weights, compute) | problem.manifest_entries(scales)
     if layouts:
         stages = tuple(Stage(scale, layout) for scale, layout in zip(scales, layouts, strict=True))
     else:

@@ -165,28 +165,28 @@ class Checkpoint:
         Raises:
             CheckpointError: the content is inconsistent, or does not fit the space.
         """
-        here: Space | None = None
+        current: Space | None = None
 
         @cache  # the state refers to some tensors twice, which stay one tensor in memory
         def tensor(name: str) -> Tensor:
             shape = self._file.shape(name)
             if len(shape) < 2:
                 return self._file.tensor(name).to(device)
-            assert here is not None, "a point is of some scale"
-            if tuple(shape) != here.whole_shape(torch.empty(shape, device="meta")):
+            assert current is not None, "a point is of some scale"
+            if tuple(shape) != current.whole_shape(torch.empty(shape, device="meta")):
                 raise ValueError(f"tensor {name} has the shape {tuple(shape)}, which does not fit the scale")
-            if here.level_steps:
-                return here.local(self._file.tensor(name)).to(device)
-            return self._file.tensor(name, here.band.rows).to(device)
+            if current.level_steps:
+                return current.local(self._file.tensor(name)).to(device)
+            return self._file.tensor(name, current.band.rows).to(device)
 
         with self._file.parsing(IndexError):
             if self._run["descent"] is not None:
-                here = space(self._run["scale"])
+                current = space(self._run["scale"])
             # Files written before these keys existed mean the defaults.
             state = {"trace": [], "balance": 1.0, "matches": [], **self._run}
             fields = {_FIELDS.get(key, key): _from_json(value, tensor) for key, value in state.items()}
             fields["trace"] = _trace(fields["trace"])
-            return _checked(Snapshot(**fields, space=here))
+            return _checked(Snapshot(**fields, space=current))
 
 
 @contextmanager

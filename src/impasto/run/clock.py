@@ -59,28 +59,28 @@ class Clock:
         if index != self.index:
             self.index, self.before, self.scale_began = index, step - 1, self.last
         self.last = now
-        here = self.scales[index]
+        scale = self.scales[index]
         # Averaged over this scale alone: a coarser scale says little about the cost of this one.
         per_step = (now - self.scale_began) / (step - self.before)
-        later = sum(s.steps * s.pixels for s in self.scales[index + 1 :]) / here.pixels
-        self.eta = per_step * (here.steps - step + later)
-        self.per_pixel = per_step / here.pixels
+        later = sum(s.steps * s.pixels for s in self.scales[index + 1 :]) / scale.pixels
+        self.eta = per_step * (scale.steps - step + later)
+        self.per_pixel = per_step / scale.pixels
         if self.budget is not None:
             self.eta = max(0.0, self.budget - self.seconds)
 
     def is_over(self, index: int, step: int) -> bool:
         """Return whether scale `index` ends after `step` steps: all are taken, or its time is up."""
-        here = self.scales[index]
+        scale = self.scales[index]
         if self.budget is None:
-            return step >= here.steps
-        if step >= here.steps * MORE:
+            return step >= scale.steps
+        if step >= scale.steps * MORE:
             return True
         if step == 0 and index == 0:
             return False
         steps = 1 if step else BEGINNING
         # Time that the reader of the stream spends between steps counts from the next step on.
         elapsed = self.last - self.began
-        return elapsed + steps * self.per_pixel * here.pixels > self._until(index)
+        return elapsed + steps * self.per_pixel * scale.pixels > self._until(index)
 
     def _until(self, index: int) -> float:
         """When scale `index` should be done, in seconds since the run began.

@@ -36,45 +36,45 @@ def iter_run(
         OutOfMemoryError: the memory does not suffice for the smallest layout.
         DeviceError: the first loss is not finite, or another process of this run has ended.
     """
-    here = snapshot or Snapshot(layouts=plan.layouts)
+    state = snapshot or Snapshot(layouts=plan.layouts)
     # Tiles have many sizes, and the allocator kept up to 300 MB of them (docs/performance.md).
-    if any(layout.tile for layout in here.layouts):
+    if any(layout.tile for layout in state.layouts):
         return_freed_memory()
-    clock = Clock(plan.scales, elapsed=here.seconds, budget=plan.budget)
-    if here.descent is not None:
-        clock.resume(here.scale, here.step)
-        yield _progress(plan, here, clock, "")
+    clock = Clock(plan.scales, elapsed=state.seconds, budget=plan.budget)
+    if state.descent is not None:
+        clock.resume(state.scale, state.step)
+        yield _progress(plan, state, clock, "")
     below: Image | None = None
-    for index in range(here.scale, len(plan.stages)):
-        scale_run = ScaleRun(plan, here, below)
+    for index in range(state.scale, len(plan.stages)):
+        scale_run = ScaleRun(plan, state, below)
         while not is_over(clock, index, scale_run.step) and not scale_run.finished:
             if not scale_run.advance(steering):
                 continue
             plan = scale_run.plan  # steering may have changed it
             clock.tick(index, scale_run.step)
-            here = scale_run.snapshot(here, clock.seconds)
-            yield _progress(plan, here, clock, scale_run.take_note())
-        if here.descent is None or here.space is None:
+            state = scale_run.snapshot(state, clock.seconds)
+            yield _progress(plan, state, clock, scale_run.take_note())
+        if state.descent is None or state.space is None:
             return  # there is no time for this scale, nor for finer ones
-        below = here.space.whole_image(here.descent.point)
-        here = _at_next_scale(here)
+        below = state.space.whole_image(state.descent.point)
+        state = _at_next_scale(state)
 
 
-def _at_next_scale(here: Snapshot) -> Snapshot:
+def _at_next_scale(state: Snapshot) -> Snapshot:
     """Return the state of the run before the first step of the next scale."""
-    assert here.descent is not None, "a step has been taken"
-    spent = here.spent + here.descent.solver.evaluations
-    return replace(here, scale=here.scale + 1, step=0, spent=spent, descent=None, space=None, matches=())
+    assert state.descent is not None, "a step has been taken"
+    spent = state.spent + state.descent.solver.evaluations
+    return replace(state, scale=state.scale + 1, step=0, spent=spent, descent=None, space=None, matches=())
 
 
 def _painting(plan: RunPlan, last: Progress) -> Painting:
     """Make the painting from a step: at the final size, with its alpha and manifest."""
     problem, (height, width) = plan.problem, plan.canvas
-    here = last.snapshot()
-    assert here.descent is not None, "a step has been taken"
-    assert here.space is not None, "a descent has a space"
-    image = here.space.whole_image(here.descent.point).detach().float()
-    if here.scale < len(plan.stages) - 1:
+    state = last.snapshot()
+    assert state.descent is not None, "a step has been taken"
+    assert state.space is not None, "a descent has a space"
+    image = state.space.whole_image(state.descent.point).detach().float()
+    if state.scale < len(plan.stages) - 1:
         image = problem.enlarged(image, plan.scales[-1])
     picture = Picture(
         pixels=problem.finish(image.cpu().clamp(0, 1)),
@@ -89,10 +89,10 @@ def _painting(plan: RunPlan, last: Progress) -> Painting:
         "by_term": last.by_term,
         "evaluations": last.evaluations,
         "seconds": round(last.seconds, 3),
-        "balance": here.style_factor,
+        "balance": state.style_factor,
     }
     result |= problem.report(picture.pixels.to(problem.network.device))
-    trace = {"columns": ["scale", "step", "seconds", "loss", *last.by_term], "rows": thinned(here.trace)}
+    trace = {"columns": ["scale", "step", "seconds", "loss", *last.by_term], "rows": thinned(state.trace)}
     return Painting(picture, {**last.manifest, "result": result, "trace": trace})
 
 
@@ -120,31 +120,31 @@ def complete(
     return last.painting()
 
 
-def _progress(plan: RunPlan, here: Snapshot, clock: Clock, note: str) -> Progress:
+def _progress(plan: RunPlan, snapshot: Snapshot, clock: Clock, note: str) -> Progress:
     """Describe the newest step."""
-    scale, state, space = plan.scales[here.scale], here.descent, here.space
+    scale, state, space = plan.scales[snapshot.scale], snapshot.descent, snapshot.space
     assert state is not None, "a step has been taken"
     assert space is not None, "a descent has a space"
     point = state.point
-    later = range(here.scale + 1, len(plan.stages))
-    ended = state.finished or is_over(clock, here.scale, here.step)
+    later = range(snapshot.scale + 1, len(plan.stages))
+    ended = state.finished or is_over(clock, snapshot.scale, snapshot.step)
     last = ended and all(is_over(clock, index, 0) for index in later)
     return Progress(
-        scale=here.scale + 1,
+        scale=snapshot.scale + 1,
         scales=len(plan.stages),
         height=scale.height,
         width=scale.width,
-        step=here.step,
-        steps=scale.steps if plan.budget is None else max(scale.steps, here.step),
+        step=snapshot.step,
+        steps=scale.steps if plan.budget is None else max(scale.steps, snapshot.step),
         loss=float(state.evaluation.loss),
         by_term=state.evaluation.by_term,
-        evaluations=here.spent + state.solver.evaluations,
+        evaluations=snapshot.spent + state.solver.evaluations,
         seconds=clock.seconds,
         eta=0.0 if last else clock.eta,
         precision=plan.manifest["precision"],
         peak_memory=peak_memory(plan.problem.network.device),
         image=lambda: plan.problem.finish(space.whole_image(point).detach().float().clamp(0, 1).cpu()),
-        snapshot=lambda: here,
+        snapshot=lambda: snapshot,
         manifest=plan.manifest,
         # No closure over the step itself: a cycle would keep its vectors until garbage is collected.
         _finish=partial(_painting, plan),

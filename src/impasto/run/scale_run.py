@@ -30,16 +30,16 @@ class ScaleRun:
 
     Args:
         plan: the plan of the run.
-        here: the state of the run, at the beginning of a scale or between two of its steps.
+        snapshot: the state of the run, at the beginning of a scale or between two of its steps.
         below: the result of the coarser scale, (1, 3, h, w); None at the coarsest, or between two steps.
     """
 
-    def __init__(self, plan: RunPlan, here: Snapshot, below: Image | None = None) -> None:
-        self.plan, self.index, self._below = plan, here.scale, below
-        self.scale, self.layout = plan.scales[here.scale], here.layouts[here.scale]
-        self.state, self.step = here.descent, here.step
-        self.style_factor, self.matches = here.style_factor, here.matches
-        self.space = plan.space(here.scale)
+    def __init__(self, plan: RunPlan, snapshot: Snapshot, below: Image | None = None) -> None:
+        self.plan, self.index, self._below = plan, snapshot.scale, below
+        self.scale, self.layout = plan.scales[snapshot.scale], snapshot.layouts[snapshot.scale]
+        self.state, self.step = snapshot.descent, snapshot.step
+        self.style_factor, self.matches = snapshot.style_factor, snapshot.matches
+        self.space = plan.space(snapshot.scale)
         self._objective: Objective | None = None
         self._evaluate: Evaluate | None = None
         self._note, self._stale = "", False

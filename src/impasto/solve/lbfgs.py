@@ -94,13 +94,13 @@ def step(evaluate: Evaluate, state: LBFGSState) -> LBFGSState:
         if outcome == "converged" and -length * slope < RESOLUTION * abs(loss):
             return replace(state, outcome=outcome, evaluations=state.evaluations + spent)
         move = length * direction
-        there = evaluate(state.point + move)
+        trial = evaluate(state.point + move)
         spent += 1
-        turn = there.gradient - state.evaluation.gradient
+        turn = trial.gradient - state.evaluation.gradient
         bend = norm(turn)
-        value = float(there.loss)
+        value = float(trial.loss)
         if value <= loss + SUFFICIENT * length * slope and bend < float("inf"):
-            return _accept(state, there, move, turn, spent)
+            return _accept(state, trial, move, turn, spent)
         if not (value < float("inf") and bend < float("inf")):
             # Steps shortened because of an overflow promise little, which is no sign of convergence.
             outcome = "stalled"

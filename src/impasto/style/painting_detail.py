@@ -54,9 +54,9 @@ def matched_detail(
     laid = detail.new_zeros(1, 3, *(CELL * side for side in term.grid))
     # Places of turned copies of the painting need detail that is turned in the same way.
     for turn in torch.unique(term.dictionary.origins[:, 0]).tolist():
-        here = weights * (origins[..., 0] == turn)
+        turn_weights = weights * (origins[..., 0] == turn)
         turned = torch.rot90(detail, turn, (2, 3))
-        _lay(laid, turned, origins[..., 1:], here.to(detail.dtype))
+        _lay(laid, turned, origins[..., 1:], turn_weights.to(detail.dtype))
     # At the picture's edges fewer windows overlap, so the sum of windows is divided out.
     down, along = (_window_sum(side).to(laid) for side in term.grid)
     laid /= down[:, None] * along

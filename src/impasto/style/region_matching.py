@@ -238,11 +238,11 @@ def _facts(
     shared = set()
     for part, part_labels in zip(points[1:], labels[1:], strict=True):
         for index, nearest in enumerate(apart.min(1)):
-            here, there = labels[0] == index, part_labels == index
-            if min(here.mean(), there.mean()) < LEAST_SHARE:
+            in_photo, in_painting = labels[0] == index, part_labels == index
+            if min(in_photo.mean(), in_painting.mean()) < LEAST_SHARE:
                 continue
             shared.add(index)
-            gap = points[0][here].mean(0) - part[there].mean(0)
+            gap = points[0][in_photo].mean(0) - part[in_painting].mean(0)
             # The last two dimensions are luminance and height, multiplied by their weights.
             values = (np.linalg.norm(gap) / nearest, abs(gap[-1]) / HEIGHT, abs(gap[-2]) / LIGHT)
             worst = {name: max(worst[name], float(v)) for name, v in zip(worst, values, strict=True)}

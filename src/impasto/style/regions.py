@@ -195,8 +195,8 @@ def _sources(
     color = photo_areas.colors[index]
     sources: list[int | None] = []
     for areas in other_masks:
-        there = None if areas is None else areas.find(color)
-        sources.append(None if areas is None else NO_STYLE if there is None else there)
+        source = None if areas is None else areas.find(color)
+        sources.append(None if areas is None else NO_STYLE if source is None else source)
     # One painting with the colour is enough: the others give nothing to this region.
     if all(source == NO_STYLE for source in sources):
         have = sorted(

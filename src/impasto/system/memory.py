@@ -61,10 +61,10 @@ def _free_in_containers() -> list[int]:
             ("memory.limit_in_bytes", "memory.usage_in_bytes") if kinds else ("memory.max", "memory.current")
         )
         for root in (CGROUPS, CGROUPS / "memory", CGROUPS / "unified"):
-            here = root / path.lstrip("/")
+            group = root / path.lstrip("/")
             free += [
                 left
-                for folder in (here, *here.parents)
+                for folder in (group, *group.parents)
                 if folder.is_relative_to(root) and (left := _free_in(folder, *names)) is not None
             ]
     return free
