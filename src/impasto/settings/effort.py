@@ -55,7 +55,7 @@ _NEIGHBORS = replace(
 """Recipe 3. Detail copied from the painting saves the steps that would grow it (docs/decisions.md)."""
 
 _QUICK = replace(
-    _PYRAMID, steps=60, finest_steps=2, detail=0.6, painting_detail=1.0, recolor=1.0, coherence=0.6
+    _PYRAMID, steps=45, finest_steps=2, detail=0.6, painting_detail=1.0, recolor=1.0, coherence=0.6
 )
 """The draft of recipe 5. Recolouring holds the glow down, and copied detail stands in for the fine levels. On
 pixels, flat skies became sand (docs/decisions.md)."""
