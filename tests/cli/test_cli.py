@@ -138,6 +138,38 @@ def test_ctrl_c_saves_the_picture_so_far_and_exits_130(photo: str, painting: str
     assert manifests.read("out.png")["result"]["complete"] is False
 
 
+IN_CALLBACKS = """
+import os, signal, time
+from cffi import FFI
+from impasto.cli.run_command import _remembered_interrupts
+
+@FFI().callback("void()")
+def interrupted_callback():
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(1)
+
+@FFI().callback("void()")
+def wrong_callback():
+    raise ValueError
+
+with _remembered_interrupts() as interrupted:
+    interrupted_callback()
+    print(interrupted())
+    if {wrong}:
+        wrong_callback()
+"""
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_ctrl_c_within_a_callback_from_c_is_remembered_and_not_printed(wrong: bool) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", IN_CALLBACKS.format(wrong=wrong)], capture_output=True, text=True, timeout=60
+    )
+    assert run.stdout == "True\n", run.stderr
+    assert "KeyboardInterrupt" not in run.stderr
+    assert ("ValueError" in run.stderr) is wrong  # other errors are still shown
+
+
 def test_ctrl_c_swallowed_by_a_callback_still_ends_the_run(
     photo: str, painting: str, small_file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

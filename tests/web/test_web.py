@@ -114,9 +114,14 @@ def choose(page: Page, pictures: tuple[str, str], steps: int = 100_000, size: in
 
 
 def unfold(page: Page, title: str, inside: str) -> None:
-    """Open a folded part of the page. Clicks are repeated, because one during the layout can be lost."""
+    """Open a folded part of the page. A click during the layout can be lost, and is repeated.
+
+    A part that has opened, but is slow to show what is inside, is not clicked again: that would fold it.
+    """
+    title_text = page.get_by_text(title, exact=True)
     for _ in range(12):
-        page.get_by_text(title, exact=True).click()
+        if not title_text.evaluate("element => element.closest('button').classList.contains('open')"):
+            title_text.click()
         try:
             page.wait_for_selector(inside, timeout=4_000)
         except TimeoutError:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -105,13 +106,19 @@ def _remembered_interrupts() -> Iterator[Callable[[], bool]]:
     """Yield a function that tells whether Ctrl-C was pressed.
 
     Ctrl-C still raises KeyboardInterrupt. But if the exception is raised in a callback from C (libvips makes
-    some while it writes a preview), Python prints it and drops it, and the run would go on.
+    some while it writes a preview), Python prints it and drops it, and the run would go on. It is not printed
+    here, because the run stops after the step.
     """
     signals: list[int] = []
+    print_unraisable = sys.unraisablehook
 
     def interrupt(number: int, _: object) -> None:
         signals.append(number)
         raise KeyboardInterrupt
+
+    def unraisable(dropped: "sys.UnraisableHookArgs") -> None:
+        if not issubclass(dropped.exc_type, KeyboardInterrupt):
+            print_unraisable(dropped)
 
     # Only the main thread may set a handler, and a background process ignores Ctrl-C on purpose.
     main = threading.current_thread() is threading.main_thread()
@@ -119,9 +126,11 @@ def _remembered_interrupts() -> Iterator[Callable[[], bool]]:
         yield lambda: False
         return
     signal.signal(signal.SIGINT, interrupt)
+    sys.unraisablehook = unraisable
     try:
         yield lambda: bool(signals)
     finally:
+        sys.unraisablehook = print_unraisable
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
