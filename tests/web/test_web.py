@@ -344,9 +344,10 @@ def test_a_second_page_waits_until_the_first_is_closed(
     visit: Callable[..., Page], pictures: tuple[str, str]
 ) -> None:
     first, second = visit(), visit()
+    # Both are set up before one paints: a page is slow while a job keeps the processors busy.
     choose(first, pictures)
-    start(first)
     choose(second, pictures, steps=5)
+    start(first)
     click(second, "#paint-go")
     until(second, lambda: state(second) == "waiting")
     assert "Waiting: next in line." in second.inner_text("#paint-status")
