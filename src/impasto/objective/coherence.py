@@ -72,18 +72,18 @@ class Coherence:
             changed = (continued != offered[chosen]).any(1)
             offered[chosen] = continued
             chosen, continued = chosen[changed], continued[changed]
-            at = places[chosen]
-            candidates = torch.stack([nearest[at], matches.flatten()[at]], 1)
+            chosen_places = places[chosen]
+            candidates = torch.stack([nearest[chosen_places], matches.flatten()[chosen_places]], 1)
             candidates = torch.cat([candidates, continued], 1)  # (n, 10)
             known = torch.stack([nearest_cosines[chosen], cosines[chosen]], 1)
-            similar = torch.cat([known, self.cosines(at, continued.clamp(min=0))], 1)
+            similar = torch.cat([known, self.cosines(chosen_places, continued.clamp(min=0))], 1)
             agreeing = (candidates[:, :, None] == continued[:, None]).float().mean(2)
             score = torch.where(candidates >= 0, similar + self.weight * agreeing, -torch.inf)
             best = score.argmax(1, keepdim=True)
             cosines[chosen] = similar.gather(1, best)[:, 0]
             # The sum over processes joins their choices, because each is 0 elsewhere.
             change = torch.zeros_like(nearest)
-            change[at] = candidates.gather(1, best)[:, 0] - matches.flatten()[at]
+            change[chosen_places] = candidates.gather(1, best)[:, 0] - matches.flatten()[chosen_places]
             matches += all_sum(change).view_as(matches)
         return matches
 

@@ -45,7 +45,7 @@ class Schedule:
 _PYRAMID = Schedule("pyramid", "lbfgs", 0.004, 128, 100, 40, 0.3, 0.0)
 """Recipe 2, chosen by eye on eight varied pairs and by the measures (docs/decisions.md)."""
 
-_DRAFT = Schedule("pixels", "lbfgs", 0.02, 128, 40, 4, 0.7, 2.0)
+_PIXEL_DRAFT = Schedule("pixels", "lbfgs", 0.02, 128, 40, 4, 0.7, 2.0)
 """The draft of recipes 2 to 4 works on pixels: in so few steps a pyramid's fine levels lag behind, and
 colours glow."""
 
@@ -54,14 +54,14 @@ _NEIGHBORS = replace(
 )
 """Recipe 3. Detail copied from the painting saves the steps that would grow it (docs/decisions.md)."""
 
-_QUICK = replace(
+_PYRAMID_DRAFT = replace(
     _PYRAMID, steps=45, finest_steps=2, detail=0.6, painting_detail=1.0, recolor=1.0, coherence=0.6
 )
-"""The draft of recipe 5. Recolouring holds the glow down, and copied detail stands in for the fine levels. On
-pixels, flat skies became sand (docs/decisions.md)."""
+"""The draft of recipe 5. Recolouring reduces the glow, and copied detail replaces the fine levels. On
+pixels, flat skies were speckled (docs/decisions.md)."""
 
 _THIRD: Mapping[Effort, Schedule] = {
-    "draft": replace(_DRAFT, painting_detail=0.8),
+    "draft": replace(_PIXEL_DRAFT, painting_detail=0.8),
     "good": _NEIGHBORS,
     "best": replace(_NEIGHBORS, steps=160, finest_steps=90),
 }
@@ -69,14 +69,14 @@ _THIRD: Mapping[Effort, Schedule] = {
 RECIPES: Mapping[int, Mapping[Effort, Schedule]] = {
     1: {"good": Schedule("pixels", "lbfgs", 0.02, 128, 50, 10, 1.0, 2.0)},
     2: {
-        "draft": _DRAFT,
+        "draft": _PIXEL_DRAFT,
         "good": _PYRAMID,
         "best": replace(_PYRAMID, steps=200, finest_steps=150),
     },
     3: _THIRD,
     4: {effort: replace(schedule, recolor=1.0) for effort, schedule in _THIRD.items()},
     5: {effort: replace(schedule, recolor=1.0, coherence=0.6) for effort, schedule in _THIRD.items()}
-    | {"draft": _QUICK},
+    | {"draft": _PYRAMID_DRAFT},
 }
 
 
