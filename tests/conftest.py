@@ -18,21 +18,29 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 FIRST = (
     "test_web",
-    "test_studio",
-    "test_guard",
-    "test_ranks",
     "test_control",
-    "test_plan",
-    "test_checkpoint",
-    "test_train",
-    "test_tiles",
-    "test_bad_places",
     "test_stylize",
+    "test_tiles",
+    "test_batch",
     "test_precision",
     "test_figure",
+    "test_cli",
+    "test_steering",
+    "test_ranks",
+    "test_plan",
+    "test_guard",
+    "test_checkpoint",
+    "test_studio",
+    "test_train",
+    "test_bad_places",
     "test_process",
 )
-"""The slowest files. They start first, so that no worker is still busy with one when the others are done."""
+"""The slowest files, in the order in which they start, so that no worker is still busy when the others are done.
+
+The browser of `test_web` needs a processor to itself: beside tests of several processes, some of its pages took
+50 s instead of 8. So the first of the others run in one process, and the tests of several processes follow when
+`test_web` is nearly done.
+"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

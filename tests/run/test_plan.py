@@ -144,7 +144,7 @@ def test_limited_memory_does_not_change_the_picture(
     basic: StylizeSettings, painting: str, already_used: int
 ) -> None:
     """The manifest records the layouts, so that a rerun uses the same ones."""
-    photo = Picture(scene(600, 800))
+    photo = Picture(scene(450, 600))
     settings = replace(basic, size=800, history=3)
     plan = plan_stylize(photo, painting, settings)
     plenty = complete(plan)
@@ -216,7 +216,7 @@ def test_a_run_fails_if_the_smallest_layout_does_not_fit(
 
 def test_a_run_stays_within_a_limit_of_the_system(painting: str, small_file: str, tmp_path: Path) -> None:
     """Under `ulimit -v` a process finishes a picture that would not fit as one tile."""
-    large = save(scene(600, 800), tmp_path / "large.png")
+    large = save(scene(450, 600), tmp_path / "large.png")
     small = save(scene(36, 48), tmp_path / "small.png")
     code = f"""
 import resource
@@ -225,8 +225,8 @@ job = ["--weights", {small_file!r}, "--precision", "float32", "--scales", "1"]
 app(["stylize", {small!r}, {painting!r}, "-o", "48.png", "--size", "48", "--steps", "1", *job],
     standalone_mode=False)
 size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (size + 330_000_000,) * 2)
-app(["stylize", {large!r}, {painting!r}, "-o", "out.png", "--size", "800", "--steps", "14", *job])
+resource.setrlimit(resource.RLIMIT_AS, (size + 260_000_000,) * 2)
+app(["stylize", {large!r}, {painting!r}, "-o", "out.png", "--size", "600", "--steps", "7", *job])
 """
     # Otherwise each thread may reserve 64 MB of addresses, which count here although it never uses them.
     environment = {**os.environ, "MALLOC_ARENA_MAX": "1"}
@@ -235,7 +235,7 @@ app(["stylize", {large!r}, {painting!r}, "-o", "out.png", "--size", "800", "--st
     manifest = manifests.read("out.png")
     assert manifest["result"]["complete"]
     assert manifest["layouts"] != [{"tile": 0, "keep": "memory", "history": 20}]
-    assert read_picture("out.png").pixels.shape == (1, 3, 600, 800)
+    assert read_picture("out.png").pixels.shape == (1, 3, 450, 600)
 
 
 def test_limits_of_containers_are_respected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

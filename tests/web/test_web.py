@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from playwright.sync_api import Browser, Page, TimeoutError, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, TimeoutError, sync_playwright
 
 from impasto.image.color_mask import read_color_mask
 from impasto.image.picture import Picture
@@ -43,19 +43,28 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def desktop(browser: Browser) -> Iterator[BrowserContext]:
+    """A context that all visitors at a desk share: from the second on, the page's scripts are in its cache."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+    yield context
+    context.close()
+
+
 @pytest.fixture
-def visit(browser: Browser, server: tuple[str, psutil.Process]) -> Iterator[Callable[..., Page]]:
-    """Open the page as a new visitor. Errors of its scripts and foreign requests fail the test."""
+def visit(
+    browser: Browser, desktop: BrowserContext, server: tuple[str, psutil.Process]
+) -> Iterator[Callable[..., Page]]:
+    """Open the page as a new visitor. Errors of its scripts and foreign requests fail the test.
+
+    Options of Playwright's `new_context`, a phone's screen for instance, give the visitor a context of its own.
+    """
     errors: list[str] = []
-    contexts = []
+    pages: list[Page] = []
 
     def open_page(**options: object) -> Page:
-        context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
-        if options:
-            context.close()
-            context = browser.new_context(accept_downloads=True, **options)  # type: ignore[arg-type]
-        contexts.append(context)
-        page = context.new_page()
+        page = browser.new_page(**options) if options else desktop.new_page()  # type: ignore[arg-type]
+        pages.append(page)
         page.set_default_timeout(PATIENCE)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("request", lambda request: errors.append(request.url) if _is_foreign(request.url) else None)
@@ -64,8 +73,8 @@ def visit(browser: Browser, server: tuple[str, psutil.Process]) -> Iterator[Call
         return page
 
     yield open_page
-    for context in contexts:
-        context.close()
+    for page in pages:
+        page.close()
     assert not errors
 
 
@@ -136,14 +145,14 @@ def set_number(page: Page, name: str, value: float) -> None:
     box.press("Tab")
 
 
-def click(page: Page, button: str) -> None:
-    """Click after a pause, no sooner than a person could.
+def click(page: Page, element: str) -> None:
+    """Click the first such element after a pause, no sooner than a person could.
 
     An event that begins just as the server closes the last stream of updates may get no updates, about once
     in 30 such clicks. According to Gradio's code, the browser takes the closing stream for an open one.
     """
     page.wait_for_timeout(700)
-    page.click(button)
+    page.locator(element).first.click()
 
 
 def start(page: Page) -> None:
@@ -218,7 +227,7 @@ def test_bundled_and_museum_paintings_can_be_chosen(
 ) -> None:
     page = visit()
     upload(page, "photo", pictures[0])
-    page.locator("#shelf button.thumbnail-item").first.click()
+    click(page, "#shelf button.thumbnail-item")
     page.wait_for_selector("#painting img")
     first = page.get_attribute("#painting img", "src")
     page.get_by_text("paintings of the Metropolitan Museum").click()
@@ -227,7 +236,7 @@ def test_bundled_and_museum_paintings_can_be_chosen(
     captions = page.locator("#museum .caption-label").all_inner_texts()
     assert captions
     assert all("van Gogh" in caption for caption in captions), captions
-    page.locator("#museum button.thumbnail-item").first.click()
+    click(page, "#museum button.thumbnail-item")
     until(page, lambda: page.get_attribute("#painting img", "src") != first)
     set_number(page, "size", 64)
     click(page, "#paint-go")
@@ -269,11 +278,9 @@ def test_the_page_reports_a_file_that_is_too_large(visit: Callable[..., Page], t
 
 
 def open_regions(visit: Callable[..., Page], pictures: tuple[str, str]) -> Page:
-    """Open the page, upload both pictures and unfold the regions."""
+    """Open the page, set up a short run and unfold the regions."""
     page = visit()
-    upload(page, "photo", pictures[0])
-    upload(page, "painting", pictures[1])
-    set_number(page, "size", 64)
+    choose(page, pictures, steps=5, size=64)
     page.get_by_text("Regions", exact=True).click()
     return page
 
