@@ -35,11 +35,11 @@ FIRST = (
     "test_bad_places",
     "test_process",
 )
-"""The slowest files, in the order in which they start, so that no worker is still busy when the others are done.
+"""The slowest files, in the order in which they start, so that no worker is still busy when the others end.
 
-The browser of `test_web` needs a processor to itself: beside tests of several processes, some of its pages took
-50 s instead of 8. So the first of the others run in one process, and the tests of several processes follow when
-`test_web` is nearly done.
+The browser of `test_web` needs a processor to itself: beside tests of several processes, some of its pages
+took 50 s instead of 8. So the files that start beside it test one process each, and those with several
+processes follow when it is nearly done.
 """
 
 

@@ -144,7 +144,7 @@ def test_limited_memory_does_not_change_the_picture(
     basic: StylizeSettings, painting: str, already_used: int
 ) -> None:
     """The manifest records the layouts, so that a rerun uses the same ones."""
-    photo = Picture(scene(450, 600))
+    photo = Picture(scene(600, 800))
     settings = replace(basic, size=800, history=3)
     plan = plan_stylize(photo, painting, settings)
     plenty = complete(plan)

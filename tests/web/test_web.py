@@ -45,7 +45,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def desktop(browser: Browser) -> Iterator[BrowserContext]:
-    """A context that all visitors at a desk share: from the second on, the page's scripts are in its cache."""
+    """A context that visitors with a large screen share. It caches the page's scripts."""
     context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
     yield context
     context.close()
@@ -57,7 +57,7 @@ def visit(
 ) -> Iterator[Callable[..., Page]]:
     """Open the page as a new visitor. Errors of its scripts and foreign requests fail the test.
 
-    Options of Playwright's `new_context`, a phone's screen for instance, give the visitor a context of its own.
+    Options are those of Playwright's `new_context`, and give the visitor a context of its own.
     """
     errors: list[str] = []
     pages: list[Page] = []
