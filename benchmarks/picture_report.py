@@ -132,30 +132,53 @@ def strength_table(results: Sequence[Result]) -> list[dict[str, Any]]:
     return table
 
 
+class PaintingSpeckle(NamedTuple):
+    """What the pictures' speckle and grain are compared with.
+
+    Attributes:
+        flat: the painting's speckle in the quarter of its pixels with the least variance.
+        whole: its speckle over all pixels.
+        grain: its grain in the same quarter; see `speckle.grain`.
+    """
+
+    flat: float
+    whole: float
+    grain: float
+
+
 def speckle_table(
-    results: Sequence[Result], paintings: Mapping[tuple[str, int], float]
+    results: Sequence[Result],
+    paintings: Mapping[tuple[str, int], PaintingSpeckle],
+    grains: Mapping[Task, float],
 ) -> list[dict[str, Any]]:
-    """The default's speckle compared with that of the old default and of the painting, at MIDDLE strength.
+    """The default's speckle and grain compared with the old default's and the painting's, at MIDDLE strength.
 
     Args:
-        paintings: the speckle of each painting itself, in its flattest quarter, by name and size.
+        paintings: of each painting itself, by name and size.
+        grains: of each picture, where the photo is flat.
     """
     by_task = {task: measures for task, _, measures, _ in results if task.strength == MIDDLE}
     table = []
     for task, ours in by_task.items():
-        old = by_task.get(task._replace(row=OLD))
+        old_task = task._replace(row=OLD)
+        old = by_task.get(old_task)
         if task.row != OURS or old is None:
             continue
-        painting_speckle = paintings[task.pair.painting, task.size]
+        painting = paintings[task.pair.painting, task.size]
         table.append(
             {
                 "size": task.size,
                 "pair": str(task.pair),
                 "ours": ours["speckle"],
                 "old": old["speckle"],
-                "painting": painting_speckle,
+                "painting_flat": painting.flat,
+                "painting_whole": painting.whole,
                 "ours_over_old": ratio(ours["speckle"], old["speckle"]),
-                "ours_over_painting": ratio(ours["speckle"], painting_speckle),
+                "ours_over_painting_flat": ratio(ours["speckle"], painting.flat),
+                "ours_over_painting_whole": ratio(ours["speckle"], painting.whole),
+                "grain": grains[task],
+                "grain_over_old": ratio(grains[task], grains[old_task]),
+                "grain_over_painting": ratio(grains[task], painting.grain),
                 "crispness": ours["crispness"],
                 "crispness_old": old["crispness"],
             }
@@ -195,10 +218,14 @@ def as_csv_lines(results: Sequence[Result]) -> list[str]:
     return text.getvalue().splitlines()
 
 
-def tables(results: Sequence[Result], paintings: Mapping[tuple[str, int], float]) -> dict[str, Any]:
-    """All tables, as they are written to the result's file."""
+def tables(
+    results: Sequence[Result],
+    paintings: Mapping[tuple[str, int], PaintingSpeckle],
+    grains: Mapping[Task, float],
+) -> dict[str, Any]:
+    """All tables, as they are written to the result's file; the arguments are those of `speckle_table`."""
     on_fronts = {pair for pair, _ in fronts(results, OURS)}
-    speckle = speckle_table(results, paintings)
+    speckle = speckle_table(results, paintings, grains)
     return {
         "medians_over_all_pairs": measured_table(
             [result for result in results if result.task.strength in (None, MIDDLE)]
@@ -219,8 +246,8 @@ TITLES = {
     "wins_at_equal_lpips": "Rivals' pictures whose style distance is larger than ours at their LPIPS",
     "obeys_strength": "Pairs whose LPIPS rises and whose style distance falls with strength "
     f"(a step back of at most {TOLERANCE:.0%} of the value is allowed; the aim is 11 of 12)",
-    "speckle_medians": f"Speckle at strength {MIDDLE}, medians over pairs",
-    "speckle": f"Speckle at strength {MIDDLE}, by pair",
+    "speckle_medians": f"Speckle and grain at strength {MIDDLE}, medians over pairs",
+    "speckle": f"Speckle and grain at strength {MIDDLE}, by pair",
 }
 
 

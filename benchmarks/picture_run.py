@@ -8,14 +8,17 @@ from statistics import fmean
 
 import torch
 from picture_cache import PictureCache, Recipe, speed_key
-from picture_report import CONTROLS, MIDDLE, OLD, OURS, Result, Task
+from picture_report import CONTROLS, MIDDLE, OLD, OURS, PaintingSpeckle, Result, Task
 from picture_sources import Originals, Pair
 from sheets import Cell, write_sheet
+from speckle import flat, grain
 
 from impasto.formatting import format_duration
 from impasto.image.read import read_picture
 from impasto.image.resize import fit, resized_pixels
 from impasto.metrics.speckle import speckle
+
+CPU = torch.device("cpu")
 
 PHOTOS_ON_A_SHEET = 2
 
@@ -93,14 +96,26 @@ class Run:
                 results.append(Result(task, file, measures, painted_seconds(file)))
         return results
 
-    def paintings_speckle(self, tasks: Iterable[Task]) -> dict[tuple[str, int], float]:
-        """The speckle of each painting itself, in its flattest quarter, by name and size of the tasks."""
+    def grains(self, results: Iterable[Result]) -> dict[Task, float]:
+        """The grain of each picture at MIDDLE strength, where the photo is flat."""
+        values = {}
+        for task, file, _, _ in results:
+            if task.strength == MIDDLE:
+                picture, photo = read_picture(file), read_picture(self.originals.photos[task.pair.photo])
+                photo_pixels = resized_pixels(photo, picture.height, picture.width, CPU)
+                values[task] = grain(picture.pixels, flat(photo_pixels))
+        return values
+
+    def paintings_speckle(self, tasks: Iterable[Task]) -> dict[tuple[str, int], PaintingSpeckle]:
+        """The speckle and grain of each painting itself, by name and size of the tasks."""
         values = {}
         for name, size in {(task.pair.painting, task.size) for task in tasks}:
             picture = read_picture(self.originals.paintings[name])
-            canvas = fit(picture.height, picture.width, size)
-            pixels = resized_pixels(picture, *canvas, torch.device("cpu"))
-            values[name, size] = speckle(pixels, pixels)
+            image = resized_pixels(picture, *fit(picture.height, picture.width, size), CPU)
+            everywhere = torch.zeros_like(image)  # all of a photo of one colour is flat
+            values[name, size] = PaintingSpeckle(
+                speckle(image, image), speckle(image, everywhere), grain(image, flat(image))
+            )
         return values
 
     def _file(self, task: Task) -> Path:

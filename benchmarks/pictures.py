@@ -248,7 +248,7 @@ def result_name(chosen: argparse.Namespace, pairs: int) -> str:
 def report(run: Run, tasks: Sequence[Task], chosen: argparse.Namespace) -> None:
     """Measure the pictures, print the tables, and write the result and the sheets."""
     results = run.results(tasks)
-    measured: dict[str, Any] = tables(results, run.paintings_speckle(tasks))
+    measured: dict[str, Any] = tables(results, run.paintings_speckle(tasks), run.grains(results))
     print("\n" + page(measured))
     if chosen.export:
         export(results, chosen.export, chosen.size)

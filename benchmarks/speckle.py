@@ -94,6 +94,19 @@ def measure(image: Image, where: Bool[Tensor, "1 1 H W"]) -> dict[str, float]:
     }
 
 
+def grain(image: Image, where: Bool[Tensor, "1 1 H W"]) -> float:
+    """The contrast of single pixels relative to that of strokes, over the pixels of `where`.
+
+    Sand has a high value, and brushwork a low one, however strong its contrast is. This is the root mean
+    square of what is finer than 3×3 pixels (filtered twice), divided by that of what is between this and
+    21×21 pixels.
+    """
+    light = 255 * brightness(image)
+    smooth = local_mean(local_mean(light, 3), 3)
+    fine, strokes = (light - smooth)[where], (smooth - local_mean(local_mean(light, 21), 21))[where]
+    return float((fine.square().mean() / strokes.square().mean()).sqrt())
+
+
 def main() -> None:
     """Paint with every recipe and painting."""
     parser = argument_parser(__doc__)

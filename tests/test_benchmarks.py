@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from impasto.settings.options import to_json
 from impasto.settings.stylize import StylizeSettings
@@ -116,8 +117,25 @@ def test_speckle_is_relative_to_the_old_default_and_the_painting() -> None:
         result(("a", "x"), "default", 0.8, speckle=9.0),
         result(("a", "x"), "old", 0.8, speckle=9.0),
     ]
-    (line,) = report.speckle_table(results, {("x", 384): 4.0})
-    assert (line["ours_over_old"], line["ours_over_painting"], line["crispness"]) == (0.25, 0.5, 1.1)
+    grains = {line.task: 0.4 if line.task.row == "default" else 0.8 for line in results}
+    painting = report.PaintingSpeckle(flat=4.0, whole=10.0, grain=0.5)
+    (line,) = report.speckle_table(results, {("x", 384): painting}, grains)
+    assert (line["ours_over_old"], line["crispness"]) == (0.25, 1.1)
+    assert (line["ours_over_painting_flat"], line["ours_over_painting_whole"]) == (0.5, 0.2)
+    assert (line["grain_over_old"], line["grain_over_painting"]) == (0.5, 0.8)
+
+
+def test_grain_tells_sand_from_strokes_of_any_contrast() -> None:
+    everywhere = torch.ones(1, 1, 64, 64, dtype=torch.bool)
+    noise = torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+    strokes = 0.5 + 0.4 * torch.sin(torch.arange(64.0) / 2).expand(1, 1, 64, 64)
+
+    def grain(light: Tensor) -> float:
+        return float(load("speckle").grain(light.expand(1, 3, 64, 64), everywhere))
+
+    assert grain(noise) > 2
+    assert grain(strokes) < 0.3
+    assert grain(0.5 + 0.1 * (strokes - 0.5)) == pytest.approx(grain(strokes), rel=1e-4)
 
 
 def test_the_pairs_with_fronts_cover_every_photo_and_painting() -> None:
