@@ -179,6 +179,7 @@ def plan(
         ("time", format_duration(needs.seconds), "if no scale ends early"),
         *([("budget", format_duration(plan.budget), "takes as many steps as fit")] if plan.budget else []),
     ]
+    # A match that is not trusted leaves the painting without regions; the reason stands in their place.
     if match := plan.manifest.get("matching"):
         rows.append(
             ("regions", "none" if match["doubts"] else str(match["clusters"]), match["doubts"] or "match")

@@ -153,6 +153,7 @@ def _sizes(picture: Picture, painting: Picture, size: int) -> tuple[tuple[int, i
     Raises:
         ImageError: a picture is too small or too narrow for the networks.
     """
+    # Both at one long side: responses to strokes can be compared only if the strokes have the same scale.
     long = min(max(picture.height, picture.width), size)
     sizes = []
     for role, whole in (("picture", picture), ("painting", painting)):

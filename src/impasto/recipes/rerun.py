@@ -151,10 +151,10 @@ def rerun_fast(path: str | os.PathLike[str], moved: MovedInputs = MovedInputs())
     for role, entry in now["inputs"].items():
         manifests.check_digest(manifest, role, entry["path"], entry["sha256"])
     _check_weights(manifest, now, path)
-    then, here = (facts["result"].get("decoder") for facts in (manifest, painting.manifest))
-    if then != here:
+    recorded, current = (facts["result"].get("decoder") for facts in (manifest, painting.manifest))
+    if recorded != current:
         raise CheckpointError(
-            f"{path} was painted with the decoder {str(then)[:12]}…, but {str(here)[:12]}… is here. Say "
+            f"{path} was painted with the decoder {str(recorded)[:12]}…, but {str(current)[:12]}… is here. Say "
             "where it is with IMPASTO_DECODER."
         )
     return painting
@@ -308,15 +308,15 @@ def _check_extra_terms(
     Raises:
         CheckpointError: they differ.
     """
-    then = manifest.get("extra_terms", [])
-    now = [factory.manifest_entry for factory in extra_terms]
-    if then != now:
+    recorded = manifest.get("extra_terms", [])
+    passed = [factory.manifest_entry for factory in extra_terms]
+    if recorded != passed:
         was, given = (
             ", ".join(
                 f"{term['name']!r} on {'+'.join(term['layers'])}, weight {term['weight']:g}" for term in terms
             )
             or "none"
-            for terms in (then, now)
+            for terms in (recorded, passed)
         )
         raise CheckpointError(
             f"{path} was painted with extra terms that only the program that made it has: {was}; given: "
@@ -326,9 +326,9 @@ def _check_extra_terms(
 
 def _check_weights(manifest: Mapping[str, Any], now: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
     """Check that the weights are those that the picture was painted with."""
-    then, here = manifest["weights"], now["weights"]
-    if here["sha256"] != then["sha256"]:
+    recorded, current = manifest["weights"], now["weights"]
+    if current["sha256"] != recorded["sha256"]:
         raise CheckpointError(
-            f"{path} was painted with weights {then['name']} ({then['sha256'][:12]}…), but {here['name']} "
-            f"({here['sha256'][:12]}…) are here. Say where they are with --weights FILE."
+            f"{path} was painted with weights {recorded['name']} ({recorded['sha256'][:12]}…), but "
+            f"{current['name']} ({current['sha256'][:12]}…) are here. Say where they are with --weights FILE."
         )

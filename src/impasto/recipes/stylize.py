@@ -226,6 +226,7 @@ def _scales(
         scales = solved_as_pyramid(scales, schedule.optimizer)
     if not settings.preview or max(full) <= PREVIEW:
         return scales, settings
+    # They are the whole run's own first scales, so the preview is its picture at that size.
     small = first_scales(scales, PREVIEW)
     if settings.formula == "paper" and len(scales) == 1:
         fewer = full[0] * full[1] / (small[-1].height * small[-1].width)

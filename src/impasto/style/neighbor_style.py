@@ -90,14 +90,14 @@ class NeighborStyle:
             (1, 3, H, W), twice the scale's height and width.
         """
         device = self.network.device
-        every = list(self._unweighted(scale, layout, areas))
+        unweighted = list(self._unweighted(scale, layout, areas))
         # The matches of the last step are not reused: the picture has changed since they were searched for.
-        objective = Objective(tuple(term for term, _, _ in every))
+        objective = Objective(tuple(term for term, _, _ in unweighted))
         coherence = self.settings.schedule.coherence
         matched = match(self.network, objective, image, coherence=coherence, tile=layout.tile).terms
         sizes = style_sizes(self.paintings, self.settings, scale)
         total = image.new_zeros(1, 3, 2 * scale.height, 2 * scale.width)
-        for term, (_, number, part) in zip(matched, every, strict=True):
+        for term, (_, number, part) in zip(matched, unweighted, strict=True):
             assert isinstance(term, NeighborTerm)
             height, width = sizes[number]
             fine = octave(self.paintings.at(number, (2 * height, 2 * width), device), height, width)
@@ -116,6 +116,7 @@ class NeighborStyle:
         """
         if NEIGHBORS not in self.settings.style_mix:
             return {}
+        # Turned copies multiply a painting's places, so its grid may have to be coarser than the picture's.
         rotations, grid = self.settings.rotations, LAYERS[PLACES_LAYER].grid
         return {
             "neighbor_grids": [

@@ -80,9 +80,11 @@ class RecoloredPhoto:
             shares = [paintings.neighbor_share(region, n, names) for n in range(len(paintings.pictures))]
             others, counts = _colors(paintings, region, shares)
             if area.any() and others.size:
-                colors = lab[:, area]
+                colors = lab[:, area]  # (3, pixels of the region)
                 change[:, area] = move_colors(colors * weights, others * weights, counts) / weights - colors
         change *= np.array([LIGHTNESS_SHARE, 1, 1])[:, None, None] * amount
+        # Neighbouring pixels of nearly equal colours may move apart, which would show as specks. A linear
+        # function of L in each window cannot do that.
         radius = max(1, round(RADIUS * max(lab.shape[1:])))
         lines = [guided_lines(lab[0], part, radius, SOFTNESS) for part in change]
         slope, offset = (

@@ -137,6 +137,7 @@ def read_regions(
             f"{len(masks)} masks were given for one photo and {len(paintings)} paintings. Give the photo's "
             f"alone, or {1 + len(paintings)}: the photo's first, then one for each painting in order."
         )
+    # The manifest's names of the inputs: the photo's mask, then one for each painting.
     roles = ["regions", "style-regions", *(f"style-{n}-regions" for n in range(2, len(paintings) + 1))]
     inputs = {role: read_picture(mask, role="mask") for role, mask in zip(roles, masks, strict=False)}
     areas = [_read(mask, of) for mask, of in zip(inputs.values(), [photo, *paintings], strict=False)]
