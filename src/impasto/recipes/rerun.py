@@ -154,8 +154,8 @@ def rerun_fast(path: str | os.PathLike[str], moved: MovedInputs = MovedInputs())
     recorded, current = (facts["result"].get("decoder") for facts in (manifest, painting.manifest))
     if recorded != current:
         raise CheckpointError(
-            f"{path} was painted with the decoder {str(recorded)[:12]}…, but {str(current)[:12]}… is here. Say "
-            "where it is with IMPASTO_DECODER."
+            f"{path} was painted with the decoder {str(recorded)[:12]}…, but {str(current)[:12]}… is here. "
+            "Say where it is with IMPASTO_DECODER."
         )
     return painting
 
