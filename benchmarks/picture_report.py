@@ -155,7 +155,7 @@ def speckle_table(
 
     Args:
         paintings: of each painting itself, by name and size.
-        grains: of each picture, where the photo is flat.
+        grains: of both defaults' pictures, where the photo is flat.
     """
     by_task = {task: measures for task, _, measures, _ in results if task.strength == MIDDLE}
     table = []

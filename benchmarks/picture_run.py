@@ -97,10 +97,10 @@ class Run:
         return results
 
     def grains(self, results: Iterable[Result]) -> dict[Task, float]:
-        """The grain of each picture at MIDDLE strength, where the photo is flat."""
+        """The grain of both defaults' pictures at MIDDLE strength, where the photo is flat."""
         values = {}
         for task, file, _, _ in results:
-            if task.strength == MIDDLE:
+            if task.row in (OURS, OLD) and task.strength == MIDDLE:
                 picture, photo = read_picture(file), read_picture(self.originals.photos[task.pair.photo])
                 photo_pixels = resized_pixels(photo, picture.height, picture.width, CPU)
                 values[task] = grain(picture.pixels, flat(photo_pixels))
@@ -112,9 +112,11 @@ class Run:
         for name, size in {(task.pair.painting, task.size) for task in tasks}:
             picture = read_picture(self.originals.paintings[name])
             image = resized_pixels(picture, *fit(picture.height, picture.width, size), CPU)
-            everywhere = torch.zeros_like(image)  # all of a photo of one colour is flat
+            one_colour = torch.zeros_like(image)  # is flat everywhere, so the whole painting is measured
             values[name, size] = PaintingSpeckle(
-                speckle(image, image), speckle(image, everywhere), grain(image, flat(image))
+                flat=speckle(image, image),
+                whole=speckle(image, one_colour),
+                grain=grain(image, flat(image)),
             )
         return values
 

@@ -95,11 +95,18 @@ def measure(image: Image, where: Bool[Tensor, "1 1 H W"]) -> dict[str, float]:
 
 
 def grain(image: Image, where: Bool[Tensor, "1 1 H W"]) -> float:
-    """The contrast of single pixels relative to that of strokes, over the pixels of `where`.
+    """The contrast of single pixels, divided by that of strokes. Sand has a high value, brushwork a low one.
 
-    Sand has a high value, and brushwork a low one, however strong its contrast is. This is the root mean
-    square of what is finer than 3×3 pixels (filtered twice), divided by that of what is between this and
-    21×21 pixels.
+    Both are root mean squares of brightness: of what a box filter of 3×3 pixels, applied twice, removes; and
+    of what this filter leaves and one of 21×21 pixels, applied twice, removes. These sizes were not fitted:
+    Gaussians of 1 px, and of 1.5 to 6 px, gave ratios to the old default and the paintings that are 0.04 and
+    0.07 away.
+
+    Args:
+        image: (1, 3, H, W), RGB, 0..1.
+        where: the pixels that count.
+    Returns:
+        ≥ 0; the same for any contrast.
     """
     light = 255 * brightness(image)
     smooth = local_mean(local_mean(light, 3), 3)

@@ -18,29 +18,21 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 FIRST = (
     "test_web",
+    "test_studio",
+    "test_guard",
+    "test_ranks",
     "test_control",
-    "test_stylize",
+    "test_plan",
+    "test_checkpoint",
+    "test_train",
     "test_tiles",
-    "test_batch",
+    "test_bad_places",
+    "test_stylize",
     "test_precision",
     "test_figure",
-    "test_cli",
-    "test_steering",
-    "test_ranks",
-    "test_plan",
-    "test_guard",
-    "test_checkpoint",
-    "test_studio",
-    "test_train",
-    "test_bad_places",
     "test_process",
 )
-"""The slowest files, in the order in which they start, so that no worker is still busy when the others end.
-
-The browser of `test_web` needs a processor to itself: beside tests of several processes, some of its pages
-took 50 s instead of 8. So the files that start beside it test one process each, and those with several
-processes follow when it is nearly done.
-"""
+"""The slowest files. They start first, so that no worker is still busy with one when the others are done."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
