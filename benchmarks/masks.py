@@ -68,7 +68,7 @@ def compare(photo: dict[str, Any], picture: Picture) -> dict[str, Any]:
         seconds = time.perf_counter() - began
     except ImageError as error:
         return {**facts, "iou": 0.0, "iou_net": 0.0, "seconds": None, "refused": str(error)}
-    enlarged = resize(network_map.float()[None, None] / 255, picture.height, picture.width)
+    enlarged = resize(network_map.levels.float()[None, None] / 255, picture.height, picture.width)
     return {
         **facts,
         "iou": round(intersection_over_union(mask[0, 0] >= 0.5, by_hand), 4),

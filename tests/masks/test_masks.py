@@ -3,10 +3,12 @@
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image as PILImage
 from typer.testing import CliRunner
 
@@ -16,10 +18,11 @@ from impasto.errors import CheckpointError, ImageError, SettingsError
 from impasto.image.guided_filter import guided_lines
 from impasto.image.picture import Picture
 from impasto.image.read import read_picture
+from impasto.masks import subject as subject_module
 from impasto.masks.automatic import automatic_mask, from_text, to_text
-from impasto.masks.guided_filter import EPSILON, refine
+from impasto.masks.guided_filter import EPSILON, RADIUS, refine
 from impasto.masks.luminance import otsu_threshold
-from impasto.masks.subject import find_subject, net_input, subject_map
+from impasto.masks.subject import DEVIATION, MEAN, find_subject, net_input, subject_map
 from small import EXAMPLES, scene
 from test_benchmarks import load
 
@@ -99,8 +102,49 @@ def test_the_input_of_the_net_is_prepared_as_in_its_training() -> None:
 def test_the_nets_output_is_scaled_to_8_bits() -> None:
     output = torch.linspace(0.2, 0.8, 320 * 320).reshape(320, 320)
     expected = np.round((output.double().numpy() - 0.2) / 0.6 * 255)
-    assert np.abs(subject_map(output, "photo").numpy() - expected).max() <= 1
-    assert subject_map(output, "photo").max() == 255
+    levels = subject_map(output, "photo").levels
+    assert np.abs(levels.numpy() - expected).max() <= 1
+    assert levels.max() == 255
+
+
+class RedIsSubject:
+    """A network that takes for the subject what is red; it remembers what it saw."""
+
+    def __init__(self) -> None:
+        self.seen: list[np.ndarray] = []
+
+    def get_inputs(self) -> list[SimpleNamespace]:
+        return [SimpleNamespace(name="image")]
+
+    def run(self, _: None, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        self.seen.append(inputs["image"])
+        return [inputs["image"][:, :1] * DEVIATION[0] + MEAN[0]]
+
+
+@pytest.mark.parametrize(("height", "width"), [(240, 401), (401, 240), (1200, 2000)])
+def test_the_net_sees_the_photo_in_its_shape_and_then_the_subject(
+    height: int, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A red rectangle on black is found at its place, although it is seen in a square and in a crop."""
+    photo = torch.zeros(1, 3, height, width)
+    top, bottom, left, right = height // 5, height // 2, width // 2, width * 4 // 5
+    photo[:, 0, top:bottom, left:right] = 1
+    network = RedIsSubject()
+    monkeypatch.setattr(subject_module, "_session", lambda threads: network)
+    levels = find_subject(Picture(photo)).levels.double() / 255
+    y, x = (torch.arange(320) + 0.5) / 320 * height, (torch.arange(320) + 0.5) / 320 * width
+    inside = ((y > top) & (y < bottom))[:, None] & ((x > left) & (x < right))
+    # Apart from three cells at the rectangle's edges, where the three looks resample differently.
+    blurred = F.avg_pool2d(inside.double()[None, None], 7, 1, 3)[0, 0]
+    assert float(levels[blurred == 1].min()) > 0.98
+    assert float(levels[blurred == 0].max()) < 0.02
+    # A look is seen twice, once mirrored. In the crop the rectangle is as large as its margin lets it be.
+    assert len(network.seen) == 6
+    red = [float((seen[0, 0] > 1).mean()) for seen in network.seen]
+    tall, wide = bottom - top, right - left
+    assert red[0] == pytest.approx(tall * wide / max(height, width) ** 2, rel=0.05)
+    side = 1.16 * max(tall, wide)
+    assert red[2] == pytest.approx(tall * wide / (min(side, height) * min(side, width)), rel=0.1)
 
 
 def spot(share: float) -> torch.Tensor:
@@ -172,7 +216,11 @@ def test_bad_kinds_inputs_and_outputs_are_refused(photo: str, monkeypatch: pytes
 
 def test_a_subject_map_survives_as_text() -> None:
     subject = subject_map(spot(0.3), "photo")
-    assert torch.equal(from_text(to_text(subject)), subject)
+    again = from_text(to_text(subject))
+    assert torch.equal(again.levels, subject.levels)
+    assert again.window == subject.window
+    # Manifests before 29 November 2026 do not tell the window.
+    assert from_text(to_text(subject).rpartition(" ")[2]).window == RADIUS
     for text in ("", "no base64!", to_text(subject)[:40]):
         with pytest.raises(CheckpointError, match="mask in the manifest is damaged"):
             from_text(text)
@@ -197,7 +245,7 @@ def test_the_mask_of_the_dandelion_agrees_with_its_outline() -> None:
 @pytest.mark.weights
 def test_the_number_of_threads_changes_the_mask_by_rounding_only() -> None:
     picture = read_picture(EXAMPLES / "dandelion.jpg")
-    single, double = (find_subject(picture, threads=threads).int() for threads in (1, 2))
+    single, double = (find_subject(picture, threads=count).levels.int() for count in (1, 2))
     assert int((single - double).abs().max()) <= 1
 
 
@@ -205,7 +253,7 @@ def test_the_number_of_threads_changes_the_mask_by_rounding_only() -> None:
 def test_a_mirrored_photo_has_the_mirrored_mask() -> None:
     picture = read_picture(EXAMPLES / "dandelion.jpg")
     mirrored = Picture(picture.pixels.flip(3), name="mirrored.jpg")
-    difference = find_subject(mirrored).int() - find_subject(picture).flip(1).int()
+    difference = find_subject(mirrored).levels.int() - find_subject(picture).levels.flip(1).int()
     assert int(difference.abs().max()) <= 1
 
 

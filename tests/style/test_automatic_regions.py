@@ -29,7 +29,7 @@ RUNNER = CliRunner()
 def left_half() -> SubjectMap:
     """A subject on the left, with a soft border."""
     ramp = ((170 - torch.arange(320)) / 20).clamp(0, 1) * 255
-    return ramp.round().to(torch.uint8).expand(320, 320).contiguous()
+    return SubjectMap(ramp.round().to(torch.uint8).expand(320, 320).contiguous())
 
 
 @pytest.fixture
@@ -167,7 +167,10 @@ def test_a_damaged_mask_in_the_manifest_is_refused(
 ) -> None:
     photo, painting = save(scene(60, 80), tmp_path / "a.png"), save(stripes(40, 40), tmp_path / "b.png")
     first = impasto.stylize(photo, painting, replace(quick, keep="subject"))
-    for text, message in (("AAAA", "damaged"), (automatic.to_text(left_half().flip(1)), "has changed")):
+    for text, message in (
+        ("AAAA", "damaged"),
+        (automatic.to_text(SubjectMap(left_half().levels.flip(1))), "has changed"),
+    ):
         changed = replace(first, manifest={**first.manifest, "masks": {"subject": text}})
         changed.save(tmp_path / "out.png")
         with pytest.raises(CheckpointError, match=message):

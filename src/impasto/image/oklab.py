@@ -58,10 +58,13 @@ def to_srgb(lab: Lab) -> Image:
     return _by_rows(_to_srgb, lab)
 
 
+def to_linear(image: Pixels) -> Pixels:
+    """Convert sRGB-encoded values to linear light (IEC 61966-2-1); the inverse is in `_to_srgb`."""
+    return torch.where(image <= 0.04045, image / 12.92, ((image + 0.055) / 1.055).clamp(min=0).pow(2.4))
+
+
 def _to_oklab(rows: Pixels) -> Pixels:
-    # The decoding of IEC 61966-2-1; its inverse is in `_to_srgb`.
-    linear = torch.where(rows <= 0.04045, rows / 12.92, ((rows + 0.055) / 1.055).clamp(min=0).pow(2.4))
-    return _mix(_mix(linear, _matrix(RGB_TO_LMS)).clamp(min=0).pow(1 / 3), _matrix(LMS_TO_LAB))
+    return _mix(_mix(to_linear(rows), _matrix(RGB_TO_LMS)).clamp(min=0).pow(1 / 3), _matrix(LMS_TO_LAB))
 
 
 def _to_srgb(rows: Pixels) -> Pixels:

@@ -11,7 +11,7 @@ from impasto.image.resize import fit, resize
 from impasto.shapes import Image, Mask
 
 RADIUS = 8
-"""Pixels from the middle of a window to its side, at a long side of `SIDE`."""
+"""Pixels from the middle of a window to its side, at a long side of `SIDE`: for light and for clusters."""
 
 SIDE = 512
 """The longest side at which the filter's coefficients are computed, in pixels."""
@@ -23,7 +23,7 @@ From 1e-5 to 1e-2 the mean intersection over union of benchmarks/masks.py goes f
 """
 
 
-def refine(mask: Float[Tensor, "1 1 h w"], photo: Image) -> Mask:
+def refine(mask: Float[Tensor, "1 1 h w"], photo: Image, window: int = RADIUS) -> Mask:
     """Enlarge a mask to the photo's size, and move its edges to those of the photo's luminance.
 
     The coefficients are computed at a long side of at most `SIDE` pixels and enlarged (He and Sun 2015, "Fast
@@ -32,6 +32,7 @@ def refine(mask: Float[Tensor, "1 1 h w"], photo: Image) -> Mask:
     Args:
         mask: (1, 1, h, w), 0..1, of any size.
         photo: (1, 3, H, W), 0..1.
+        window: pixels from the middle of a window to its side, at a long side of `SIDE`.
     Returns:
         (1, 1, H, W), 0..1.
     """
@@ -41,7 +42,7 @@ def refine(mask: Float[Tensor, "1 1 h w"], photo: Image) -> Mask:
     guide, soft = (
         resize(part, *small).clamp(0, 1)[0, 0].double().numpy() for part in (luminance(photo), mask)
     )
-    radius = max(1, round(RADIUS * max(small) / SIDE))
+    radius = max(1, round(window * max(small) / SIDE))
     coefficients = guided_lines(guide, soft, radius, EPSILON)
     slope, offset = (_enlarged(part, height, width) for part in coefficients)
     return (slope * luminance(photo) + offset).clamp(0, 1)

@@ -1,5 +1,6 @@
 """A photo's subject by the small U²-Net (Qin et al. 2020, arXiv:2005.09007), which onnxruntime computes."""
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -9,8 +10,9 @@ from jaxtyping import Float32, UInt8
 from torch import Tensor
 
 from impasto.errors import ImageError, SettingsError
+from impasto.image.oklab import to_linear
 from impasto.image.picture import Picture
-from impasto.image.resize import resize
+from impasto.image.resize import fit, resize
 from impasto.masks.guided_filter import refine
 from impasto.network.weight_records import U2NETP
 from impasto.network.weights import load_onnx
@@ -28,13 +30,41 @@ LEAST_CERTAINTY = 0.5
 LEAST_AREA, MOST_AREA = 0.01, 0.99
 """The smallest and the largest area of a subject, as fractions of the picture."""
 
+LARGEST_SIDE = 1024
+"""The long side to which a photo is shrunk before the network sees it, in pixels."""
+
+MARGIN = 0.08
+"""What is seen around the subject when it is looked at alone, as a fraction of its longer side.
+
+From 0.05 to 0.12 the mean intersection over union of benchmarks/masks.py is between 0.92 and 0.93.
+"""
+
 _ADVICE = "Draw the mask by hand, or take light and dark: kind luminance (docs/regions.md)."
 
-SubjectMap = UInt8[Tensor, "320 320"]
-"""The network's output: where the subject is, 0..255, in the photo stretched to a square."""
+Plane = Float32[Tensor, "_ _"]
+"""One number for each place, in rows and columns."""
+
+WINDOW = 3
+"""The guided filter's radius, as `refine` takes it.
+
+With 8 there was a light rim around dark hair, and the intersection over union was 0.927 instead of 0.931.
+"""
 
 
-def find_subject(photo: Picture, *, threads: int = 0) -> "SubjectMap":
+@dataclass(frozen=True, eq=False)
+class SubjectMap:
+    """Where the subject is, as the network says.
+
+    Attributes:
+        levels: 0..255, in the photo stretched to a square.
+        window: the radius with which the guided filter makes a mask of it, as `refine` takes it.
+    """
+
+    levels: UInt8[Tensor, "320 320"]
+    window: int = WINDOW
+
+
+def find_subject(photo: Picture, *, threads: int = 0) -> SubjectMap:
     """Find a photo's subject.
 
     Args:
@@ -47,17 +77,68 @@ def find_subject(photo: Picture, *, threads: int = 0) -> "SubjectMap":
         WeightsError: the network cannot be fetched.
         ImageError: no subject is found, or it fills the picture.
     """
-    session, image = _session(threads), photo.pixels[:1]
-    # The mean of a photo and its mirror image: over twenty photographs .907 instead of .902, and a man who
-    # was half missed is whole. Looking again at the subject alone, enlarged, lost an aeroplane's tail.
-    outputs = [_output(session, image), _output(session, image.flip(3)).flip(1)]
-    return subject_map(torch.stack(outputs).mean(0), photo.name)
+    session, image = _session(threads), photo.pixels[:1].cpu()
+    height, width = image.shape[2:]
+    image = resize(image, *fit(height, width, min(LARGEST_SIDE, max(height, width)))).clamp(0, 1)
+    # The mean of three looks: at the whole photo, at the subject alone, and at the subject in linear light,
+    # where reflections and shadows are darker. Over twenty photographs the intersection over union rises from
+    # 0.907 with the photo stretched to a square to 0.914 with bars, to 0.925 with the second look, to 0.931
+    # with the third. Linear light for the whole photo, turned photos and other contrasts made it worse.
+    whole = _whole(session, image)
+    looks = [whole]
+    if box := _box_of_subject(whole):
+        rows, columns = box
+        for version in (image, to_linear(image)):
+            look = torch.zeros_like(whole)
+            part = version[:, :, rows, columns]
+            look[rows, columns] = _resized(_output(session, part), *part.shape[2:])
+            looks.append(look)
+    return subject_map(_resized(torch.stack(looks).mean(0), SIDE, SIDE), photo.name)
 
 
-def _output(session: Any, image: Image) -> Float32[Tensor, "320 320"]:
-    """Return the network's output for an image, (1, 3, H, W), 0..1."""
-    (output, *_) = session.run(None, {session.get_inputs()[0].name: net_input(image)})
-    return torch.from_numpy(np.asarray(output[0, 0], np.float32))
+def _whole(session: Any, image: Image) -> Plane:
+    """Return the network's output, (H, W), for a photo that bars of its mean colour make a square."""
+    height, width = image.shape[2:]
+    side = max(height, width)
+    # Equal bars on both sides, so that a mirrored photo has the mirrored mask; the square may be 1 px off.
+    top, left = (side - height + 1) // 2, (side - width + 1) // 2
+    inside = slice(top, top + height), slice(left, left + width)
+    square = image.mean((2, 3), keepdim=True).repeat(1, 1, height + 2 * top, width + 2 * left)
+    square[:, :, inside[0], inside[1]] = image
+    return _resized(_output(session, square), *square.shape[2:])[inside]
+
+
+def _box_of_subject(whole: Plane) -> tuple[slice, slice] | None:
+    """Return the rows and columns of a square around the subject, cut at the photo's borders.
+
+    Returns None if there is no subject.
+    """
+    rows, columns = torch.where(whole >= 0.5)
+    if len(rows) == 0:
+        return None
+    bounds = [(int(places.min()), int(places.max()) + 1) for places in (rows, columns)]
+    side = (1 + 2 * MARGIN) * max(last - first for first, last in bounds)
+    box = []
+    for (first, last), length in zip(bounds, whole.shape, strict=True):
+        margin = int((side - (last - first)) / 2)
+        box.append(slice(max(0, first - margin), min(length, last + margin)))
+    return box[0], box[1]
+
+
+def _output(session: Any, image: Image) -> Plane:
+    """Return the mean of the network's outputs, 320×320, for an image and its mirror image.
+
+    In the mirror image a man was whole who was half missed.
+    """
+    name = session.get_inputs()[0].name
+    outputs = [session.run(None, {name: net_input(view)})[0][0, 0] for view in (image, image.flip(3))]
+    straight, mirrored = (torch.from_numpy(np.asarray(output, np.float32)) for output in outputs)
+    return (straight + mirrored.flip(1)) / 2
+
+
+def _resized(plane: Plane, height: int, width: int) -> Plane:
+    """Resize to (height, width), without the filter's overshoot, 0..1."""
+    return resize(plane[None, None], height, width)[0, 0].clamp(0, 1)
 
 
 def net_input(image: Image) -> Float32[np.ndarray, "1 3 320 320"]:
@@ -73,7 +154,7 @@ def net_input(image: Image) -> Float32[np.ndarray, "1 3 320 320"]:
     return ((square - mean) / deviation).numpy()
 
 
-def subject_map(output: Float32[Tensor, "320 320"], name: str) -> "SubjectMap":
+def subject_map(output: Float32[Tensor, "320 320"], name: str) -> SubjectMap:
     """Scale the network's output so that its smallest value becomes 0 and its largest 255.
 
     Args:
@@ -100,12 +181,12 @@ def subject_map(output: Float32[Tensor, "320 320"], name: str) -> "SubjectMap":
             f"no subject was found in '{name}': what stands out takes {area:.1%} of the picture, and "
             f"{LEAST_AREA:.0%} is needed. {_ADVICE}"
         )
-    return ((output - least) / (most - least) * 255).round().to(torch.uint8)
+    return SubjectMap(((output - least) / (most - least) * 255).round().to(torch.uint8))
 
 
-def subject_mask(photo: Picture, where: "SubjectMap") -> Mask:
+def subject_mask(photo: Picture, where: SubjectMap) -> Mask:
     """Return how much of each pixel is subject, (1, 1, H, W), 0..1, with the photo's edges (see `refine`)."""
-    return refine(where.float()[None, None] / 255, photo.pixels[:1].cpu())
+    return refine(where.levels.float()[None, None] / 255, photo.pixels[:1].cpu(), where.window)
 
 
 def _session(threads: int) -> Any:

@@ -12,6 +12,7 @@ from impasto.image.color_mask import ColorMask
 from impasto.image.picture import Picture
 from impasto.image.read import Source
 from impasto.masks.automatic import automatic_mask, from_text, to_text
+from impasto.masks.subject import SubjectMap
 from impasto.shapes import Mask
 
 KEPT_SUBJECT = "subject"
@@ -39,6 +40,17 @@ class AutomaticAreas:
     keep: str
     inputs: dict[str, Picture]
     manifest_entries: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class RecordedMask(Picture):
+    """An automatic mask that a manifest records.
+
+    Attributes:
+        where: the network's output.
+    """
+
+    where: SubjectMap | None = None
 
 
 def automatic_areas(
@@ -74,9 +86,7 @@ def automatic_areas(
             f"'{names[0]}' has two areas, and there are {paintings} paintings. Give one or two, or "
             "masks as files."
         )
-    recorded = masks[0] if masks and isinstance(masks[0], Picture) else None
-    # `recorded_mask` made these pixels from 8-bit levels, so this restores the levels exactly.
-    where = None if recorded is None else (recorded.pixels[0, 0] * 255).round().to(torch.uint8)
+    where = masks[0].where if masks and isinstance(masks[0], RecordedMask) else None
     automatic = automatic_mask(photo, kind, where=where)
     name = AUTO + kind
     white, black = _plain(WHITE, name), _plain(BLACK, name)
@@ -103,8 +113,9 @@ def recorded_mask(manifest: Mapping[str, Any]) -> list[Source] | None:
     text = manifest.get("masks", {}).get(name.removeprefix(AUTO))
     if text is None:  # light and dark are computed anew: they need no network
         return [name]
-    levels = from_text(text).float()[None, None].expand(-1, 3, -1, -1) / 255
-    return [Picture(levels.contiguous(), name=name)]
+    where = from_text(text)
+    levels = where.levels.float()[None, None].expand(-1, 3, -1, -1) / 255
+    return [RecordedMask(levels.contiguous(), name=name, where=where)]
 
 
 def _name(mask: Source) -> str:
