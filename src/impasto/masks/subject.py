@@ -42,7 +42,7 @@ From 0.05 to 0.12 the mean intersection over union of benchmarks/masks.py is bet
 _ADVICE = "Draw the mask by hand, or take light and dark: kind luminance (docs/regions.md)."
 
 Plane = Float32[Tensor, "_ _"]
-"""One number for each place, in rows and columns."""
+"""A map with one value per pixel or grid cell, in rows and columns."""
 
 WINDOW = 3
 """The guided filter's radius, as `refine` takes it.
@@ -81,9 +81,7 @@ def find_subject(photo: Picture, *, threads: int = 0) -> SubjectMap:
     height, width = image.shape[2:]
     image = resize(image, *fit(height, width, min(LARGEST_SIDE, max(height, width)))).clamp(0, 1)
     # The mean of three looks: at the whole photo, at the subject alone, and at the subject in linear light,
-    # where reflections and shadows are darker. Over twenty photographs the intersection over union rises from
-    # 0.907 with the photo stretched to a square to 0.914 with bars, to 0.925 with the second look, to 0.931
-    # with the third. Linear light for the whole photo, turned photos and other contrasts made it worse.
+    # where reflections and shadows are darker. docs/regions.md has what each brings and what made it worse.
     whole = _whole(session, image)
     looks = [whole]
     if box := _box_of_subject(whole):
@@ -116,7 +114,7 @@ def _box_of_subject(whole: Plane) -> tuple[slice, slice] | None:
     rows, columns = torch.where(whole >= 0.5)
     if len(rows) == 0:
         return None
-    bounds = [(int(places.min()), int(places.max()) + 1) for places in (rows, columns)]
+    bounds = [(int(indices.min()), int(indices.max()) + 1) for indices in (rows, columns)]
     side = (1 + 2 * MARGIN) * max(last - first for first, last in bounds)
     box = []
     for (first, last), length in zip(bounds, whole.shape, strict=True):
@@ -126,9 +124,9 @@ def _box_of_subject(whole: Plane) -> tuple[slice, slice] | None:
 
 
 def _output(session: Any, image: Image) -> Plane:
-    """Return the mean of the network's outputs, 320×320, for an image and its mirror image.
+    """Return the mean of the network's outputs, 320×320, for an image, (1, 3, H, W), and its mirror image.
 
-    In the mirror image a man was whole who was half missed.
+    In one photograph half of a man was missed, and in its mirror image he was whole.
     """
     name = session.get_inputs()[0].name
     outputs = [session.run(None, {name: net_input(view)})[0][0, 0] for view in (image, image.flip(3))]
@@ -137,7 +135,7 @@ def _output(session: Any, image: Image) -> Plane:
 
 
 def _resized(plane: Plane, height: int, width: int) -> Plane:
-    """Resize to (height, width), without the filter's overshoot, 0..1."""
+    """Resize to (height, width), and clip the filter's overshoot to 0..1."""
     return resize(plane[None, None], height, width)[0, 0].clamp(0, 1)
 
 
