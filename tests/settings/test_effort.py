@@ -8,6 +8,8 @@ from typer.testing import CliRunner
 
 from impasto import SettingsError, StylizeSettings
 from impasto.cli.main import app
+from impasto.objective.neighbors import NeighborTerm
+from impasto.objective.style_loss import StyleTerm
 from impasto.recipes.stylize import plan_stylize
 from impasto.results import manifest as manifests
 from impasto.run.scales import FINEST_LEVELS, LEVELS
@@ -55,7 +57,7 @@ def test_a_preset_with_an_effort_is_an_error_that_names_both(name: str) -> None:
 def test_a_manifest_holds_the_numbers_that_effort_gave(photo: str, painting: str, small_file: str) -> None:
     settings = StylizeSettings(effort="best", size=96, weights=small_file, finest_steps=4)
     plan = plan_stylize(photo, painting, settings)
-    expected = replace(RECIPES[5]["best"], finest_steps=4)
+    expected = replace(RECIPES[6]["best"], finest_steps=4)
     recorded = plan.manifest["settings"]
     assert {key: recorded[key] for key in asdict(expected) if key != "tv"} == {
         key: value for key, value in asdict(expected).items() if key != "tv"
@@ -118,3 +120,49 @@ def test_more_strength_takes_more_of_the_painting() -> None:
     details = [settings.painting_detail_share for settings in several]
     assert all(low < high for low, high in pairwise(details))
     assert [settings.noise_share for settings in several] == [*[0.0] * 20, 1.0]
+
+
+def test_neighbors_weigh_more_at_the_finest_of_several_scales(
+    photo: str, painting: str, small_file: str
+) -> None:
+    def factors(**options: object) -> list[float]:
+        settings = StylizeSettings(weights=small_file, **options)  # type: ignore[arg-type]
+        return [scale.neighbors for scale in plan_stylize(photo, painting, settings).scales]
+
+    assert factors(size=512) == [1, 1, 8]
+    assert factors(size=512, effort="draft") == [1, 1, 8]
+    assert factors(size=512, recipe=5) == [1, 1, 1]
+    assert factors(size=512, scales=1) == [1]
+    # a preview paints the whole run's first scales, of which none is its finest
+    assert factors(size=1024, preview=True) == [1, 1]
+
+
+def test_style_shares_sum_to_one_and_obey_the_factor() -> None:
+    settings = StylizeSettings()
+    once, eight = settings.style_shares(), settings.style_shares(8)
+    assert once == settings.style_mix
+    for shares in (once, eight):
+        assert sum(shares.values()) == pytest.approx(1)
+    assert eight["neighbors"] / eight["gram"] == pytest.approx(8 * once["neighbors"] / once["gram"])
+    assert StylizeSettings(style_loss="gram").style_shares(8) == {"gram": 1.0}
+
+
+def test_the_objective_weighs_neighbors_by_the_factor_of_its_scale(
+    photo: str, painting: str, small_file: str
+) -> None:
+    def neighbors_to_gram(recipe: int) -> list[float]:
+        plan = plan_stylize(
+            photo, painting, StylizeSettings(weights=small_file, size=256, strength=0.65, recipe=recipe)
+        )
+        ratios = []
+        for stage in plan.stages:
+            terms = plan.problem.objective(stage.scale, stage.layout).terms
+            neighbors, gram = (
+                sum(term.weight for term in terms if isinstance(term, kind))
+                for kind in (NeighborTerm, StyleTerm)
+            )
+            ratios.append(neighbors / gram)
+        return ratios
+
+    before, now = neighbors_to_gram(5), neighbors_to_gram(6)
+    assert now == pytest.approx([before[0], 8 * before[1]])

@@ -19,12 +19,14 @@ class Scale:
         height, width: size in pixels.
         steps: solver steps.
         level_steps: step sizes of the levels of the image's pyramid (see `Space`); empty: solve for pixels.
+        neighbors: factor on the weight of neighbors against the style's other statistics.
     """
 
     height: int
     width: int
     steps: int
     level_steps: tuple[float, ...] = ()
+    neighbors: float = 1.0
 
     @property
     def pixels(self) -> int:

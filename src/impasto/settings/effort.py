@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from impasto.choices import Effort, Optimizer, SolverSpace
 from impasto.errors import SettingsError
 
-RECIPE = 5
+RECIPE = 6
 """The newest recipe, a generation of defaults. Files that are older than recipes have recipe 1."""
 
 
@@ -57,7 +57,7 @@ _NEIGHBORS = replace(
 _PYRAMID_DRAFT = replace(
     _PYRAMID, steps=45, finest_steps=2, detail=0.6, painting_detail=1.0, recolor=1.0, coherence=0.6
 )
-"""The draft of recipe 5. Recolouring reduces the glow, and copied detail replaces the fine levels. On
+"""The draft since recipe 5. Recolouring reduces the glow, and copied detail replaces the fine levels. On
 pixels, flat skies were speckled (docs/decisions.md)."""
 
 _THIRD: Mapping[Effort, Schedule] = {
@@ -65,6 +65,10 @@ _THIRD: Mapping[Effort, Schedule] = {
     "good": _NEIGHBORS,
     "best": replace(_NEIGHBORS, steps=160, finest_steps=90),
 }
+
+_FIFTH: Mapping[Effort, Schedule] = {
+    effort: replace(schedule, recolor=1.0, coherence=0.6) for effort, schedule in _THIRD.items()
+} | {"draft": _PYRAMID_DRAFT}
 
 RECIPES: Mapping[int, Mapping[Effort, Schedule]] = {
     1: {"good": Schedule("pixels", "lbfgs", 0.02, 128, 50, 10, 1.0, 2.0)},
@@ -75,8 +79,8 @@ RECIPES: Mapping[int, Mapping[Effort, Schedule]] = {
     },
     3: _THIRD,
     4: {effort: replace(schedule, recolor=1.0) for effort, schedule in _THIRD.items()},
-    5: {effort: replace(schedule, recolor=1.0, coherence=0.6) for effort, schedule in _THIRD.items()}
-    | {"draft": _PYRAMID_DRAFT},
+    5: _FIFTH,
+    6: _FIFTH,
 }
 
 
@@ -93,3 +97,12 @@ def find_schedule(recipe: int, effort: Effort) -> Schedule:
             "Leave out the recipe or the effort."
         )
     return efforts[effort]
+
+
+def finest_neighbors(recipe: int) -> float:
+    """Return the factor on the weight of neighbors at the finest of several scales.
+
+    It is 8 since recipe 6. Shapes and colours are settled by then, and strokes become the painting's own. At
+    coarser scales a larger weight cost colours: the sky after *The Scream* became grey (docs/decisions.md).
+    """
+    return 8.0 if recipe >= 6 else 1.0

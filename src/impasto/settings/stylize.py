@@ -142,8 +142,8 @@ class StylizeSettings(LookSettings, RunSettings):
     )  # fmt: skip
     recipe: int = option(
         RECIPE, "generation of defaults: 1, that of the first pictures; 2, the first with a pyramid; 3, the "
-        "first with neighbors; 4, the first that recolours the photo; 5, the current one",
-        low=1, high=RECIPE, advanced=True,
+        "first with neighbors; 4, the first that recolours the photo; 5, the first with whole strokes; 6, "
+        "the current one", low=1, high=RECIPE, advanced=True,
     )  # fmt: skip
     formula: Formula = option(
         "balanced", "what the weights multiply; balanced: weights mean the same at any size; paper: the "
@@ -241,9 +241,17 @@ class StylizeSettings(LookSettings, RunSettings):
     @property
     def style_mix(self) -> dict[str, float]:
         """Each statistic's fraction of the style weight; the fractions sum to 1."""
+        return self.style_shares()
+
+    def style_shares(self, neighbors: float = 1.0) -> dict[str, float]:
+        """Return each statistic's fraction of the style weight; the fractions sum to 1.
+
+        Args:
+            neighbors: factor on the weight of neighbors (see `Scale.neighbors`).
+        """
         weights = parse_style_loss(self.schedule.style_loss)
         if NEIGHBORS in weights:
-            weights[NEIGHBORS] *= NEIGHBORS_WEIGHT
+            weights[NEIGHBORS] *= NEIGHBORS_WEIGHT * neighbors
         return {name: weight / sum(weights.values()) for name, weight in weights.items()}
 
     @property

@@ -185,7 +185,7 @@ class StyleTransfer:
             keep=layout.keep,
         )
         areas = self._areas(scale)
-        mix = settings.style_mix
+        mix = settings.style_shares(scale.neighbors)
         styles: list[StyleTerm | NeighborTerm] = []
         for name, share in mix.items():
             if name == NEIGHBORS:
