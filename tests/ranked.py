@@ -72,7 +72,7 @@ def runs() -> list[torch.Tensor]:
     size = (49, 50)
     network, objective, image = objective_for(size, "average", SUBSETS[4], torch.float64)
     for level_steps in ((), FINEST_LEVELS):
-        space = Space(Band.of(*size), level_steps)
+        space = Space(Band.of(*size), level_steps, chroma_steps=(0.25, 0.5))
         evaluate = space.evaluator(evaluator(network, objective, band=space.band))
         for method in ("lbfgs", "adam"):
             state = descent.start(evaluate, space.point(image), descent.Solver(method), history=4)  # type: ignore[arg-type]

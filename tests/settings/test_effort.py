@@ -64,6 +64,9 @@ def test_a_manifest_holds_the_numbers_that_effort_gave(photo: str, painting: str
     }
     assert from_json(StylizeSettings, recorded).schedule == expected
     assert [scale.level_steps for scale in plan.scales] == [LEVELS] * len(plan.scales)
+    assert [scale.chroma_steps for scale in plan.scales] == [(0.25, 0.5)] * len(plan.scales)
+    older = plan_stylize(photo, painting, replace(settings, recipe=5))
+    assert [scale.chroma_steps for scale in older.scales] == [()] * len(plan.scales)
     by_adam = plan_stylize(photo, painting, replace(settings, optimizer="adam"))
     assert by_adam.scales[-1].level_steps == FINEST_LEVELS
     assert (plan.solver.optimizer, by_adam.solver.optimizer) == ("lbfgs", "adam")

@@ -19,8 +19,11 @@ from tiled import SUBSETS, objective_for
 SIZES = [(16, 17), (31, 47), (64, 96), (77, 33), (101, 140)]
 
 
+CHROMA = (0.25, 0.5)
+
+
 def space_of(size: tuple[int, int], steps: tuple[float, ...] = FINEST_LEVELS) -> Space:
-    return Space(Band.of(*size), steps)
+    return Space(Band.of(*size), steps, chroma_steps=CHROMA)
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -28,12 +31,18 @@ def random(*shape: int, seed: int = 0) -> Tensor:
 
 
 def image_at(point: Tensor, space: Space) -> Tensor:
-    """The image at a point, computed independently: PyTorch enlarges each level, which is then added."""
+    """The image at a point, computed independently: PyTorch enlarges each level, which is then added.
+
+    A matrix keeps the mean of the channels, and multiplies what is perpendicular to it by the chroma step.
+    """
     counts = [3 * height * width for height, width in space.sizes]
-    levels = [
-        part.view(1, 3, *size) * step
-        for part, size, step in zip(point[0].split(counts), space.sizes, space.level_steps, strict=False)
-    ]
+    mean, levels = torch.full((3, 3), 1 / 3, dtype=point.dtype), []
+    chroma = (*space.chroma_steps, *[1.0] * len(space.level_steps))
+    for part, size, step, factor in zip(
+        point[0].split(counts), space.sizes, space.level_steps, chroma, strict=False
+    ):
+        matrix = step * (mean + factor * (torch.eye(3, dtype=point.dtype) - mean))
+        levels.append(torch.einsum("cd,bdhw->bchw", matrix, part.view(1, 3, *size)))
     image = levels[-1]
     for level in reversed(levels[:-1]):
         height, width = level.shape[2:]

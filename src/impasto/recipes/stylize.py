@@ -22,7 +22,7 @@ from impasto.run.loop import complete, iter_run
 from impasto.run.plan import RunPlan, Stage, layouts_entry
 from impasto.run.progress import Progress
 from impasto.run.scales import Scale, coarse_to_fine, first_scales, solved_as_pyramid
-from impasto.settings.effort import finest_neighbors
+from impasto.settings.effort import chroma_steps, finest_neighbors
 from impasto.settings.fast import FastSettings
 from impasto.settings.keywords import StylizeOptions, with_options
 from impasto.settings.parsing import parse_duration
@@ -224,7 +224,7 @@ def _scales(
         smallest=schedule.coarsest,
     )
     if schedule.space == "pyramid":
-        scales = solved_as_pyramid(scales, schedule.optimizer)
+        scales = solved_as_pyramid(scales, schedule.optimizer, chroma_steps(settings.recipe))
     if len(scales) > 1:
         scales = (*scales[:-1], replace(scales[-1], neighbors=finest_neighbors(settings.recipe)))
     if not settings.preview or max(full) <= PREVIEW:

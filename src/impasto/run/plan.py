@@ -65,7 +65,7 @@ class RunPlan:
         constraint = problem.constraint(scale)
         # A copy, so that the band does not keep the whole image in memory.
         fixed = None if constraint.fixed is None else band.local_rows(problem.initial_image(scale)).clone()
-        return Space(band, scale.level_steps, constraint, fixed)
+        return Space(band, scale.level_steps, constraint, fixed, scale.chroma_steps)
 
     def with_layouts(self, layouts: Sequence[Layout]) -> "RunPlan":
         """Return the plan with other layouts, in its stages and in its manifest."""

@@ -19,6 +19,7 @@ class Scale:
         height, width: size in pixels.
         steps: solver steps.
         level_steps: step sizes of the levels of the image's pyramid (see `Space`); empty: solve for pixels.
+        chroma_steps: factors on them for colour.
         neighbors: factor on the weight of neighbors against the style's other statistics.
     """
 
@@ -26,6 +27,7 @@ class Scale:
     width: int
     steps: int
     level_steps: tuple[float, ...] = ()
+    chroma_steps: tuple[float, ...] = ()
     neighbors: float = 1.0
 
     @property
@@ -69,16 +71,22 @@ FINEST_LEVELS = (0.25, 0.5, *LEVELS[2:])
 a fine grain there. L-BFGS finds the step lengths by itself."""
 
 
-def solved_as_pyramid(scales: tuple[Scale, ...], optimizer: Optimizer) -> tuple[Scale, ...]:
+def solved_as_pyramid(
+    scales: tuple[Scale, ...], optimizer: Optimizer, chroma_steps: tuple[float, ...] = ()
+) -> tuple[Scale, ...]:
     """Return the same scales, to be solved for the levels of a Laplacian pyramid instead of pixels.
 
     Args:
         scales: coarse to fine.
         optimizer: decides the step sizes at the finest scale (see `FINEST_LEVELS`).
+        chroma_steps: of every scale (see `Space`).
     """
-    coarser = tuple(replace(scale, level_steps=LEVELS) for scale in scales[:-1])
     finest = FINEST_LEVELS if optimizer == "adam" else LEVELS
-    return (*coarser, replace(scales[-1], level_steps=finest))
+    levels = [*(LEVELS for _ in scales[:-1]), finest]
+    return tuple(
+        replace(scale, level_steps=steps, chroma_steps=chroma_steps)
+        for scale, steps in zip(scales, levels, strict=True)
+    )
 
 
 def first_scales(scales: tuple[Scale, ...], long: int) -> tuple[Scale, ...]:

@@ -106,3 +106,12 @@ def finest_neighbors(recipe: int) -> float:
     coarser scales a larger weight cost colours: the sky after *The Scream* became grey (docs/decisions.md).
     """
     return 8.0 if recipe >= 6 else 1.0
+
+
+def chroma_steps(recipe: int) -> tuple[float, ...]:
+    """Return the factors on the step sizes of colour in a pyramid, finest level first.
+
+    In pictures, colour changes more slowly than lightness. With equal steps, thin lines got coloured fringes
+    (docs/decisions.md).
+    """
+    return (0.25, 0.5) if recipe >= 6 else ()

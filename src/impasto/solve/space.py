@@ -1,5 +1,6 @@
 """The solver's space: an image as its pixels, or as the levels of its Laplacian pyramid."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -33,6 +34,8 @@ class Space:
         level_steps: how far each level moves when the point moves by 1, finest first. The last belongs to the
             low-pass residual. Levels that a small image does not have are ignored. Empty: the point is the
             pixels.
+        chroma_steps: factors on the step sizes for colour, finest first; 1 for further levels. Colour is how
+            the channels of a level differ from their mean.
         constraint: what may change. Gradients are projected in the image, and fixed pixels are restored after
             the levels are joined, because a coarse level reaches over any edge.
         fixed_pixels: the band's rows of an image with the fixed pixels; None if nothing is fixed.
@@ -42,6 +45,7 @@ class Space:
     level_steps: tuple[float, ...] = ()
     constraint: Constraint = FREE
     fixed_pixels: Image | None = None
+    chroma_steps: tuple[float, ...] = ()
 
     @cached_property
     def sizes(self) -> tuple[tuple[int, int], ...]:
@@ -67,7 +71,8 @@ class Space:
             # The level is what halving loses, so joining the levels restores the image.
             levels.append(image - double(coarse, *image.shape[2:]))
             image = coarse
-        return self.local(self._flat([*levels, image], [1 / step for step in self.level_steps]))
+        levels.append(image)
+        return self.local(_flat(self._scaled(level, index, -1) for index, level in enumerate(levels)))
 
     def image(self, point: Point) -> Float[Tensor, "1 3 _ W"]:
         """Convert a point to the band's rows of the image, with the fixed pixels restored."""
@@ -85,9 +90,9 @@ class Space:
         """Convert the gradient by the band's rows of the image to the gradient by the point."""
         if not self.level_steps:
             return gradient
-        finest = gradient.flatten() * self.level_steps[0]
+        finest = self._scaled(gradient, 0)
         if len(self.sizes) == 1:
-            return finest[None]
+            return _flat([finest])
         if self.band.is_whole:
             coarse = halve(gradient, 1.0)
         else:  # a coarser level depends on rows of all processes, so their contributions are summed
@@ -97,7 +102,8 @@ class Space:
         levels = [coarse]
         for _ in self.sizes[2:]:
             levels.append(halve(levels[-1], 1.0))
-        return torch.cat([finest, self._flat(levels, self.level_steps[1:])[0, slice(*self._part)]])[None]
+        coarser = _flat(self._scaled(level, index) for index, level in enumerate(levels, 1))
+        return torch.cat([_flat([finest]), coarser[:, slice(*self._part)]], 1)
 
     def evaluator(self, evaluate: Evaluate) -> Evaluate:
         """Make the objective a function of the point, its gradient projected onto what may change."""
@@ -139,19 +145,32 @@ class Space:
     def _join(self, point: Point) -> Float[Tensor, "1 3 _ W"]:
         """Add up the levels of a point to the band's rows of the image."""
         finest, part = self._split(point)
-        finest = finest * self.level_steps[0]
+        finest = self._scaled(finest, 0)
         if len(self.sizes) == 1:
             return finest
         levels = torch.split(self._coarse(part), self._counts[1:])
         scaled = [
-            level.view(1, 3, *size) * step
-            for level, size, step in zip(levels, self.sizes[1:], self.level_steps[1:], strict=False)
+            self._scaled(level.view(1, 3, *size), index)
+            for index, (level, size) in enumerate(zip(levels, self.sizes[1:], strict=True), 1)
         ]
         # Each process joins the coarser levels whole, a third of an image, and enlarges only its own rows.
         image = scaled.pop()
         for level in reversed(scaled):
             image = double(image, *level.shape[2:]).add_(level)
         return double(image, *self.sizes[0], self.band.rows).add_(finest)
+
+    def _scaled(
+        self, level: Float[Tensor, "1 3 h w"], index: int, power: int = 1
+    ) -> Float[Tensor, "1 3 h w"]:
+        """Multiply a level by its step sizes to a power of 1 or −1; 0 is the index of the finest.
+
+        The matrix between the channels is symmetric, so it maps a gradient as it maps a level.
+        """
+        step = self.level_steps[index] ** power
+        chroma = self.chroma_steps[index] ** power if index < len(self.chroma_steps) else 1.0
+        if chroma == 1:
+            return level * step
+        return (level * chroma).add_(level.mean(1, keepdim=True), alpha=1 - chroma).mul_(step)
 
     def _split(self, point: Point) -> tuple[Float[Tensor, "1 3 _ W"], Float[Tensor, " n"]]:
         """Split a point into the band's rows of the finest level and this process's part of the others."""
@@ -174,11 +193,10 @@ class Space:
         whole[slice(*self._part)] = part
         return all_sum(whole)
 
-    @staticmethod
-    def _flat(levels: list[Tensor], factors: "list[float] | tuple[float, ...]") -> Float[Tensor, "1 n"]:
-        """Multiply each level by its factor, and join them to one row."""
-        # A small image has fewer levels than there are steps.
-        return torch.cat([level.flatten() * by for level, by in zip(levels, factors, strict=False)])[None]
+
+def _flat(levels: Iterable[Tensor]) -> Float[Tensor, "1 n"]:
+    """Join levels to one row."""
+    return torch.cat([level.flatten() for level in levels])[None]
 
 
 def halve(image: Float[Tensor, "B C H W"], total: float = 0.25) -> Float[Tensor, "B C h w"]:
