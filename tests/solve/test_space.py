@@ -17,8 +17,6 @@ from impasto.solve.space import Space, double, halve
 from tiled import SUBSETS, objective_for
 
 SIZES = [(16, 17), (31, 47), (64, 96), (77, 33), (101, 140)]
-
-
 CHROMA = (0.25, 0.5)
 
 
