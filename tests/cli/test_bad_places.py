@@ -166,7 +166,7 @@ def test_an_error_leaves_the_picture_and_the_checkpoint_so_far(
     at_step(4, failing(error), monkeypatch)
     result = RUNNER.invoke(app, [*run, "--checkpoint", "run", "--checkpoint-every", "100"])
     assert result.exit_code == 1
-    assert "the picture so far is in out.png. Go on with: impasto resume run" in result.stderr
+    assert "the picture so far is in out.png. Resume with: impasto resume run" in result.stderr
     assert not is_complete()
     if isinstance(error, DeviceError):
         assert result.stderr.strip().splitlines()[-1] == "Error: the device is gone."
@@ -213,8 +213,8 @@ def test_rescuing_a_file_tries_several_folders_and_endings(
     with pytest.raises(ImageError, match=r"^no\. The painting is in .*home/impasto-.*/o\.png instead\.$"):
         save_or_rescue(write, "o.jpg", what="painting", other_ending=".png")
     assert [path.read_bytes() for path in tmp_path.rglob("o.png")] == [b"painted"]
-    with pytest.raises(ImageError, match=r"^no\. The painter could not be saved elsewhere either"):
-        save_or_rescue(write, "o.safetensors", what="painter")
+    with pytest.raises(ImageError, match=r"^no\. The model could not be saved elsewhere either"):
+        save_or_rescue(write, "o.safetensors", what="model")
     assert [path.name for path in tmp_path.iterdir()] == ["home", "temporary"]
     assert len(list(tmp_path.rglob("impasto-*"))) == 1
 
@@ -251,7 +251,7 @@ def test_a_training_goes_on_if_its_files_cannot_be_written(
     result = RUNNER.invoke(app, training)
     assert result.exit_code == 0, result.output
     assert result.stderr.count("Warning: ") == 3, result.stderr
-    assert "The painter could be written again." in result.stderr
+    assert "The model could be written again." in result.stderr
     assert load("painter").manifest["result"]["steps"] == 4
 
 
@@ -270,7 +270,7 @@ def test_a_model_that_cannot_be_written_is_saved_elsewhere(
     monkeypatch.setattr(Model, "save", full)
     result = RUNNER.invoke(app, training)
     assert result.exit_code == 1
-    assert "Error: painter cannot be written: No space left on device. The painter is in" in result.stderr
+    assert "Error: painter cannot be written: No space left on device. The model is in" in result.stderr
     (rescued,) = (tmp_path / "refuge").glob("impasto-*/painter")
     assert load(rescued).manifest["result"]["steps"] == 4
 

@@ -138,7 +138,7 @@ def test_ctrl_c_leaves_a_checkpoint_of_the_last_step(
         patch.setattr(RunBar, "painting", interrupted)
         result = RUNNER.invoke(app, [*job, "--checkpoint", "c", "--checkpoint-every", "100"])
     assert result.exit_code == 130
-    assert "Go on with: impasto resume c" in result.output
+    assert "Resume with: impasto resume c" in result.output
     assert not manifests.read("a.png")["result"]["complete"]
     assert RUNNER.invoke(app, ["resume", "c"]).exit_code == 0
     assert RUNNER.invoke(app, [*job[:4], "b.png", *job[5:]]).exit_code == 0

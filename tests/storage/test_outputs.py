@@ -31,7 +31,7 @@ RUNNER = CliRunner()
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory, small_file: str) -> Path:
-    """A folder with everything that commands read: pictures, weights, a painter, and outputs of runs."""
+    """A folder with everything that commands read: pictures, weights, a model, and outputs of runs."""
     folder = tmp_path_factory.mktemp("template")
     (folder / "photos").mkdir()
     for name in ("photo.png", "photos/a.png", "photos/b.png", "mask.png", "mask2.png", "init.png", "x.png"):
@@ -111,14 +111,14 @@ REFUSED: dict[str, tuple[int, str]] = {
     "batch --list pairs.csv -o out --contact-sheet pairs.csv": (2, OVERWRITES + "list 'pairs.csv'"),
     "batch x.png --style painting.png -o out --init out/x-painting.png": (2, OVERWRITES + "init image"),
     TRAIN + "-o painting.png": (2, OVERWRITES + "style image"),
-    TRAIN + "-o x.png": (1, "is no painter that Impasto trained"),
-    TRAIN + "-o training": (1, "is no painter that Impasto trained"),
+    TRAIN + "-o x.png": (1, "is no model that Impasto trained"),
+    TRAIN + "-o training": (1, "is no model that Impasto trained"),
     TRAIN + "--preview second.png": (2, OVERWRITES + r"style image 'second\.png'"),
     TRAIN + "--preview photos/a.png": (2, OVERWRITES + "photograph 'photos/a.png'"),
     TRAIN + "--preview photos/new.png": (2, "would lie among the photos in 'photos'"),
     TRAIN + "--checkpoint photos/b.png": (2, OVERWRITES + "photograph"),
     TRAIN + "--checkpoint painter.safetensors": (1, "is no training that Impasto saved"),
-    TRAIN + "--start painter.safetensors -o painter.safetensors": (2, OVERWRITES + "painter to start from"),
+    TRAIN + "--start painter.safetensors -o painter.safetensors": (2, OVERWRITES + "model to start from"),
     TRAIN + "--resume training -o training": (2, OVERWRITES + "training to go on with, 'training'"),
     TRAIN + "--resume training --checkpoint training -o training": (2, "are one file"),
     "export painter.onnx -o painter.onnx": (2, OVERWRITES + "model"),
@@ -204,7 +204,7 @@ def test_the_library_refuses_to_overwrite_inputs(name: str, work: Path) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "name"),
-    [("checkpoint", "run"), ("painter", "painter.safetensors"), ("training", "training"), ("trace", "trace")],
+    [("checkpoint", "run"), ("model", "painter.safetensors"), ("training", "training"), ("trace", "trace")],
 )
 def test_an_output_replaces_only_a_file_of_its_kind(kind: Kind, name: str, work: Path) -> None:
     Path("empty").write_bytes(b"")

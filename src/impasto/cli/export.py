@@ -1,4 +1,4 @@
-"""`impasto export`: a trained painter as an ONNX file."""
+"""`impasto export`: a trained model as an ONNX file."""
 
 from typing import Annotated
 
@@ -13,7 +13,7 @@ def export(
     model: Annotated[
         str,
         typer.Argument(
-            metavar="MODEL", help="A file that `impasto train` wrote, or the name of a bundled painter."
+            metavar="MODEL", help="A file that `impasto train` wrote, or the name of a bundled model."
         ),
     ],
     output: Annotated[

@@ -37,7 +37,7 @@ def fast(
     ] = None,
     regions: Masks = None,
 ) -> None:
-    """Repaint CONTENT in one pass, in any painting's style (AdaIN) or a trained painter's (--model)."""
+    """Repaint CONTENT in one pass, in any painting's style (AdaIN) or a trained model's (--model)."""
     from impasto.cli.run_command import save
     from impasto.fast.stylizer import FastStylizer
     from impasto.recipes.inputs import settings_files, source_files
@@ -51,7 +51,7 @@ def fast(
     pairs = _pairs(content, name, output.path, inputs)
     several = Path(content).is_dir()
     with download_bar("fetching VGG-19 and the decoder"):
-        painter = FastStylizer(style or (), settings)
+        stylizer = FastStylizer(style or (), settings)
     # Every file is checked before the first photo is painted.
     if several:
         make_folder(Path(pairs[0][1]).parent)
@@ -60,7 +60,7 @@ def fast(
     failed = 0
     for photo, path in pairs:
         try:
-            painting = painter.stylize(photo, regions=regions or [])
+            painting = stylizer.stylize(photo, regions=regions or [])
         except (ImageError, DeviceError) as error:
             # In a folder, one bad photo must not keep the others from being painted.
             if not several:

@@ -29,7 +29,7 @@ class Output:
     bits: int = option(8, "bits per channel: 8, or 16 for PNG and TIFF")
     quality: int = option(92, "quality of JPEG, WebP and AVIF, 1 to 100", low=1, high=100)
     preview_every: int = option(0, "save a preview every N steps; 0: never", low=0)
-    checkpoint: str = option("", "a file from which a stopped run can go on (impasto resume FILE)")
+    checkpoint: str = option("", "a file from which to resume a stopped run (impasto resume FILE)")
     checkpoint_every: int = option(10, "steps between two checkpoints", low=1)
     trace: str = option("", "a file that gets a line of JSON for every step: losses, seconds, memory")
 

@@ -111,7 +111,7 @@ def figure(
     output: Output,
     panels: Annotated[str, typer.Option(help="A folder in which every panel is saved.")] = "",
 ) -> None:
-    """Redo Figure 1 or 2 of the paper with your images; a second call goes on where the first stopped."""
+    """Reproduce Figure 1 or 2 of the paper with your images; if stopped, run it again to continue."""
     from impasto.cli.progress_bars import RunBar
     from impasto.recipes.figure import iter_figure
 
@@ -124,7 +124,7 @@ def figure(
 
 @handle_errors
 @with_settings(FeaturesSettings)
-@with_output("file to write; default: IMAGE-LAYER-features.png in the current folder", fields=())
+@with_output("file to write; default: IMAGE-LAYER-features.png, or IMAGE-LAYER-gram.png, in the current folder", fields=())
 def features(
     image: Annotated[str, typer.Argument(metavar="IMAGE", help="The image to look at.")],
     settings: FeaturesSettings,

@@ -178,4 +178,4 @@ def _report(result: "dict[str, Any]", output: Output, stopped: bool) -> None:
 
 def _resume_hint(output: Output) -> str:
     exists = output.checkpoint and os.path.isfile(output.checkpoint)
-    return f" Go on with: impasto resume {output.checkpoint}" if exists else ""
+    return f" Resume with: impasto resume {output.checkpoint}" if exists else ""

@@ -119,10 +119,10 @@ def resume(
     regions: MovedMasks = None,
     weights: Annotated[str, typer.Option(help="Where the network's weights are now.")] = "",
     changed: Annotated[
-        bool, typer.Option("--changed", help="Go on even if a picture or the weights have changed.")
+        bool, typer.Option("--changed", help="Resume even if a picture or the weights have changed.")
     ] = False,
 ) -> None:
-    """Go on with a stopped run from its CHECKPOINT; the pixels are those of an uninterrupted run."""
+    """Resume a stopped run from its CHECKPOINT; the pixels are those of an uninterrupted run."""
     from impasto.cli.run_command import paint
     from impasto.recipes.inputs import manifest_files, settings_files
     from impasto.recipes.rerun import MovedInputs, plan_resume

@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 def train(
     style: Annotated[
         list[str],
-        typer.Argument(metavar="STYLE...", help="The painting; several make a painter of several styles."),
+        typer.Argument(metavar="STYLE...", help="The painting; several become styles of one model."),
     ],
     settings: TrainSettings,
     images: Annotated[
         str, typer.Option(metavar="FOLDER", help="Photographs to train on; a few hundred are enough.")
     ],
     output: Annotated[
-        str, typer.Option("-o", "--output", help="The painter's file. Default: STYLE.safetensors here.")
+        str, typer.Option("-o", "--output", help="The model's file. Default: STYLE.safetensors here.")
     ] = "",
     preview: Annotated[
         str, typer.Option(metavar="FILE", help="A picture of repainted photos, updated at every evaluation.")
@@ -44,7 +44,7 @@ def train(
     resume: Annotated[
         str,
         typer.Option(
-            metavar="FILE", help="Go on from a checkpoint; the painter is the same as without a stop."
+            metavar="FILE", help="Resume from a checkpoint; the model is the same as without a stop."
         ),
     ] = "",
 ) -> None:
@@ -111,7 +111,7 @@ def _between_steps() -> Iterator[list[int]]:
 
 @dataclass(frozen=True)
 class _TrainFiles:
-    """The files that training writes: the painter, a preview, and a checkpoint."""
+    """The files that training writes: the model, a preview, and a checkpoint."""
 
     output: str
     preview: str
@@ -130,7 +130,7 @@ class _TrainFiles:
         from impasto.storage.paths import check_writable
 
         outputs = [
-            OutputFile("-o", self.output, "painter"),
+            OutputFile("-o", self.output, "model"),
             OutputFile("--preview", self.preview),
             OutputFile("--checkpoint", self.checkpoint, "training"),
         ]
@@ -155,32 +155,32 @@ class _TrainFiles:
 
     def write(self, progress: "TrainProgress") -> None:
         """Write all files; after a failure, warn and try again at the next evaluation."""
-        self.attempts.write("the painter", lambda: progress.model().save(self.output))
+        self.attempts.write("the model", lambda: progress.model().save(self.output))
         self._write_others(progress)
 
     def finish(self, last: "TrainProgress") -> None:
-        """Write all files; save the painter elsewhere if its own place cannot be written.
+        """Write all files; save the model elsewhere if its own place cannot be written.
 
         Raises:
-            WeightsError: naming the file that holds the painter instead.
+            WeightsError: naming the file that holds the model instead.
         """
-        # The painter last: its error ends the command, and theirs are warnings.
+        # The model last: its error ends the command, and theirs are warnings.
         self._write_others(last)
         self._save(last)
 
     def salvage(self, last: "TrainProgress") -> None:
-        """Save the current painter when an error ends the training."""
+        """Save the current model when an error ends the training."""
         try:
             self._save(last)
         except Exception as error:  # noqa: BLE001 - the error that ended the training is the one to show
             console.warning(str(error))
         else:
-            console.note(f"Ended by an error; the current painter is in {self.output}.")
+            console.note(f"Ended by an error; the current model is in {self.output}.")
 
     def _save(self, last: "TrainProgress") -> None:
         from impasto.storage.rescue import save_or_rescue
 
-        save_or_rescue(last.model().save, self.output, what="painter")
+        save_or_rescue(last.model().save, self.output, what="model")
 
     def _write_others(self, progress: "TrainProgress") -> None:
         if self.preview:
@@ -201,10 +201,10 @@ def _report(last: "TrainProgress", files: _TrainFiles, stopped: bool) -> None:
         console.note(f"{last.broken} of the photos could not be read and were skipped.")
     output = files.output
     console.note(
-        f"{'Stopped; the current painter is in' if stopped else 'Trained'} {output} ({last.step} steps, "
+        f"{'Stopped; the current model is in' if stopped else 'Trained'} {output} ({last.step} steps, "
         f"{last.seconds:.0f} s, loss {last.loss:.3g}). Paint with: impasto fast PHOTO --model {output}"
     )
     if stopped and files.checkpoint:
-        console.note(f"Go on with: --resume {files.checkpoint}")
+        console.note(f"Resume with: --resume {files.checkpoint}")
     elif stopped:
-        console.note("It cannot go on later, because there is no --checkpoint.")
+        console.note("It cannot be resumed, because there is no --checkpoint.")

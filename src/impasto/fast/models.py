@@ -81,19 +81,19 @@ def load(model: str | os.PathLike[str]) -> Model:
     known = bundled_models()
     kind = _kind()
     with open_tensors(known.get(name, Path(name).expanduser()), kind) as file, file.parsing(RuntimeError):
-        painter = TransformerNet(**file.facts["shape"])
-        painter.load_state_dict({key: file.tensor(key).float() for key in file.names})
+        network = TransformerNet(**file.facts["shape"])
+        network.load_state_dict({key: file.tensor(key).float() for key in file.names})
         styles, manifest = file.facts["styles"], file.facts["manifest"]
         # The digest says only that the file is as it was written, not that Impasto wrote it.
         named = isinstance(styles, list) and all(isinstance(style, str) for style in styles)
-        if not named or len(styles) != painter.styles or not isinstance(manifest, dict):
-            raise ValueError(f"styles {styles} of {painter.styles}, and {type(manifest).__name__}")
+        if not named or len(styles) != network.styles or not isinstance(manifest, dict):
+            raise ValueError(f"styles {styles} of {network.styles}, and {type(manifest).__name__}")
         digest = file.tensors_sha256()
-    if not all(bool(tensor.isfinite().all()) for tensor in painter.parameters()):
+    if not all(bool(tensor.isfinite().all()) for tensor in network.parameters()):
         raise WeightsError(f"{name} holds values that are infinite or not numbers. {kind.advice}")
-    painter.requires_grad_(False)
-    painter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Model(painter, tuple(styles), manifest, name, digest)
+    network.requires_grad_(False)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Model(network, tuple(styles), manifest, name, digest)
 
 
 def _kind() -> FileKind:
@@ -108,23 +108,23 @@ def _kind() -> FileKind:
     )
 
 
-def initialize_from(model: Model, painter: TransformerNet) -> None:
+def initialize_from(model: Model, network: TransformerNet) -> None:
     """Copy a model's weights to a new network, each of whose styles begins with the mean of the model's.
 
     Args:
         model: the trained network.
-        painter: the new network, which is changed; its number of styles may be another.
+        network: the new network, which is changed; its number of styles may be another.
     Raises:
         SettingsError: the two have different sizes.
     """
     other = model.network
-    if (other.width, other.blocks) != (painter.width, painter.blocks):
+    if (other.width, other.blocks) != (network.width, network.blocks):
         raise SettingsError(
-            f"the painter {model.name} has width {other.width} and {other.blocks} blocks; {painter.width} "
-            f"and {painter.blocks} are wanted. Use --width {other.width} --blocks {other.blocks}."
+            f"the model {model.name} has width {other.width} and {other.blocks} blocks; {network.width} "
+            f"and {network.blocks} are wanted. Use --width {other.width} --blocks {other.blocks}."
         )
     state = other.state_dict()
     for name, tensor in state.items():
         if name.endswith((".scale", ".shift")):
-            state[name] = tensor.mean(0, keepdim=True).expand(painter.styles, -1)
-    painter.load_state_dict(state)
+            state[name] = tensor.mean(0, keepdim=True).expand(network.styles, -1)
+    network.load_state_dict(state)

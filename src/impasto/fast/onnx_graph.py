@@ -51,7 +51,7 @@ def onnx_file(onnx: ModuleType, model: Model, shares: Tensor, opset: int) -> byt
         the bytes of the file.
     """
     graph = _Graph(onnx)
-    return graph.file(_painter(graph, model.network, shares), _metadata(model, shares), opset)
+    return graph.file(_transformer(graph, model.network, shares), _metadata(model, shares), opset)
 
 
 class _Graph:
@@ -98,29 +98,29 @@ class _Graph:
             ir_version=helper.find_min_ir_version_for(operators),
             producer_name="Impasto",
             producer_version=__version__,
-            doc_string=f"A painter in one pass. image: {INPUT}. painting: {OUTPUT}.",
+            doc_string=f"A model in one pass. image: {INPUT}. painting: {OUTPUT}.",
         )
         helper.set_model_props(made, dict(metadata))
         data: bytes = made.SerializeToString()
         return data
 
 
-def _painter(graph: _Graph, painter: TransformerNet, shares: Tensor) -> str:
+def _transformer(graph: _Graph, network: TransformerNet, shares: Tensor) -> str:
     """`TransformerNet.forward`, operator by operator."""
     # The same arithmetic in the same order as in PyTorch, so that the two agree to rounding.
     two, unit = (graph.constant(torch.tensor(value)) for value in (2.0, 1.0))
     response = graph.add("Sub", graph.add("Mul", "image", two), unit)
     sizes = []  # before each layer, for the doublings to return to
-    for layer in painter.down:
+    for layer in network.down:
         sizes.append(_size(graph, response))
         response = graph.add("Relu", _layer(graph, layer, response, shares))
-    pairs = iter(painter.middle)
+    pairs = iter(network.middle)
     for first, second in zip(pairs, pairs, strict=True):
         inner = graph.add("Relu", _layer(graph, first, response, shares))
         response = graph.add("Add", response, _layer(graph, second, inner, shares))
-    for layer, size in zip(painter.up, (sizes[2], sizes[1]), strict=True):
+    for layer, size in zip(network.up, (sizes[2], sizes[1]), strict=True):
         response = graph.add("Relu", _layer(graph, layer, _doubled(graph, response, size), shares))
-    last = painter.last
+    last = network.last
     assert last.bias is not None
     painted = _convolved(graph, response, last.weight, 1, last.bias)
     return graph.add("Sigmoid", painted, name="painting")

@@ -193,20 +193,20 @@ class Trainer:
                 f"the loss of training step {self.step + 1} is not finite. Use a smaller --rate "
                 f"(now {self.settings.rate:g}) or --precision float32, and go on from a checkpoint."
             )
-        # The objective's gradient is computed by hand; autograd continues from it through the painter.
+        # The objective's gradient is computed by hand; autograd continues from it through the model.
         torch.autograd.backward(
             painted, torch.cat([evaluation.gradient for evaluation in evaluations]) / len(evaluations)
         )
         self.adam.step()
         return float(values.sum()), dict(zip(evaluations[0].names, values.tolist(), strict=True))
 
-    def _paint(self, painter: torch.nn.Module, photos: Image, kinds: Sequence[int]) -> Image:
+    def _paint(self, network: torch.nn.Module, photos: Image, kinds: Sequence[int]) -> Image:
         """Paint each photo in the style of its kind, (B, 3, size, size), float32."""
         shares = torch.eye(len(self.names), device=photos.device)[list(kinds)]  # (B, S), one 1 in each row
         photos = photos.contiguous(memory_format=torch.channels_last)
         mixed = self.compute.dtype != torch.float32
         with torch.autocast(photos.device.type, dtype=torch.bfloat16, enabled=mixed):
-            painted: Tensor = painter(photos, shares)
+            painted: Tensor = network(photos, shares)
         return painted.float()
 
     def _evaluate(self, painted: Image, photo: Image, kind: int) -> Evaluation:
@@ -266,8 +266,8 @@ class Trainer:
 
     def model(self) -> Model:
         """Return the network with the lowest held-out loss; before the first evaluation, the current one."""
-        painter = TransformerNet(**self.transformer.shape)
-        painter.load_state_dict(self.best if self.evaluations else self._weights())
+        network = TransformerNet(**self.transformer.shape)
+        network.load_state_dict(self.best if self.evaluations else self._weights())
         result = {
             "steps": self.step,
             "seconds": round(self.seconds, 1),
@@ -275,7 +275,7 @@ class Trainer:
             "photos": len(self.photos),
             "broken": sorted(self.photos.broken),
         }
-        return Model(painter.requires_grad_(False), self.names, {**self.manifest, "result": result})
+        return Model(network.requires_grad_(False), self.names, {**self.manifest, "result": result})
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a checkpoint; of several processes, the first writes.
@@ -305,7 +305,7 @@ class Trainer:
         if self.finished:
             raise CheckpointError(
                 f"the training of {path} had ended, after {self.step} steps: there is nothing to go on with. "
-                "Its painter is where it was written; to train it further, begin anew with --start PAINTER."
+                "Its model is where it was written; to train it further, begin anew with --start MODEL."
             )
 
     def _identity(self) -> dict[str, Any]:

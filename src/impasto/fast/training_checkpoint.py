@@ -28,7 +28,7 @@ ADAM = ("step", "exp_avg", "exp_avg_sq")
 
 def write(
     path: str | os.PathLike[str],
-    painter: TransformerNet,
+    network: TransformerNet,
     adam: torch.optim.Adam,
     best: Mapping[str, Tensor],
     identity: Mapping[str, Any],
@@ -38,7 +38,7 @@ def write(
 
     Args:
         path: the file to write or replace.
-        painter: the network as it is now.
+        network: the network as it is now.
         adam: its optimizer.
         best: the best weights so far.
         identity: the facts that must be equal for the run to continue, as JSON.
@@ -46,9 +46,9 @@ def write(
     Raises:
         CheckpointError: the file cannot be written.
     """
-    tensors = {f"now.{name}": tensor for name, tensor in painter.state_dict().items()}
+    tensors = {f"now.{name}": tensor for name, tensor in network.state_dict().items()}
     tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
-    for name, parameter in painter.named_parameters():
+    for name, parameter in network.named_parameters():
         for key, value in adam.state[parameter].items():
             tensors[f"adam.{key}.{name}"] = value
     facts = {"identity": dict(identity), "standing": dict(state)}
@@ -56,13 +56,13 @@ def write(
 
 
 def read(
-    path: str | os.PathLike[str], painter: TransformerNet, adam: torch.optim.Adam, identity: Mapping[str, Any]
+    path: str | os.PathLike[str], network: TransformerNet, adam: torch.optim.Adam, identity: Mapping[str, Any]
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Restore the network and Adam from a checkpoint.
 
     Args:
         path: the checkpoint.
-        painter, adam: changed to the state in the file.
+        network, adam: changed to the state in the file.
         identity: the facts of this run, which must equal the file's.
     Returns:
         the best weights so far, and the run's state.
@@ -79,8 +79,8 @@ def read(
                     "begun with, or start anew without --resume."
                 )
         tensors = {name: file.tensor(name) for name in file.names}
-        painter.load_state_dict(_part(tensors, "now."))
-        for name, parameter in painter.named_parameters():
+        network.load_state_dict(_part(tensors, "now."))
+        for name, parameter in network.named_parameters():
             if f"adam.step.{name}" in tensors:
                 step, *moments = (tensors[f"adam.{key}.{name}"] for key in ADAM)
                 # In the parameter's memory layout, as Adam itself would make them.
@@ -88,7 +88,7 @@ def read(
                     torch.empty_like(parameter, requires_grad=False).copy_(moment) for moment in moments
                 ]
                 adam.state[parameter] = dict(zip(ADAM, (step, *laid_out), strict=True))
-        device = next(painter.parameters()).device
+        device = next(network.parameters()).device
         best = {name: tensor.to(device) for name, tensor in _part(tensors, "best.").items()}
         return best, standing
 

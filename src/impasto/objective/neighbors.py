@@ -68,11 +68,6 @@ class Dictionary:
         squares = [wide(rows).square().sum(1) / self.rms[name] ** 2 for name, rows in self.columns.items()]
         return torch.stack(squares).sum(0).sqrt().clamp(min=1e-6)
 
-    def only(self, places: Tensor) -> "Dictionary":
-        """Return the dictionary of some of its places, given by their indices."""
-        columns = {name: rows[places] for name, rows in self.columns.items()}
-        return Dictionary(columns, self.rms, self.origins[places])
-
 
 @dataclass(frozen=True, eq=False)
 class NeighborTerm:

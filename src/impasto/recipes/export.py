@@ -10,7 +10,7 @@ from torch import Tensor
 from impasto.errors import SettingsError, WeightsError
 from impasto.fast.models import Model, load
 from impasto.fast.onnx_graph import OPSET, OPSETS, import_onnx, onnx_file
-from impasto.recipes.inputs import painter_file
+from impasto.recipes.inputs import model_file
 from impasto.storage.atomic import atomic_write
 from impasto.storage.outputs import InputFile, OutputFile, check_outputs
 
@@ -29,16 +29,16 @@ def export_onnx(
     blend: str = "",
     opset: int = OPSET,
 ) -> Path:
-    """Write a painter as ONNX, whole or not at all.
+    """Write a model as ONNX, whole or not at all.
 
     The input is `image` and the output is `painting`, both (batch, 3, height, width), RGB, 0..1, of any size.
-    The file's metadata describe both, and how the painter was trained. Before anything is written, `onnx`
+    The file's metadata describe both, and how the model was trained. Before anything is written, `onnx`
     checks the graph, and its result on a small picture is compared with PyTorch's.
 
     Args:
-        model: a painter, its file, or the name of a bundled painter.
+        model: a model, its file, or the name of a bundled model.
         output: a file name that ends in .onnx.
-        blend: a share for each of the painter's styles, separated by commas; "": equal shares. The shares are
+        blend: a share for each of the model's styles, separated by commas; "": equal shares. The shares are
             fixed in the file, so its users cannot choose among the styles.
         opset: version of ONNX's operators, 13 to 21.
     Returns:
@@ -46,14 +46,14 @@ def export_onnx(
     Raises:
         SettingsError: onnx or onnxruntime is not installed; another ending; the output is the model itself;
             bad shares or opset.
-        WeightsError: the painter does not exist or is damaged; the file cannot be written; ONNX gives other
+        WeightsError: the model does not exist or is damaged; the file cannot be written; ONNX gives other
             pixels than PyTorch.
     """
     if not os.fspath(output).lower().endswith(".onnx"):
         raise SettingsError(f"output is {os.fspath(output)!r}; the name of an ONNX file ends in .onnx.")
     if opset not in OPSETS:
         raise SettingsError(f"opset is {opset}; it must be from {OPSETS[0]} to {OPSETS[-1]}.")
-    source = "" if isinstance(model, Model) else painter_file(model)
+    source = "" if isinstance(model, Model) else model_file(model)
     check_outputs([OutputFile("-o", os.fspath(output), "onnx")], [InputFile("the model", source)])
     # Imported first, so that a missing package is reported before any work.
     onnx, onnxruntime = import_onnx()
@@ -86,6 +86,6 @@ def _check_picture(onnxruntime: ModuleType, data: bytes, model: Model, shares: T
     off = float((torch.from_numpy(actual) - expected).abs().max())
     if not off <= TOLERANCE:  # written this way so that NaN is refused as well
         raise WeightsError(
-            f"as ONNX {model.name or 'the painter'} paints otherwise than in PyTorch: pixels are off by up "
+            f"as ONNX {model.name or 'the model'} paints otherwise than in PyTorch: pixels are off by up "
             f"to {off:.2g}; {TOLERANCE:g} is allowed. Nothing was written. Try another onnxruntime."
         )

@@ -23,7 +23,7 @@ def stylize_fast(
     """Repaint `content` in the style of `style` in one pass.
 
     Huang and Belongie 2017, "Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization"
-    (arXiv:1703.06868). With `FastSettings.model`, a painter trained after Johnson et al. 2016
+    (arXiv:1703.06868). With `FastSettings.model`, a model trained after Johnson et al. 2016
     (arXiv:1603.08155).
 
     Args:

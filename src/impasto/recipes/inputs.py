@@ -15,7 +15,7 @@ from impasto.settings.stylize import BUILT_IN_STARTS
 from impasto.storage.outputs import InputFile
 
 _ROLES = {"weights": "the weights", "decoder": "the decoder's weights", "init": "the init image"}
-_PAINTERS = {"model": "the model", "start": "the painter to start from"}
+_MODELS = {"model": "the model", "start": "the model to start from"}
 
 
 def read_single_picture(source: Source, role: str) -> Picture:
@@ -55,14 +55,14 @@ def settings_files(settings: object) -> list[InputFile]:
         value = str(getattr(settings, name, ""))
         if value and not (name == "init" and value in BUILT_IN_STARTS):
             files.append(InputFile(role, value if name == "init" else os.path.expanduser(value)))
-    for name, role in _PAINTERS.items():
+    for name, role in _MODELS.items():
         if value := str(getattr(settings, name, "")):
-            files.append(InputFile(role, painter_file(value)))
+            files.append(InputFile(role, model_file(value)))
     return files
 
 
-def painter_file(model: str | os.PathLike[str]) -> str:
-    """Return the file of a painter, given its path or the name of a bundled painter."""
+def model_file(model: str | os.PathLike[str]) -> str:
+    """Return the file of a model, given its path or the name of a bundled model."""
     name = os.fspath(model)
     return str(bundled_models().get(name, os.path.expanduser(name)))
 
@@ -94,7 +94,7 @@ def manifest_files(
     if not moved.get("weights"):
         with suppress(AttributeError, TypeError):
             model = settings.get("model")
-            paths = [settings.get("weights") or "", painter_file(model) if model else ""]
+            paths = [settings.get("weights") or "", model_file(model) if model else ""]
             files += [InputFile("the weights", os.path.expanduser(path)) for path in paths]
     return files
 

@@ -144,9 +144,9 @@ def rerun_fast(path: str | os.PathLike[str], moved: MovedInputs = MovedInputs())
     tile = manifest["result"].get("tile", settings.tile)
     settings = replace(settings, threads=manifest["machine"]["threads"], tile=tile, **changes)
     styles = _several(manifest, path, "style", moved.style)
-    painter = FastStylizer(styles, settings)
+    stylizer = FastStylizer(styles, settings)
     photo = moved.content or manifests.find_input(manifest, "content", path)
-    painting = painter.stylize(photo, regions=_several(manifest, path, "regions", moved.regions))
+    painting = stylizer.stylize(photo, regions=_several(manifest, path, "regions", moved.regions))
     now = {"inputs": painting.manifest["inputs"], "weights": painting.manifest["weights"]}
     for role, entry in now["inputs"].items():
         manifests.check_digest(manifest, role, entry["path"], entry["sha256"])

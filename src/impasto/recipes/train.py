@@ -1,4 +1,4 @@
-"""Training a painter: a network that stylizes in one pass."""
+"""Training a model: a network that stylizes in one pass."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -20,20 +20,20 @@ def train(
     resume: str | os.PathLike[str] = "",
     **options: Unpack[TrainOptions],
 ) -> Model:
-    """Train a painter for one or several paintings, and wait for it.
+    """Train a model for one or several paintings, and wait for it.
 
     Johnson, Alahi and Fei-Fei 2016, "Perceptual Losses for Real-Time Style Transfer" (arXiv:1603.08155).
     Differs: one network may have several styles (Dumoulin et al. 2017, arXiv:1610.07629), and the losses are
     Impasto's, whose weights mean the same at any size.
 
     Args:
-        style: one or several paintings. Each becomes a style of the painter.
+        style: one or several paintings. Each becomes a style of the model.
         images: a folder of photographs. A few hundred suffice; more are better.
         settings: steps, size and so on; if omitted, `TrainSettings()`.
         resume: a file written by `TrainProgress.save`, to continue from.
         options: fields of `TrainSettings`, such as `steps=2000`, which change the settings.
     Returns:
-        The trained painter.
+        The trained model.
     Raises:
         ImpastoError: see `iter_train`.
     """
@@ -49,7 +49,7 @@ def iter_train(
     resume: str | os.PathLike[str] = "",
     **options: Unpack[TrainOptions],
 ) -> Iterator[TrainProgress]:
-    """Train a painter as `train` does, and yield after every step.
+    """Train a model as `train` does, and yield after every step.
 
     Everything is read and checked before the first step.
 

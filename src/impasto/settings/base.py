@@ -17,7 +17,7 @@ BLEND_HELP = (
     "1@conv1_1+conv2_1,2@conv4_1; if omitted, equal"
 )
 MEMORY_HELP = (
-    "the most memory to use, such as 8GB; if omitted, all that the machine and its container have free"
+    "most memory to use, such as 8GB; if omitted, all that is free on the machine and in its container"
 )
 WEIGHTS_HELP = "a file with the network's weights; if omitted, the one in the cache"
 
@@ -101,7 +101,7 @@ class RunSettings(ComputeSettings):
         low=0, high=1, advanced=True,
     )  # fmt: skip
     tile: int = option(
-        0, "side of tiles to compute in: less memory, more time, the same picture to rounding; 0: automatic",
+        0, "side of the tiles; smaller ones take less memory and more time, same picture up to rounding; 0: automatic",
         unit="px", low=0, high=100_000, advanced=True,
     )  # fmt: skip
     memory: str = option("", MEMORY_HELP, advanced=True, machine_only=True)

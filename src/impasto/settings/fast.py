@@ -22,7 +22,7 @@ from impasto.settings.stylize import StylizeSettings
 
 @dataclass(frozen=True, kw_only=True)
 class FastSettings(LookSettings, ComputeSettings):
-    """How to repaint a picture in one pass (Huang and Belongie 2017; or a trained painter).
+    """How to repaint a picture in one pass (Huang and Belongie 2017; or a trained model).
 
     Raises:
         SettingsError: a value of the wrong type or out of range; the message names the setting.
@@ -32,10 +32,10 @@ class FastSettings(LookSettings, ComputeSettings):
     strength: float = option(1.0, "0 gives the photo, 1 the full style of the painting", low=0, high=1)
     model: str = option(
         "",
-        "a trained painter instead of paintings: a file from `impasto train`, or a bundled painter's name",
+        "a trained model instead of paintings: a file from `impasto train`, or the name of a bundled model",
     )
     tile: int = option(
-        0, "side of tiles to compute in: less memory, more time; 0: automatic", unit="px", low=0,
+        0, "side of the tiles; smaller ones take less memory and more time; 0: automatic", unit="px", low=0,
         high=100_000, advanced=True,
     )  # fmt: skip
     memory: str = option("", MEMORY_HELP, advanced=True, machine_only=True)
@@ -68,7 +68,7 @@ class FastSettings(LookSettings, ComputeSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings(ComputeSettings):
-    """How to train a painter network (Johnson, Alahi and Fei-Fei 2016) on a folder of photographs.
+    """How to train a model (Johnson, Alahi and Fei-Fei 2016) on a folder of photographs.
 
     Raises:
         SettingsError: a value of the wrong type or out of range; the message names the setting.
@@ -82,7 +82,7 @@ class TrainSettings(ComputeSettings):
     strength: float = option(0.4, "0 keeps the photo, 1 leaves only the painting's texture", low=0, high=1)
     start: str = option(
         "",
-        "a painter to start from, of any style: a file, or a bundled painter's name; needs fewer --steps",
+        "a model to start from, of any style: a file, or the name of a bundled model; needs fewer --steps",
     )
     batch: int = option(2, "photos per step, over all processes", low=1, high=4096)
     rate: float = option(2e-3, "Adam's peak learning rate; it decays to 1 %", low=0, high=1)
@@ -101,8 +101,8 @@ class TrainSettings(ComputeSettings):
         dict.fromkeys(PAPER_CONTENT_LAYERS, 1.0), CONTENT_LAYERS_HELP, advanced=True
     )
     style_loss: StyleLoss = option("gram", f"statistic of the style: {STATISTICS_HELP}", advanced=True)
-    width: int = option(24, "filters of the painter's first layer", low=4, high=256, advanced=True)
-    blocks: int = option(5, "residual blocks of the painter", low=1, high=64, advanced=True)
-    seed: int = option(0, "seed of the painter's first weights and of the order of the photos",
+    width: int = option(24, "filters of the model's first layer", low=4, high=256, advanced=True)
+    blocks: int = option(5, "residual blocks of the model", low=1, high=64, advanced=True)
+    seed: int = option(0, "seed of the model's initial weights and of the order of the photos",
                        low=0, high=2**31, advanced=True)  # fmt: skip
     pooling: Pooling = option("max", POOLING_HELP, advanced=True)

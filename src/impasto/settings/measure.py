@@ -15,7 +15,7 @@ class MeasureSettings:
     """
 
     size: int = option(
-        512, "longest side at which the networks see a picture; larger ones are reduced to it",
+        512, "longest side at which a picture is measured; larger ones are shrunk to it",
         unit="px", low=32, high=100_000,
     )  # fmt: skip
     device: str = option("auto", DEVICE_HELP, advanced=True, machine_only=True)

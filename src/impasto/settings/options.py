@@ -77,9 +77,10 @@ class Option:
 
     @property
     def sentence(self) -> str:
-        """The help as a sentence, with the unit."""
+        """The help as a sentence, with the unit after its first part."""
+        first, semicolon, rest = self.help.partition(";")
         unit = f", in {self.unit}" if self.unit else ""
-        return f"{self.help[0].upper()}{self.help[1:]}{unit}."
+        return f"{first[0].upper()}{first[1:]}{unit}{semicolon}{rest}."
 
     def parse(self, value: Any, name: str = "") -> Any:
         """Turn what was typed into a value of the setting's type: text into a number or layers, 8.0 into 8.

@@ -39,7 +39,7 @@ class ContentAim:
     def at(cls, strength: float, recipe: int, weight: float) -> "ContentAim | None":
         """Return the aim of a strength; None at 0 and 1, where there is nothing to balance.
 
-        The error is √2 s^1.5 in recipe 1, a half at 0.5; 1.2 s in recipe 2; s in recipe 3, where the
+        The error is √2 s^1.5 in recipe 1, a half at 0.5; 1.2 s in recipe 2; s since recipe 3, where the
         painting's detail adds some afterwards.
         """
         if strength in (0, 1):
@@ -76,8 +76,8 @@ def painting_detail(strength: float, recipe: int) -> float:
     """Return the factor on the amount of the painting's detail that the settings ask for.
 
     It is 1 at strength 0.5. Above, it goes on to 1.3 at 1 since recipe 4, because with 1 SIFID rose again
-    above 0.65 on most pairs. Below, recipes up to 4 take 2 s. Recipe 5 takes more, 0.84 at 0.3: the brushwork
-    is the painter's before the photo's shapes give way (docs/decisions.md).
+    above 0.65 on most pairs. Below, recipes up to 4 take 2 s. Since recipe 5 it is more, 0.84 at 0.3: the brushwork
+    is the painting's before the photo's shapes give way (docs/decisions.md).
     """
     less = max(0.0, 1 - 2 * strength)
     share = 1 - less**2 if recipe >= 5 else min(1.0, 2 * strength)
@@ -87,7 +87,7 @@ def painting_detail(strength: float, recipe: int) -> float:
 def recolor(strength: float, recipe: int) -> float:
     """Return the fraction taken of the recolouring that the settings ask for: all from 0.5 on, none at 0.
 
-    Below 0.5 it is 2 s in recipe 4 and (2 s)² in recipe 5, which keeps more of the photo's colours.
+    Below 0.5 it is 2 s in recipe 4 and (2 s)² since recipe 5, which keeps more of the photo's colours.
     """
     share = min(1.0, 2 * strength)
     return share**2 if recipe >= 5 else share

@@ -60,7 +60,7 @@ class StylizeSettings(LookSettings, RunSettings):
         0.5, "0 keeps the photo, 1 leaves only the painting's texture", low=0, high=1, label="Strength"
     )
     effort: Effort = option("good", "time to spend on the painting", label="Effort")
-    preview: bool = option(False, "stop at 256 px, to see early what the full size will look like")
+    preview: bool = option(False, "stop after the last scale of at most 256 px, to see early what the full size will look like")
     budget: str = option(
         "",
         "time to paint, such as 10s or 2m; takes as many steps as fit; if omitted, --steps decides",
@@ -79,8 +79,8 @@ class StylizeSettings(LookSettings, RunSettings):
         advanced=True,
     )
     match: Matching = option(
-        "none", "regions: areas of the photo take their style from the areas of the paintings that they "
-        "resemble; none: from everywhere", advanced=True, label="Matching areas",
+        "none", "where areas of the photo take their style from: everywhere (none), or the areas of the "
+        "paintings that they resemble (regions)", advanced=True, label="Matching areas",
     )  # fmt: skip
     style_loss: str | None = option(
         None, f"statistic of the style: {STATISTICS_HELP}, neighbors (the painting's most similar places), "
@@ -88,8 +88,8 @@ class StylizeSettings(LookSettings, RunSettings):
         advanced=True, label="Statistic of the style",
     )  # fmt: skip
     rematch: int = option(
-        50, "steps between two searches of neighbors for the most similar places; 0: only at the start of "
-        "each scale", low=0, high=100_000, advanced=True,
+        50, "with neighbors, steps between searches for the most similar places; 0: search only at the start "
+        "of each scale", low=0, high=100_000, advanced=True,
     )  # fmt: skip
     rotations: int = option(
         1, "rotated copies of the painting that neighbors searches, at equal angles: 1, 2 or 4",
@@ -141,9 +141,8 @@ class StylizeSettings(LookSettings, RunSettings):
         "0.5; if omitted, the effort decides", low=0, high=1, advanced=True, label="Recolour the photo",
     )  # fmt: skip
     recipe: int = option(
-        RECIPE, "generation of defaults: 1, that of the first pictures; 2, the first with a pyramid; 3, the "
-        "first with neighbors; 4, the first that recolours the photo; 5, the first with whole strokes; 6, "
-        "the current one", low=1, high=RECIPE, advanced=True,
+        RECIPE, "version of the defaults: 1, the first; 2, with a pyramid; 3, with neighbors and the painting's "
+        "detail; 4, with recolouring; 5, with coherence; 6, the current one", low=1, high=RECIPE, advanced=True,
     )  # fmt: skip
     formula: Formula = option(
         "balanced", "what the weights multiply; balanced: weights mean the same at any size; paper: the "

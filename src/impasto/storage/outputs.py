@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from impasto.errors import ImageError, SettingsError
 
-Kind: TypeAlias = Literal["picture", "checkpoint", "painter", "training", "trace", "onnx", "folder"]
+Kind: TypeAlias = Literal["picture", "checkpoint", "model", "training", "trace", "onnx", "folder"]
 
 
 class InputFile(NamedTuple):
@@ -282,7 +282,7 @@ def _is_trace(path: str) -> bool:
 
 _TESTS: dict[Kind, tuple[str, Callable[[str], bool]]] = {
     "checkpoint": ("checkpoint that Impasto wrote", partial(_is_kind, "impasto checkpoint")),
-    "painter": ("painter that Impasto trained", partial(_is_kind, "Impasto painter")),
+    "model": ("model that Impasto trained", partial(_is_kind, "Impasto painter")),
     "training": ("training that Impasto saved", partial(_is_kind, "Impasto training")),
     "trace": ("trace that Impasto wrote", _is_trace),
 }

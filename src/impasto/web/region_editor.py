@@ -111,7 +111,7 @@ def fill_editors(
     try:
         masks = queue.find_masks(job)
     except TimeoutError:
-        raise BusyError("The painter is busy with a long step. Try again in a minute.") from None
+        raise BusyError("The studio is busy with a long step. Try again in a minute.") from None
     if masks.note:
         gr.Info(masks.note)
     return [editor_value(picture, [file]) for picture, file in zip(pictures, masks.files, strict=True)]
