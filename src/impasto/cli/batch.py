@@ -37,7 +37,7 @@ def batch(
         typer.Option(
             "--list",
             metavar="FILE",
-            help="Instead of CONTENT and --style: a text file of lines content,style or content,style,output.",
+            help="Instead of CONTENT and --style: a text file of lines content,style[,output].",
         ),
     ] = "",
     format: Annotated[str, typer.Option(help="File extension of the results.")] = "png",

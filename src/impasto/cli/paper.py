@@ -124,7 +124,9 @@ def figure(
 
 @handle_errors
 @with_settings(FeaturesSettings)
-@with_output("file to write; default: IMAGE-LAYER-features.png, or IMAGE-LAYER-gram.png, in the current folder", fields=())
+@with_output(
+    "file to write; default: IMAGE-LAYER-features.png (or -gram.png) in the current folder", fields=()
+)
 def features(
     image: Annotated[str, typer.Argument(metavar="IMAGE", help="The image to look at.")],
     settings: FeaturesSettings,

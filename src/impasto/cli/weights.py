@@ -47,7 +47,7 @@ def weights_fetch(
 @weights_app.command("verify")
 @handle_errors
 def weights_verify() -> None:
-    """Verify the weights in the cache; exit with 1 if any are damaged, or if painting needs any that are missing."""
+    """Verify the weights in the cache; exit with 1 if any are damaged or, if needed for painting, missing."""
     # Most people never measure and need no automatic masks, so the networks for these may be absent.
     if any(s.state == "damaged" or (s.state == "absent" and s.record.name in RECORDS) for s in _statuses()):
         raise typer.Exit(1)

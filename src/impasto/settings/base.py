@@ -101,8 +101,8 @@ class RunSettings(ComputeSettings):
         low=0, high=1, advanced=True,
     )  # fmt: skip
     tile: int = option(
-        0, "side of the tiles; smaller ones take less memory and more time, same picture up to rounding; 0: automatic",
-        unit="px", low=0, high=100_000, advanced=True,
+        0, "side of the tiles; smaller ones take less memory and more time, same picture up to rounding; "
+        "0: automatic", unit="px", low=0, high=100_000, advanced=True,
     )  # fmt: skip
     memory: str = option("", MEMORY_HELP, advanced=True, machine_only=True)
 

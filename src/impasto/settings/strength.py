@@ -76,8 +76,8 @@ def painting_detail(strength: float, recipe: int) -> float:
     """Return the factor on the amount of the painting's detail that the settings ask for.
 
     It is 1 at strength 0.5. Above, it goes on to 1.3 at 1 since recipe 4, because with 1 SIFID rose again
-    above 0.65 on most pairs. Below, recipes up to 4 take 2 s. Since recipe 5 it is more, 0.84 at 0.3: the brushwork
-    is the painting's before the photo's shapes give way (docs/decisions.md).
+    above 0.65 on most pairs. Below, recipes up to 4 take 2 s. Since recipe 5 it is more, 0.84 at 0.3: the
+    brushwork is the painting's before the photo's shapes give way (docs/decisions.md).
     """
     less = max(0.0, 1 - 2 * strength)
     share = 1 - less**2 if recipe >= 5 else min(1.0, 2 * strength)

@@ -60,7 +60,9 @@ class StylizeSettings(LookSettings, RunSettings):
         0.5, "0 keeps the photo, 1 leaves only the painting's texture", low=0, high=1, label="Strength"
     )
     effort: Effort = option("good", "time to spend on the painting", label="Effort")
-    preview: bool = option(False, "stop after the last scale of at most 256 px, to see early what the full size will look like")
+    preview: bool = option(
+        False, "stop after the last scale of at most 256 px, to see early how the full size will look"
+    )
     budget: str = option(
         "",
         "time to paint, such as 10s or 2m; takes as many steps as fit; if omitted, --steps decides",
@@ -141,8 +143,9 @@ class StylizeSettings(LookSettings, RunSettings):
         "0.5; if omitted, the effort decides", low=0, high=1, advanced=True, label="Recolour the photo",
     )  # fmt: skip
     recipe: int = option(
-        RECIPE, "version of the defaults: 1, the first; 2, with a pyramid; 3, with neighbors and the painting's "
-        "detail; 4, with recolouring; 5, with coherence; 6, the current one", low=1, high=RECIPE, advanced=True,
+        RECIPE, "version of the defaults: 1, the first; 2, with a pyramid; 3, with neighbors and the "
+        "painting's detail; 4, with recolouring; 5, with coherence; 6, the current one",
+        low=1, high=RECIPE, advanced=True,
     )  # fmt: skip
     formula: Formula = option(
         "balanced", "what the weights multiply; balanced: weights mean the same at any size; paper: the "
