@@ -7,7 +7,7 @@ import pytest
 
 import shape_check  # before anything of the package is imported
 from fake_index import ARCHIVE, FakeIndex, clean_environment
-from impasto.network.weight_files import save as save_weights
+from impasto.network.weight_files import by_tensor, save_tensors
 from small import save, scene, small_decoder_layers, small_layers, stripes
 
 assert shape_check
@@ -43,7 +43,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def small_file(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A weights file with a small seeded network."""
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    save_weights(small_layers(), path)
+    save_tensors(by_tensor(small_layers()), path)
     return str(path)
 
 
@@ -51,7 +51,7 @@ def small_file(tmp_path_factory: pytest.TempPathFactory) -> str:
 def decoder_file(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A weights file with the decoder of the small network."""
     path = tmp_path_factory.mktemp("weights") / "decoder.safetensors"
-    save_weights(small_decoder_layers(), path)
+    save_tensors(by_tensor(small_decoder_layers()), path)
     return str(path)
 
 

@@ -220,7 +220,7 @@ def test_every_loss_docstring_names_its_equation() -> None:
 def test_the_design_page_draws_the_floors_and_explains_each_folder() -> None:
     """From the lowest floor up, and from left to right, the drawing has the folders in their order."""
     page = (SOURCE.parent.parent / "docs" / "design.md").read_text(encoding="utf-8")
-    _, drawing, explained = page.split("## The floors", 1)[1].split("```", 2)
+    _, drawing, explained = page.split("## The folders", 1)[1].split("```", 2)
     words = [word for line in reversed(drawing.splitlines()) for word in line[:30].split()]
     assert tuple(word for word in words if word in FOLDERS) == FOLDERS
     assert all(f"**`{name}/`**" in explained for name in FOLDERS)

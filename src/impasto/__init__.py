@@ -59,7 +59,8 @@ if TYPE_CHECKING:
         reconstruct_content,
         reconstruct_style,
     )
-    from impasto.recipes.rerun import rerun, resume
+    from impasto.recipes.rerun import rerun
+    from impasto.recipes.resume import resume
     from impasto.recipes.stylize import iter_stylize, plan_stylize, stylize
     from impasto.recipes.train import iter_train, train
     from impasto.results.painting import Painting
@@ -112,7 +113,8 @@ _NAMES = {
     "recipes.pairs": "Pair all_pairs read_pairs",
     "recipes.reconstruct": "iter_reconstruct_content iter_reconstruct_style "
     "reconstruct_content reconstruct_style",
-    "recipes.rerun": "rerun resume",
+    "recipes.rerun": "rerun",
+    "recipes.resume": "resume",
     "recipes.stylize": "iter_stylize plan_stylize stylize",
     "recipes.train": "iter_train train",
     "results.painting": "Painting",

@@ -18,7 +18,7 @@ from impasto.fast.models import Model, load
 from impasto.fast.trainer import Trainer
 from impasto.network.weight_files import read
 from impasto.network.weight_records import VGG19_NORMALIZED
-from impasto.recipes.rerun import plan_resume
+from impasto.recipes.resume import plan_resume
 from impasto.results import manifest as manifests
 from impasto.results.painting import Painting
 from impasto.run.plan import RunPlan

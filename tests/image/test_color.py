@@ -76,6 +76,14 @@ def test_a_matched_luminance_has_the_photos_mean_and_deviation() -> None:
     assert float(actual.std()) == pytest.approx(float(expected.std()), rel=1e-3)
 
 
+def test_the_luminance_of_a_single_pixel_can_be_matched() -> None:
+    pixel, painting = torch.full((1, 3, 1, 1), 0.25), stripes(9, 9)
+    torch.testing.assert_close(match_luminance(painting, pixel)(painting), torch.full_like(painting, 0.25))
+    assert float(match_luminance(pixel, painting)(pixel).mean()) == pytest.approx(
+        float(luminance(painting).mean()), abs=0.02
+    )
+
+
 def test_changing_the_luminance_keeps_the_chroma_and_the_range() -> None:
     photo = scene(30, 40).clamp(0, 1)
     changed = with_luminance(photo, torch.rand(1, 1, 30, 40) * 1.4 - 0.2)

@@ -59,9 +59,12 @@ def test_a_missing_folder_or_a_folder_as_output_is_refused(tmp_path):
         ImageError, match=r"the folder of '.*out.png' does not exist. Make it first: .*nowhere"
     ):
         check_output(tmp_path / "nowhere" / "out.png")
-    (tmp_path / "folder.png").mkdir()
-    with pytest.raises(ImageError, match=r"'.*folder.png' is a folder. Add a file name"):
-        check_output(tmp_path / "folder.png")
+    for name in ("folder.png", "folder", "folder.2"):
+        (tmp_path / name).mkdir()
+        with pytest.raises(ImageError, match=rf"'.*{name}' is a folder. Add a file name, such as .*out.png"):
+            check_output(tmp_path / name)
+    (tmp_path / "pyramid.dz").mkdir()
+    check_output(tmp_path / "pyramid.dz")  # it would be written to pyramid.dzi
     with pytest.raises(ImageError, match=r"cannot write '.*': File name too long"):
         check_output(tmp_path / ("x" * 300 + ".png"))
 

@@ -6,7 +6,7 @@ import torch
 from PIL import Image as PilImage
 
 from impasto.errors import SettingsError
-from impasto.image.resize import fit, resize
+from impasto.image.resize import fit, fit_within, resize
 
 
 def noise(height, width, channels=1):
@@ -85,6 +85,11 @@ def test_resize_on_cuda_equals_cpu(size):
 )
 def test_fit_keeps_the_aspect_ratio(height, width, size, expected):
     assert fit(height, width, size) == expected
+
+
+@pytest.mark.parametrize(("size", "expected"), [(512, (300, 400)), (400, (300, 400)), (200, (150, 200))])
+def test_fit_within_does_not_enlarge(size, expected):
+    assert fit_within(300, 400, size) == expected
 
 
 @pytest.mark.parametrize("size", [0, -5])

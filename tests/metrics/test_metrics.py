@@ -12,7 +12,7 @@ from impasto.metrics.histogram import histogram_distance, rgb_uv_histogram
 from impasto.metrics.neighbors import neighbor_distance
 from impasto.metrics.self_similarity import self_similarity_distance
 from impasto.metrics.sifid import frechet_distance
-from impasto.metrics.speckle import CRISP_ENOUGH, crispness, speckle
+from impasto.metrics.speckle import crispness, speckle
 
 
 def seeded(seed: int, *shape: int) -> Tensor:
@@ -133,6 +133,10 @@ def test_self_similarity_of_flat_pictures_is_zero() -> None:
 
 
 # ---- speckle
+
+
+CRISP_ENOUGH = 0.8
+"""A picture whose `crispness` is below this is blurred (docs/measure.md)."""
 
 
 def half_striped() -> Tensor:

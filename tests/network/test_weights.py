@@ -204,7 +204,7 @@ def test_a_damaged_cache_is_repaired(index: FakeIndex, tmp_path: Path, closed_po
     }[damage]
     path.write_bytes(bad)
     if damage == "other weights":
-        weight_files.save(tiny_layers(seed=1), path)
+        weight_files.save_tensors(weight_files.by_tensor(tiny_layers(seed=1)), path)
     with pytest.raises(
         WeightsError, match=r"are damaged and could not be fetched anew: .*no connection\. Run"
     ):
@@ -308,7 +308,7 @@ def test_environment_variables_choose_cache_index_and_weights(
     assert weight_records.cache_folder() == tmp_path / "cache"
     assert weight_records.cache_folder(tmp_path) == tmp_path
     assert weights.load(record=TINY).path == str(tmp_path / "cache" / TINY.file_name)
-    weight_files.save(tiny_layers(seed=1), tmp_path / "mine.safetensors")
+    weight_files.save_tensors(weight_files.by_tensor(tiny_layers(seed=1)), tmp_path / "mine.safetensors")
     monkeypatch.setenv("IMPASTO_WEIGHTS", str(tmp_path / "mine.safetensors"))
     assert weights.load(record=TINY).name == "custom"
     assert weights.load(tmp_path / "cache" / TINY.file_name, record=TINY).name == "tiny"

@@ -37,7 +37,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_kind_of_file_is_read(tmp_path: Path, kind: str, record: WeightRecord | None) -> None:
     path = tmp_path / "weights.bin"  # the name does not matter, the content does
     if kind == "safetensors":
-        weight_files.save(tiny_layers(), path, credit="nobody")
+        weight_files.save_tensors(weight_files.by_tensor(tiny_layers()), path, credit="nobody")
     else:
         path.write_bytes(pickled(tiny_state_dict(), zipped=kind == "new pth"))
     loaded = weights.load(path) if record is None else weights.load(path, record=record)
@@ -125,7 +125,7 @@ def test_safetensors_with_other_keys_are_refused(tmp_path: Path) -> None:
         weights.load(path)
     layers = tiny_layers()
     del layers["conv3_2"]
-    weight_files.save(layers, path)
+    weight_files.save_tensors(weight_files.by_tensor(layers), path)
     with pytest.raises(WeightsError, match=r"lacks 2 of the tensors needed, conv3_2\.bias"):
         weights.load(path)
 
@@ -164,13 +164,15 @@ def test_code_in_a_pickle_is_not_run(tmp_path: Path, zipped: bool) -> None:
 
 def test_saving_is_reproducible_and_leaves_no_other_file(tmp_path: Path) -> None:
     path = tmp_path / "net.safetensors"
-    weight_files.save(tiny_layers(), path)
+    weight_files.save_tensors(weight_files.by_tensor(tiny_layers()), path)
     before = path.read_bytes()
-    weight_files.save(tiny_layers(), path)
+    weight_files.save_tensors(weight_files.by_tensor(tiny_layers()), path)
     assert path.read_bytes() == before  # nothing in it depends on the hour
     assert list(tmp_path.iterdir()) == [path]
     with pytest.raises(WeightsError, match=r"net\.safetensors cannot be written: No such file or directory"):
-        weight_files.save(tiny_layers(), tmp_path / "no folder" / "net.safetensors")
+        weight_files.save_tensors(
+            weight_files.by_tensor(tiny_layers()), tmp_path / "no folder" / "net.safetensors"
+        )
 
 
 def test_the_digest_depends_only_on_the_numbers_and_their_order() -> None:

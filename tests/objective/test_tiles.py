@@ -1,9 +1,14 @@
 """Tiles give the same loss and gradient as the whole image, whatever the sizes of image and tile."""
 
+import tempfile
+from pathlib import Path
+from typing import IO
+
 import pytest
 import torch
 
 from impasto.choices import Pooling, ResponseStorage
+from impasto.errors import DeviceError
 from impasto.image.read import read_picture
 from impasto.image.resize import resize
 from impasto.layers import LAYERS
@@ -62,6 +67,27 @@ def test_targets_measured_in_tiles_equal_those_of_the_whole(pooling: Pooling, ke
         assert computed.shape == expected.shape
         assert computed.dtype == torch.bfloat16
         torch.testing.assert_close(computed, expected, rtol=0.02, atol=0.02)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
+@pytest.mark.parametrize("size", [(4, 40), (500, 700)], ids=["a single row", "larger than the buffer"])
+def test_a_full_disk_is_named_and_nothing_stays_on_it(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files: list[IO[bytes]] = []
+
+    def full(dir: str) -> IO[bytes]:
+        files.append(open("/dev/full", "r+b"))  # noqa: SIM115 - closed by what is tested
+        return files[-1]
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    monkeypatch.setenv("TMPDIR", "/tmp/pictures")
+    monkeypatch.setattr(tempfile, "tempdir", "/tmp")
+    message = r"responses at conv3_2 need .* in '/tmp', where .* are free \(No space left on device\).*TMPDIR"
+    with pytest.raises(DeviceError, match=message):
+        content_targets(small_network(), scene(*size), ["conv3_2"], tile=48, keep="disk")
+    # At once, because the picture so far may still have to be saved on the same disk.
+    assert [file.closed for file in files] == [True]
 
 
 @pytest.mark.parametrize("layers", SUBSETS)

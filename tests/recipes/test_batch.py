@@ -24,7 +24,7 @@ from impasto.errors import DeviceError, ImageError, ImpastoWarning, SettingsErro
 from impasto.image.read import read_picture
 from impasto.image.resize import resized_pixels
 from impasto.network.vgg import VGG19
-from impasto.network.weight_files import save as save_weights
+from impasto.network.weight_files import by_tensor, save_tensors
 from impasto.network.weights import expected_digest, load
 from impasto.objective.targets import style_targets
 from impasto.recipes import batch as batches
@@ -218,7 +218,7 @@ def test_a_picture_is_painted_again_when_its_settings_or_files_changed(
     assert painted(replace(quick, strength=0.4)) == {"a0-b1", "a1-b1"}
     save(scene(30, 30), Path(photos[0]))
     assert painted(replace(quick, strength=0.4)) == {"a0-b0", "a0-b1"}
-    save_weights(small_layers(seed=1), tmp_path / "other.safetensors")
+    save_tensors(by_tensor(small_layers(seed=1)), tmp_path / "other.safetensors")
     assert painted(replace(quick, strength=0.4, weights=str(tmp_path / "other.safetensors"))) == everything
     start = save(scene(24, 32, seed=5), tmp_path / "start.png")
     assert painted(replace(quick, init=start)) == everything

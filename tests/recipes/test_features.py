@@ -28,6 +28,15 @@ def test_a_sheet_holds_every_response_in_its_place() -> None:
         assert torch.equal(tile.reshape(2, 48, 2, 48).amin((1, 3)), cells)
 
 
+def test_a_response_may_have_more_positions_than_torch_takes_quantiles_of() -> None:
+    responses = torch.zeros(1, 1, 4097, 4096)  # 2^24 + 4096
+    responses[..., ::100] = 3
+    responses[..., 0, 0] = 1000  # too few to count for white
+    sheet = feature_grid(responses)
+    assert sheet.shape == (1, 3, 4097, 4096)
+    assert torch.equal(sheet[:, :1], (responses > 0).float())
+
+
 def test_the_strongest_channel_comes_first(small_file: str) -> None:
     sheet = features(scene(48, 64), FeaturesSettings(layer="relu2_1", size=64, weights=small_file))
     means = small_network().features(scene(48, 64), ["conv2_1"])["conv2_1"].mean((0, 2, 3))

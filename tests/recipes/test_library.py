@@ -3,6 +3,7 @@
 import gc
 import io
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 import impasto
+from impasto import ImageError
 from impasto.results import manifest as manifests
 
 QUICK = {"size": 48, "steps": 3, "scales": 1, "precision": "float32", "recipe": 1}
@@ -96,6 +98,29 @@ def test_figure_returns_when_the_figure_is_drawn(photo: str, painting: str, tmp_
     assert all(isinstance(panel, impasto.Picture) for panel in panels.values())
     assert impasto.read_picture(tmp_path / "figure.png").width > 100
     assert [path.name for path in tmp_path.iterdir()] == ["figure.png"]
+
+
+BATCH = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+
+BATCHES: dict[str, Callable[[str], object]] = {
+    "content": lambda picture: impasto.stylize(BATCH, picture, size=64),
+    "style": lambda picture: impasto.stylize(picture, [picture, BATCH], size=64),
+    "reconstruct content": lambda _: impasto.reconstruct_content(BATCH, size=64),
+    "reconstruct style": lambda _: impasto.reconstruct_style(BATCH, size="64"),
+    "features": lambda _: impasto.features(BATCH, size=64),
+    "fast": lambda picture: impasto.stylize_fast(BATCH, picture),
+}
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_a_batch_is_refused_before_weights_are_loaded(
+    name: str, photo: str, decoder_file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMPASTO_DECODER", decoder_file)
+    if name != "fast":  # which needs no weights to read its photos, but loads them once for many
+        monkeypatch.setenv("IMPASTO_WEIGHTS", "nowhere.safetensors")
+    with pytest.raises(ImageError, match="'tensor' holds 2 pictures; pass them one at a time"):
+        BATCHES[name](photo)
 
 
 def test_iterators_check_when_called_and_paint_when_iterated(

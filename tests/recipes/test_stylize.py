@@ -18,7 +18,8 @@ from impasto.image.arrays import from_tensor
 from impasto.image.picture import Picture
 from impasto.image.read import read_picture
 from impasto.image.write import write_picture
-from impasto.recipes.rerun import MovedInputs, plan_rerun
+from impasto.recipes.recorded_run import MovedInputs
+from impasto.recipes.rerun import plan_rerun
 from impasto.recipes.stylize import plan_stylize
 from impasto.results import manifest as manifests
 from impasto.run.clock import Clock

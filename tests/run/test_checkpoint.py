@@ -19,7 +19,8 @@ from impasto.choices import Optimizer, SolverSpace
 from impasto.cli.main import app
 from impasto.cli.progress_bars import RunBar
 from impasto.image.read import read_picture
-from impasto.recipes.rerun import plan_resume
+from impasto.recipes.rerun import rerun
+from impasto.recipes.resume import plan_resume
 from impasto.recipes.stylize import plan_stylize
 from impasto.results import manifest as manifests
 from impasto.run import checkpoint
@@ -197,6 +198,57 @@ def test_changed_inputs_are_refused_without_the_option_changed(
     missing = RUNNER.invoke(app, ["resume", "../c", "--changed"])
     assert missing.exit_code == 1
     assert "is no longer there. Say where it is with --style FILE" in missing.output
+
+
+def test_a_checkpoint_is_resumed_from_another_folder(
+    photo: str, painting: str, small_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its trace was a relative path, and ~ in the path of the weights was quoted, so the shell kept it."""
+    monkeypatch.setenv("HOME", str(Path(small_file).parent))
+    for name in ("logs", "elsewhere"):
+        (tmp_path / name).mkdir()
+    job = ["stylize", photo, painting, "-o", "a.png", "--weights", f"~/{Path(small_file).name}"]
+    quick = ["--size", "48", "--scales", "1", "--steps", "4", "--checkpoint", "c", "--checkpoint-every", "3"]
+    result = RUNNER.invoke(app, [*job, *quick, "--trace", "logs/t.jsonl"])
+    assert result.exit_code == 0, result.output
+    assert len(Path("logs/t.jsonl").read_text().splitlines()) == 4
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    resumed = RUNNER.invoke(app, ["resume", str(tmp_path / "c")])
+    assert resumed.exit_code == 0, resumed.output
+    assert len((tmp_path / "logs/t.jsonl").read_text().splitlines()) > 4
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_moved_init_image_is_named_with_init(
+    photo: str, painting: str, small_file: str, tmp_path: Path
+) -> None:
+    save(scene(36, 48, seed=3), tmp_path / "start.png")
+    job = ["stylize", photo, painting, "-o", "a.png", "--weights", small_file, "--init", "start.png"]
+    quick = ["--size", "48", "--scales", "1", "--steps", "4", "--precision", "float32"]
+    result = RUNNER.invoke(app, [*job, *quick, "--checkpoint", "c", "--checkpoint-every", "3"])
+    assert result.exit_code == 0, result.output
+    (tmp_path / "moved").mkdir()
+    Path("start.png").rename("moved/elsewhere.png")
+    for command in (["rerun", "a.png"], ["resume", "c"]):
+        missing = RUNNER.invoke(app, [*command, "-o", "b.png"])
+        assert missing.exit_code == 1
+        assert "Say where it is with --init FILE" in " ".join(missing.output.split())
+        overwriting = RUNNER.invoke(
+            app, [*command, "-o", "moved/elsewhere.png", "--init", "moved/elsewhere.png"]
+        )
+        assert "would overwrite the init image" in " ".join(overwriting.output.split())
+        again = RUNNER.invoke(app, [*command, "-o", "b.png", "--init", "moved/elsewhere.png"])
+        assert again.exit_code == 0, again.output
+        assert torch.equal(read_picture("a.png").pixels, read_picture("b.png").pixels)
+    rerun("a.png", init="moved/elsewhere.png").save("b.png")
+    assert torch.equal(read_picture("a.png").pixels, read_picture("b.png").pixels)
+
+
+def test_an_init_image_is_refused_for_a_run_that_had_none(stopped: str, photo: str) -> None:
+    for command in (["rerun", "out.png"], ["resume", stopped]):
+        refused = RUNNER.invoke(app, [*command, "--init", photo])
+        assert refused.exit_code == 1
+        assert "did not start from an image file. Leave out --init" in " ".join(refused.output.split())
 
 
 def test_a_checkpoint_that_cannot_be_written_is_refused_before_the_run(

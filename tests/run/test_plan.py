@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -130,6 +131,22 @@ def test_a_job_that_cannot_fit_is_refused_with_the_largest_size_that_does(
     assert plan_stylize(photo, painting, replace(basic, size=round(largest * 0.95), memory=allowed)).layouts
     with pytest.raises(OutOfMemoryError):
         plan_stylize(photo, painting, replace(basic, size=round(largest * 1.1), memory=allowed))
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"style_scale": 2.0}, {"tile": 256}], ids=["default", "large strokes", "tiles"]
+)
+def test_the_size_it_advises_fits_with_several_paintings(
+    basic: StylizeSettings, painting: str, already_used: int, changes: dict[str, Any]
+) -> None:
+    """Each painting's places take memory, and more of them with a larger style scale."""
+    allowed = f"{(already_used + FIXED_BYTES) / 1e6 + 400:.0f}MB"
+    settings = replace(basic, size=8000, memory=allowed, style_loss="gram=1,neighbors=1", **changes)
+    photo, paintings = Picture(scene(90, 120)), [painting, Picture(stripes(1500, 1500)), painting]
+    with pytest.raises(OutOfMemoryError) as caught:
+        plan_stylize(photo, paintings, settings)
+    largest = int(str(caught.value).partition("--size ")[2].partition(",")[0])
+    assert plan_stylize(photo, paintings, replace(settings, size=round(largest * 0.95))).layouts
 
 
 @pytest.mark.parametrize("text", ["much", "8 apples", "-1GB", "GB"])

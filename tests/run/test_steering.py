@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from impasto import SettingsError, StylizeSettings
-from impasto.recipes.rerun import plan_resume, rerun
+from impasto.recipes.rerun import rerun
+from impasto.recipes.resume import plan_resume
 from impasto.recipes.stylize import plan_stylize
 from impasto.results import manifest as manifests
 from impasto.run import checkpoint

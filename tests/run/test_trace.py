@@ -1,7 +1,13 @@
 """The trace of losses: all steps share one list, and each step sees the rows up to its own."""
 
+from dataclasses import replace
+
 import pytest
 
+from impasto import StylizeSettings
+from impasto.recipes.stylize import plan_stylize
+from impasto.run.loop import iter_run
+from impasto.run.steering import ReplayedSteering
 from impasto.run.trace import ROWS, Trace, thinned
 
 
@@ -38,3 +44,27 @@ def test_a_thinned_trace_ends_with_the_last_row() -> None:
     rows = thinned(trace)
     assert len(rows) <= ROWS
     assert rows[-1] == trace[-1]
+
+
+def test_terms_that_steering_adds_and_removes_have_columns_of_their_own(
+    photo: str, painting: str, small_file: str
+) -> None:
+    """A share of 0 removes a painting's neighbours, and a later share adds them again."""
+    settings = StylizeSettings(
+        weights=small_file, size=48, scales=1, steps=6, finest_steps=6, precision="float32", blend="1,0"
+    )
+    steering = ReplayedSteering(
+        [
+            {"scale": 1, "step": 2, "settings": {"blend": "1,1"}},
+            {"scale": 1, "step": 4, "settings": {"blend": "0,1"}},
+        ],
+        lambda changes: plan_stylize(photo, [painting, photo], replace(settings, **changes)),
+    )
+    *_, last = steps = list(iter_run(plan_stylize(photo, [painting, photo], settings), steering=steering))
+    trace = last.painting().manifest["trace"]
+    assert len({frozenset(step.by_term) for step in steps}) == 3
+    for step, row in zip(steps, trace["rows"], strict=True):
+        values = dict(zip(trace["columns"][4:], row[4:], strict=True))
+        assert {name: value for name, value in values.items() if value} == pytest.approx(
+            {name: value for name, value in step.by_term.items() if value}, rel=1e-4
+        )

@@ -37,7 +37,7 @@ def test_more_effort_is_more_work() -> None:
 def test_explicit_settings_override_effort() -> None:
     explicit = {"space": "pixels", "optimizer": "lbfgs", "rate": 0.1, "coarsest": 96, "steps": 7}
     explicit |= {"finest_steps": 3, "detail": 0.1, "tv": 5.0, "painting_detail": 0.5}
-    explicit |= {"style_loss": "gram=1,neighbors=2", "recolor": 0.7, "coherence": 0.2}
+    explicit |= {"style_loss": "gram=1,neighbors=2", "recolor": 0.7, "coherence": 0.2, "contours": 0.4}
     for effort in ("draft", "good", "best"):
         settings = StylizeSettings(effort=effort, **explicit)  # type: ignore[arg-type]
         assert asdict(settings.schedule) == explicit
@@ -57,7 +57,7 @@ def test_a_preset_with_an_effort_is_an_error_that_names_both(name: str) -> None:
 def test_a_manifest_holds_the_numbers_that_effort_gave(photo: str, painting: str, small_file: str) -> None:
     settings = StylizeSettings(effort="best", size=96, weights=small_file, finest_steps=4)
     plan = plan_stylize(photo, painting, settings)
-    expected = replace(RECIPES[6]["best"], finest_steps=4)
+    expected = replace(RECIPES[7]["best"], finest_steps=4)
     recorded = plan.manifest["settings"]
     assert {key: recorded[key] for key in asdict(expected) if key != "tv"} == {
         key: value for key, value in asdict(expected).items() if key != "tv"
@@ -97,6 +97,14 @@ def test_a_manifest_of_the_second_recipe_keeps_its_meaning() -> None:
     assert StylizeSettings().painting_detail_share == 0.8
     assert StylizeSettings(strength=0.2).painting_detail_share == pytest.approx(0.8 * 0.64)
     assert StylizeSettings(strength=0.2, alpha=1.0).painting_detail_share == 0.8
+
+
+def test_a_manifest_of_the_sixth_recipe_draws_no_contours() -> None:
+    """They replaced half of the photo's detail in recipe 7."""
+    settings = from_json(StylizeSettings, {"recipe": 6, "detail": 0.3})
+    assert (settings.schedule.detail, settings.schedule.contours) == (0.3, 0.0)
+    assert (StylizeSettings().schedule.detail, StylizeSettings().schedule.contours) == (0.15, 0.6)
+    assert StylizeSettings(recipe=6).schedule == replace(RECIPES[7]["good"], detail=0.3, contours=0.0)
 
 
 def test_the_first_recipe_has_no_other_effort() -> None:

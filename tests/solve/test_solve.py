@@ -9,9 +9,8 @@ import torch
 from scipy.optimize import minimize
 
 from impasto.errors import DeviceError
-from impasto.image.resize import resize
 from impasto.objective.evaluate import Evaluate, Evaluation
-from impasto.run.scales import Scale, carry_detail, coarse_to_fine
+from impasto.run.scales import Scale, coarse_to_fine
 from impasto.shapes import Image
 from impasto.solve import adam, descent, lbfgs
 
@@ -247,16 +246,6 @@ def test_coarse_to_fine_halves_the_size_and_spreads_the_steps() -> None:
     assert coarse_to_fine(384, 512, scales=1, steps=60, finest=12) == (Scale(384, 512, 60),)
     assert [s.width for s in coarse_to_fine(60, 120, scales=0, steps=5, finest=5)] == [120]
     assert [s.width for s in coarse_to_fine(3, 7, scales=5, steps=5, finest=5)][-1] == 7
-
-
-def test_carry_detail_adds_only_the_change_to_the_start() -> None:
-    start = torch.rand(1, 3, 34, 51, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    coarse = resize(start, 17, 26)
-    torch.testing.assert_close(carry_detail(coarse, start), start)
-    torch.testing.assert_close(carry_detail(coarse + 0.1, start), start + 0.1)
-    change = torch.zeros(1, 3, 17, 26, dtype=torch.float64)
-    change[:, :, 5:9, 8:14] = 0.3
-    torch.testing.assert_close(carry_detail(coarse + change, start) - start, resize(change, 34, 51))
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])

@@ -9,7 +9,8 @@ import pytest
 from impasto import StylizeSettings
 from impasto.errors import CheckpointError, ImpastoError
 from impasto.fast import models
-from impasto.recipes.rerun import MovedInputs, plan_resume
+from impasto.recipes.recorded_run import MovedInputs
+from impasto.recipes.resume import plan_resume
 from impasto.results import manifest as manifests
 from impasto.run.layout import Layout
 from impasto.run.loop import iter_run

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -20,9 +21,11 @@ from impasto.image.read import read_picture
 from impasto.image.resize import resize
 from impasto.image.write import write_picture
 from impasto.results import manifest as manifests
-from impasto.studio.job_queue import ROWS, JobQueue, thinned
+from impasto.studio import folders
+from impasto.studio.job_queue import ROWS, JobQueue, in_hours, thinned
 from impasto.studio.messages import FORMATS, JobRequest, JobStatus, Limits
 from impasto.studio.preview import without_paths
+from impasto.system.scratch import scratch
 from small import scene
 
 LONG = {"size": 128, "steps": 100_000, "optimizer": "adam", "scales": 1}
@@ -131,7 +134,7 @@ def test_a_paused_or_stopped_job_resumes_where_it_was(queue: JobQueue, endless: 
     until(queue, "a", lambda view: steps(view) > steps(paused) + 3)
     queue.stop("a")
     stopped = settled(queue, "a")
-    assert stopped.state == "stopped"
+    assert (stopped.state, stopped.text) == ("stopped", "Stopped; this is the picture so far.")
     assert not manifests.read(stopped.files[0])["result"]["complete"]
     queue.resume("a")
     later = until(queue, "a", lambda view: steps(view) > steps(stopped) + 3)
@@ -187,11 +190,10 @@ def test_too_many_jobs_and_pages_are_refused(queue: JobQueue, endless: JobReques
         queue.submit("e", endless)
     queue.limits = replace(queue.limits, pages=5)
     queue.close_page("d")
-    queue.submit("f", endless)  # page e has no job, so it is closed
+    queue.submit("f", endless)
     with pytest.raises(BusyError, match="3 pictures are waiting"):
         queue.submit("g", endless)
-    queue.limits = replace(queue.limits, pages=4)
-    queue.close_page("g")
+    queue.limits = replace(queue.limits, pages=4, waiting=4)
     with pytest.raises(BusyError, match="4 pages are open, and all are painting"):
         queue.submit("h", endless)
 
@@ -252,12 +254,96 @@ def test_the_queue_estimates_size_time_and_memory(
         queue.estimate(replace(short, settings={"strength": 7}), timeout=60)
 
 
-def test_a_job_is_stopped_at_the_time_limit(queue: JobQueue, endless: JobRequest) -> None:
+def test_a_job_is_stopped_at_the_time_limit_and_resumed_for_as_long_again(
+    queue: JobQueue, endless: JobRequest
+) -> None:
     queue.submit("a", endless)
     until(queue, "a", lambda view: steps(view) > 2)
     assert queue.view("a").state == "working"
-    queue.limits = replace(LIMITS, seconds=0.5)
-    assert settled(queue, "a").state == "stopped"
+    queue.limits = replace(LIMITS, seconds=3.6)
+    stopped = settled(queue, "a")
+    assert stopped.state == "stopped"
+    assert stopped.text == "Stopped after 0.001 hours, the studio's limit; this is the picture so far."
+    queue.resume("a")
+    again = settled(queue, "a")
+    assert again.text == stopped.text
+    assert steps(again) > steps(stopped)
+
+
+def test_limits_are_told_in_hours() -> None:
+    assert [in_hours(seconds) for seconds in (3600, 7200, 1800)] == ["1 hour", "2 hours", "0.5 hours"]
+
+
+def test_a_refused_job_does_not_take_the_place_of_another_page(queue: JobQueue, short: JobRequest) -> None:
+    queue.submit("a", short)
+    files = settled(queue, "a").files
+    queue.limits = replace(LIMITS, pages=1, waiting=0)
+    with pytest.raises(BusyError, match="0 pictures are waiting already; the limit is 0"):
+        queue.submit("b", short)
+    assert queue.view("a").files == files
+    assert all(Path(file).exists() for file in files)
+
+
+def test_a_page_keeps_the_files_of_its_newest_jobs(
+    queue: JobQueue, endless: JobRequest, short: JobRequest
+) -> None:
+    queue.submit("a", endless)
+    until(queue, "a", lambda view: view.state == "working")
+    for _ in range(folders.KEPT + 3):
+        queue.submit("b", short)
+        queue.stop("b")  # cancelled, because it waits
+    assert len(list(Path(queue.folder("b")).iterdir())) == folders.KEPT
+
+
+def test_a_new_job_takes_the_place_of_a_checkpoint(
+    queue: JobQueue, endless: JobRequest, short: JobRequest
+) -> None:
+    queue.submit("a", endless)
+    until(queue, "a", lambda view: steps(view) > 2)
+    queue.stop("a")
+    picture = Path(settled(queue, "a").files[0])
+    checkpoint = picture.parents[1] / "checkpoint"
+    assert checkpoint.exists()
+    queue.submit("a", short)
+    assert picture.exists()  # the page still shows it
+    assert not checkpoint.exists()
+
+
+def test_the_oldest_folders_make_room_for_a_new_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folders, "KEPT", 3)
+    (tmp_path / "another").mkdir()
+    made = []
+    for number in range(6):
+        made.append(folders.new_folder(str(tmp_path), "job-"))
+        os.utime(made[-1], (number, number))
+    assert {str(path) for path in tmp_path.iterdir()} == {*made[-3:], str(tmp_path / "another")}
+
+
+def test_the_queues_files_are_where_large_temporary_files_belong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    for folder in (str(tmp_path), ""):
+        monkeypatch.setenv("TMPDIR", folder) if folder else monkeypatch.delenv("TMPDIR")
+        queue = JobQueue(devices=())
+        assert str(Path(queue.root).parent) == (folder or scratch())
+        queue.close()
+
+
+def test_closing_removes_the_files_even_if_it_is_interrupted_and_may_be_repeated() -> None:
+    class Stubborn:
+        class thread:
+            @staticmethod
+            def join(timeout: float) -> None:
+                raise KeyboardInterrupt
+
+    queue = JobQueue(devices=())
+    queue._workers = [Stubborn]  # type: ignore[list-item]
+    with pytest.raises(KeyboardInterrupt):
+        queue.close()
+    assert not Path(queue.root).exists()
+    queue._workers = []
+    queue.close()
 
 
 @pytest.mark.parametrize("recipe", ["content", "style", "features"])

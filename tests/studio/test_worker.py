@@ -1,5 +1,6 @@
-"""The worker, called in the process of the test, reports the progress of a download."""
+"""The worker, called in the process of the test, and the answers that it gives."""
 
+from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from multiprocessing import Pipe
@@ -11,9 +12,11 @@ from typing import Any
 import pytest
 
 from fake_index import ARCHIVE, TINY, FakeIndex, clean_environment
+from impasto.errors import ImpastoError
 from impasto.network import download, weights
-from impasto.studio.messages import JobRequest, Update
+from impasto.studio.messages import FoundMasks, JobRequest, Update
 from impasto.studio.worker import Worker
+from impasto.studio.worker_handle import settle
 
 
 def receive_all(pipe: Connection, received: list[tuple[str, Any]]) -> None:
@@ -52,3 +55,33 @@ def test_the_worker_reports_how_far_a_download_is(
     assert len(percents) >= 4
     assert percents[-1] == 100
     assert [update.state for update in updates if update.state != "working"] == ["finished"] * 2
+
+
+def test_an_error_while_the_worker_warms_up_is_printed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    queue_end, worker_end = Pipe()
+    with queue_end, worker_end:
+        Worker(worker_end, {"weights": str(tmp_path / "nowhere.safetensors")}).serve("warm")
+    (message,) = caplog.messages
+    assert message.startswith("The studio cannot paint: ")
+    assert "nowhere.safetensors" in message
+
+
+class Abandoned(Future[Any]):
+    """A future that is cancelled just before it gets its result, as by an asker who has waited too long."""
+
+    def set_result(self, result: Any) -> None:
+        self.cancel()
+        super().set_result(result)
+
+    def set_exception(self, exception: BaseException | None) -> None:
+        self.cancel()
+        super().set_exception(exception)
+
+
+@pytest.mark.parametrize("result", [FoundMasks(()), ImpastoError("no masks")])
+def test_an_answer_that_nobody_waits_for_any_more_is_dropped(result: FoundMasks | ImpastoError) -> None:
+    answer = Abandoned()
+    settle(answer, result)
+    assert answer.cancelled()

@@ -19,7 +19,8 @@ from impasto.errors import CheckpointError, ImpastoWarning, SettingsError
 from impasto.image.color_mask import read_color_mask
 from impasto.image.picture import Picture
 from impasto.image.read import read_picture
-from impasto.recipes.rerun import plan_rerun, plan_resume
+from impasto.recipes.rerun import plan_rerun
+from impasto.recipes.resume import plan_resume
 from impasto.recipes.stylize import iter_stylize, plan_stylize
 from impasto.results import manifest
 from impasto.run import checkpoint

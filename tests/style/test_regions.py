@@ -18,7 +18,8 @@ from impasto.objective.build import style_terms_from_images
 from impasto.objective.constraint import Constraint
 from impasto.objective.evaluate import evaluator
 from impasto.objective.objective import Objective
-from impasto.recipes.rerun import MovedInputs, plan_rerun
+from impasto.recipes.recorded_run import MovedInputs
+from impasto.recipes.rerun import plan_rerun
 from impasto.recipes.stylize import plan_stylize
 from impasto.run.layout import Layout
 from impasto.style.regions import read_regions

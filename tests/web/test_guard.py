@@ -9,7 +9,6 @@ import socket
 import struct
 import subprocess
 import sys
-import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,12 +22,14 @@ from gradio.components.image_editor import AcceptBlobs
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-from impasto.errors import SettingsError
+from impasto.errors import BusyError, SettingsError
 from impasto.results import manifest as manifests
 from impasto.settings.stylize import StylizeSettings
 from impasto.studio.job_queue import JobQueue
-from impasto.studio.messages import JobStatus
+from impasto.studio.messages import JobRequest, JobStatus, Limits
+from impasto.system.scratch import scratch
 from impasto.web import region_editor
+from impasto.web.api import endpoints
 from impasto.web.artworks import bundled_artworks, folders, met_artworks, search
 from impasto.web.controls import PAINTING_OPTIONS, PLAIN, bounded, checked, control, settings
 from impasto.web.guard import SLACK, Guard, Message
@@ -170,7 +171,7 @@ def test_no_event_of_the_page_reads_or_copies_a_file_of_this_machine(
     assert sessions
     for session in sessions:  # wait until each has ended
         httpx.get(f"{server[0]}{API}/queue/data?session_hash={session}", timeout=60)
-    uploads = list(Path(tempfile.gettempdir()).glob("impasto-studio-*/uploads"))
+    uploads = list(Path(scratch()).glob("impasto-studio-*/uploads"))
     assert uploads
     assert not [path for folder in uploads for path in folder.rglob(secret.name)]
 
@@ -202,6 +203,15 @@ def test_an_editor_keeps_the_newest_layers_of_bounded_size(monkeypatch: pytest.M
     assert list(drawn.layers) == [
         f"{number} 0 1000" for number in range(region_editor.KEPT, 2 * region_editor.KEPT)
     ]
+
+
+def test_an_editors_layers_have_a_bounded_size_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(region_editor, "TOTAL", 2500)
+    drawn = region_editor._Drawn()
+    for number in range(5):
+        data = {"type": "layer", "index": "0", "id": str(number)}
+        drawn.accept(AcceptBlobs.model_construct(data=data, files=[("layer.png", bytes(1000))]))
+    assert list(drawn.layers) == ["3", "4"]
 
 
 def test_a_large_request_without_a_file_is_refused(server: tuple[str, psutil.Process]) -> None:
@@ -336,6 +346,32 @@ def test_two_calls_of_one_program_are_two_paintings(client: Client, photo: str, 
         for seed in (1, 2)
     ]
     assert [manifests.read(call.result(timeout=120)[0])["settings"]["seed"] for call in calls] == [1, 2]
+
+
+def test_a_refused_call_of_a_program_leaves_no_page(photo: str, painting: str) -> None:
+    class Queue(JobQueue):
+        def __init__(self) -> None:  # without workers
+            self.limits = Limits()
+            self.pages: set[str] = set()
+
+        def submit(self, page: str, job: JobRequest) -> None:
+            self.pages.add(page)
+            raise BusyError("the queue is full")
+
+        def close_page(self, page: str) -> None:
+            self.pages.remove(page)
+
+    async def call() -> None:
+        with gr.Blocks() as page:
+            endpoints(queue)
+        (paint,) = [event.fn for event in page.fns.values() if event.api_name == "paint"]
+        assert paint is not None
+        await anext(paint(photo, painting, QUICK, gr.Request(session_hash="program")))
+
+    queue = Queue()
+    with pytest.raises(gr.Error, match="the queue is full"):
+        asyncio.run(call())
+    assert not queue.pages
 
 
 def test_the_example_for_programs_runs(

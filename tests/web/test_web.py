@@ -243,6 +243,15 @@ def test_bundled_and_museum_paintings_can_be_chosen(
     until(page, lambda: state(page) == "finished")
 
 
+def test_a_painting_is_picked_without_the_stream_of_updates(visit: Callable[..., Page]) -> None:
+    """The page can miss the result of an event if the stream closes as it begins."""
+    page = visit()
+    page.route("**/queue/data*", lambda route: None)  # not answered
+    page.locator("#shelf button.thumbnail-item").first.click()
+    page.wait_for_selector("#painting img", timeout=20_000)
+    page.unroute_all()
+
+
 def test_the_shares_of_several_paintings_can_be_steered(
     visit: Callable[..., Page], pictures: tuple[str, str], tmp_path: Path
 ) -> None:

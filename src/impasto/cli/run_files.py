@@ -112,11 +112,10 @@ class RunFiles:
         }
         settings = dict(manifest["settings"])
         if settings["weights"]:
-            settings["weights"] = os.path.abspath(settings["weights"])
-        facts = {
-            "manifest": {**manifest, "settings": settings, "inputs": inputs},
-            "output": {**asdict(self.output), "path": os.path.abspath(self.output.path)},
-        }
+            settings["weights"] = os.path.abspath(os.path.expanduser(settings["weights"]))
+        output = asdict(self.output)
+        output |= {name: os.path.abspath(output[name]) for name in ("path", "trace") if output[name]}
+        facts = {"manifest": {**manifest, "settings": settings, "inputs": inputs}, "output": output}
         snapshot = step.snapshot() if step else checkpoint.Snapshot(layouts=self.plan.layouts)
         checkpoint.save(self.output.checkpoint, snapshot, facts)
 

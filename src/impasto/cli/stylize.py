@@ -30,6 +30,8 @@ MovedMasks = Annotated[
     typer.Option(metavar="MASK", help="Where the masks are now; repeat the option, in the same order."),
 ]
 
+MovedInit = Annotated[str, typer.Option(help="Where the image file that the run started from is now.")]
+
 
 @handle_errors
 @with_settings(StylizeSettings, presets=True)
@@ -72,17 +74,19 @@ def rerun(
     style: MovedStyle = None,
     regions: MovedMasks = None,
     weights: Annotated[str, typer.Option(help="Where the network's weights are now.")] = "",
+    init: MovedInit = "",
 ) -> None:
     """Paint PICTURE again from the manifest in its file; the same machine gives the same pixels."""
     from impasto.cli.run_command import paint, save
     from impasto.recipes.inputs import manifest_files, settings_files, source_files
-    from impasto.recipes.rerun import MovedInputs, plan_rerun, rerun_fast
+    from impasto.recipes.recorded_run import MovedInputs
+    from impasto.recipes.rerun import plan_rerun, rerun_fast
     from impasto.results.manifest import read
     from impasto.system.distributed import join_process_group
 
     old = Path(picture)
     output = output.named(str(old.with_name(f"{old.stem}-rerun{old.suffix}")))
-    moved = MovedInputs(content, style or (), regions or (), weights)
+    moved = MovedInputs(content, style or (), regions or (), weights, init)
     manifest = read(picture)
     inputs = [
         *source_files("the picture to paint again", picture),
@@ -118,6 +122,7 @@ def resume(
     style: MovedStyle = None,
     regions: MovedMasks = None,
     weights: Annotated[str, typer.Option(help="Where the network's weights are now.")] = "",
+    init: MovedInit = "",
     changed: Annotated[
         bool, typer.Option("--changed", help="Resume even if a picture or the weights have changed.")
     ] = False,
@@ -125,10 +130,11 @@ def resume(
     """Resume a stopped run from its CHECKPOINT; the pixels are those of an uninterrupted run."""
     from impasto.cli.run_command import paint
     from impasto.recipes.inputs import manifest_files, settings_files
-    from impasto.recipes.rerun import MovedInputs, plan_resume
+    from impasto.recipes.recorded_run import MovedInputs
+    from impasto.recipes.resume import plan_resume
     from impasto.system.distributed import join_process_group
 
-    moved = MovedInputs(content, style or (), regions or (), weights)
+    moved = MovedInputs(content, style or (), regions or (), weights, init)
 
     # The checkpoint records the options of the output; only the path can change.
     def planned(recorded: dict[str, Any]) -> Output:

@@ -1,5 +1,6 @@
 """`impasto web`: the studio in a browser."""
 
+import math
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import typer
 from impasto.cli import console
 from impasto.cli.exit_codes import handle_errors
 from impasto.errors import SettingsError
-from impasto.settings.base import WEIGHTS_HELP
+from impasto.settings.base import WEIGHTS_HELP, RunSettings
 from impasto.settings.parsing import parse_bytes
 from impasto.studio.messages import Limits
 
@@ -42,6 +43,9 @@ def web(
     ] = Limits.size,
     upload: Annotated[str, typer.Option(help="Largest file that may be uploaded.")] = "64MB",
     waiting: Annotated[int, typer.Option(min=1, help="Longest queue of waiting pictures.")] = Limits.waiting,
+    hours: Annotated[
+        float, typer.Option(min=0, help="Most hours of painting until a picture is stopped; 0: no limit.")
+    ] = Limits.seconds / 3600,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
 ) -> None:
     """Open the studio, a page to paint on, for this machine or your network."""
@@ -53,17 +57,29 @@ def web(
         ) from error
     from impasto.studio.job_queue import JobQueue
 
+    devices = device or ["auto"]
+    for place in devices:  # made for its checks alone: otherwise visitors would get the error
+        RunSettings(device=place, weights=weights, threads=threads, memory=memory)
+    limits = Limits(
+        upload=_upload_bytes(upload), size=longest, waiting=waiting, seconds=hours * 3600 or math.inf
+    )
     if not weights:  # before the page opens, or the first visitor would wait for the download
         _fetch_missing_weights()
-    limits = Limits(upload=parse_bytes(upload), size=longest, waiting=waiting)
-    common = {"weights": weights, "threads": threads, "memory": memory}
 
     def ready(address: str) -> None:
         console.note(f"The studio is at {address} — Ctrl-C closes it.")
         if browser:
             webbrowser.open(address)
 
-    serve(JobQueue(device or ["auto"], common, limits), host, port, tuple(name or ()), on_ready=ready)
+    common = {"weights": weights, "threads": threads, "memory": memory}
+    serve(JobQueue(devices, common, limits), host, port, tuple(name or ()), on_ready=ready)
+
+
+def _upload_bytes(text: str) -> int:
+    try:
+        return parse_bytes(text)
+    except SettingsError:  # it names the option memory
+        raise SettingsError(f"upload is {text!r}; give a size, for instance 64MB or 1GB.") from None
 
 
 def _fetch_missing_weights() -> None:

@@ -12,7 +12,7 @@ from impasto.fast.adain import LAYER, Decoder
 from impasto.fast.one_pass import LEAST, AdaINModel, OnePassModel, TrainedModel
 from impasto.image.color import grey, luminance, with_luminance
 from impasto.image.picture import Picture
-from impasto.image.read import Source, read_picture
+from impasto.image.read import Source, read_single_picture
 from impasto.image.resize import fit, resize, resized_pixels
 from impasto.network.vgg import load_vgg19
 from impasto.network.weight_records import ADAIN_DECODER
@@ -101,7 +101,7 @@ class FastStylizer:
         """
         began = time.perf_counter()
         with memory_errors("reading the photograph", "Make it smaller first."):
-            photo = read_picture(content, role="content image")
+            photo = read_single_picture(content, "content image")
         height, width = fit(photo.height, photo.width, self.settings.size or max(photo.height, photo.width))
         if min(height, width) < LEAST:
             raise ImageError(

@@ -126,10 +126,16 @@ def match_luminance(source: AnyImage, target: AnyImage) -> Recolor:
         target: the picture whose luminance it gets, (B, 3, h, w).
     """
     values, target_values = luminance(source).double(), luminance(target).double()
-    factor = float(target_values.std() / values.std().clamp(min=1e-6))
+    factor = float(_deviation(target_values) / _deviation(values).clamp(min=1e-6))
     matrix = factor * torch.tensor(LUMA, dtype=torch.float64).expand(3, 3)
     offset = float(target_values.mean()) - factor * float(values.mean())
     return Affine(matrix, torch.full((3,), offset, dtype=torch.float64))
+
+
+def _deviation(values: Float[Tensor, "B 1 H W"]) -> Float[Tensor, ""]:
+    """Return the standard deviation, which is 0 for a single pixel."""
+    # With correction=0, which needs no exception, old pictures would be repeated with other pixels.
+    return values.std() if values.numel() > 1 else values.new_zeros(())
 
 
 def matrix_power(covariance: Float[Tensor, "C C"], exponent: float) -> Float[Tensor, "C C"]:

@@ -67,6 +67,21 @@ def read_picture(source: Source, *, role: str = "image", max_pixels: int = 400_0
     )
 
 
+def read_single_picture(source: Source, role: str) -> Picture:
+    """Read a picture, and refuse a batch of several.
+
+    Args:
+        source: as for `read_picture`.
+        role: what messages call it.
+    Raises:
+        ImageError: the source cannot be read, or holds several pictures.
+    """
+    picture = read_picture(source, role=role)
+    if (count := len(picture.pixels)) != 1:
+        raise ImageError(f"{role} '{picture.name}' holds {count} pictures; pass them one at a time.")
+    return picture
+
+
 def read_manifest(path: "str | os.PathLike[str]") -> str | None:
     """Read the manifest (JSON text) that `write_picture` embedded in a file; None if it has none.
 

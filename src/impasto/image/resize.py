@@ -67,6 +67,11 @@ def fit(height: int, width: int, size: int) -> tuple[int, int]:
     return (size, other) if height >= width else (other, size)
 
 
+def fit_within(height: int, width: int, size: int) -> tuple[int, int]:
+    """Compute a picture's height and width for a long side of at most `size`: `fit`, but never enlarged."""
+    return fit(height, width, min(size, max(height, width)))
+
+
 def resized_pixels(picture: Picture, height: int, width: int, device: torch.device) -> Image:
     """Resize a picture on a device: (1, 3, height, width), clamped to 0..1."""
     return resize(picture.pixels.to(device), height, width).clamp(0, 1)

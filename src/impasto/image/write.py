@@ -9,7 +9,7 @@ from impasto.errors import ImageError, SettingsError
 from impasto.image import heic
 from impasto.image.deepzoom import check_pyramid, write_pyramid
 from impasto.image.encode import encode, output_format, over_white, xmp_packet
-from impasto.image.formats import DEEP_ZOOM, HEIC, PYRAMIDS
+from impasto.image.formats import DEEP_ZOOM, HEIC, PYRAMIDS, by_suffix
 from impasto.image.header import vips_reason
 from impasto.image.picture import Picture
 from impasto.storage.atomic import atomic_write
@@ -87,6 +87,9 @@ def check_output(path: "str | os.PathLike[str]", *, bits: int = 8, longest: int 
             pyramid would go.
     """
     name = os.fspath(path)
+    # First, because most folders have no ending. A pyramid's name is not the name of a file that is written.
+    if os.path.isdir(name) and by_suffix(Path(name).suffix) is not DEEP_ZOOM:
+        check_writable(name)
     known = output_format(name)
     if bits not in known.bits:
         raise SettingsError(

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from impasto.image.color import luminance
 from impasto.image.guided_filter import Plane, guided_lines
-from impasto.image.resize import fit, resize
+from impasto.image.resize import fit_within, resize
 from impasto.shapes import Image, Mask
 
 RADIUS = 8
@@ -37,7 +37,7 @@ def refine(mask: Float[Tensor, "1 1 h w"], photo: Image, window: int = RADIUS) -
         (1, 1, H, W), 0..1.
     """
     height, width = photo.shape[2:]
-    small = fit(height, width, min(SIDE, max(height, width)))
+    small = fit_within(height, width, SIDE)
     # In float64: differences of nearly equal squares decide, and all machines should get the same levels.
     guide, soft = (
         resize(part, *small).clamp(0, 1)[0, 0].double().numpy() for part in (luminance(photo), mask)

@@ -5,7 +5,7 @@ import torch
 from impasto.errors import ImageError
 from impasto.image.color import luminance
 from impasto.image.picture import Picture
-from impasto.image.resize import fit, resize
+from impasto.image.resize import fit_within, resize
 from impasto.masks.guided_filter import SIDE, refine
 from impasto.shapes import Mask
 
@@ -32,7 +32,7 @@ def luminance_mask(photo: Picture) -> Mask:
         ImageError: the photo's luminance is nearly the same everywhere.
     """
     pixels = photo.pixels[:1].cpu()
-    size = fit(photo.height, photo.width, min(SIDE, max(photo.height, photo.width)))
+    size = fit_within(photo.height, photo.width, SIDE)
     light = refine(luminance(resize(pixels, *size).clamp(0, 1)), pixels)
     least, most = float(light.min()), float(light.max())
     if most - least < LEAST_RANGE:

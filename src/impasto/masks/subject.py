@@ -12,7 +12,7 @@ from torch import Tensor
 from impasto.errors import ImageError, SettingsError
 from impasto.image.oklab import to_linear
 from impasto.image.picture import Picture
-from impasto.image.resize import fit, resize
+from impasto.image.resize import fit_within, resize
 from impasto.masks.guided_filter import refine
 from impasto.network.weight_records import U2NETP
 from impasto.network.weights import load_onnx
@@ -79,7 +79,7 @@ def find_subject(photo: Picture, *, threads: int = 0) -> SubjectMap:
     """
     session, image = _session(threads), photo.pixels[:1].cpu()
     height, width = image.shape[2:]
-    image = resize(image, *fit(height, width, min(LARGEST_SIDE, max(height, width)))).clamp(0, 1)
+    image = resize(image, *fit_within(height, width, LARGEST_SIDE)).clamp(0, 1)
     # The mean of three looks: at the whole photo, at the subject alone, and at the subject in linear light,
     # where reflections and shadows are darker. docs/regions.md has what each brings and what made it worse.
     whole = _whole(session, image)

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from impasto.image.quantile import quantile
 from impasto.shapes import Image
 
 FLAT_SHARE = 0.25
@@ -19,9 +20,6 @@ FLAT_WINDOW = 17
 
 CONTOUR_SHARE = 0.1
 """The fraction of a picture's pixels, those with the largest gradients, that counts as contours."""
-
-CRISP_ENOUGH = 0.8
-"""A picture whose `crispness` is below this is blurred."""
 
 _LUMINANCE = (0.2126, 0.7152, 0.0722)
 """Weights of R, G and B in the luminance of Rec. 709."""
@@ -41,7 +39,7 @@ def speckle(image: Image, photo: Image) -> float:
     """
     light = _brightness(photo)
     variance = _surroundings(light.square()) - _surroundings(light).square()
-    flat = variance <= _quantile(variance, FLAT_SHARE)
+    flat = variance <= quantile(variance, FLAT_SHARE)
     light = 255 * _brightness(image)
     return float((light - _median(light))[flat].square().mean().sqrt())
 
@@ -60,9 +58,9 @@ def crispness(image: Image, photo: Image, painting: Float[Tensor, "B 3 _ _"]) ->
         ≥ 0; 1 for the photo itself if the painting is not softer; 0 if one of the two has no contours.
     """
     gradients = _gradient(_brightness(photo))
-    contours = gradients >= _quantile(gradients, 1 - CONTOUR_SHARE)
+    contours = gradients >= quantile(gradients, 1 - CONTOUR_SHARE)
     painted = _gradient(_brightness(painting))
-    painted = painted[painted >= _quantile(painted, 1 - CONTOUR_SHARE)]
+    painted = painted[painted >= quantile(painted, 1 - CONTOUR_SHARE)]
     softer = min(float(gradients[contours].mean()), float(painted.mean()))
     return float(_gradient(_brightness(image))[contours].mean()) / softer if softer else 0.0
 
@@ -96,9 +94,3 @@ def _gradient(light: Float[Tensor, "1 1 H W"]) -> Float[Tensor, "1 1 H W"]:
     across = (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]) / 2
     down = (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]) / 2
     return torch.hypot(across, down)
-
-
-def _quantile(values: Float[Tensor, "1 1 H W"], share: float) -> float:
-    """Return the value that this fraction does not exceed; `Tensor.quantile` takes only 16 million."""
-    flat = values.flatten()
-    return float(flat.kthvalue(max(1, round(share * len(flat)))).values)

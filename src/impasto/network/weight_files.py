@@ -74,21 +74,16 @@ def tensors_digest(named: Mapping[str, Tensor]) -> str:
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
-def save(layers: Mapping[str, ConvWeights], path: str | os.PathLike[str], *, credit: str = "") -> None:
-    """Write weights as safetensors with keys `conv1_1.weight`, `conv1_1.bias`, …, completely or not at all.
+def save_tensors(named: Mapping[str, Tensor], path: str | os.PathLike[str], *, credit: str = "") -> None:
+    """Write named tensors as safetensors, completely or not at all.
 
     Args:
-        layers: as in `Weights`.
+        named: the tensors, such as those of `by_tensor`.
         path: the file to write or replace; its folder must exist.
         credit: the authors of the weights; stored in the file's header.
     Raises:
         WeightsError: the disk is full, or the file cannot be written.
     """
-    save_tensors(by_tensor(layers), path, credit=credit)
-
-
-def save_tensors(named: Mapping[str, Tensor], path: str | os.PathLike[str], *, credit: str = "") -> None:
-    """Write named tensors as safetensors; otherwise as `save`."""
     target = Path(path)
     tensors = {name: tensor.contiguous() for name, tensor in named.items()}
     data = safetensors_bytes(tensors, {"credit": credit} if credit else None)

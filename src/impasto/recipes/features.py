@@ -10,7 +10,8 @@ from typing_extensions import Unpack
 
 from impasto.errors import SettingsError
 from impasto.image.picture import Picture
-from impasto.image.read import Source, read_picture
+from impasto.image.quantile import quantile
+from impasto.image.read import Source, read_single_picture
 from impasto.image.resize import fit, resized_pixels
 from impasto.layers import check_size
 from impasto.network.vgg import load_vgg19
@@ -68,7 +69,7 @@ def features(
     """
     settings = with_options(FeaturesSettings, settings, options)
     compute = choose_compute(settings.device, "float32")
-    picture = read_picture(image)
+    picture = read_single_picture(image, "image")
     size = fit(picture.height, picture.width, settings.size)
     check_size(*size, [settings.layer], role="image")
     network, _ = load_vgg19(
@@ -134,8 +135,8 @@ def feature_grid(responses: Features) -> Image:
     sheet = torch.zeros(rows * step_y - GAP, columns * step_x - GAP)
     for index, response in enumerate(responses[0]):
         top, left = (index // columns) * step_y, (index % columns) * step_x
-        white = response.float().quantile(WHITE).clamp_min(1e-12)
-        tile = (response.float() / white).clamp(0, 1)
+        response = response.float()
+        tile = (response / max(quantile(response, WHITE), 1e-12)).clamp(0, 1)
         tile = tile.repeat_interleave(zoom, 0).repeat_interleave(zoom, 1)
         sheet[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
     return sheet.expand(1, 3, -1, -1).contiguous()

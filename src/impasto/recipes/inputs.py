@@ -1,14 +1,14 @@
-"""What a recipe reads: single pictures, and the files by role, which its outputs must not overwrite."""
+"""The files that a recipe reads, by role; its outputs must not overwrite them."""
 
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from impasto.errors import CheckpointError, ImageError
+from impasto.errors import CheckpointError
 from impasto.fast.models import bundled_models
 from impasto.image.picture import Picture
-from impasto.image.read import Source, read_picture
+from impasto.image.read import Source
 from impasto.network.weight_records import RECORDS
 from impasto.results.manifest import find_input, option_of
 from impasto.settings.stylize import BUILT_IN_STARTS
@@ -16,21 +16,6 @@ from impasto.storage.outputs import InputFile
 
 _ROLES = {"weights": "the weights", "decoder": "the decoder's weights", "init": "the init image"}
 _MODELS = {"model": "the model", "start": "the model to start from"}
-
-
-def read_single_picture(source: Source, role: str) -> Picture:
-    """Read a picture, and refuse a batch of several.
-
-    Args:
-        source: a file, a `PIL.Image`, a NumPy array or a tensor.
-        role: what messages call it.
-    Raises:
-        ImageError: the source cannot be read, or holds several pictures.
-    """
-    picture = read_picture(source, role=role)
-    if len(picture.pixels) != 1:
-        raise ImageError(f"{picture.name} holds {len(picture.pixels)} pictures; pass them one at a time.")
-    return picture
 
 
 def source_files(role: str, *sources: Source) -> list[InputFile]:
@@ -77,7 +62,7 @@ def manifest_files(
     Args:
         manifest: of a picture or checkpoint.
         beside: that picture or checkpoint.
-        moved: files given in place of the recorded ones, by option: content, style, regions, weights.
+        moved: files given in place of the recorded ones, by option: content, style, regions, weights, init.
     """
     files = [
         InputFile(_role(option), path)

@@ -5,9 +5,8 @@ import torch
 from impasto.choices import LIKE, MaskKind
 from impasto.image.color_mask import ColorMask
 from impasto.image.picture import Picture
-from impasto.image.read import Source
+from impasto.image.read import Source, read_single_picture
 from impasto.masks.automatic import automatic_mask
-from impasto.recipes.inputs import read_single_picture
 from impasto.settings.mask import MaskSettings
 from impasto.shapes import Image
 from impasto.style.matched_regions import color_mask, find_match, warn_of_doubts

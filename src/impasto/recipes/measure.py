@@ -10,8 +10,8 @@ from typing_extensions import Unpack
 
 from impasto.errors import ImageError, SettingsError
 from impasto.image.picture import Picture
-from impasto.image.read import Source
-from impasto.image.resize import fit, resized_pixels
+from impasto.image.read import Source, read_single_picture
+from impasto.image.resize import fit, fit_within, resized_pixels
 from impasto.metrics.histogram import histogram_distance
 from impasto.metrics.lpips import lpips_alexnet, lpips_vgg16
 from impasto.metrics.neighbors import neighbor_distance
@@ -20,7 +20,6 @@ from impasto.metrics.self_similarity import self_similarity_distance
 from impasto.metrics.sifid import frechet_distance
 from impasto.metrics.speckle import crispness, speckle
 from impasto.metrics.weights import WEIGHT_DIGESTS, JudgeWeights, load_judges
-from impasto.recipes.inputs import read_single_picture
 from impasto.settings.keywords import MeasureOptions, with_options
 from impasto.settings.measure import MeasureSettings
 from impasto.shapes import Image
@@ -158,7 +157,7 @@ def _sizes(picture: Picture, painting: Picture, size: int) -> tuple[tuple[int, i
     sizes = []
     for role, whole in (("picture", picture), ("painting", painting)):
         height, width = fit(whole.height, whole.width, long)
-        if min(height, width) < LEAST_SIDE or min(fit(height, width, min(long, PAIR_SIZE))) < LEAST_PAIR_SIDE:
+        if min(height, width) < LEAST_SIDE or min(fit_within(height, width, PAIR_SIZE)) < LEAST_PAIR_SIDE:
             raise ImageError(
                 f"the {role} {whole.name} ({whole.width}×{whole.height}) would be measured at "
                 f"{width}×{height}; each side needs {LEAST_SIDE} pixels, and the long one may be "
@@ -217,7 +216,7 @@ def _measured(
 def _for_pairs(image: Image) -> Image:
     """Shrink an image to a long side of at most `PAIR_SIZE`."""
     height, width = image.shape[2:]
-    canvas = fit(height, width, min(max(height, width), PAIR_SIZE))
+    canvas = fit_within(height, width, PAIR_SIZE)
     return resized_pixels(Picture(image), *canvas, image.device)
 
 

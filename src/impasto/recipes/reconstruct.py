@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing_extensions import Unpack
 
 from impasto.errors import SettingsError
-from impasto.image.read import Source, read_picture
+from impasto.image.read import Source, read_single_picture
 from impasto.image.resize import fit
 from impasto.layers import check_size, deepest, find_layer
 from impasto.network.vgg import load_vgg19
@@ -122,7 +122,7 @@ def plan_content(
     """
     settings = with_options(ReconstructContentSettings, settings, options)
     compute = compute_for_settings(settings)
-    picture = read_picture(image)
+    picture = read_single_picture(image, "image")
     canvas = fit(picture.height, picture.width, settings.size)
     check_size(*canvas, [settings.layer], role="image")
     # Below the layer's stride, a scale would have no whole position to compare.

@@ -10,7 +10,7 @@ from typing_extensions import Unpack
 
 from impasto.fast.stylizer import cached_stylizer
 from impasto.image.picture import Picture
-from impasto.image.read import Source, read_picture
+from impasto.image.read import Source, read_single_picture
 from impasto.image.resize import fit, resize
 from impasto.layers import Layer, check_size, deepest
 from impasto.objective.custom import TermFactory
@@ -145,7 +145,7 @@ def plan_stylize(
     chosen = with_options(StylizeSettings, settings, options, preset=preset, parameters=PARAMETERS).resolved()
     cache = cache or Cache()
     compute = compute_for_settings(chosen)
-    photo = read_picture(content, role="content image")
+    photo = read_single_picture(content, "content image")
     paintings = with_regions(cache.styles(style, chosen.blend), photo, chosen, regions, cache, matching)
     paintings.check(chosen.layers)
     start = _starting_picture(chosen, photo, style, regions, cache)
@@ -199,7 +199,7 @@ def _starting_picture(
         painted = cached_stylizer(cache, style, fast_settings).stylize(photo, regions=masks).picture.pixels
         resized = resize(photo.pixels, *painted.shape[2:])
         return Picture(torch.lerp(resized, painted, 0.5).clamp(0, 1), name="fast")
-    return photo if settings.init == "content" else read_picture(settings.init, role="init image")
+    return photo if settings.init == "content" else read_single_picture(settings.init, "init image")
 
 
 def _scales(

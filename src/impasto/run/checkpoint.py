@@ -68,6 +68,7 @@ class Snapshot:
         descent: the solver's state; None before the first step of a scale.
         space: the variables that the solver moves, and this process's part of them; None with `descent`.
         trace: a row for every step so far: scale and step from 1, seconds, the loss and its summands.
+        terms: the names of these summands. Files written before they were saved give the present terms.
         style_factor: factor on the style's weight.
         matches: for each term on nearest neighbours, the last result of its search, of the whole picture.
             They are saved because the picture that was searched for no longer exists when the run resumes.
@@ -81,6 +82,7 @@ class Snapshot:
     descent: DescentState | None = None
     space: Space | None = None
     trace: Trace = field(default_factory=Trace)
+    terms: tuple[str, ...] = ()
     style_factor: float = 1.0
     matches: tuple[Tensor, ...] = ()
 

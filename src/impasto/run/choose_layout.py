@@ -10,7 +10,6 @@ import torch
 from impasto.choices import ResponseStorage
 from impasto.errors import OutOfMemoryError
 from impasto.formatting import format_bytes
-from impasto.objective.response_store import scratch
 from impasto.run.layout import LEAST_HISTORY, TILES, Layout
 from impasto.run.memory_model import MemoryModel
 from impasto.run.plan import Stage
@@ -20,6 +19,7 @@ from impasto.settings.base import RunSettings
 from impasto.settings.parsing import parse_bytes
 from impasto.system.distributed import all_min, local_world_size
 from impasto.system.memory import limit, used
+from impasto.system.scratch import scratch
 
 
 def choose_layout(
@@ -63,13 +63,13 @@ def choose_layout(
     return min(fitting, key=lambda candidate: candidate[:2])[2] if fitting else None
 
 
-def largest(needs: MemoryModel, too_large: Scale, *, available: int) -> int:
+def _largest(problem: Problem, too_large: Scale, tile: int, available: int) -> int:
     """Return the longest side, in pixels, at which a picture of this shape fits; 0 if it never does.
 
     Args:
-        needs: predicts memory.
+        problem: what is painted; its paintings take memory as well.
         too_large: a scale that does not fit.
-        available: bytes that the process may allocate in addition to what it holds.
+        tile, available: as in `choose_layout`.
     """
     low, high = 0, max(too_large.height, too_large.width)  # bisection: low fits, high does not
     while high - low > 1:
@@ -77,7 +77,14 @@ def largest(needs: MemoryModel, too_large: Scale, *, available: int) -> int:
         shrink = middle / max(too_large.height, too_large.width)
         size = (max(1, math.floor(too_large.height * shrink)), max(1, math.floor(too_large.width * shrink)))
         scale = replace(too_large, height=size[0], width=size[1], steps=LEAST_HISTORY)
-        layout = choose_layout(needs, scale, available=available, history=LEAST_HISTORY, style_sizes=[size])
+        layout = choose_layout(
+            problem.memory_model,
+            scale,
+            available=available,
+            history=LEAST_HISTORY,
+            tile=tile,
+            style_sizes=problem.style_sizes(scale),
+        )
         low, high = (middle, high) if layout is not None else (low, middle)
     return low
 
@@ -136,7 +143,7 @@ def _too_large(problem: Problem, scale: Scale, settings: RunSettings, available:
     model = problem.memory_model
     least = Layout(settings.tile or TILES[-1], "disk", LEAST_HISTORY)
     needed = model.bytes(scale, least, problem.style_sizes(scale))
-    longest = largest(model, scale, available=available)
+    longest = _largest(problem, scale, settings.tile, available)
     smaller = f"--size {longest}" if longest >= 16 else "a machine with more memory"
     before = used(problem.network.device) + FIXED_BYTES
     return OutOfMemoryError(

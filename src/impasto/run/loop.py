@@ -92,7 +92,7 @@ def _painting(plan: RunPlan, last: Progress) -> Painting:
         "balance": state.style_factor,
     }
     result |= problem.report(picture.pixels.to(problem.network.device))
-    trace = {"columns": ["scale", "step", "seconds", "loss", *last.by_term], "rows": thinned(state.trace)}
+    trace = {"columns": ["scale", "step", "seconds", "loss", *state.terms], "rows": thinned(state.trace)}
     return Painting(picture, {**last.manifest, "result": result, "trace": trace})
 
 

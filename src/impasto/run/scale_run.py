@@ -138,12 +138,17 @@ class ScaleRun:
             self.plan, self._objective, self._stale = other, None, True
         if not self._stale:
             return state
-        if self.plan.problem.objective(self.scale, self.layout).has_neighbors:
-            self._match(self.space.whole_image(state.point))  # the shares of the paintings may have changed
         # If this runs out of memory, `_stale` is still set, and the next try repeats it.
-        fresh = self._restarted(state)
+        fresh = self.matched_anew(state)
         self._stale = False
         return fresh
+
+    def matched_anew(self, state: descent.DescentState) -> descent.DescentState:
+        """Restart the descent from the same point, and search for its nearest neighbours before."""
+        self.matches = ()
+        if self.plan.problem.objective(self.scale, self.layout).has_neighbors:
+            self._match(self.space.whole_image(state.point))
+        return self._restarted(state)
 
     def _restarted(self, state: descent.DescentState) -> descent.DescentState:
         """Restart the descent with the current objective, from the same point."""
@@ -177,7 +182,10 @@ class ScaleRun:
             seconds: duration of the run so far.
         """
         assert self.state is not None, "a step has been taken"
-        row = trace_row(self.index, self.step, seconds, self.state.evaluation)
+        # Steering may remove terms and add others, but every row has the same columns.
+        terms = tuple(dict.fromkeys((*before.terms, *self.state.evaluation.by_term)))
+        row = trace_row(self.index, self.step, seconds, self.state.evaluation, terms)
+        trace = before.trace if terms == before.terms else before.trace.widened(len(row))
         layouts = list(before.layouts)
         layouts[self.index] = self.layout
         return replace(
@@ -187,7 +195,8 @@ class ScaleRun:
             layouts=tuple(layouts),
             descent=self.state,
             space=self.space,
-            trace=before.trace.with_row(row),
+            trace=trace.with_row(row),
+            terms=terms,
             style_factor=self.style_factor,
             matches=self.matches,
         )
@@ -196,6 +205,19 @@ class ScaleRun:
         """Return the note on what has happened since the last call, and clear it."""
         note, self._note = self._note, ""
         return note
+
+
+def restarted(plan: RunPlan, snapshot: Snapshot) -> Snapshot:
+    """Return the state of a run whose inputs have changed, at the same image.
+
+    The solver's history and the nearest neighbours of the old state belong to another objective. With them,
+    L-BFGS stopped at once, and matches were places of another painting.
+    """
+    if snapshot.descent is None:
+        return snapshot
+    scale_run = ScaleRun(plan, snapshot)
+    descent_state = scale_run.matched_anew(snapshot.descent)
+    return replace(snapshot, descent=descent_state, matches=scale_run.matches)
 
 
 def rematch_at(step: int, scale: Scale, every: int) -> bool:

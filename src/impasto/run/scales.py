@@ -1,14 +1,9 @@
-"""The scales of a run, coarse to fine, and how an image goes from one to the next."""
+"""The scales of a run, coarse to fine."""
 
 from dataclasses import dataclass, replace
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
-
 from impasto.choices import Optimizer
-from impasto.image.resize import fit, resize
-from impasto.shapes import Image
+from impasto.image.resize import fit
 
 
 @dataclass(frozen=True)
@@ -97,24 +92,3 @@ def first_scales(scales: tuple[Scale, ...], long: int) -> tuple[Scale, ...]:
     small = tuple(scale for scale in scales if max(scale.height, scale.width) <= long)
     height, width = fit(scales[0].height, scales[0].width, long)
     return small or (replace(scales[0], height=height, width=width),)
-
-
-def carry_detail(image: Float[Tensor, "B 3 _ _"], start: Image, share: float = 1.0) -> Image:
-    """Enlarge the result of a coarser scale to the size of `start`, and add the fine detail of `start`.
-
-    Enlarging alone gives a picture without fine detail, and the solver would spend most of its steps at the
-    new scale on growing it from nothing. The detail is what `start` loses when it is resized to the coarser
-    size and back.
-
-    Args:
-        image: the result of the coarser scale, (B, 3, h, w).
-        start: the image that a run without coarser scales would start from, (B, 3, H, W).
-        share: fraction of the detail to add, 0..1.
-    Returns:
-        (B, 3, H, W).
-    """
-    height, width = start.shape[2:]
-    # start + up(image − down(start)) = up(image) + (start − up(down(start))), with one enlargement fewer.
-    coarse = resize(start, *image.shape[2:])
-    detailed = start + resize(image - coarse, height, width)
-    return detailed if share == 1 else torch.lerp(resize(image, height, width), detailed, share)

@@ -32,6 +32,10 @@ class Trace(Sequence[Row]):
         longer._length = self._length + 1
         return longer
 
+    def widened(self, columns: int) -> "Trace":
+        """Return a trace whose rows have at least this many numbers. The new ones are 0."""
+        return Trace((*row, *[0.0] * (columns - len(row))) for row in self)
+
     def __len__(self) -> int:
         return self._length
 
@@ -47,9 +51,13 @@ class Trace(Sequence[Row]):
         return self._rows[places] if isinstance(places, int) else [self._rows[number] for number in places]
 
 
-def trace_row(index: int, step: int, seconds: float, evaluation: Evaluation) -> Row:
-    """Scale and step from 1, seconds, the loss and its summands, rounded to five digits."""
-    values = (float(evaluation.loss), *evaluation.by_term.values())
+def trace_row(index: int, step: int, seconds: float, evaluation: Evaluation, terms: Iterable[str]) -> Row:
+    """Return scale and step from 1, seconds, the loss and its summands, rounded to five digits.
+
+    Args:
+        terms: the names of the summands. One that the objective no longer has is 0, as with a weight of 0.
+    """
+    values = (float(evaluation.loss), *(evaluation.by_term.get(name, 0.0) for name in terms))
     return (index + 1, step, round(seconds, 2), *(float(f"{value:.5g}") for value in values))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from impasto.choices import Effort, Optimizer, SolverSpace
 from impasto.errors import SettingsError
 
-RECIPE = 6
+RECIPE = 7
 """The newest recipe, a generation of defaults. Files that are older than recipes have recipe 1."""
 
 
@@ -26,6 +26,7 @@ class Schedule:
         painting_detail: amount of the painting's fine detail added at each finer scale, 0..2.
         recolor: how far the photo's colours become the painting's before it is painted, 0..1.
         coherence: how strongly that detail is taken from neighbouring places of the painting, 0..10.
+        contours: how strongly each finer scale draws the photo's contours, 0..2.
     """
 
     space: SolverSpace
@@ -40,6 +41,7 @@ class Schedule:
     painting_detail: float = 0.0
     recolor: float = 0.0
     coherence: float = 0.0
+    contours: float = 0.0
 
 
 _PYRAMID = Schedule("pyramid", "lbfgs", 0.004, 128, 100, 40, 0.3, 0.0)
@@ -70,6 +72,12 @@ _FIFTH: Mapping[Effort, Schedule] = {
     effort: replace(schedule, recolor=1.0, coherence=0.6) for effort, schedule in _THIRD.items()
 } | {"draft": _PYRAMID_DRAFT}
 
+_SEVENTH: Mapping[Effort, Schedule] = {
+    effort: replace(schedule, detail=schedule.detail / 2, contours=0.6) for effort, schedule in _FIFTH.items()
+}
+"""Contours in the picture's own contrast replace half of the photo's detail: sharper, and less of the photo's
+texture (docs/decisions.md)."""
+
 RECIPES: Mapping[int, Mapping[Effort, Schedule]] = {
     1: {"good": Schedule("pixels", "lbfgs", 0.02, 128, 50, 10, 1.0, 2.0)},
     2: {
@@ -81,6 +89,7 @@ RECIPES: Mapping[int, Mapping[Effort, Schedule]] = {
     4: {effort: replace(schedule, recolor=1.0) for effort, schedule in _THIRD.items()},
     5: _FIFTH,
     6: _FIFTH,
+    7: _SEVENTH,
 }
 
 

@@ -138,6 +138,7 @@ class StylizeOptions(LookOptions, RunOptions, total=False):
     rate: float | None
     space: SolverSpace | None
     detail: float | None
+    contours: float | None
     painting_detail: float | None
     coherence: float | None
     recolor: float | None

@@ -128,6 +128,10 @@ class StylizeSettings(LookSettings, RunSettings):
         None, "fraction of the photo's fine detail added at each finer scale; if omitted, the effort decides",
         low=0, high=1, advanced=True, label="Detail of the photo",
     )  # fmt: skip
+    contours: float | None = option(
+        None, "how strongly each finer scale draws the photo's contours, in the picture's own contrast; if "
+        "omitted, the effort decides", low=0, high=2, advanced=True, label="Contours of the photo",
+    )  # fmt: skip
     painting_detail: float | None = option(
         None, "amount of the painting's fine detail added at each finer scale, from the places that the "
         "picture resembles; less below strength 0.5, more above; if omitted, the effort decides",
@@ -144,7 +148,8 @@ class StylizeSettings(LookSettings, RunSettings):
     )  # fmt: skip
     recipe: int = option(
         RECIPE, "version of the defaults: 1, the first; 2, with a pyramid; 3, with neighbors and the "
-        "painting's detail; 4, with recolouring; 5, with coherence; 6, the current one",
+        "painting's detail; 4, with recolouring; 5, with coherence; 6, with more of neighbors at the finest "
+        "scale; 7, the current one, with contours",
         low=1, high=RECIPE, advanced=True,
     )  # fmt: skip
     formula: Formula = option(

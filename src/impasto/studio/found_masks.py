@@ -1,6 +1,5 @@
 """Layers for the brush's editors that are found, not drawn: matched regions, or a photo's subject."""
 
-import tempfile
 import warnings
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from impasto.image.picture import Picture
 from impasto.image.write import write_picture
 from impasto.recipes.mask import mask, matching_masks
 from impasto.shapes import Image
+from impasto.studio.folders import new_folder
 from impasto.studio.messages import BRUSH_COLORS, FoundMasks, JobRequest
 from impasto.studio.preview import without_paths
 
@@ -42,6 +42,6 @@ def found_masks(job: JobRequest, weights: str) -> FoundMasks:
 def _layer_file(mask: Image, folder: str) -> str:
     """Return a file of a mask as a layer: its colours, and nothing where it is black."""
     alpha = (mask.amax(1, keepdim=True) > 0).float()
-    file = Path(tempfile.mkdtemp(dir=folder, prefix="found-")) / "layer.png"
+    file = Path(new_folder(folder, "found-")) / "layer.png"
     write_picture(Picture(mask, alpha, "layer"), file)
     return str(file)

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from impasto.errors import BusyError, ImageError
+from impasto.studio.folders import new_folder
 from impasto.studio.messages import FoundMasks, JobEstimate, JobRequest, JobStatus, Limits, Update
 from impasto.studio.worker_handle import PATIENCE, PageState, Question, WorkerHandle
+from impasto.system.scratch import scratch
 
 
 class JobQueue:
@@ -32,7 +34,7 @@ class JobQueue:
         limits: Limits | None = None,
     ) -> None:
         self.limits = limits or Limits()
-        self.root = tempfile.mkdtemp(prefix="impasto-studio-")
+        self.root = tempfile.mkdtemp(prefix="impasto-studio-", dir=scratch())
         self._pages: dict[str, PageState] = {}
         self._queue: list[str] = []
         self._questions: list[Question] = []
@@ -43,23 +45,27 @@ class JobQueue:
     def submit(self, page: str, job: JobRequest) -> None:
         """Put a job into the queue. A page's second job is ignored while its first is queued or running.
 
-        The job gets copies of its files, because Gradio removes uploads after a while.
+        The job gets copies of its files, because Gradio removes uploads after a while. The files of the
+        page's oldest jobs are removed, and the checkpoint of its last one.
 
         Raises:
             BusyError: the queue is full, or too many pages are open.
             ImageError: an input file no longer exists.
         """
         with self._changed:
+            if not self.view(page).is_settled:
+                return
+            self._check_queue()  # first, because a new page may take the place of another visitor's
             page_state = self._page(page)
-            if page_state.status.is_settled:
-                self._check_queue()
-                job = copy_inputs(job, tempfile.mkdtemp(dir=page_state.folder))
-                page_state.applied, page_state.spent = {}, 0.0
-                page_state.status = JobStatus(version=page_state.status.version)
-                self._put(page, page_state, job)
+            job = copy_inputs(job, new_folder(page_state.folder, "job-"))
+            if page_state.job is not None:
+                Path(page_state.job.folder, "checkpoint").unlink(missing_ok=True)
+            page_state.applied = {}
+            page_state.status = JobStatus(version=page_state.status.version)
+            self._put(page, page_state, job)
 
     def resume(self, page: str) -> None:
-        """Put a paused or stopped job back into the queue, to go on from its checkpoint.
+        """Put a paused or stopped job back into the queue, to go on from its checkpoint for as long again.
 
         Raises:
             BusyError: the queue is full.
@@ -187,13 +193,15 @@ class JobQueue:
             raise TimeoutError from None
 
     def close(self) -> None:
-        """End all workers, and remove all files."""
+        """End all workers, and remove all files. Closing it again does nothing more."""
         with self._changed:
             self.closed = True
             self._changed.notify_all()
-        for worker in self._workers:
-            worker.thread.join(timeout=PATIENCE)
-        shutil.rmtree(self.root, ignore_errors=True)
+        try:
+            for worker in self._workers:
+                worker.thread.join(timeout=PATIENCE)
+        finally:  # also if Ctrl-C ends the waiting
+            shutil.rmtree(self.root, ignore_errors=True)
 
     def _page(self, page: str) -> PageState:
         if page not in self._pages:
@@ -273,6 +281,9 @@ class JobQueue:
     def update(self, page_state: PageState, news: Update) -> None:
         """Apply a worker's news to the state that the page shows."""
         with self._changed:
+            if news.state == "stopped" and not page_state.command:  # it was not the visitor who stopped it
+                limit = f"Stopped after {in_hours(self.limits.seconds)}, the studio's limit"
+                news = replace(news, text=news.text.replace("Stopped", limit, 1))
             shown, step = page_state.status, news.step
             changes = {
                 name: new for name in ("text", "picture", "step", "files") if (new := getattr(news, name))
@@ -315,6 +326,15 @@ def copy_inputs(job: JobRequest, folder: str) -> JobRequest:
     return replace(
         job, content=copies[0], styles=tuple(copies[1:count]), strokes=tuple(copies[count:]), folder=folder
     )
+
+
+def in_hours(seconds: float) -> str:
+    """Return a duration in hours, in words.
+
+    >>> in_hours(3600), in_hours(5400)
+    ('1 hour', '1.5 hours')
+    """
+    return f"{seconds / 3600:g} {'hour' if seconds == 3600 else 'hours'}"
 
 
 ROWS = 240

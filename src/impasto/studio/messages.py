@@ -136,7 +136,8 @@ class Limits:
         size: long side of a painting, in pixels.
         waiting: jobs in the queue.
         pages: visitors whose pictures are kept at the same time.
-        seconds: of painting per job; then it is stopped, and its picture is kept.
+        seconds: of painting until a job is stopped and its picture is kept, from its start and from each time
+            it is resumed; infinity: no limit.
     """
 
     upload: int = 64_000_000

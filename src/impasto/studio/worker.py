@@ -1,8 +1,8 @@
 """The worker process: paints one job at a time, and listens to the queue between two steps."""
 
+import logging
 import os
 import signal
-import tempfile
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +23,7 @@ from impasto.settings.paper import (
     ReconstructStyleSettings,
 )
 from impasto.settings.stylize import StylizeSettings
+from impasto.studio.folders import new_folder
 from impasto.studio.messages import FORMATS, FoundMasks, JobEstimate, JobRequest, Update
 from impasto.studio.preview import (
     SHOWN,
@@ -116,13 +117,22 @@ class Worker:
             number, job = content
             self.pipe.send(("answer", (number, result_or_error(lambda: self._answer(job), job))))
         elif kind == "warm":
-            self.pipe.send(("warm", result_or_error(self._warm, JobRequest())))
+            self._warm_up()
         elif kind == "steer":
             self.changes |= content[0]
         else:  # "pause", "stop" or "leave", which the job obeys after its current step
             self.command = kind
 
-    def _warm(self) -> str:
+    def _warm_up(self) -> None:
+        """Load networks before the first job. An error is printed, for whoever has started the studio."""
+        try:
+            self._load()
+        except ImpastoError as error:
+            logging.getLogger(__name__).error("The studio cannot paint: %s", error)
+        except Exception:  # noqa: BLE001 — the jobs report the error as well
+            traceback.print_exc()
+
+    def _load(self) -> None:
         """Load everything that a first picture needs, by painting a grey one."""
         import torch
 
@@ -136,7 +146,6 @@ class Worker:
         settings = self._settings(StylizeSettings, {"size": side})
         cached_stylizer(self.cache, grey, FastSettings.like(settings, size=side)).stylize(grey)
         plan_stylize(grey, grey, settings, cache=self.cache)
-        return ""
 
     def _settings(self, settings_class: type[_Settings], values: Mapping[str, Any]) -> _Settings:
         """Return a job's settings, and those of the common settings that the class has."""
@@ -218,13 +227,12 @@ class Worker:
         elif plan is not None and last is not None:
             self._save(job, last)
         elif first is not None and self.command == "stop":
-            self._send(
-                Update("stopped", "Stopped at the first picture.", files=save_outputs(first, job.folder))
-            )
+            files = save_outputs(first, job.folder)
+            self._send(Update("stopped", "Stopped; this is the first picture.", files=files))
         elif self.command == "pause":
             self._send(Update("paused", "Paused before it began."))
         else:
-            self._send(Update("stopped", "Stopped before there was a picture."))
+            self._send(Update("stopped", "Stopped; there is no picture yet."))
 
     def _save(self, job: JobRequest, last: "Progress") -> None:
         """Write a checkpoint unless the painting is finished, and its files unless it is paused."""
@@ -241,7 +249,7 @@ class Worker:
             return
         painting = last.painting()
         # A new folder, because the page still offers the files of an earlier stop.
-        files = save_outputs(painting, tempfile.mkdtemp(dir=job.folder))
+        files = save_outputs(painting, new_folder(job.folder, "picture-"))
         text = "Done." if done else "Stopped; this is the picture so far."
         picture = shown_as_jpeg(painting.picture.pixels)
         self._send(Update("finished" if done else "stopped", text, picture, step_facts(last), files))
@@ -267,7 +275,8 @@ class Worker:
 
     def _plan(self, job: JobRequest) -> "tuple[RunPlan, Snapshot | None]":
         from impasto.recipes.reconstruct import plan_content, plan_style
-        from impasto.recipes.rerun import MovedInputs, plan_resume
+        from impasto.recipes.recorded_run import MovedInputs
+        from impasto.recipes.resume import plan_resume
         from impasto.recipes.stylize import plan_stylize
 
         if job.checkpoint:

@@ -5,7 +5,7 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -38,7 +38,7 @@ class PageState:
         command: for the worker: "pause", "stop", "leave" or "".
         changes: settings that the worker has not received yet.
         applied: all settings changed since the job began; a resumed job receives them again.
-        spent: seconds of painting so far.
+        spent: seconds of painting since the job was begun or resumed.
     """
 
     folder: str
@@ -116,10 +116,10 @@ class WorkerHandle:
 
     def _paint(self, page_state: PageState) -> None:
         """Send a job to the process, and its news to the page, until the job ends."""
-        began, before, sent, wished = time.monotonic(), page_state.spent, "", 0.0
+        began, sent, wished = time.monotonic(), "", 0.0
         self.pipe.send(("paint", page_state.job))
         while True:
-            page_state.spent = before + time.monotonic() - began
+            page_state.spent = time.monotonic() - began
             command, changes, questions = self.queue.pending(page_state)
             if changes:
                 self.pipe.send(("steer", changes))
@@ -176,9 +176,8 @@ def describe_exit(code: int | None) -> str:
 
 def settle(answer: Future[Any], result: JobEstimate | FoundMasks | Exception) -> None:
     """Pass a result or an error to the thread that waits for `answer`, unless it has stopped waiting."""
-    if answer.done():
-        return
-    if isinstance(result, Exception):
-        answer.set_exception(result)
-    else:
-        answer.set_result(result)
+    with suppress(InvalidStateError):  # a check beforehand could be out of date: other threads cancel it
+        if isinstance(result, Exception):
+            answer.set_exception(result)
+        else:
+            answer.set_result(result)

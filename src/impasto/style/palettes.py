@@ -8,7 +8,7 @@ import torch
 from impasto.image.oklab import to_oklab
 from impasto.image.palette import Palette, PaletteMap, match_palette, with_chroma
 from impasto.image.picture import Picture
-from impasto.image.resize import fit, resized_pixels
+from impasto.image.resize import fit_within, resized_pixels
 from impasto.shapes import Image, Mask
 from impasto.style.regions import Regions
 from impasto.style.style_images import StyleImages
@@ -82,7 +82,7 @@ def _palettes(picture: Picture, regions: Regions | None, number: int | None) -> 
         A palette for each region. A painting without a mask, or without the area, gives its whole palette.
     """
     # A palette needs no detail, and pictures smaller than this are not enlarged.
-    size = fit(picture.height, picture.width, min(MEASURED, max(picture.height, picture.width)))
+    size = fit_within(picture.height, picture.width, MEASURED)
     image = resized_pixels(picture, *size, CPU)
     if regions is None:
         return [Palette.of(image)]

@@ -20,7 +20,7 @@ from impasto.image.color_transfer import Colors, Shares, move_colors
 from impasto.image.guided_filter import guided_lines
 from impasto.image.oklab import to_oklab, to_srgb
 from impasto.image.picture import Picture
-from impasto.image.resize import fit, resize, resized_pixels
+from impasto.image.resize import fit_within, resize, resized_pixels
 from impasto.shapes import Image
 from impasto.style.style_images import StyleImages
 
@@ -112,8 +112,7 @@ class RecoloredPhoto:
 
 def _small(picture: Picture) -> Image:
     """Return a picture at the size where its colours are measured; a smaller one is not enlarged."""
-    long = min(MEASURED, max(picture.height, picture.width))
-    return resized_pixels(picture, *fit(picture.height, picture.width, long), CPU)
+    return resized_pixels(picture, *fit_within(picture.height, picture.width, MEASURED), CPU)
 
 
 def _colors(paintings: StyleImages, region: int, shares: Sequence[float]) -> tuple[Colors, Shares]:

@@ -12,7 +12,7 @@ from impasto.choices import Blending, StyleLoss
 from impasto.errors import SettingsError
 from impasto.image.color import Recolor, match_colors, match_luminance
 from impasto.image.picture import Picture
-from impasto.image.read import Source, read_picture
+from impasto.image.read import Source, read_single_picture
 from impasto.image.resize import fit, long_side, resized_pixels
 from impasto.layers import find_layer
 from impasto.network.vgg import VGG19
@@ -230,12 +230,12 @@ def read_styles(style: StyleSources, blend: str) -> StyleImages:
         style: a picture, or a list or tuple of several.
         blend: their shares in order, as text; if empty, equal.
     Raises:
-        ImageError: as `read_picture`.
+        ImageError: as `read_single_picture`.
         SettingsError: as `parse_blend`.
     """
     several: list[Any] = list(style) if isinstance(style, (list, tuple)) else [style]
     shares = parse_blend(blend, len(several))
-    return StyleImages(tuple(read_picture(source, role="style image") for source in several), shares)
+    return StyleImages(tuple(read_single_picture(source, "style image") for source in several), shares)
 
 
 def _blend(

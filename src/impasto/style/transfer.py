@@ -27,13 +27,14 @@ from impasto.objective.style_loss import GRAM, StyleTerm
 from impasto.objective.terms import IMAGE
 from impasto.run.layout import Layout
 from impasto.run.memory_model import MemoryModel
-from impasto.run.scales import Scale, carry_detail
+from impasto.run.scales import Scale
 from impasto.settings.strength import ContentAim
 from impasto.settings.stylize import BUILT_IN_STARTS, StylizeSettings
 from impasto.shapes import Image, Mask
 from impasto.style.cache import Cache
 from impasto.style.neighbor_style import NeighborStyle
 from impasto.style.palettes import PhotoPalette
+from impasto.style.photo_detail import carry_detail
 from impasto.style.recolored_photo import RecoloredPhoto
 from impasto.style.regions import Regions
 from impasto.style.style_images import StyleImages
@@ -121,19 +122,17 @@ class StyleTransfer:
                 image = torch.lerp(image, self._noise(scale), self.settings.noise_share)
         image = grey(image) if self._grey else image
         constraint = self.constraint(scale)
-        return (
-            constraint.restore_fixed(image, self._resized_photo(scale))
-            if constraint.fixed is not None
-            else image
-        )
+        if constraint.fixed is None:
+            return image
+        return constraint.restore_fixed(image, self._resized_photo(scale))
 
     def next_image(
         self, image: Float[Tensor, "B 3 _ _"], below: Scale, scale: Scale, layout: Layout
     ) -> Image:
         """Enlarge the coarser scale's result, and add some of the photo's and the painting's fine detail."""
         detail, constraint = self._photo_detail, self.constraint(scale)
-        if detail:
-            following = carry_detail(image, self.initial_image(scale), detail)
+        if any(detail):
+            following = carry_detail(image, self.initial_image(scale), *detail)
         else:
             following = resize(image, scale.height, scale.width)
         # It does most for the texture (docs/decisions.md); the objective removes the seams.
@@ -150,14 +149,15 @@ class StyleTransfer:
         """Enlarge a coarser result for display, with the photo's fine detail if the run started from it."""
         # A start that was mixed with noise would show the noise as detail.
         noisy = self.start is self.photo and self.settings.noise_share > 0
-        if noisy or not self._photo_detail:
+        if noisy or not any(self._photo_detail):
             return resize(image.cpu().clamp(0, 1), scale.height, scale.width)
-        return carry_detail(image, self.initial_image(scale), self._photo_detail)
+        return carry_detail(image, self.initial_image(scale), *self._photo_detail)
 
     @property
-    def _photo_detail(self) -> float:
-        """The share of the start's fine detail that finer scales add; 0 if the start is noise."""
-        return self.settings.schedule.detail if self.start is not None else 0.0
+    def _photo_detail(self) -> tuple[float, float]:
+        """How much of the start's fine detail and of its contours finer scales add; 0 if it is noise."""
+        schedule = self.settings.schedule
+        return (schedule.detail, schedule.contours) if self.start is not None else (0.0, 0.0)
 
     def _noise(self, scale: Scale) -> Image:
         """White noise for a scale, the same for the same seed and size."""

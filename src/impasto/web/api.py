@@ -35,9 +35,9 @@ def endpoints(queue: JobQueue) -> None:
         """Repaint a photo in the style of a painting; yields the progress, and at the end the file."""
         # A page of its own for each call, so that two calls of one program are two jobs.
         page = f"{page_of(request, 'program')}:{uuid4().hex}"
-        with show_errors():
-            queue.submit(page, order(photo, painting, settings))
         try:
+            with show_errors():
+                queue.submit(page, order(photo, painting, settings))
             seen = -1
             while True:
                 view = queue.view(page)
@@ -50,7 +50,7 @@ def endpoints(queue: JobQueue) -> None:
                 if view.is_settled:
                     return
                 await asyncio.sleep(0.4)
-        finally:  # also when the program has gone: nobody else would end its job
+        finally:  # also if the job is refused or the program has gone: nobody else would close the page
             queue.close_page(page)
 
     async def plan(photo: str, painting: str, settings: Any) -> dict[str, Any]:

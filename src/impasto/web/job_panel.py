@@ -25,6 +25,13 @@ CURVE_EVERY = 1.5
 QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 """Arguments of an event that programs cannot call and that draws no progress of its own."""
 
+ANSWERED: dict[str, Any] = {**QUIET, "queue": False}
+"""Arguments of an event that ends at once and cannot fail: its request is answered with the result.
+
+The results of other events come in a stream, which the server closes when none is left. If an event begins
+then, Gradio's page may take the closing stream for an open one (`stream_status.open` in its client). It gets
+no result, and ignores further clicks of the kind. But only these events can show an error as a message."""
+
 FOLLOWING: dict[str, Any] = {**QUIET, "concurrency_limit": None, "trigger_mode": "multiple"}
 """Arguments of a click that begins a job and follows it. By default ("once") Gradio's page ignores a click
 while the event of the previous one is open, and it stays open for some 0.1 s after the buttons are enabled
@@ -101,8 +108,8 @@ class JobPanel:
             then: called when a resumed job has ended or paused: function, inputs, outputs.
         """
         # Not queued by Gradio: they must act at once, however many events are running.
-        self.pause.click(self._pause, None, None, queue=False, **QUIET)
-        self.stop.click(self._stop, None, None, queue=False, **QUIET)
+        self.pause.click(self._pause, None, None, **ANSWERED)
+        self.stop.click(self._stop, None, None, **ANSWERED)
         resumed = self.resume.click(self._resume, None, self.outputs, **FOLLOWING)
         for function, inputs, outputs in then:
             resumed.then(function, inputs, outputs, **QUIET)

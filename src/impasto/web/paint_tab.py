@@ -1,6 +1,7 @@
 """The "Paint" tab."""
 
 import asyncio
+import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,13 @@ import gradio as gr
 
 from impasto.errors import ImpastoError
 from impasto.settings.stylize import StylizeSettings
+from impasto.studio.folders import KEPT
 from impasto.studio.job_queue import JobQueue
 from impasto.studio.messages import JobRequest
 from impasto.web import html
 from impasto.web.artworks import Artwork, bundled_artworks, met_artworks, search
 from impasto.web.controls import PAINTING_OPTIONS, PLAIN, bounded, control, settings
-from impasto.web.job_panel import FOLLOWING, QUIET, JobPanel, page_of
+from impasto.web.job_panel import ANSWERED, FOLLOWING, QUIET, JobPanel, page_of
 from impasto.web.notices import show_errors
 from impasto.web.region_editor import editor_value, fill_editors, region_editors, strokes
 from impasto.web.upload import checked_upload, upload
@@ -135,9 +137,9 @@ class PaintTab:
         painted = live.go.click(self._paint, inputs.all, live.outputs, **FOLLOWING)
         painted.then(*after, **QUIET)
         live.wire(after)
-        self.shelf.select(_picked(bundled_artworks()), None, inputs.paintings[0], **QUIET)
-        self.words.change(_searched, self.words, self.museum, trigger_mode="always_last", **QUIET)
-        self.museum.select(self._picked_there, self.words, inputs.paintings[0], **QUIET)
+        self.shelf.select(_picked(bundled_artworks()), None, inputs.paintings[0], **ANSWERED)
+        self.words.change(_searched, self.words, self.museum, trigger_mode="always_last", **ANSWERED)
+        self.museum.select(self._picked_there, self.words, inputs.paintings[0], **ANSWERED)
         self.editors.load.click(
             lambda *paths: [self._background(path, "picture") for path in paths],
             pictures, inputs.strokes, **QUIET,
@@ -155,9 +157,9 @@ class PaintTab:
         size = inputs.controls[PLAIN.index("style_scale")]
         # These sliders, and the shares below, also change a picture that is being painted.
         for slider, name in ((strength, "strength"), (size, "style_scale")):
-            _settled(slider)(self._steer(name), slider, None, queue=False, **QUIET)
+            _settled(slider)(self._steer(name), slider, None, **ANSWERED)
         for share in inputs.shares:
-            share.release(self._steer_shares, [*inputs.paintings, *inputs.shares], None, queue=False, **QUIET)
+            share.release(self._steer_shares, [*inputs.paintings, *inputs.shares], None, **ANSWERED)
 
     def _request(self, values: Sequence[Any], folder: str = "") -> JobRequest:
         """Return the job for the values of the controls.
@@ -193,8 +195,9 @@ class PaintTab:
         )
 
     async def _paint(self, request: gr.Request, *values: Any) -> AsyncIterator[list[Any]]:
-        with show_errors():
-            folder = self.queue.folder(page_of(request, "paint"))
+        page = page_of(request, "paint")
+        # The queue copies the strokes, so that their files may go when the job ends.
+        with show_errors(), tempfile.TemporaryDirectory(dir=self.queue.folder(page)) as folder:
             async for update in self.live.begin(request, self._request(values, folder)):
                 yield update
 
@@ -220,8 +223,8 @@ class PaintTab:
         files = [file for file in view.files if file.endswith(".png")]
         if not files or view.state not in ("finished", "stopped") or not photo:
             return gr.skip(), gr.skip(), kept
-        # The last 32, so that the page of a long visit stays light.
-        kept = [*kept, files[0]][-32:] if files[0] not in kept else kept
+        # The newest, so that the page of a long visit stays light; the queue removes old jobs' files.
+        kept = [file for file in kept if file != files[0] and Path(file).exists()][1 - KEPT :] + files[:1]
         sides = (photo, files[0]) if Path(photo).suffix.lower() in SEEN else None
         return sides, kept, kept
 

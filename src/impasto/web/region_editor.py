@@ -16,8 +16,8 @@ from impasto.studio.messages import BRUSH_COLORS, JobRequest, Limits
 from impasto.web.gradio_internals import for_the_browser, replace_methods
 from impasto.web.upload import as_file, checked_upload
 
-KEPT, LARGEST = 64, 16_000_000
-"""Layers that are kept until they are asked for, and bytes of one."""
+KEPT, LARGEST, TOTAL = 64, 16_000_000, 128_000_000
+"""Layers of an editor that are kept until they are asked for, most bytes of one, and most bytes of all."""
 
 EXPLAINED = (
     "Load your pictures here and paint over the areas that belong together, in one colour on both: the red "
@@ -156,7 +156,7 @@ class _Drawn:
         if len(files[0][1]) <= LARGEST:
             self.layers[str(data["id"])[:64]] = files[0][1]
         # Layers that nobody asks for, because their page was closed, make room for newer ones.
-        while len(self.layers) > KEPT:
+        while len(self.layers) > KEPT or sum(map(len, self.layers.values())) > TOTAL:
             self.layers.popitem(last=False)
 
     def taken(self, payload: EditorData | None) -> bytes | None:

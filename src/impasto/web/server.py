@@ -7,6 +7,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import socket
+import tempfile
 import threading
 from collections.abc import Callable
 from contextlib import asynccontextmanager
@@ -37,9 +38,11 @@ def application(queue: JobQueue, hosts: tuple[str, ...] = ()) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> Any:
         yield
-        queue.close()
+        queue.close()  # here as well as in `serve`, because uvicorn ends the process after a SIGTERM
 
-    os.environ["GRADIO_TEMP_DIR"] = os.path.join(queue.root, "uploads")  # removed together with the queue
+    # Both are removed together with the queue. Gradio shows files only from the folder for temporary files.
+    os.environ["GRADIO_TEMP_DIR"] = os.path.join(queue.root, "uploads")
+    tempfile.tempdir = queue.root
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     page = build(queue)
     page.queue(max_size=8 * queue.limits.pages, default_concurrency_limit=8, api_open=False)
@@ -78,18 +81,17 @@ def serve(
     Raises:
         SettingsError: no free port, or the host is not this machine's.
     """
-    try:
-        listener = bound(host, port)
-        app = application(queue, (*hosts, host))
-    except BaseException:  # the queue's processes would outlive the server
-        queue.close()
-        raise
     # Browsers cannot open "all addresses", but this machine's own is among them.
     shown = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "[::1]"}.get(host, host)
     shown = f"[{shown}]" if ":" in shown and "[" not in shown else shown
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)
-    threading.Thread(target=on_ready, args=(f"http://{shown}:{listener.getsockname()[1]}",)).start()
-    uvicorn.Server(config).run(sockets=[listener])
+    try:
+        listener = bound(host, port)
+        app = application(queue, (*hosts, host))
+        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)
+        threading.Thread(target=on_ready, args=(f"http://{shown}:{listener.getsockname()[1]}",)).start()
+        uvicorn.Server(config).run(sockets=[listener])
+    finally:  # uvicorn does not end the application after an error or a second Ctrl-C
+        queue.close()
 
 
 def bound(host: str, port: int, tries: int = 20) -> socket.socket:
@@ -99,7 +101,7 @@ def bound(host: str, port: int, tries: int = 20) -> socket.socket:
         SettingsError: no free port, or the host is not this machine's.
     """
     problem = ""
-    for number in range(port, port + (tries if port else 1)):
+    for number in range(port, min(port + (tries if port else 1), 65536)):
         listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         # A port that an earlier studio has just left may be taken again at once.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

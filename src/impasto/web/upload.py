@@ -11,9 +11,6 @@ from impasto.image.header import check_header
 from impasto.studio.messages import Limits
 from impasto.web.gradio_internals import replace_methods, upload_folder
 
-KINDS = [".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".avif", ".gif", ".heic", ".heif"]
-"""File extensions that are accepted; the content decides the format."""
-
 
 def upload(what: str, identity: str) -> gr.Image:
     """Return a component for uploading a picture. Handlers get the path of the unchanged file.
