@@ -109,6 +109,9 @@ BATCHES: dict[str, Callable[[str], object]] = {
     "reconstruct style": lambda _: impasto.reconstruct_style(BATCH, size="64"),
     "features": lambda _: impasto.features(BATCH, size=64),
     "fast": lambda picture: impasto.stylize_fast(BATCH, picture),
+    "loss": lambda picture: impasto.paper_loss(BATCH, picture, picture),
+    "regions": lambda picture: impasto.stylize(picture, picture, regions=[BATCH], size=64),
+    "figure": lambda picture: impasto.figure(2, BATCH, picture, size=64, output="figure-2.png"),
 }
 
 

@@ -10,7 +10,7 @@ from typing_extensions import Unpack
 
 from impasto.errors import ImpastoError
 from impasto.image.picture import Picture
-from impasto.image.read import Source, read_picture
+from impasto.image.read import Source, read_picture, read_single_picture
 from impasto.recipes.inputs import settings_files, source_files
 from impasto.recipes.reconstruct import plan_content, plan_style
 from impasto.recipes.stylize import plan_stylize
@@ -138,7 +138,8 @@ def iter_figure(
         ],
     )
     check_figure_output(output)
-    photo, painting = read_picture(content, role="content image"), read_picture(style, role="style image")
+    photo = read_single_picture(content, role="content image")
+    painting = read_single_picture(style, role="style image")
     return _steps(number, todo, photo, painting, folder, target, keep=bool(panels))
 
 

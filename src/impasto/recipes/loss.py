@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from typing_extensions import Unpack
 
-from impasto.image.read import Source, read_picture
+from impasto.image.read import Source, read_single_picture
 from impasto.image.resize import fit, resize
 from impasto.layers import check_size, deepest
 from impasto.network.vgg import VGG19, load_vgg19
@@ -72,7 +72,7 @@ def paper_loss(
     """
     settings = with_options(LossSettings, settings, options)
     pictures = {
-        role: read_picture(source, role=f"{role} image" if role != "image" else role)
+        role: read_single_picture(source, role=f"{role} image" if role != "image" else role)
         for role, source in (("content", content), ("style", style), ("image", image))
     }
     canvas = pictures["image"].height, pictures["image"].width

@@ -10,7 +10,7 @@ import torch
 from impasto.errors import ImageError, ImpastoWarning, SettingsError
 from impasto.image.color_mask import Color, ColorMask, format_color, read_color, read_color_mask
 from impasto.image.picture import Picture
-from impasto.image.read import Source, read_picture
+from impasto.image.read import Source, read_single_picture
 from impasto.objective.guidance_mask import GuidanceMask
 from impasto.shapes import Mask
 from impasto.style.automatic_regions import automatic_areas
@@ -139,7 +139,7 @@ def read_regions(
         )
     # The manifest's names of the inputs: the photo's mask, then one for each painting.
     roles = ["regions", "style-regions", *(f"style-{n}-regions" for n in range(2, len(paintings) + 1))]
-    inputs = {role: read_picture(mask, role="mask") for role, mask in zip(roles, masks, strict=False)}
+    inputs = {role: read_single_picture(mask, role="mask") for role, mask in zip(roles, masks, strict=False)}
     areas = [_read(mask, of) for mask, of in zip(inputs.values(), [photo, *paintings], strict=False)]
     photo_areas = areas[0]
     other_masks: tuple[ColorMask | None, ...] = tuple(areas[1:]) or (None,) * len(paintings)
