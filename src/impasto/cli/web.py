@@ -44,7 +44,7 @@ def web(
     upload: Annotated[str, typer.Option(help="Largest file that may be uploaded.")] = "64MB",
     waiting: Annotated[int, typer.Option(min=1, help="Longest queue of waiting pictures.")] = Limits.waiting,
     hours: Annotated[
-        float, typer.Option(min=0, help="Most hours of painting until a picture is stopped; 0: no limit.")
+        float, typer.Option(min=0, help="Hours after which a painting is stopped; 0: no limit.")
     ] = Limits.seconds / 3600,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
 ) -> None:
