@@ -25,14 +25,14 @@ def guided_lines(guide: Plane, values: Plane, radius: int, epsilon: float) -> tu
         radius: pixels from the middle of a window to its side; at the picture's borders windows are cut off.
         epsilon: a variance of the guide: windows that vary less count as flat, and values are averaged there.
     """
-    mean_guide, mean_values = _box(guide, radius), _box(values, radius)
-    covariance = _box(guide * values, radius) - mean_guide * mean_values
-    variance = _box(guide * guide, radius) - mean_guide**2
+    mean_guide, mean_values = box_mean(guide, radius), box_mean(values, radius)
+    covariance = box_mean(guide * values, radius) - mean_guide * mean_values
+    variance = box_mean(guide * guide, radius) - mean_guide**2
     slope = covariance / (variance + epsilon)
-    return _box(slope, radius), _box(mean_values - slope * mean_guide, radius)
+    return box_mean(slope, radius), box_mean(mean_values - slope * mean_guide, radius)
 
 
-def _box(values: Plane, radius: int) -> Plane:
+def box_mean(values: Plane, radius: int) -> Plane:
     """Return the mean over the window around each pixel, of the pixels that are inside the picture."""
     # By running sums, so that the time does not depend on the radius.
     for axis in (0, 1):

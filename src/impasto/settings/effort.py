@@ -73,10 +73,9 @@ _FIFTH: Mapping[Effort, Schedule] = {
 } | {"draft": _PYRAMID_DRAFT}
 
 _SEVENTH: Mapping[Effort, Schedule] = {
-    effort: replace(schedule, detail=schedule.detail / 2, contours=0.6) for effort, schedule in _FIFTH.items()
+    effort: replace(schedule, contours=0.6) for effort, schedule in _FIFTH.items()
 }
-"""Contours in the picture's own contrast replace half of the photo's detail: sharper, and less of the photo's
-texture (docs/decisions.md)."""
+"""Recipe 7 draws contours in the picture's own contrast (docs/decisions.md)."""
 
 RECIPES: Mapping[int, Mapping[Effort, Schedule]] = {
     1: {"good": Schedule("pixels", "lbfgs", 0.02, 128, 50, 10, 1.0, 2.0)},
