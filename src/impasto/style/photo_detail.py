@@ -85,4 +85,5 @@ def coherence(plane: Plane) -> Plane:
     down, across = np.gradient(plane)
     products = (across * across, down * down, across * down)
     xx, yy, xy = (box_mean(box_mean(part, CONTOUR_RADIUS), CONTOUR_RADIUS) for part in products)
-    return np.hypot(xx - yy, 2 * xy) / (xx + yy + EDGE_ENERGY)
+    share: Plane = np.hypot(xx - yy, 2 * xy) / (xx + yy + EDGE_ENERGY)
+    return share
