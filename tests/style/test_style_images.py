@@ -67,17 +67,20 @@ def test_a_blend_is_nearer_to_the_style_with_the_larger_share(small_file: str) -
 def test_a_share_of_0_and_a_repeated_painting_change_nothing(
     photo: str, painting: str, other: str, small_file: str
 ) -> None:
-    def painted(styles: str | list[str], blend: str = "") -> torch.Tensor:
+    def painted(styles: str | list[str], blend: str = "", steps: int = 3) -> torch.Tensor:
         settings = StylizeSettings(
-            size=32, steps=3, scales=1, blend=blend, weights=small_file, precision="float32"
+            size=32, steps=steps, scales=1, blend=blend, weights=small_file, precision="float32"
         )
         return stylize(photo, styles, settings).picture.pixels
 
     single = painted(painting)
     assert torch.equal(painted([painting, other], "2,0"), single)
     assert torch.equal(painted([painting]), single)
-    torch.testing.assert_close(painted([painting, painting]), single, rtol=0, atol=1e-4)
     assert not torch.allclose(painted([painting, other]), single, atol=1e-2)
+    # The mean of two equal targets is rounded, which L-BFGS turned into 4e-4 after three steps on one machine.
+    single = painted(painting, steps=1)
+    torch.testing.assert_close(painted([painting, painting], steps=1), single, rtol=0, atol=1e-4)
+    assert not torch.allclose(painted([painting, other], steps=1), single, atol=1e-3)
 
 
 def test_the_command_takes_several_paintings_and_can_be_rerun(

@@ -3,6 +3,8 @@
 from jaxtyping import Float
 from torch import Tensor
 
+from impasto.system import process as process  # must come before anything is computed
+
 
 def quantile(values: Float[Tensor, "..."], share: float) -> float:
     """Return the smallest of the values such that this fraction of them is at most as large.
