@@ -77,7 +77,7 @@ def test_a_share_of_0_and_a_repeated_painting_change_nothing(
     assert torch.equal(painted([painting, other], "2,0"), single)
     assert torch.equal(painted([painting]), single)
     assert not torch.allclose(painted([painting, other]), single, atol=1e-2)
-    # The mean of two equal targets is rounded, which L-BFGS turned into 4e-4 after three steps on one machine.
+    # The mean of two equal targets is rounded. After three steps L-BFGS had made it 4e-4 on one machine.
     single = painted(painting, steps=1)
     torch.testing.assert_close(painted([painting, painting], steps=1), single, rtol=0, atol=1e-4)
     assert not torch.allclose(painted([painting, other], steps=1), single, atol=1e-3)
