@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from impasto import CheckpointError, StylizeSettings
+from impasto.objective.evaluate import evaluator
 from impasto.recipes.rerun import plan_rerun
 from impasto.recipes.resume import plan_resume
 from impasto.recipes.stylize import plan_stylize
@@ -58,8 +59,11 @@ def test_the_descent_starts_again_with_the_new_objective(
     steps = list(iter_run(plan, snapshot))
     assert steps[0].step == 8
     # The loss is that of the new objective, and L-BFGS goes on to lower it.
-    evaluate = plan.problem.objective(plan.scales[0], plan.layouts[0]).with_matches(snapshot.matches)
-    assert {term.name for term in evaluate.terms} == set(steps[0].by_term)
+    objective = plan.problem.objective(plan.scales[0], plan.layouts[0]).with_matches(snapshot.matches)
+    evaluate = evaluator(plan.problem.network, objective.scale_style(snapshot.style_factor))
+    assert snapshot.space is not None
+    image = snapshot.space.whole_image(snapshot.descent.point)
+    assert steps[0].loss == pytest.approx(float(evaluate(image).loss), rel=1e-5)
     assert steps[-1].step == 30
     assert steps[-1].loss < 0.8 * steps[0].loss
 

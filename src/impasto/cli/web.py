@@ -58,8 +58,8 @@ def web(
     from impasto.studio.job_queue import JobQueue
 
     devices = device or ["auto"]
-    for place in devices:  # made for its checks alone: otherwise visitors would get the error
-        RunSettings(device=place, weights=weights, threads=threads, memory=memory)
+    for device_name in devices:  # made for its checks alone: otherwise visitors would get the error
+        RunSettings(device=device_name, weights=weights, threads=threads, memory=memory)
     limits = Limits(
         upload=_upload_bytes(upload), size=longest, waiting=waiting, seconds=hours * 3600 or math.inf
     )

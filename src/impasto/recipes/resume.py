@@ -49,13 +49,14 @@ def plan_resume(
     Args:
         path: a checkpoint.
         moved, extra_terms: as in `plan_rerun`.
-        changed: whether to resume even if an input or the weights have changed.
+        changed: whether to resume even if an input or the weights have changed. If one has, the descent
+            starts again from the same picture.
         check: called with the checkpoint's facts before any input is read or fetched.
     Returns:
         The plan, the state to resume from, and the output options recorded in the checkpoint.
     Raises:
         CheckpointError: the file is damaged, is no checkpoint, or has a later format; an input is missing or
-            has changed.
+            has changed; a changed photo has another shape.
         ImpastoError: as in `plan_stylize`.
     """
     advice = ", or resume with the present files: --changed."
@@ -66,14 +67,11 @@ def plan_resume(
         recorded = recorded_run(manifest, path, moved, extra_terms)
         plan = recorded.plan(merged_changes(recorded.turns))
         # Digests are compared after planning, which reads the inputs anyway.
-        differs = False
         try:
             check_inputs(manifest, plan, path, advice)
         except CheckpointError:
             if not changed:
                 raise
-            differs = True
-        if differs:
             return *_resume_with_changed_inputs(saved, plan, path), output
         plan = plan.with_layouts(recorded.layouts) if recorded.layouts else plan
         if recorded.turns:  # the run was steered: its manifest keeps the first settings and the changes

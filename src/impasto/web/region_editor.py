@@ -17,7 +17,7 @@ from impasto.web.gradio_internals import for_the_browser, replace_methods
 from impasto.web.upload import as_file, checked_upload
 
 KEPT, LARGEST, TOTAL = 64, 16_000_000, 128_000_000
-"""Layers of an editor that are kept until they are asked for, most bytes of one, and most bytes of all."""
+"""Most layers that an editor keeps until they are asked for, and most bytes of a layer and of all of them."""
 
 EXPLAINED = (
     "Load your pictures here and paint over the areas that belong together, in one colour on both: the red "
