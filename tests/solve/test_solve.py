@@ -243,6 +243,9 @@ def test_coarse_to_fine_halves_the_size_and_spreads_the_steps() -> None:
         Scale(192, 256, 27),
         Scale(384, 512, 12),
     )
+    assert [s.steps for s in coarse_to_fine(384, 512, scales=0, steps=60, finest=0)] == [60, 15, 0]
+    assert [s.steps for s in coarse_to_fine(384, 512, scales=2, steps=3, finest=0)] == [3, 0]
+    assert [s.steps for s in coarse_to_fine(384, 512, scales=1, steps=60, finest=0)] == [60]
     assert coarse_to_fine(384, 512, scales=1, steps=60, finest=12) == (Scale(384, 512, 60),)
     assert [s.width for s in coarse_to_fine(60, 120, scales=0, steps=5, finest=5)] == [120]
     assert [s.width for s in coarse_to_fine(3, 7, scales=5, steps=5, finest=5)][-1] == 7

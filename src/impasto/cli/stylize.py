@@ -178,8 +178,9 @@ def plan(
         return
     rows = [
         (f"{stage.scale.width}×{stage.scale.height}", f"{stage.scale.steps} steps", str(stage.layout))
-        for stage in plan.stages
+        for stage in plan.stages[: plan.solved]
     ]
+    rows += [(f"{scale.width}×{scale.height}", "enlarged", "") for scale in plan.scales[plan.solved :]]
     rows += [
         ("memory", format_bytes(needs.bytes), f"of {format_bytes(needs.limit)} available"),
         ("time", format_duration(needs.seconds), "if no scale ends early"),

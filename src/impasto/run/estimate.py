@@ -36,7 +36,7 @@ def seconds(plan: RunPlan, per_pixel: float) -> float:
         per_pixel: seconds of one evaluation of value and gradient, per pixel (see `calibrate`).
     """
     total, needs = 0.0, plan.problem.memory_model
-    for stage in plan.stages:
+    for stage in plan.stages[: plan.solved]:
         scale, layout = stage.scale, stage.layout
         once = needs.evaluations(scale, layout) * scale.pixels / needs.world_size * per_pixel
         # Each scale evaluates once at the start, and measures photo and paintings in forward passes, each of
@@ -122,7 +122,7 @@ def estimate(plan: RunPlan, settings: RunSettings, *, again: bool = False) -> Es
     problem, device = plan.problem, plan.problem.network.device
     model, before = problem.memory_model, used(device) + FIXED_BYTES
     peaks = [model.bytes(at.scale, at.layout, problem.style_sizes(at.scale)) for at in plan.stages]
-    on_disk = [model.disk(stage.scale) for stage in plan.stages if stage.layout.keep == "disk"]
+    on_disk = [model.disk(stage.scale) for stage in plan.stages[: plan.solved] if stage.layout.keep == "disk"]
     return Estimate(
         layouts=plan.layouts,
         bytes=before + max(peaks),

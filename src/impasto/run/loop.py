@@ -74,8 +74,13 @@ def _painting(plan: RunPlan, last: Progress) -> Painting:
     assert state.descent is not None, "a step has been taken"
     assert state.space is not None, "a descent has a space"
     image = state.space.whole_image(state.descent.point).detach().float()
+    complete = last.eta == 0 and (last.scale == last.scales or plan.budget is not None)
     if state.scale < len(plan.stages) - 1:
-        image = problem.enlarged(image, plan.scales[-1])
+        finest = plan.stages[-1]
+        if complete and plan.budget is None:  # the finest scale has no steps
+            image = problem.next_image(image, plan.scales[-2], finest.scale, finest.layout)
+        else:
+            image = problem.enlarged(image, finest.scale)
     picture = Picture(
         pixels=problem.finish(image.cpu().clamp(0, 1)),
         alpha=None if problem.alpha is None else resize(problem.alpha, height, width).clamp(0, 1),
@@ -84,7 +89,7 @@ def _painting(plan: RunPlan, last: Progress) -> Painting:
     result: dict[str, Any] = {
         "width": width,
         "height": height,
-        "complete": last.eta == 0 and (last.scale == last.scales or plan.budget is not None),
+        "complete": complete,
         "loss": last.loss,
         "by_term": last.by_term,
         "evaluations": last.evaluations,
@@ -131,7 +136,7 @@ def _progress(plan: RunPlan, snapshot: Snapshot, clock: Clock, note: str) -> Pro
     last = ended and all(is_over(clock, index, 0) for index in later)
     return Progress(
         scale=snapshot.scale + 1,
-        scales=len(plan.stages),
+        scales=plan.solved,
         height=scale.height,
         width=scale.width,
         step=snapshot.step,

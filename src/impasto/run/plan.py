@@ -7,7 +7,7 @@ from typing import Any
 from impasto.objective.bands import Band
 from impasto.run.layout import Layout
 from impasto.run.problem import Problem
-from impasto.run.scales import Scale
+from impasto.run.scales import Scale, count_solved
 from impasto.solve.descent import Solver
 from impasto.solve.space import Space
 
@@ -26,7 +26,7 @@ class RunPlan:
 
     Attributes:
         problem: what is painted.
-        stages: coarse to fine; the last one has the size of the picture.
+        stages: coarse to fine; the last one has the size of the picture. It may have no steps (see `Scale`).
         manifest: the part of the manifest known before the run, including the stages' layouts (see
             `layouts_entry`).
         solver: takes the steps.
@@ -52,6 +52,11 @@ class RunPlan:
     def layouts(self) -> tuple[Layout, ...]:
         """The layout of each stage."""
         return tuple(stage.layout for stage in self.stages)
+
+    @property
+    def solved(self) -> int:
+        """The number of scales that are solved."""
+        return count_solved(self.scales)
 
     @property
     def canvas(self) -> tuple[int, int]:

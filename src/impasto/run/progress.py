@@ -16,7 +16,7 @@ class Progress:
     """The facts of one solver step, and functions that give the image, the painting and the snapshot.
 
     Attributes:
-        scale, scales: number of the scale, from 1, and the number of scales.
+        scale, scales: number of the scale, from 1, and the number of scales that are solved.
         height, width: size of the image at this scale, in pixels.
         step, steps: number of the step at this scale, from 1, and the most steps it may take.
         loss: the weighted objective. Losses are comparable only within one scale.

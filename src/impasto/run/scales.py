@@ -12,7 +12,7 @@ class Scale:
 
     Attributes:
         height, width: size in pixels.
-        steps: solver steps.
+        steps: solver steps; 0: the result of the scale below is enlarged, and nothing is solved.
         level_steps: step sizes of the levels of the image's pyramid (see `Space`); empty: solve for pixels.
         chroma_steps: factors on them for colour.
         neighbors: factor on the weight of neighbors against the style's other statistics.
@@ -43,7 +43,8 @@ def coarse_to_fine(
         height, width: size of the finest scale, in pixels.
         scales: number of scales; 0: as many as keep the long side at `smallest` pixels or more.
         steps: solver steps at the coarsest scale.
-        finest: solver steps at the finest scale. Steps between form a geometric sequence.
+        finest: solver steps at the finest scale. Steps between form a geometric sequence. With 0, the finest
+            of several scales is enlarged from the one below, which takes a quarter of `steps`.
         least: pixels that the short side needs. Smaller scales are left out, but never the finest.
         smallest: long side of the coarsest scale at least, in pixels, if `scales` is 0.
     """
@@ -51,11 +52,18 @@ def coarse_to_fine(
     count = scales or max(1, 1 + (long // smallest).bit_length() - 1)
     sizes = [fit(height, width, max(1, round(long / 2**halvings))) for halvings in range(1, count)]
     sizes = [(height, width), *(size for size in sizes if min(size) >= least)]
-    last = len(sizes) - 1
+    enlarged = 1 if finest == 0 and len(sizes) > 1 else 0
+    last = len(sizes) - 1 - enlarged
+    fewest = finest or max(1, steps // 4)
+    counts = [round(steps * (fewest / steps) ** (index / last if last else 0.0)) for index in range(last + 1)]
     return tuple(
-        Scale(*size, round(steps * (finest / steps) ** (index / last if last else 0.0)))
-        for index, size in enumerate(reversed(sizes))
+        Scale(*size, count) for size, count in zip(reversed(sizes), counts + [0] * enlarged, strict=True)
     )
+
+
+def count_solved(scales: tuple[Scale, ...]) -> int:
+    """Return the number of scales with solver steps: all, or all but the finest."""
+    return sum(scale.steps > 0 for scale in scales)
 
 
 LEVELS = (1.0,) * 6

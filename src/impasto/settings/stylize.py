@@ -104,8 +104,8 @@ class StylizeSettings(LookSettings, RunSettings):
         None, "solver steps at the coarsest scale; if omitted, the effort decides", low=1, high=100_000
     )
     finest_steps: int | None = option(
-        None, "solver steps at the finest scale, if there are several; if omitted, the effort decides",
-        low=1, high=100_000, advanced=True,
+        None, "solver steps at the finest scale, if there are several; 0: enlarge the scale below; if "
+        "omitted, the effort decides", low=0, high=100_000, advanced=True,
     )  # fmt: skip
     scales: int = option(
         0, "number of sizes, each twice the one before; 1: the full size only; 0: start at --coarsest",
