@@ -10,8 +10,8 @@ its time when it first was as low, or as near, as the default's picture:
 
 - `style_reached`: in the style terms of its picture, ‖G − A‖²/‖A‖² of conv1_1 to conv5_1, averaged;
 - `sifid_reached`: by SIFID of its picture to the painting, which no objective contains (docs/measure.md);
-- `solver_style_reached`, `solver_sum_reached`: in the style terms, and in the weighted sum of content and style,
-  of the image that its solver holds. Values beyond 0..1 lower them, but a saved picture has none.
+- `solver_style_reached`, `solver_sum_reached`: in the style terms, and in the weighted sum of content and
+  style, of the image that its solver holds. Values beyond 0..1 lower them, but a saved picture has none.
 
 The plain network computes the terms of both. Pictures are measured after 10, 12, 14, 17 … evaluations (each
 count is 1.2 times the one before, so the time may be a fifth too long), and the time that measuring takes is
