@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -292,26 +293,57 @@ def test_init_fast_starts_from_the_mean_of_the_photo_and_the_one_pass_picture(
     assert torch.equal(rerun.picture.pixels, complete(plan).picture.pixels)
 
 
-def test_a_budget_limits_the_time_of_each_scale(photo: str, painting: str, small_file: str) -> None:
-    """Each scale has its share of the time. A scale without enough time is left out."""
-    scales = (Scale(16, 16, 8), Scale(32, 32, 4), Scale(64, 64, 2))  # work: 2, 4 and 8 parts of 14
-    ticks = iter(range(1000))
-    clock = Clock(scales, now=lambda: next(ticks) * 0.1, budget=14.0)
-    steps_taken = []
-    for index in range(3):
+def simulated(scales: Sequence[Scale], budget: float) -> tuple[list[int], float]:
+    """The steps of each scale with a budget, and the seconds, if a pixel costs 0.01 s in every step.
+
+    The first step of a scale takes four times as long.
+    """
+    now = [0.0]
+    clock = Clock(tuple(scales), now=lambda: now[0], budget=budget)
+    counts = []
+    for index, scale in enumerate(scales):
         step = 0
         while not clock.is_over(index, step):
+            now[0] += 0.01 * scale.pixels * (1 if step else 4)
             step += 1
             clock.tick(index, step)
-        steps_taken.append(step)
-    assert steps_taken[0] > 0
-    assert clock.seconds < 14.5
-    slow = Clock(scales, now=lambda: next(ticks) * 1.0, budget=12.0)
-    for step in range(1, 4):  # each step reads the clock once, which takes a second here
-        slow.tick(0, step)
-    assert slow.per_pixel * 32 * 32 * 4 > 12.0 * 4 / 6, "there is no time for the second scale"
-    assert not slow.is_over(0, 3), "so the first has all of it"
-    assert not Clock(scales, now=lambda: 0.0, budget=0.0).is_over(0, 0), "one step is always taken"
+        counts.append(step)
+    return counts, now[0]
+
+
+def test_a_budget_is_divided_among_the_scales_that_it_suffices_for() -> None:
+    planned = (Scale(16, 16, 40), Scale(32, 32, 20), Scale(64, 64, 10))
+    whole = sum(0.01 * scale.pixels * (scale.steps + 3) for scale in planned)
+    for part in (0.35, 0.45, 0.6, 0.8, 1.0, 1.5):
+        counts, seconds = simulated(planned, part * whole)
+        assert 0.8 * part * whole < seconds <= part * whole
+        shares = [count / scale.steps for count, scale in zip(counts, planned, strict=True)]
+        if part < 0.5:  # the finest is left out, and the others are not short of steps
+            assert shares[2] == 0
+            assert min(shares[:2]) > 2 * part - 0.05
+        else:
+            assert min(shares) > 0.6 * part
+    # What is left over by a scale goes to the next ones; none takes more than ten times its steps.
+    assert simulated(planned, 1e6)[0] == [400, 200, 100]
+    assert simulated((*planned[:2], Scale(64, 64, 0)), 1e6)[0] == [400, 200, 0]
+    # Time to enlarge the last scale is set aside: four of its steps.
+    counts, seconds = simulated((*planned[:2], Scale(64, 64, 0)), 300.0)
+    assert counts[2] == 0
+    assert 230 < seconds <= 300 - 4 * 0.01 * 32 * 32
+
+
+@pytest.mark.parametrize(("elapsed", "late"), [(378.5, False), (379.5, True)])
+def test_a_scale_is_begun_if_the_budget_suffices_for_its_first_steps(elapsed: float, late: bool) -> None:
+    """Five seconds, a second a step, leave 16 s or less: four steps of the next scale."""
+    times = iter([0.0, 4.0, 5.0, 6.0, 7.0, 8.0])
+    scales = (Scale(16, 16, 40), Scale(32, 32, 20))
+    clock = Clock(scales, now=lambda: next(times, 8.0), elapsed=elapsed - 3, budget=400.0)
+    for step in range(1, 6):
+        clock.tick(0, step)
+    assert clock.is_over(1, 0) is late
+
+
+def test_a_painting_with_a_budget_has_its_full_size(photo: str, painting: str, small_file: str) -> None:
     short = StylizeSettings(size=64, scales=3, steps=50, budget="0.001s", weights=small_file)
     result = impasto.stylize(photo, painting, short)
     assert (result.picture.width, result.picture.height) == (64, 48)

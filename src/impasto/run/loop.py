@@ -75,12 +75,11 @@ def _painting(plan: RunPlan, last: Progress) -> Painting:
     assert state.space is not None, "a descent has a space"
     image = state.space.whole_image(state.descent.point).detach().float()
     complete = last.eta == 0 and (last.scale == last.scales or plan.budget is not None)
-    if state.scale < len(plan.stages) - 1:
-        finest = plan.stages[-1]
-        if complete and plan.budget is None:  # the finest scale has no steps
-            image = problem.next_image(image, plan.scales[-2], finest.scale, finest.layout)
-        else:
-            image = problem.enlarged(image, finest.scale)
+    if complete and state.scale < len(plan.stages) - 1:  # without steps, or without time for them
+        below, stage = plan.stages[state.scale : state.scale + 2]
+        image = problem.next_image(image, below.scale, stage.scale, stage.layout)
+    if image.shape[2:] != (height, width):
+        image = problem.enlarged(image, plan.scales[-1])
     picture = Picture(
         pixels=problem.finish(image.cpu().clamp(0, 1)),
         alpha=None if problem.alpha is None else resize(problem.alpha, height, width).clamp(0, 1),
