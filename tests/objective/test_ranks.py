@@ -59,8 +59,11 @@ def test_several_processes_compute_the_same_as_one(
 def test_torchrun_paints_the_picture_that_one_process_paints(
     photo: str, painting: str, small_file: str, tmp_path: Path
 ) -> None:
-    """Two processes paint and one of them writes; one process resumes from their checkpoint."""
-    quick = ["--weights", small_file, "--size", "64", "--steps", "6", "--finest-steps", "6", "--scales", "2"]
+    """Two processes paint and one of them writes; one process resumes from their checkpoint.
+
+    Two scales are solved, in 6 steps and 1, and the third is enlarged.
+    """
+    quick = ["--weights", small_file, "--size", "128", "--scales", "3", "--steps", "6", "--finest-steps", "0"]
     # Average pooling: max pooling chooses between responses that differ by rounding only, so runs diverge.
     job = ["stylize", photo, painting, *quick, "--precision", "float32", "--pooling", "average"]
     single = CliRunner().invoke(app, [*job, "-o", "single.png"])
@@ -72,6 +75,7 @@ def test_torchrun_paints_the_picture_that_one_process_paints(
     resumed = CliRunner().invoke(app, ["resume", "run.checkpoint", "-o", "resumed.png"])
     assert resumed.exit_code == 0, resumed.output
     pixels = [read_picture(f"{name}.png").pixels for name in ("single", "both", "resumed")]
+    assert pixels[0].shape == (1, 3, 96, 128)
     for picture in pixels[1:]:
         assert float((picture - pixels[0]).abs().max()) <= 1 / 255
 

@@ -14,7 +14,6 @@ from impasto.recipes.stylize import plan_stylize
 from impasto.run import checkpoint, estimate
 from impasto.run.loop import complete, iter_run
 from impasto.run.progress import Progress
-from launched import torchrun
 
 
 @pytest.fixture
@@ -80,16 +79,6 @@ def test_a_resumed_run_and_a_rerun_give_the_same_picture(
         assert resumed.manifest["result"]["complete"]
     expected.save("first.png")
     assert torch.equal(rerun("first.png").picture.pixels, expected.picture.pixels)
-
-
-def test_two_processes_give_the_picture_of_one(photo: str, painting: str, settings: StylizeSettings) -> None:
-    job = ["stylize", photo, painting, "--effort", "draft", "--size", "96", "--scales", "2", "--steps", "4"]
-    options = ["--weights", str(settings.weights), "--precision", "float32", "--layers", "conv2_1"]
-    process = torchrun(2, "-m", "impasto", *job, *options, "-o", "both.png")
-    assert process.returncode == 0, process.stderr
-    single = replace(settings, size=96, scales=2, steps=4, layers={"conv2_1": 1.0})
-    expected = complete(plan_stylize(photo, painting, single)).picture.pixels
-    assert float((read_picture("both.png").pixels - expected).abs().max()) < 1.1 / 255
 
 
 def test_a_budget_leaves_out_what_it_has_no_time_for(
