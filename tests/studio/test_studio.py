@@ -260,10 +260,10 @@ def test_a_job_is_stopped_at_the_time_limit_and_resumed_for_as_long_again(
     queue.submit("a", endless)
     until(queue, "a", lambda view: steps(view) > 2)
     assert queue.view("a").state == "working"
-    queue.limits = replace(LIMITS, seconds=3.6)
+    queue.limits = replace(LIMITS, seconds=1.8)
     stopped = settled(queue, "a")
     assert stopped.state == "stopped"
-    assert stopped.text == "Stopped after 0.001 hours, the studio's limit; this is the picture so far."
+    assert stopped.text == "Stopped after 0.0005 hours, the studio's limit; this is the picture so far."
     queue.resume("a")
     again = settled(queue, "a")
     assert again.text == stopped.text
