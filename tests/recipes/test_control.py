@@ -50,7 +50,8 @@ def test_the_guide_runs_and_writes_every_picture_it_shows(
     for cell in code_blocks("python"):
         short = cell.replace('"examples/images/', f'"{EXAMPLES}/').replace("SIZE = 320", "SIZE = 40")
         short = short.replace("(0.1, 0.25, 0.4, 0.5, 0.65, 0.8, 0.95)", "(0.1, 0.95)")
-        quick = '"size": SIZE, "steps": 1, "finest_steps": 1, "recolor": 0'  # recolouring takes most of the time
+        # At this size, recolouring takes most of the time.
+        quick = '"size": SIZE, "steps": 1, "finest_steps": 1, "recolor": 0'
         exec(short.replace('"size": SIZE', quick), session)
     small_options = ["--size", "40", "--steps", "2", "--finest-steps", "1", "--precision", "float32"]
     for line in "".join(code_blocks("sh")).splitlines():
