@@ -149,6 +149,24 @@ def test_the_size_it_advises_fits_with_several_paintings(
     assert plan_stylize(photo, paintings, replace(settings, size=round(largest * 0.95))).layouts
 
 
+def test_an_enlarged_scale_needs_less_memory_and_limits_the_history_below(
+    basic: StylizeSettings, painting: str, already_used: int
+) -> None:
+    """While it is enlarged, the history of the scale below is still held."""
+    photo = Picture(scene(90, 120))
+    settings = replace(basic, size=1600, scales=2, finest_steps=0, space="pyramid")
+    plan = plan_stylize(photo, painting, settings)
+    model, (below, enlarged) = plan.problem.memory_model, plan.scales
+    assert [layout.history for layout in plan.layouts] == [20, 20]
+    long, short = (model.bytes(enlarged, Layout(history=history)) for history in (20, 3))
+    pairs = (long - short) / (2 * 17)
+    assert pairs == pytest.approx(12 * below.pixels * 4 / 3, rel=0.01)
+    assert long < model.bytes(replace(enlarged, steps=22), Layout(history=20))
+    tight = f"{(already_used + FIXED_BYTES + (long + short) / 2) / 1e6:.0f}MB"
+    limited = plan_stylize(photo, painting, replace(settings, memory=tight))
+    assert [layout.history for layout in limited.layouts] == [10, 10]
+
+
 @pytest.mark.parametrize("text", ["much", "8 apples", "-1GB", "GB"])
 def test_memory_is_given_in_bytes_with_a_unit(text: str) -> None:
     assert parse_bytes("2g") == 2_000_000_000

@@ -121,6 +121,10 @@ def choose_layouts(problem: Problem, scales: Sequence[Scale], settings: RunSetti
         )
         if chosen is None:
             raise _too_large(problem, scales[-1], settings, available)
+        if not scale.steps and stages:  # enlarged while the history of the scale below is still held
+            below = stages.pop()
+            history = min(below.layout.history, chosen.history)
+            stages.append(Stage(below.scale, replace(below.layout, history=history)))
         stages.append(Stage(scale, chosen))
     return tuple(stages)
 

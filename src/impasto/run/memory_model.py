@@ -18,6 +18,9 @@ from impasto.system.distributed import world_size
 SCRATCH = 90_000_000
 """Bytes that convolutions work in and allocators keep, whatever the size; measured on CPUs."""
 
+ENLARGING = 18
+"""Images of the full size that are held while a scale without steps is enlarged; measured at 4096×2733 px."""
+
 VECTORS = 9
 """Images that are held besides a solver's history while the objective is evaluated."""
 
@@ -69,6 +72,8 @@ class MemoryModel:
             scale, layout: what is computed, and how.
             style_sizes: height and width of each painting that is measured for this scale, in pixels.
         """
+        if not scale.steps:
+            return self._enlarging_bytes(scale, layout, style_sizes)
         picture = 12 * scale.pixels  # float32, three colours
         band = picture / self.world_size
         window = self._windows(scale.height, scale.width, layout.tile)[0]
@@ -90,6 +95,21 @@ class MemoryModel:
             vectors += 2 * band  # gradients of tiles are added up; borrowed rows
         step = vectors + held + target + (self._backward_bytes() + self._place_bytes()) * window
         return int(max(setup, step) + self.extra_bytes_per_pixel * scale.pixels) + SCRATCH
+
+    def _enlarging_bytes(self, scale: Scale, layout: Layout, style_sizes: Sequence[tuple[int, int]]) -> int:
+        """Return the bytes that enlarging a scale takes, while the solver of the scale below is still held.
+
+        Args:
+            scale, layout, style_sizes: as in `bytes`; the history is that of the scale below.
+        """
+        picture = 12 * scale.pixels
+        pairs = layout.history if self.optimizer == "lbfgs" else 0
+        vectors = (VECTORS + 2 * pairs) * picture / 4 / self.world_size  # a quarter of the pixels
+        vectors *= 4 / 3 if scale.level_steps else 1
+        window = self._windows(-(-scale.height // 2), -(-scale.width // 2), layout.tile)[0]
+        held = sum(self._dictionary_bytes(*size) for size in style_sizes)
+        most = max(ENLARGING * picture, picture + self._search_bytes(window, style_sizes))
+        return int(vectors + held + most + self.extra_bytes_per_pixel * scale.pixels) + SCRATCH
 
     def compared_places(self, scale: Scale, style_sizes: Sequence[tuple[int, int]]) -> int:
         """Pairs of places that a search compares: the picture's with each painting's."""
