@@ -109,7 +109,7 @@ def choose_layouts(problem: Problem, scales: Sequence[Scale], settings: RunSetti
     if device.type == "cpu":
         available //= local_world_size()  # the processes on this machine share its memory
     available = all_min(available)  # the processes of a run must choose the same layout
-    stages = []
+    stages: list[Stage] = []
     for scale in scales:
         chosen = choose_layout(
             problem.memory_model,
