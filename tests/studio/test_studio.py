@@ -105,6 +105,17 @@ def kill_worker() -> None:
             os.kill(child.pid, signal.SIGKILL)
 
 
+def test_a_draft_is_told_with_the_size_of_its_picture(queue: JobQueue, short: JobRequest) -> None:
+    """Its last step is at half of that size."""
+    queue.submit("a", replace(short, settings={**short.settings, "size": 96, "scales": 2, "finest_steps": 0}))
+    last = settled(queue, "a")
+    assert last.state == "finished"
+    assert last.step is not None
+    assert (last.step["width"], last.step["height"]) == (96, 72)
+    picture = read_picture(last.files[0])
+    assert (picture.width, picture.height) == (96, 72)
+
+
 def test_a_job_is_painted_and_saved_and_can_be_rerun(
     queue: JobQueue, photo: str, painting: str, small_file: str, short: JobRequest
 ) -> None:

@@ -251,8 +251,10 @@ class Worker:
         # A new folder, because the page still offers the files of an earlier stop.
         files = save_outputs(painting, new_folder(job.folder, "picture-"))
         text = "Done." if done else "Stopped; this is the picture so far."
-        picture = shown_as_jpeg(painting.picture.pixels)
-        self._send(Update("finished" if done else "stopped", text, picture, step_facts(last), files))
+        whole = painting.picture  # larger than the last step's image if that was at a coarser scale
+        picture = shown_as_jpeg(whole.pixels)
+        facts = {**step_facts(last), "width": whole.width, "height": whole.height}
+        self._send(Update("finished" if done else "stopped", text, picture, facts, files))
 
     def _first_picture(self, job: JobRequest) -> "Painting | None":
         """Paint a first picture in one pass, shown while the real painting begins; None if that fails."""
