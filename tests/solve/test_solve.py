@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 
 from impasto.errors import DeviceError
 from impasto.objective.evaluate import Evaluate, Evaluation
-from impasto.run.scales import Scale, coarse_to_fine
+from impasto.run.scales import FINEST_LEVELS, LEVELS, Scale, coarse_to_fine, solved_as_pyramid
 from impasto.shapes import Image
 from impasto.solve import adam, descent, lbfgs
 
@@ -246,6 +246,9 @@ def test_coarse_to_fine_halves_the_size_and_spreads_the_steps() -> None:
     assert [s.steps for s in coarse_to_fine(384, 512, scales=0, steps=60, finest=0)] == [60, 15, 0]
     assert [s.steps for s in coarse_to_fine(384, 512, scales=2, steps=3, finest=0)] == [3, 0]
     assert [s.steps for s in coarse_to_fine(384, 512, scales=1, steps=60, finest=0)] == [60]
+    for finest, expected in ((12, [LEVELS, LEVELS, FINEST_LEVELS]), (0, [LEVELS, FINEST_LEVELS, LEVELS])):
+        scales = coarse_to_fine(384, 512, scales=0, steps=60, finest=finest)
+        assert [s.level_steps for s in solved_as_pyramid(scales, "adam")] == expected
     assert coarse_to_fine(384, 512, scales=1, steps=60, finest=12) == (Scale(384, 512, 60),)
     assert [s.width for s in coarse_to_fine(60, 120, scales=0, steps=5, finest=5)] == [120]
     assert [s.width for s in coarse_to_fine(3, 7, scales=5, steps=5, finest=5)][-1] == 7

@@ -21,7 +21,14 @@ from impasto.run.layout import Layout
 from impasto.run.loop import complete, iter_run
 from impasto.run.plan import RunPlan, Stage, layouts_entry
 from impasto.run.progress import Progress
-from impasto.run.scales import Scale, coarse_to_fine, count_solved, first_scales, solved_as_pyramid
+from impasto.run.scales import (
+    Scale,
+    coarse_to_fine,
+    count_solved,
+    first_scales,
+    solved_as_pyramid,
+    with_finest,
+)
 from impasto.settings.effort import chroma_steps, finest_neighbors
 from impasto.settings.fast import FastSettings
 from impasto.settings.keywords import StylizeOptions, with_options
@@ -225,9 +232,8 @@ def _scales(
     )
     if schedule.space == "pyramid":
         scales = solved_as_pyramid(scales, schedule.optimizer, chroma_steps(settings.recipe))
-    if (solved := count_solved(scales)) > 1:
-        finest = replace(scales[solved - 1], neighbors=finest_neighbors(settings.recipe))
-        scales = (*scales[: solved - 1], finest, *scales[solved:])
+    if count_solved(scales) > 1:
+        scales = with_finest(scales, neighbors=finest_neighbors(settings.recipe))
     if not settings.preview or max(full) <= PREVIEW:
         return scales, settings
     # They are the whole run's own first scales, so the preview is its picture at that size.

@@ -96,7 +96,10 @@ class Clock:
         return len(self.scales)
 
     def _until(self, index: int) -> float:
-        """When scale `index` should be done, in seconds since the run began."""
+        """When scale `index` should be done, in seconds since the run began.
+
+        If finer scales are left out, the time to enlarge the last one is set aside.
+        """
         assert self.budget is not None
         count = max(index + 1, self._affordable())
         work = [scale.steps * scale.pixels for scale in self.scales[:count]]

@@ -1,6 +1,7 @@
 """The scales of a run, coarse to fine."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from impasto.choices import Optimizer
 from impasto.image.resize import fit
@@ -66,6 +67,12 @@ def count_solved(scales: tuple[Scale, ...]) -> int:
     return sum(scale.steps > 0 for scale in scales)
 
 
+def with_finest(scales: tuple[Scale, ...], **changes: Any) -> tuple[Scale, ...]:
+    """Return the same scales, with fields of the finest solved one changed."""
+    last = count_solved(scales) - 1
+    return (*scales[:last], replace(scales[last], **changes), *scales[last + 1 :])
+
+
 LEVELS = (1.0,) * 6
 """Step sizes of a pyramid's levels, finest first: five levels of detail and the low-pass residual."""
 
@@ -81,15 +88,11 @@ def solved_as_pyramid(
 
     Args:
         scales: coarse to fine.
-        optimizer: decides the step sizes at the finest scale (see `FINEST_LEVELS`).
+        optimizer: decides the step sizes at the finest solved scale (see `FINEST_LEVELS`).
         chroma_steps: of every scale (see `Space`).
     """
-    finest = FINEST_LEVELS if optimizer == "adam" else LEVELS
-    levels = [*(LEVELS for _ in scales[:-1]), finest]
-    return tuple(
-        replace(scale, level_steps=steps, chroma_steps=chroma_steps)
-        for scale, steps in zip(scales, levels, strict=True)
-    )
+    scales = tuple(replace(scale, level_steps=LEVELS, chroma_steps=chroma_steps) for scale in scales)
+    return with_finest(scales, level_steps=FINEST_LEVELS) if optimizer == "adam" else scales
 
 
 def first_scales(scales: tuple[Scale, ...], long: int) -> tuple[Scale, ...]:

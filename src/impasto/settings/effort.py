@@ -59,7 +59,7 @@ _NEIGHBORS = replace(
 _PYRAMID_DRAFT = replace(
     _PYRAMID, steps=45, finest_steps=2, detail=0.6, painting_detail=1.0, recolor=1.0, coherence=0.6
 )
-"""The draft since recipe 5. Recolouring reduces the glow, and copied detail replaces the fine levels. On
+"""The draft of recipes 5 and 6. Recolouring reduces the glow, and copied detail replaces the fine levels. On
 pixels, flat skies were speckled (docs/decisions.md)."""
 
 _THIRD: Mapping[Effort, Schedule] = {
@@ -114,7 +114,7 @@ def find_schedule(recipe: int, effort: Effort) -> Schedule:
 
 
 def finest_neighbors(recipe: int) -> float:
-    """Return the factor on the weight of neighbors at the finest of several scales.
+    """Return the factor on the weight of neighbors at the finest of several scales that are solved.
 
     It is 8 since recipe 6. Shapes and colours are settled by then, and strokes become the painting's own. At
     coarser scales a larger weight cost colours: the sky after *The Scream* became grey (docs/decisions.md).
